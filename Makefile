@@ -1,0 +1,51 @@
+# Every target says what it does; `make help` lists them.
+#
+# Needed: Go. `make test` also wants a resolver, dig, a browser and unshare, and
+# installs them from Debian's packages (`make deps`); lifeboat itself needs none.
+
+GO       ?= go
+FUZZTIME ?= 5s
+BENCH    ?= .
+SOAKTIME ?= 2h
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+.DEFAULT_GOAL := build
+.PHONY: help build run test deps lint race bench fuzz soak clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build ./bin/lifeboat, one static binary
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/lifeboat ./cmd/lifeboat
+
+run: build ## build, and start lifeboat around the sample shop
+	./bin/lifeboat demo
+
+deps: ## install what the tests need (Debian: unbound, dig, chromium, unshare)
+	@scripts/deps
+
+test: build ## vet and run every test, and say in a few lines how it went
+	@scripts/deps || test "$$CI" != true
+	@GO='$(GO)' scripts/test
+
+race: ## run every test with the race detector (needs a C compiler)
+	@GO='$(GO)' scripts/test -race
+
+lint: ## gofmt, go vet, staticcheck
+	@GO='$(GO)' scripts/lint
+
+bench: build ## measure: the packages' benchmarks, then the whole
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./internal/...
+	@if ls test/bench/*.go >/dev/null 2>&1; then $(GO) run ./test/bench; fi
+
+fuzz: ## run each fuzz test for FUZZTIME (5s)
+	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' scripts/fuzz
+
+soak: build ## run the long tests, up to SOAKTIME (2h)
+	LIFEBOAT_SOAK=1 $(GO) test -count=1 -timeout '$(SOAKTIME)' -v ./test/...
+
+clean: ## remove what was built
+	rm -rf bin
