@@ -1,0 +1,287 @@
+package incident
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"lifeboat/internal/fault"
+)
+
+// pull is the way to safety: free when armed, one sentence when not (U1, R1).
+func (d *draft) pull(c PullLever) error {
+	l := d.facts.Lever
+	if l == nil {
+		return fault.New(fault.Internal, "pull without a lever")
+	}
+	if err := d.mayPull(c, l); err != nil {
+		return err
+	}
+	if err := d.ensure(c.title(d), c.Drill); err != nil {
+		return err
+	}
+	if c.Drill {
+		d.add(DrillStarted, Subject{"lever", l.Name}, DrillData{Lever: l.Name}, "DRILL: %s rehearses %q on a name that is nobody's.", d.who(), l.Title)
+	}
+	rules := pullRules(d.facts, c.Drill, d.now)
+	if l.ToRank < l.FromRank {
+		rules = append(rules, U1.refuse("Use: lifeboat go-back start, or put the newer lever back.", "It leads from %s to %s, which is less safe.", l.From, l.To))
+	}
+	if err := d.pass(c.Reason, rules...); err != nil {
+		return err
+	}
+	d.interrupt(l.Target)
+	looked := *l
+	looked.Standby = d.facts.Standby
+	d.add(LeverApplying, Subject{"pull", c.PullID}, pullData{Pull: newPull(c.PullID, l), Facts: &looked}, "%s pulled %q: from %s to %s.", d.who(), l.Title, l.From, l.To)
+	return nil
+}
+
+func newPull(id string, l *LeverFacts) Pull {
+	return Pull{ID: id, Lever: l.Name, Kind: l.Kind, Title: l.Title, Target: l.Target, From: l.From, To: l.To, Plan: l.Plan}
+}
+
+func (c PullLever) title(d *draft) string {
+	if c.Drill {
+		return "DRILL of " + d.facts.Lever.Name
+	}
+	return ""
+}
+
+// mayPull holds what no sentence passes: a lever that is pulled already, a drill
+// that would touch production, an automatic move out of turn.
+func (d *draft) mayPull(c PullLever, l *LeverFacts) error {
+	if d.in.Phase.Open() && d.in.Drill != c.Drill {
+		return U10.refuse("Finish the drill first.", "A drill and a real move are never mixed.")
+	}
+	if p, on := d.in.OnTop(l.Target); on && p.Lever == l.Name && (p.State == Applying || p.State == Active) {
+		return fault.New(fault.Conflict, "%q is pulled already", l.Name).WithHint("see where it stands with: lifeboat status")
+	}
+	if u := autoRules(d.facts, d.now); u != nil {
+		return u
+	}
+	if d.facts.Actor.Automatic() && d.in.AutoHeld {
+		return U3.refuse("A person presses.", "A person took an automatic move back in this incident.")
+	}
+	return nil
+}
+
+// interrupt lets a pull go before whatever holds the lock (U11): the return and the
+// watch end, and the incident is back where visitors are made safe.
+func (d *draft) interrupt(target string) {
+	d.overtake(target)
+	switch d.in.Phase {
+	case FailBack:
+		d.add(SteppedBack, Subject{"site", d.in.Site}, reasonData{Reason: "a lever was pulled"}, "The return stops here: a lever was pulled.")
+		d.to(Diagnose, "Back to finding out what happened.")
+	case Watch:
+		d.add(WatchRelapse, Subject{"site", d.in.Site}, reasonData{Reason: "a lever was pulled"}, "It is not over: a lever was pulled while watching.")
+		d.to(FailOver, "Back to getting visitors to safety.")
+	case Review:
+		d.to(FailOver, "Back to getting visitors to safety.")
+	}
+}
+
+// overtake ends put-backs under way: on the targets of new pulls these decide, and
+// what else was on its way back stays in force.
+func (d *draft) overtake(targets ...string) {
+	for _, p := range d.in.Pulls {
+		if p.State != Undoing {
+			continue
+		}
+		if slices.Contains(targets, p.Target) {
+			d.add(LeverUndone, Subject{"pull", p.ID}, OutcomeData{Pull: p.ID, Detail: "overtaken by a newer pull"}, "The put-back of %q is overtaken by a newer pull.", p.Title)
+			continue
+		}
+		d.add(LeverActive, Subject{"pull", p.ID}, OutcomeData{Pull: p.ID}, "%q stays in force: its put-back was interrupted.", p.Title)
+	}
+}
+
+// adopt takes over what was done without us: a local order, or a position found at
+// start. No rule is asked: it has happened (U6).
+func (d *draft) adopt(c Adopt) error {
+	l := d.facts.Lever
+	if l == nil {
+		return fault.New(fault.Internal, "adopt without a lever")
+	}
+	d.facts.Actor = c.By
+	if !c.At.IsZero() {
+		d.at = c.At
+	}
+	if err := d.ensure(c.Title, false); err != nil {
+		return err
+	}
+	if p, on := d.in.OnTop(l.Target); on && p.To == l.To {
+		return nil // we ordered it ourselves, too
+	}
+	d.interrupt(l.Target)
+	d.add(LeverApplying, Subject{"pull", c.PullID}, pullData{Pull: newPull(c.PullID, l), Facts: l}, "%s pulled %q: from %s to %s. %s", d.who(), l.Title, l.From, l.To, c.Detail)
+	d.add(LeverActive, Subject{"pull", c.PullID}, OutcomeData{Pull: c.PullID, Detail: c.Detail}, "%q is in force.", l.Title)
+	return nil
+}
+
+// putBack takes one pull back. It is free while failing over, within the take-back
+// window, or when somebody else changed the world anyway; later it is the return.
+func (d *draft) putBack(c PutBack) error {
+	p, err := d.holding(c.Lever)
+	if err != nil {
+		return err
+	}
+	if u := neverBack(d.facts); u != nil && !d.in.Drill {
+		return u
+	}
+	if lock := d.in.Lock(); lock != "" {
+		return R10.refuse("Wait until it is done, or step back.", "Another change is under way: %s.", lock)
+	}
+	if top, _ := d.in.OnTop(p.Target); top.ID != p.ID {
+		return fault.New(fault.Conflict, "%q was pulled after it and is on top", top.Lever).WithHint("put %s back first", top.Lever)
+	}
+	if p.State == Applying {
+		return R10.refuse("Wait until its effect is seen.", "%q is still being pulled.", p.Title)
+	}
+	free := d.in.Drill || d.in.Phase == FailOver || d.now.Before(p.At.Add(d.facts.Settings.TakeBack)) || p.State == Stuck
+	if !free {
+		u := U1.refuse(`Use: lifeboat go-back start --because "what changed".`, "It was pulled more than %s ago, so putting it back exposes visitors: that is the return.", d.facts.Settings.TakeBack)
+		if err := d.pass(c.Reason, u); err != nil {
+			return err
+		}
+	}
+	if !d.facts.Actor.Automatic() && p.By.Automatic() && !d.in.AutoHeld {
+		d.add(AutoHeldType, Subject{"site", d.in.Site}, ruleData{Rule: U3.ID, Reason: "a person took an automatic move back"}, "Nothing moves by itself until a person lets it: %s took an automatic move back.", d.who())
+	}
+	d.undo(p)
+	return nil
+}
+
+func (d *draft) undo(p Pull) {
+	d.add(LeverUndoing, Subject{"pull", p.ID}, OutcomeData{Pull: p.ID}, "%s puts %q back: from %s to %s.", d.who(), p.Title, p.To, p.From)
+}
+
+func (d *draft) holding(lever string) (Pull, error) {
+	for i := len(d.in.Pulls) - 1; i >= 0; i-- {
+		if p := d.in.Pulls[i]; p.Lever == lever && p.Holds() {
+			if p.State == Undoing {
+				return p, R10.refuse("Wait until it is done.", "%q is being put back already.", p.Title)
+			}
+			return p, nil
+		}
+	}
+	return Pull{}, fault.New(fault.NotFound, "%q is not pulled", lever).WithHint("see what is with: lifeboat status")
+}
+
+// outcome records what an act came to, and moves the phase where that follows. A
+// late word about an act that is over, or was overtaken, changes nothing.
+func (d *draft) outcome(c Outcome) error {
+	p, known := d.in.Pull(c.Pull)
+	if !known {
+		return fault.New(fault.NotFound, "no pull %s", c.Pull)
+	}
+	if !p.awaits(c.Back) {
+		return nil
+	}
+	data := OutcomeData{Pull: c.Pull, Detail: c.Detail, Seen: c.Seen, TookMS: c.TookMS}
+	s := Subject{"pull", p.ID}
+	switch {
+	case c.Result == Unclear:
+		d.add(LeverUnknown, s, data, "We can't tell whether %q took effect: %s. Somebody must look.", p.Title, c.Detail)
+		d.endFailedReturn(p)
+	case !c.Back && c.Result == Done:
+		d.done(p, data)
+	case !c.Back:
+		d.add(LeverFailed, s, data, "%q did not take effect: %s. Nothing has changed.", p.Title, c.Detail)
+		d.exposed()
+	case c.Result == Done:
+		d.undone(p, data)
+	default:
+		d.add(LeverActive, s, data, "%q could not be put back: %s. It is still in force.", p.Title, c.Detail)
+		d.endFailedReturn(p)
+	}
+	return nil
+}
+
+// awaits says whether word of an act in this direction can still tell something. An
+// act that nobody can tell the result of awaits both; so does a pull in force, which
+// is looked at again and again and may have been put back at the last moment.
+func (p Pull) awaits(back bool) bool {
+	switch p.State {
+	case Applying:
+		return !back
+	case Undoing:
+		return back
+	}
+	return p.Holds()
+}
+
+// endFailedReturn gives up a return in which a lever could not be put back.
+func (d *draft) endFailedReturn(p Pull) {
+	if d.in.Phase == FailBack {
+		d.endReturn(fmt.Sprintf("%q could not be put back", p.Title))
+		d.exposed()
+	}
+}
+
+func (d *draft) done(p Pull, data OutcomeData) {
+	s := Subject{"pull", p.ID}
+	if p.State != Active {
+		d.add(LeverActive, s, data, "%q is in force.", p.Title)
+	}
+	d.add(LeverSeen, s, data, "Seen from outside: %s.", data.Detail)
+	if d.in.Phase == FailOver && !d.in.Drill {
+		d.to(Diagnose, "Visitors are looked after. There is no hurry now.")
+	}
+}
+
+func (d *draft) undone(p Pull, data OutcomeData) {
+	d.add(LeverUndone, Subject{"pull", p.ID}, data, "%q is put back. Seen from outside: %s.", p.Title, data.Detail)
+	if len(d.in.Holding()) == 0 && d.in.Phase == FailBack && d.in.Return != nil && d.in.Return.Passed {
+		d.complete()
+		return
+	}
+	d.exposed()
+}
+
+// exposed goes back to the first step once no lever is pulled any more, unless a
+// person has decided so.
+func (d *draft) exposed() {
+	if len(d.in.Holding()) == 0 && d.in.Phase == Diagnose && d.in.NoFailover == "" {
+		d.to(FailOver, "No lever is pulled any more: visitors meet the site as it is.")
+	}
+}
+
+func (d *draft) propose(c Propose) error {
+	l := d.facts.Lever
+	if l == nil {
+		return fault.New(fault.Internal, "propose without a lever")
+	}
+	if d.in.Proposed == l.Name || len(d.in.Holding()) > 0 {
+		return nil
+	}
+	if !d.in.Phase.Open() {
+		if err := d.open(Declare{Title: c.Why, Noticed: "monitor", FirstSymptomAt: d.at}); err != nil {
+			return err
+		}
+	}
+	d.add(LeverProposed, Subject{"lever", l.Name}, reasonData{Reason: c.Why, Lever: l.Name}, "%s. Proposed: %s. A person presses.", strings.TrimSuffix(c.Why, "."), l.Title)
+	return nil
+}
+
+func (d *draft) drifted(c Drifted) error {
+	p, known := d.in.Pull(c.Pull)
+	if !known || p.State != Active || p.Drifted {
+		return nil
+	}
+	d.add(LeverDrift, Subject{"pull", p.ID}, OutcomeData{Pull: c.Pull, Detail: c.Detail, Seen: c.Seen}, "%q no longer holds: somebody else changed this. %s.", p.Title, c.Detail)
+	return nil
+}
+
+func (d *draft) noFailover(c DecideNoFailover) error {
+	if d.in.Phase != FailOver {
+		return fault.New(fault.Conflict, "the incident is past its first step already")
+	}
+	if !says(c.Reason) || d.facts.Actor.Automatic() {
+		return R4.refuse("Write one sentence why visitors stay where they are.", "Nothing was contained.")
+	}
+	d.add(DecisionMade, Subject{"site", d.in.Site}, reasonData{Reason: c.Reason}, "%s decided not to move visitors: %s", d.who(), c.Reason)
+	d.to(Diagnose, "On to finding out what happened.")
+	return nil
+}

@@ -1,0 +1,294 @@
+package incident
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"lifeboat/internal/fault"
+)
+
+// goBack starts the return. Nothing moves yet: the sanity checks come first.
+func (d *draft) goBack(c GoBack) error {
+	if u := neverBack(d.facts); u != nil {
+		return u
+	}
+	switch d.in.Phase {
+	case FailBack:
+		return R10.refuse("Wait, or step back.", "The return is under way already.")
+	case FailOver, Diagnose, Fix:
+	default:
+		return fault.New(fault.Conflict, "there is nothing to go back from: the incident is in its %s phase", d.in.Phase)
+	}
+	if len(d.in.Holding()) == 0 {
+		return fault.New(fault.Conflict, "no lever is pulled, so visitors are on the real site").WithHint("a false alarm ends with: lifeboat cancel")
+	}
+	if lock := d.in.Lock(); lock != "" {
+		return R10.refuse("Wait until it is done.", "Another change is under way: %s.", lock)
+	}
+	for _, p := range d.in.Holding() {
+		if p.State == Applying {
+			return R10.refuse("Wait until its effect is seen.", "%q is still being pulled.", p.Title)
+		}
+	}
+	because := strings.TrimSpace(c.Because)
+	if !says(because) {
+		u := R22.refuse(`Say it: lifeboat go-back start --because "what changed".`, "No fix is recorded, so one sentence must say what changed.")
+		if err := d.pass(c.Reason, u); err != nil {
+			return err
+		}
+		because = strings.TrimSpace(c.Reason)
+	}
+	needed := 2 * max(1, d.facts.Settings.Passes)
+	if len(d.facts.Gates) == 0 {
+		u := R13.refuse("Add a check to the site.", "The site has no check that could say it is well.")
+		if err := d.pass(c.Reason, u); err != nil {
+			return err
+		}
+	}
+	d.add(ReturnPlanned, Subject{"site", d.in.Site}, returnData{Because: because, Needed: needed}, "%s starts the return: %s", d.who(), because)
+	d.to(FailBack, fmt.Sprintf("The real site is asked directly, %d times in a row, before visitors return.", needed))
+	d.add(StageStarted, Subject{"site", d.in.Site}, struct {
+		Share int `json:"share"`
+	}{100}, "One stage: all visitors together.")
+	if len(d.facts.Gates) == 0 {
+		d.passed("there is no check to wait for")
+	}
+	return nil
+}
+
+// sanity counts one result. Enough passes in a row of every gate check put
+// everything back; an inconclusive result holds; three fails step back.
+func (d *draft) sanity(c Sanity) error {
+	r := d.in.Return
+	if d.in.Phase != FailBack || r == nil || r.Passed {
+		return fault.New(fault.Conflict, "no sanity check is awaited")
+	}
+	streak, failing := r.Streak[c.Check], 0
+	switch c.Verdict {
+	case "pass":
+		streak++
+	case "fail":
+		streak, failing = 0, r.Failing[c.Check]+1
+	default:
+		streak, failing = 0, r.Failing[c.Check]
+	}
+	d.add(CheckVerdict, Subject{"check", c.Check}, VerdictData{Check: c.Check, Verdict: c.Verdict, Streak: streak, Failing: failing, Needed: r.Needed, Detail: c.Detail},
+		"Sanity check %s: %s (%d of %d in a row).", c.Check, verdictWords(c), streak, r.Needed)
+	switch {
+	case c.Verdict == "inconclusive":
+		d.add(ReturnHeld, Subject{"check", c.Check}, reasonData{Reason: c.Detail}, "We can't tell: %s gave no clear answer, so we wait. Nothing moves.", c.Check)
+	case failing >= failsToStepBack:
+		d.endReturn(fmt.Sprintf("the check %s failed %d times in a row", c.Check, failing))
+		d.exposed()
+	case d.streaksFull():
+		d.passed(fmt.Sprintf("%s passed %d times in a row", strings.Join(d.sortedGates(), ", "), r.Needed))
+	}
+	return nil
+}
+
+func verdictWords(c Sanity) string {
+	if c.Verdict == "pass" || c.Detail == "" {
+		return c.Verdict
+	}
+	return c.Verdict + ", " + c.Detail
+}
+
+func (d *draft) sortedGates() []string {
+	g := append([]string(nil), d.facts.Gates...)
+	sort.Strings(g)
+	return g
+}
+
+func (d *draft) streaksFull() bool {
+	for _, g := range d.facts.Gates {
+		if d.in.Return.Streak[g] < d.in.Return.Needed {
+			return false
+		}
+	}
+	return len(d.facts.Gates) > 0
+}
+
+// passed ends the stage and starts to put everything back, newest first; every
+// pull that holds is taken (R15: nothing else stays).
+func (d *draft) passed(why string) {
+	hold := d.in.Holding()
+	ids := make([]string, 0, len(hold))
+	for i := len(hold) - 1; i >= 0; i-- {
+		ids = append(ids, hold[i].ID)
+	}
+	d.add(StagePassed, Subject{"site", d.in.Site}, stagePassedData{Undo: ids}, "The real site looks healthy: %s. Visitors go back.", why)
+	for _, id := range ids {
+		p, _ := d.in.Pull(id)
+		d.undo(p)
+	}
+	if len(ids) == 0 { // what held was seen back already
+		d.complete()
+	}
+}
+
+// advance passes R13 with a sentence.
+func (d *draft) advance(c Advance) error {
+	r := d.in.Return
+	if d.in.Phase != FailBack || r == nil || r.Passed {
+		return fault.New(fault.Conflict, "there is no return that waits for its checks")
+	}
+	u := R13.refuse(fmt.Sprintf("Wait for %d passes in a row of each.", r.Needed), "Not every check has passed often enough in a row.")
+	if err := d.pass(c.Reason, u); err != nil {
+		return err
+	}
+	d.passed("a person went on")
+	return nil
+}
+
+// complete ends the return once all is put back and seen from outside.
+func (d *draft) complete() {
+	d.add(ReturnCompleted, Subject{"site", d.in.Site}, struct{}{}, "Everybody is back on the real site.")
+	until := d.now.Add(d.facts.Settings.Watch)
+	d.to(Watch, "You're back. We keep an eye on it.")
+	d.add(WatchStarted, Subject{"site", d.in.Site}, watchData{Until: until}, "We keep watching for %s.", d.facts.Settings.Watch)
+}
+
+// endReturn gives the return up; levers that it had put back are pulled again by
+// the engine, which follows SteppedBack.
+func (d *draft) endReturn(why string) {
+	d.add(SteppedBack, Subject{"site", d.in.Site}, reasonData{Reason: why}, "We go back to the safe page: %s.", why)
+	next := "Back to finding out what happened."
+	if len(d.in.returned()) == 0 {
+		next += " Visitors are safe."
+	}
+	d.to(Diagnose, next)
+}
+
+// stepBack is never blocked and asks nothing (R16). What this return, or the one
+// whose watch we are in, has put back is pulled again.
+func (d *draft) stepBack(c StepBack) error {
+	switch d.in.Phase {
+	case FailBack, Watch:
+	default:
+		return fault.New(fault.Conflict, "there is nothing to step back from: no return is under way").WithHint("pull a lever instead: lifeboat levers")
+	}
+	again := d.in.returned()
+	why := d.who() + " pressed Go back to safety"
+	if d.in.Phase == Watch {
+		d.add(WatchRelapse, Subject{"site", d.in.Site}, reasonData{Reason: why}, "%s.", why)
+		d.to(FailOver, "Back to getting visitors to safety.")
+	} else {
+		d.endReturn(why)
+	}
+	again = slices.DeleteFunc(again, func(p Pull) bool { return c.PullIDs[p.ID] == "" })
+	var targets []string
+	for _, p := range again {
+		targets = append(targets, p.Target)
+	}
+	if len(again) > 0 {
+		d.overtake(targets...)
+	}
+	for _, p := range again {
+		id := c.PullIDs[p.ID]
+		p.ID, p.SeenAt, p.Detail, p.Drifted = id, time.Time{}, "", false
+		d.add(LeverApplying, Subject{"pull", id}, pullData{Pull: p}, "%s pulled %q again.", d.who(), p.Title)
+	}
+	d.exposed()
+	return nil
+}
+
+// returned gives the pulls that the return has put back or is putting back, in the
+// order in which they were pulled.
+func (in Incident) returned() []Pull {
+	if in.Return == nil {
+		return nil
+	}
+	var out []Pull
+	for _, p := range in.Pulls {
+		for _, id := range in.Return.Undo {
+			if p.ID == id && (p.State == Undone || p.State == Undoing) {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+// Returned gives the ids of the pulls that StepBack would pull again.
+func (in Incident) Returned() []string {
+	var ids []string
+	for _, p := range in.returned() {
+		ids = append(ids, p.ID)
+	}
+	return ids
+}
+
+func (d *draft) relapsed(c Relapsed) error {
+	if d.in.Phase != Watch {
+		return fault.New(fault.Conflict, "there is no watch")
+	}
+	d.add(WatchRelapse, Subject{"site", d.in.Site}, reasonData{Reason: c.Detail}, "It is not over: %s.", c.Detail)
+	d.to(FailOver, "The same lever is one press away.")
+	return nil
+}
+
+func (d *draft) watchOver(c WatchOver) error {
+	if d.in.Phase != Watch {
+		return fault.New(fault.Conflict, "there is no watch to end")
+	}
+	var rules []unmet
+	if d.now.Before(d.in.WatchUntil) {
+		rules = append(rules, R17.refuse("Wait until then.", "The watch goes on until %s.", d.in.WatchUntil.UTC().Format("15:04:05 UTC")))
+	}
+	if len(d.in.Holding()) > 0 {
+		rules = append(rules, R17.refuse("Put it back first.", "A lever is still pulled."))
+	}
+	if d.facts.HomeSeen != "up" && len(d.facts.Gates) > 0 {
+		rules = append(rules, R17.refuse("Wait until the checks pass.", "The checks do not all pass: the site is seen %s.", orElse(d.facts.HomeSeen, "unknown")))
+	}
+	if err := d.pass(c.Reason, rules...); err != nil {
+		return err
+	}
+	d.add(WatchPassed, Subject{"site", d.in.Site}, struct{}{}, "The watch is over and the site is well.")
+	d.to(Review, "It is over. Write it down while you remember.")
+	return nil
+}
+
+func (d *draft) cancel(c Cancel) error {
+	switch {
+	case d.in.Phase != FailOver && d.in.Phase != Diagnose:
+		return fault.New(fault.Conflict, "only an incident in its first two steps can be a false alarm").WithHint("close it instead: lifeboat close")
+	case len(d.in.Holding()) > 0:
+		return R5.refuse("Put every lever back first.", "A lever is still pulled.")
+	case len(d.facts.Gates) > 0 && d.facts.HomeSeen != "up":
+		return R5.refuse("Wait until the checks pass.", "The checks do not all pass: the site is seen %s.", orElse(d.facts.HomeSeen, "unknown"))
+	}
+	d.add(CancelledType, Subject{"site", d.in.Site}, reasonData{Reason: c.Reason}, "%s: false alarm. %s", d.who(), c.Reason)
+	return nil
+}
+
+func (d *draft) close(c Close) error {
+	switch {
+	case d.in.Phase == Watch:
+		u := R17.refuse("Wait for the end of the watch, or end it with a reason: lifeboat go-back end-watch.", "The watch is not over.")
+		u.Overridable = false // ending the watch takes the reason, closing does not
+		return u
+	case d.in.Phase != Review:
+		return fault.New(fault.Conflict, "the incident is in its %s phase; it can be closed after the watch", d.in.Phase).WithHint(`go back first: lifeboat go-back start --because "what changed"`)
+	case !says(c.Reason) || d.facts.Actor.Automatic():
+		return R18.refuse(`Say why: lifeboat close --reason "why no post-mortem".`, "There is no post-mortem, and no reason why.")
+	}
+	d.add(ClosedType, Subject{"site", d.in.Site}, reasonData{Reason: c.Reason}, "%s closed it. No post-mortem: %s", d.who(), c.Reason)
+	return nil
+}
+
+func (d *draft) score(c ScoreDrill) error {
+	if !d.in.Drill {
+		return U10.refuse("Only a drill has a score.", "This is not a drill.")
+	}
+	verdict := "failed: " + c.Detail
+	if c.OK {
+		verdict = fmt.Sprintf("there in %d ms, back in %d ms", c.ThereMS, c.BackMS)
+	}
+	d.add(DrillScored, Subject{"lever", c.Lever}, c.DrillData, "DRILL of %q: %s.", c.Lever, verdict)
+	d.add(ClosedType, Subject{"lever", c.Lever}, reasonData{Reason: "drill"}, "The drill is over.")
+	return nil
+}

@@ -1,0 +1,221 @@
+// Package incident is the heart: one crisis from declared to closed, as a list of
+// events, and the rules about what may be done next.
+//
+// State is a fold over events (Apply); a command becomes events or a refusal
+// (Decide). Both are plain functions over values: no clock, no I/O, no random
+// numbers. What the world looks like comes in as Facts, and the facts that a rule
+// used are copied into the events, so that a timeline can be read years later.
+//
+// It is not the engine: it neither stores nor acts. It imports nothing of ours
+// but fault. Causes, fixes and the write-up are phases that exist here already
+// and get their commands later.
+//
+// Rule numbers (R1 ... R22, U1 ... U12) are listed in rules.go and are used in
+// refusals, in the timeline and in tests.
+//
+// Concurrency: values; Apply never changes its receiver.
+package incident
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Phase is where an incident is.
+type Phase string
+
+// The phases. The zero value is "not declared yet".
+const (
+	None      Phase = ""
+	FailOver  Phase = "fail_over"
+	Diagnose  Phase = "diagnose"
+	Fix       Phase = "fix"
+	FailBack  Phase = "fail_back"
+	Watch     Phase = "watch"
+	Review    Phase = "review"
+	Closed    Phase = "closed"
+	Cancelled Phase = "cancelled"
+)
+
+// Open says whether the incident still holds its site.
+func (p Phase) Open() bool { return p != None && p != Closed && p != Cancelled }
+
+// known says whether this version has the phase.
+func (p Phase) known() bool {
+	switch p {
+	case FailOver, Diagnose, Fix, FailBack, Watch, Review, Closed, Cancelled:
+		return true
+	}
+	return false
+}
+
+// Incident is what the events so far come to.
+type Incident struct {
+	ID      string    `json:"id"`
+	Site    string    `json:"site"`
+	Title   string    `json:"title"`
+	Symptom string    `json:"symptom,omitempty"`
+	Noticed string    `json:"how_noticed,omitempty"`
+	Drill   bool      `json:"drill,omitempty"`
+	Phase   Phase     `json:"phase"`
+	Since   time.Time `json:"since"` // of the phase
+
+	DeclaredAt     time.Time `json:"declared_at"`
+	FirstSymptomAt time.Time `json:"first_symptom_at,omitzero"`
+	EndedAt        time.Time `json:"ended_at,omitzero"`
+
+	Pulls      []Pull     `json:"pulls,omitempty"`
+	Return     *Return    `json:"return,omitempty"`
+	WatchUntil time.Time  `json:"watch_until,omitzero"`
+	NoFailover string     `json:"no_failover,omitempty"` // R4: why nothing was contained
+	Proposed   string     `json:"proposed,omitempty"`    // lever that a rule proposes
+	Overrides  []Override `json:"overrides,omitempty"`
+	Reminders  int        `json:"reminders,omitempty"` // U2: how often the clock has spoken
+	AutoHeld   bool       `json:"auto_held,omitempty"` // U3
+
+	Seq  uint64 `json:"seq"`  // of the last event
+	Hash string `json:"hash"` // of the last event
+}
+
+// PullState is where a pull is.
+type PullState string
+
+// The states of a pull.
+const (
+	Applying PullState = "applying"
+	Active   PullState = "active"
+	Undoing  PullState = "undoing"
+	Undone   PullState = "undone"
+	Failed   PullState = "failed"
+	Stuck    PullState = "unknown" // neither before nor after: a person must look
+)
+
+// Pull is a lever that was pulled in this incident.
+type Pull struct {
+	ID      string          `json:"id"`
+	Lever   string          `json:"lever"`
+	Kind    string          `json:"kind"`
+	Title   string          `json:"title"`
+	Target  string          `json:"target"`
+	From    string          `json:"from"`
+	To      string          `json:"to"`
+	State   PullState       `json:"state"`
+	Token   uint64          `json:"token"` // sequence number of the intent: the fencing token within the incident
+	By      Actor           `json:"by"`
+	At      time.Time       `json:"at"`               // pressed
+	SeenAt  time.Time       `json:"seen_at,omitzero"` // effect seen from outside
+	Detail  string          `json:"detail,omitempty"`
+	Drifted bool            `json:"drifted,omitempty"` // U7
+	Plan    json.RawMessage `json:"plan,omitempty"`
+}
+
+// Holds says whether the pull keeps visitors where it put them, or may.
+func (p Pull) Holds() bool { return p.State != Undone && p.State != Failed }
+
+// Return is the way back under way.
+type Return struct {
+	Because  string         `json:"because"` // R22: what changed, in a sentence
+	At       time.Time      `json:"at"`
+	By       Actor          `json:"by"`
+	Needed   int            `json:"needed"`  // passes in a row, a check
+	Streak   map[string]int `json:"streak"`  // by check
+	Failing  map[string]int `json:"failing"` // fails in a row, by check
+	Held     string         `json:"held,omitempty"`
+	LastAt   time.Time      `json:"last_at,omitzero"` // of the last sanity result
+	Passed   bool           `json:"passed"`
+	Undo     []string       `json:"undo,omitempty"` // pulls that this return takes back, newest first
+	Complete bool           `json:"complete,omitempty"`
+}
+
+// Override is a guard rail passed by a named person.
+type Override struct {
+	Rule   string    `json:"rule"`
+	Reason string    `json:"reason"`
+	By     Actor     `json:"by"`
+	At     time.Time `json:"at"`
+}
+
+// Actor is who did something.
+type Actor struct {
+	Kind string `json:"kind"` // person, rule, collector, api, system
+	ID   string `json:"id,omitempty"`
+	Name string `json:"name,omitempty"`
+	Via  string `json:"via,omitempty"` // web, cli, api, socket
+}
+
+// Automatic says that no person pressed.
+func (a Actor) Automatic() bool {
+	return a.Kind == "rule" || a.Kind == "system" || a.Kind == "collector"
+}
+
+// Pull gives the pull with an id.
+func (in Incident) Pull(id string) (Pull, bool) {
+	for _, p := range in.Pulls {
+		if p.ID == id {
+			return p, true
+		}
+	}
+	return Pull{}, false
+}
+
+// Holding gives the pulls that hold, oldest first.
+func (in Incident) Holding() []Pull {
+	var out []Pull
+	for _, p := range in.Pulls {
+		if p.Holds() {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// Contained says whether a pull is active with its effect seen from outside.
+func (in Incident) Contained() bool {
+	for _, p := range in.Pulls {
+		if p.State == Active && !p.SeenAt.IsZero() {
+			return true
+		}
+	}
+	return false
+}
+
+// Lock says who holds the one lock of a site (R10), or "".
+func (in Incident) Lock() string {
+	for _, p := range in.Pulls {
+		if p.State == Undoing {
+			return "taking back " + p.Lever
+		}
+	}
+	if in.Phase == FailBack {
+		return "the return"
+	}
+	return ""
+}
+
+// OnTop gives the newest pull that holds on the target.
+func (in Incident) OnTop(target string) (Pull, bool) {
+	for i := len(in.Pulls) - 1; i >= 0; i-- {
+		if p := in.Pulls[i]; p.Target == target && p.Holds() {
+			return p, true
+		}
+	}
+	return Pull{}, false
+}
+
+// clone makes a copy that shares nothing that Apply changes.
+func (in Incident) clone() Incident {
+	in.Pulls = append([]Pull(nil), in.Pulls...)
+	in.Overrides = append([]Override(nil), in.Overrides...)
+	if in.Return != nil {
+		r := *in.Return
+		r.Streak, r.Failing = map[string]int{}, map[string]int{}
+		for k, v := range in.Return.Streak {
+			r.Streak[k] = v
+		}
+		for k, v := range in.Return.Failing {
+			r.Failing[k] = v
+		}
+		in.Return = &r
+	}
+	return in
+}
