@@ -1,0 +1,150 @@
+package authdns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"lifeboat/internal/fault"
+)
+
+// portTries is how often a free port is looked for that both UDP and TCP have.
+const portTries = 20
+
+// Listen opens n UDP sockets that share a port by SO_REUSEPORT, and a TCP
+// listener on the same. With port 0 a free one is chosen. An address that another
+// process holds, also one that would share it, that is not this machine's or not
+// allowed is a fault.Invalid that names it.
+func Listen(addr string, n int) (udp []*net.UDPConn, tcp *net.TCPListener, err error) {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, nil, fault.New(fault.Invalid, "%q is no address to listen on", addr).Because(err).WithHint("write it as 127.0.0.1:5354 or [::1]:5354")
+	}
+	tries := 1
+	if port == "0" {
+		tries = portTries
+	}
+	for range tries {
+		udp, tcp, err = listenOnce(addr, max(n, 1))
+		if err == nil || !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, nil, explain(addr, err)
+	}
+	return udp, tcp, nil
+}
+
+func listenOnce(addr string, n int) (udp []*net.UDPConn, tcp *net.TCPListener, err error) {
+	defer func() {
+		if err != nil {
+			closeAll(udp, tcp)
+		}
+	}()
+	// The listener does not share: holding it keeps a second lifeboat off the port.
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	tcp = l.(*net.TCPListener)
+	host, _, _ := net.SplitHostPort(addr)
+	addr = net.JoinHostPort(host, strconv.Itoa(tcp.Addr().(*net.TCPAddr).Port))
+	// A socket that would share the port could be bound beside anybody else's of
+	// the same account, and each would get a part of the queries: try alone first.
+	probe, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		return nil, tcp, err
+	}
+	if err := probe.Close(); err != nil {
+		return nil, tcp, err
+	}
+	sharing := net.ListenConfig{Control: sharePort}
+	for range n {
+		conn, err := sharing.ListenPacket(context.Background(), "udp", addr)
+		if err != nil {
+			return udp, tcp, err
+		}
+		udp = append(udp, conn.(*net.UDPConn))
+	}
+	return udp, tcp, nil
+}
+
+func closeAll(udp []*net.UDPConn, tcp *net.TCPListener) {
+	if tcp != nil {
+		tcp.Close()
+	}
+	for _, conn := range udp {
+		conn.Close()
+	}
+}
+
+// sharePort sets what a UDP socket needs before it is bound: a packet that comes
+// in earlier would not tell where it was sent to.
+func sharePort(_, _ string, raw syscall.RawConn) error {
+	var failed error
+	err := raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+	})
+	return errors.Join(err, failed, askForDestination(raw))
+}
+
+// explain says what a person can do about an address that can't be had.
+func explain(addr string, err error) error {
+	f := fault.New(fault.Invalid, "DNS can't listen on %s", addr).Because(err)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		f = fault.New(fault.Invalid, "the DNS address %s is taken by another process", addr)
+		f.Cause = err
+		_, port, _ := net.SplitHostPort(addr)
+		return f.WithHint("see who has it with: ss -lnup 'sport = :%s'; stop it or choose another address", port)
+	case errors.Is(err, syscall.EACCES):
+		return f.WithHint("ports under 1024 need the right to bind: start through systemd, or choose a port like 5354")
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return f.WithHint("it is not an address of this machine: see them with: ip addr")
+	}
+	return f
+}
+
+// askForDestination makes the kernel tell which address each packet was sent to.
+func askForDestination(raw syscall.RawConn) error {
+	var v4, v6 error
+	err := raw.Control(func(fd uintptr) {
+		v4 = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+		v6 = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+	})
+	if err != nil {
+		return err
+	}
+	if v4 != nil && v6 != nil { // one of them fails on a socket of the other family
+		return fmt.Errorf("ask for packet destinations: %w", v4)
+	}
+	return nil
+}
+
+// fromDestination turns what the kernel told of a received packet into what it
+// is told of the answer: sent from the address that was asked, by any interface.
+// It changes the control message in place.
+func fromDestination(oob []byte) []byte {
+	hdr, data, _, err := unix.ParseOneSocketControlMessage(oob)
+	if err != nil {
+		return nil
+	}
+	switch {
+	case hdr.Level == unix.IPPROTO_IP && hdr.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+		copy(data[4:8], data[8:12]) // ipi_addr, the packet's destination, → ipi_spec_dst
+		clear(data[:4])
+	case hdr.Level == unix.IPPROTO_IPV6 && hdr.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+		if data[0] != 0xfe || data[1]&0xc0 != 0x80 { // a link-local address keeps its interface
+			clear(data[16:20])
+		}
+	default:
+		return nil
+	}
+	return oob
+}

@@ -1,0 +1,172 @@
+package authdns
+
+import "encoding/binary"
+
+// Flags in the header's third and fourth octets.
+const (
+	flagQR = 0x80 // third: this is a response
+	flagAA = 0x04
+	flagTC = 0x02
+	flagRD = 0x01
+	flagCD = 0x10 // fourth
+
+	opcodeMask = 0x78
+)
+
+// query is what a request asks, once its header has been accepted.
+type query struct {
+	end    int // of the question, which begins at headerSize
+	labels int // of the name, the root not counted
+	typ    uint16
+	class  uint16
+	edns   bool
+	do     bool
+	size   int // of the answer that the client can take, from its OPT record
+}
+
+// question is the name, type and class as they were asked.
+func (q *query) question(msg []byte) []byte { return msg[headerSize:q.end] }
+
+// accept looks at the 12 octets of the header and says whether the rest is to be
+// read, and if not, with which code to answer. ok is false and drop true for what
+// gets no answer at all.
+func accept(msg []byte) (rcode uint16, ok, drop bool) {
+	if len(msg) < headerSize || msg[2]&flagQR != 0 {
+		return 0, false, true
+	}
+	if msg[2]&opcodeMask != opQuery<<3 {
+		return rcodeNotImp, false, false
+	}
+	questions := binary.BigEndian.Uint16(msg[4:])
+	answers := binary.BigEndian.Uint16(msg[6:])
+	authorities := binary.BigEndian.Uint16(msg[8:]) // an IXFR brings its SOA
+	additionals := binary.BigEndian.Uint16(msg[10:])
+	if questions != 1 || answers != 0 || authorities > 1 || additionals > 2 {
+		return rcodeFormErr, false, false
+	}
+	return rcodeNoError, true, false
+}
+
+// parse reads the question and the OPT record of an accepted message.
+func (q *query) parse(msg []byte) (rcode uint16) {
+	if !q.parseQuestion(msg) {
+		q.end = headerSize
+		return rcodeFormErr
+	}
+	authorities := int(binary.BigEndian.Uint16(msg[8:]))
+	if authorities > 0 && q.typ != typeIXFR {
+		return rcodeFormErr
+	}
+	off := q.end
+	rcode = rcodeNoError
+	for i := range authorities + int(binary.BigEndian.Uint16(msg[10:])) {
+		next, code := q.parseRecord(msg, off, i >= authorities)
+		if code == rcodeFormErr {
+			return code
+		}
+		off, rcode = next, max(rcode, code)
+	}
+	if off != len(msg) {
+		return rcodeFormErr
+	}
+	return rcode
+}
+
+// parseQuestion reads the name, which can't be compressed where it is the first,
+// its type and its class.
+func (q *query) parseQuestion(msg []byte) bool {
+	i := headerSize
+	for {
+		if i >= len(msg) {
+			return false
+		}
+		n := int(msg[i])
+		i++
+		if n == 0 {
+			break
+		}
+		if n > 63 {
+			return false
+		}
+		i += n
+		q.labels++
+	}
+	if i-headerSize > maxName || i+4 > len(msg) {
+		return false
+	}
+	q.typ = binary.BigEndian.Uint16(msg[i:])
+	q.class = binary.BigEndian.Uint16(msg[i+2:])
+	q.end = i + 4
+	return true
+}
+
+// parseRecord steps over a record after the question, and reads it when it is
+// the OPT record (RFC 6891 section 6.1).
+func (q *query) parseRecord(msg []byte, off int, additional bool) (next int, rcode uint16) {
+	start := off
+	off = skipName(msg, off)
+	if off < 0 || off+10 > len(msg) {
+		return 0, rcodeFormErr
+	}
+	typ := binary.BigEndian.Uint16(msg[off:])
+	end := off + 10 + int(binary.BigEndian.Uint16(msg[off+8:]))
+	if end > len(msg) {
+		return 0, rcodeFormErr
+	}
+	if typ != typeOPT {
+		return end, rcodeNoError
+	}
+	if q.edns || !additional || off != start+1 || !wholeOptions(msg[off+10:end]) {
+		return 0, rcodeFormErr
+	}
+	q.edns = true
+	q.size = int(binary.BigEndian.Uint16(msg[off+2:]))
+	q.do = msg[off+6]&0x80 != 0
+	if version := msg[off+5]; version != 0 {
+		return end, rcodeBadVers
+	}
+	return end, rcodeNoError
+}
+
+// skipName gives the offset after a name, which may end in a pointer; -1 when it
+// is broken. Pointers are not followed: no name but the question's is used.
+func skipName(msg []byte, off int) int {
+	for start := off; off < len(msg) && off-start <= maxName; {
+		switch n := int(msg[off]); {
+		case n == 0:
+			return off + 1
+		case n >= 0xC0:
+			return off + 2
+		case n > 63:
+			return -1
+		default:
+			off += 1 + n
+		}
+	}
+	return -1
+}
+
+func wholeOptions(b []byte) bool {
+	for len(b) > 0 {
+		if len(b) < 4 {
+			return false
+		}
+		n := 4 + int(binary.BigEndian.Uint16(b[2:]))
+		if n > len(b) {
+			return false
+		}
+		b = b[n:]
+	}
+	return true
+}
+
+// limit is how large an answer may be, in octets.
+func (q *query) limit(udp bool) int {
+	switch {
+	case !udp:
+		return maxMessage
+	case !q.edns:
+		return plainUDP
+	}
+	return max(plainUDP, min(q.size, ednsUDP))
+}

@@ -1,0 +1,323 @@
+package authdns
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	"go.uber.org/goleak"
+
+	"lifeboat/internal/fault"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// All queries that many clients ask at once over both transports are answered
+// from one view, while views change under them.
+func TestServeWhileViewsChange(t *testing.T) {
+	t.Parallel()
+	table := mustTable(t, testSites(), testSource())
+	var views []*View
+	for i, position := range []string{"main", "standby"} {
+		v, err := table.View(Orders{Position: map[string]string{"shop": position, "api": "main"}, Serial: map[string]uint32{"example.com.": uint32(i)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		views = append(views, v)
+	}
+	s := New(Options{})
+	s.Set(views[0])
+	udp, tcp := serving(t, s, "127.0.0.1:0", 2)
+	stop := make(chan struct{})
+	var flips, clients sync.WaitGroup
+	flips.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				s.Set(views[i%2])
+			}
+		}
+	})
+	for _, network := range []string{"udp", "tcp", "udp", "tcp"} {
+		addr := udp[0].LocalAddr().String()
+		if network == "tcp" {
+			addr = tcp.Addr().String()
+		}
+		clients.Go(func() { askMany(t, network, addr, 200) })
+	}
+	clients.Wait()
+	close(stop)
+	flips.Wait()
+	if c := s.Counts(); c.Queries != 800 || c.Rcodes[rcodeNoError] != 800 || c.Panics != 0 || c.TCPConns != 2 {
+		t.Errorf("counts %+v", c)
+	}
+}
+
+func askMany(t *testing.T, network, addr string, n int) {
+	conn, err := dns.DialTimeout(network, addr, 10*time.Second)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer conn.Close()
+	client := dns.Client{Net: network, Timeout: 10 * time.Second}
+	for range n {
+		m, _, err := client.ExchangeWithConn(question("shop.example.com.", dns.TypeA), conn)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if len(m.Answer) != 1 {
+			t.Errorf("%v", m)
+		}
+	}
+}
+
+// Several queries sent at once over one connection are all answered, in order.
+func TestPipelining(t *testing.T) {
+	t.Parallel()
+	s := testServer(t)
+	_, tcp := serving(t, s, "127.0.0.1:0", 1)
+	conn := dialTCP(t, tcp.Addr().String())
+	defer conn.Close()
+	var all [][]byte
+	for i := range 200 {
+		q := question("huge.example.com.", dns.TypeA)
+		q.Id = uint16(i)
+		all = append(all, packed(t, q))
+	}
+	wire := framed(all...)
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		for len(wire) > 0 { // in odd pieces
+			n := min(77, len(wire))
+			if _, err := conn.Write(wire[:n]); err != nil {
+				t.Error(err)
+				return
+			}
+			wire = wire[n:]
+		}
+	})
+	r := bufio.NewReader(conn)
+	for i := range all {
+		reply, err := readFrame(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m dns.Msg
+		if err := m.Unpack(reply); err != nil || int(m.Id) != i || len(m.Answer) != 100 {
+			t.Fatalf("answer %d: %v %v", i, err, &m)
+		}
+	}
+	writing.Wait()
+}
+
+// A query whose successor has only begun to arrive is answered at once.
+func TestHalfAQueryHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	_, tcp := serving(t, testServer(t), "127.0.0.1:0", 1)
+	conn := dialTCP(t, tcp.Addr().String())
+	defer conn.Close()
+	wire := framed(packed(t, question("mail.example.com.", dns.TypeA)))
+	conn.Write(append(wire, wire[:7]...))
+	if _, err := readFrame(conn); err != nil {
+		t.Fatal(err)
+	}
+	conn.Write(wire[7:])
+	if _, err := readFrame(conn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTCPLimits(t *testing.T) {
+	t.Parallel()
+	table := mustTable(t, testSites(), testSource())
+	v, err := table.View(calm())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(Options{TCPConns: 5, TCPPerClient: 3, MaxQuerySize: 100, TCPIdle: 30 * time.Second})
+	s.Set(v)
+	_, tcp := serving(t, s, "127.0.0.1:0", 1)
+	q := framed(packed(t, question("mail.example.com.", dns.TypeA)))
+	served := func(from string) (net.Conn, bool) {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		conn, err := d.Dial("tcp", tcp.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		conn.Write(q)
+		_, err = readFrame(conn)
+		return conn, err == nil
+	}
+	var first net.Conn
+	for i := range 3 {
+		conn, ok := served("127.0.0.1")
+		if !ok {
+			t.Fatalf("connection %d was not served", i)
+		}
+		first = conn
+	}
+	if _, ok := served("127.0.0.1"); ok {
+		t.Error("a fourth connection of one client was served")
+	}
+	for range 2 {
+		if _, ok := served("127.0.0.9"); !ok {
+			t.Error("another client was not served")
+		}
+	}
+	if _, ok := served("127.0.0.10"); ok {
+		t.Error("a sixth connection was served")
+	}
+	if c := s.Counts(); c.TCPRefused != 2 || c.TCPConns != 5 {
+		t.Errorf("counts %+v", c)
+	}
+	first.Write([]byte{0, 101}) // too long a query ends the connection
+	if _, err := readFrame(first); err == nil {
+		t.Error("a query over the limit was answered")
+	}
+	eventually(t, func() bool { _, ok := served("127.0.0.1"); return ok })
+}
+
+// eventually asks until the answer is yes or ten seconds have passed.
+func eventually(t *testing.T, yes func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !yes(); {
+		if time.Now().After(deadline) {
+			t.Fatal("not within 10 s")
+		}
+	}
+}
+
+// Connections that trickle or say nothing are closed, and hold nothing up
+// meanwhile.
+func TestStalledConnections(t *testing.T) {
+	t.Parallel()
+	v, err := mustTable(t, testSites(), testSource()).View(calm())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(Options{TCPIdle: 200 * time.Millisecond, TCPPerClient: 100})
+	s.Set(v)
+	udp, tcp := serving(t, s, "127.0.0.1:0", 1)
+	var stalled []net.Conn
+	for i := range 50 {
+		conn := dialTCP(t, tcp.Addr().String())
+		defer conn.Close()
+		conn.Write([]byte{0, 50, 1, 2, 3}[:i%6])
+		stalled = append(stalled, conn)
+	}
+	askMany(t, "udp", udp[0].LocalAddr().String(), 100)
+	for _, conn := range stalled {
+		if _, err := readFrame(conn); err == nil || strings.Contains(err.Error(), "timeout") {
+			t.Errorf("a stalled connection was not closed: %v", err)
+		}
+	}
+}
+
+// Sockets can be served again after the context of the first serving has ended,
+// as a restart in place needs.
+func TestServeAgain(t *testing.T) {
+	t.Parallel()
+	s := testServer(t)
+	udp, tcp, err := Listen("127.0.0.1:0", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll(udp, tcp)
+	for range 2 {
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- s.Serve(ctx, udp, []*net.TCPListener{tcp}) }()
+		askMany(t, "udp", udp[0].LocalAddr().String(), 3)
+		askMany(t, "tcp", tcp.Addr().String(), 3)
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestServeEndsWhenASocketIsClosed(t *testing.T) {
+	t.Parallel()
+	udp, tcp, err := Listen("127.0.0.1:0", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll(udp, tcp)
+	done := make(chan error, 1)
+	go func() { done <- testServer(t).Serve(context.Background(), udp, []*net.TCPListener{tcp}) }()
+	udp[1].Close()
+	if err := <-done; err == nil {
+		t.Error("no error told of the closed socket")
+	}
+}
+
+// A socket bound to all addresses answers from the one that was asked.
+func TestAnswersComeFromTheAddressAsked(t *testing.T) {
+	t.Parallel()
+	for _, listen := range []string{"0.0.0.0:0", "[::]:0"} {
+		udp, tcp, err := Listen(listen, 1)
+		if err != nil {
+			if strings.HasPrefix(listen, "[") {
+				t.Logf("SKIP-LOUD: no IPv6 on this machine: %v", err)
+				continue
+			}
+			t.Fatal(err)
+		}
+		closeAll(udp, tcp)
+		udp, _ = serving(t, testServer(t), listen, 1)
+		port := udp[0].LocalAddr().(*net.UDPAddr).Port
+		for _, to := range []string{"127.0.0.7", "127.0.0.1"} {
+			// A connected socket takes no answer from elsewhere.
+			askMany(t, "udp", fmt.Sprintf("%s:%d", to, port), 3)
+		}
+		if listen[0] == '[' {
+			askMany(t, "udp", fmt.Sprintf("[::1]:%d", port), 3)
+		}
+	}
+}
+
+func TestListen(t *testing.T) {
+	t.Parallel()
+	udp, tcp, err := Listen("127.0.0.1:0", 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll(udp, tcp)
+	if len(udp) != 3 {
+		t.Fatalf("%d sockets", len(udp))
+	}
+	port := tcp.Addr().(*net.TCPAddr).Port
+	for _, conn := range udp {
+		if got := conn.LocalAddr().(*net.UDPAddr).Port; got != port {
+			t.Errorf("UDP port %d, TCP port %d", got, port)
+		}
+	}
+	addr := tcp.Addr().String()
+	refused := func(about, addr, says string) {
+		t.Helper()
+		udp, tcp, err := Listen(addr, 2)
+		if err == nil {
+			closeAll(udp, tcp)
+		}
+		if fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), addr) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", about, err)
+		}
+	}
+	refused("both taken", addr, "taken by another process")
+	tcp.Close()
+	refused("only UDP taken, by sockets that would share", addr, "taken by another process")
+	refused("not ours", "192.0.2.1:5353", "not an address of this machine")
+	refused("no port", "127.0.0.1", "127.0.0.1:5354")
+}

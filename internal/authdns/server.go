@@ -1,0 +1,136 @@
+package authdns
+
+import (
+	"log/slog"
+	"sync/atomic"
+	"time"
+)
+
+// Options are what a Server is made with. The zero value is useful.
+type Options struct {
+	Logger       *slog.Logger     // told of what happens to sockets, never of a query; nil: nothing
+	Now          func() time.Time // for the deadlines of TCP connections; nil: time.Now
+	TCPConns     int              // connections at once, 200 when 0
+	TCPPerClient int              // connections at once from one address, 20 when 0
+	TCPIdle      time.Duration    // how long a connection may take for one query or answer, 10 s when 0
+	MaxQuerySize int              // octets of a query over TCP, 4096 when 0; a longer one ends the connection
+}
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.TCPConns <= 0 {
+		o.TCPConns = 200
+	}
+	if o.TCPPerClient <= 0 {
+		o.TCPPerClient = 20
+	}
+	if o.TCPIdle <= 0 {
+		o.TCPIdle = 10 * time.Second
+	}
+	if o.MaxQuerySize <= 0 {
+		o.MaxQuerySize = 4096
+	}
+	return o
+}
+
+// Server answers queries from the View that was last set.
+type Server struct {
+	options Options
+	view    atomic.Pointer[View]
+	shards  [shards]counters
+	next    atomic.Uint32 // the shard that the next serving goroutine takes
+	conns   connLimit
+}
+
+// New makes a server that answers SERVFAIL until Set is called.
+func New(o Options) *Server {
+	s := &Server{options: o.withDefaults()}
+	s.conns.init(s.options.TCPConns, s.options.TCPPerClient)
+	return s
+}
+
+// Set puts a view in force for every query from now on. A nil view is passed
+// over: a server never forgets what it can answer.
+func (s *Server) Set(v *View) {
+	if v != nil {
+		s.view.Store(v)
+	}
+}
+
+// View is the view in force, nil before the first Set.
+func (s *Server) View() *View { return s.view.Load() }
+
+// Handle answers one query: the answer is written to dst, which is grown where
+// it is too small and MUST NOT overlap the query. nil means that no answer is
+// given. It is what the sockets call, and may be called by anybody.
+func (s *Server) Handle(dst, query []byte, udp bool) []byte {
+	return s.handle(&s.shards[0], dst, query, udp)
+}
+
+// handle survives a panic: one bad query must not take the others' answers away.
+func (s *Server) handle(c *counters, dst, msg []byte, udp bool) (out []byte) {
+	defer func() {
+		if recover() != nil {
+			c.panics.Add(1)
+			out = bare(dst, msg, rcodeServFail)
+			c.rcodes[rcodeServFail].Add(1)
+		}
+	}()
+	c.queries.Add(1)
+	code, ok, drop := accept(msg)
+	if drop {
+		c.malformed.Add(1)
+		c.dropped.Add(1)
+		return nil
+	}
+	if !ok {
+		if code == rcodeFormErr {
+			c.malformed.Add(1)
+		}
+		c.rcodes[code].Add(1)
+		return bare(dst, msg, code)
+	}
+	return s.answer(c, dst, msg, udp)
+}
+
+func (s *Server) answer(c *counters, dst, msg []byte, udp bool) []byte {
+	var q query
+	code := q.parse(msg)
+	if q.end == headerSize {
+		c.malformed.Add(1)
+		c.rcodes[rcodeFormErr].Add(1)
+		return bare(dst, msg, rcodeFormErr)
+	}
+	var m message
+	m.start(dst, msg, &q, q.limit(udp))
+	v := s.view.Load()
+	var flags byte
+	switch {
+	case code == rcodeFormErr:
+		c.malformed.Add(1)
+	case code != rcodeNoError:
+	case v == nil:
+		code = rcodeServFail
+	case q.class != classIN || q.typ == typeAXFR || q.typ == typeIXFR:
+		code = rcodeRefused
+	default:
+		a := answer{v: v, m: &m, typ: q.typ}
+		a.write(q.labels)
+		code = a.rcode
+		if a.aa {
+			flags |= flagAA
+		}
+	}
+	if m.short {
+		c.truncated.Add(1)
+		m.cut()
+		flags |= flagTC
+	}
+	c.rcodes[code].Add(1)
+	return m.finish(&q, code, flags)
+}

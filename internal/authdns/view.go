@@ -1,0 +1,125 @@
+package authdns
+
+import (
+	"net/netip"
+	"slices"
+
+	"lifeboat/internal/fault"
+)
+
+// Orders are what a View puts in force.
+type Orders struct {
+	Position map[string]string // site id → position; each followed site MUST have one
+	Serial   map[string]uint32 // apex as text → SOA serial; the zone text's where none is given
+	TTLCap   map[string]uint32 // site id → most seconds that its names may be cached, 0 for no cap
+}
+
+// View is a Table with a position for each site and a serial for each zone: all
+// that an answer is made of.
+type View struct {
+	table   *Table
+	serials []uint32 // by zone
+	follows []follow // by class
+	at      []string // by site: the position in force
+}
+
+// follow is what every name of a class answers. The records are ready to be sent
+// for the name that was asked.
+type follow struct {
+	a, aaaa body
+}
+
+// body is an RRset's records outside the table's own.
+type body struct {
+	count uint16
+	wire  []byte
+}
+
+// View puts orders in force. It looks at sites and zones, never at names, so
+// that a flip costs the same with one name and with a million. An order for a
+// site that no name follows is passed over; a followed site without an order, or
+// one with a position that it does not have, is a fault.Invalid: the view before
+// stays in force.
+func (t *Table) View(o Orders) (*View, error) {
+	v := &View{
+		table:   t,
+		serials: make([]uint32, len(t.zones)),
+		follows: make([]follow, len(t.follows)),
+		at:      make([]string, len(t.sites)),
+	}
+	for i, z := range t.zones {
+		v.serials[i] = z.serial
+		if serial, ok := o.Serial[z.name]; ok {
+			v.serials[i] = serial
+		}
+	}
+	for i, s := range t.sites {
+		position, ok := o.Position[s.id]
+		if !ok {
+			return nil, fault.New(fault.Invalid, "no position is ordered for site %s", s.id).WithHint("positions: %s", places(s))
+		}
+		if _, ok := s.positions[position]; !ok {
+			return nil, fault.New(fault.Invalid, "site %s has no position %q", s.id, position).WithHint("positions: %s", places(s))
+		}
+		v.at[i] = position
+	}
+	for i, k := range t.follows {
+		s := t.sites[k.site]
+		ttl := k.ttl
+		if limit := o.TTLCap[s.id]; limit > 0 {
+			ttl = min(ttl, limit)
+		}
+		v.follows[i] = makeFollow(s.positions[v.at[k.site]], ttl)
+	}
+	return v, nil
+}
+
+func places(s site) string {
+	names := make([]string, 0, len(s.positions))
+	for name := range s.positions {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	text := ""
+	for i, name := range names {
+		if i > 0 {
+			text += ", "
+		}
+		text += name
+	}
+	return text
+}
+
+func makeFollow(ips []netip.Addr, ttl uint32) (f follow) {
+	for _, ip := range ips {
+		b, typ := &f.aaaa, uint16(typeAAAA)
+		if ip.Is4() {
+			b, typ = &f.a, typeA
+		}
+		b.wire = appendRecord(b.wire, typ, ttl, ip.AsSlice())
+		b.count++
+	}
+	return f
+}
+
+// Serial is the SOA serial that a zone is answered with.
+func (v *View) Serial(apex string) (serial uint32, ok bool) {
+	i, ok := v.table.byApex[apex]
+	if !ok {
+		return 0, false
+	}
+	return v.serials[i], true
+}
+
+// Position is where a site's names point; false when no name follows it.
+func (v *View) Position(site string) (position string, ok bool) {
+	for i, s := range v.table.sites {
+		if s.id == site {
+			return v.at[i], true
+		}
+	}
+	return "", false
+}
+
+// Table is what the view is of.
+func (v *View) Table() *Table { return v.table }
