@@ -1,0 +1,162 @@
+// Package follow is answer's end of the feed: it dials control, says what is
+// served, takes snapshots and hands over reports.
+//
+// It never makes answer wait: a stopped control costs one blocked goroutine here
+// and nothing else. It imports no control-plane package.
+//
+// Concurrency: Run is called once; the other methods from any goroutine.
+package follow
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"lifeboat/internal/fault"
+	"lifeboat/internal/feed"
+)
+
+// Options of a Follower. Dial, Hello, Take and Status MUST be set.
+type Options struct {
+	Dial   func(context.Context) (net.Conn, error)
+	Hello  func() feed.Hello
+	Take   func(feed.Publish) feed.Ack // applies a snapshot; called one at a time
+	Status func() feed.Status
+	Ring   *feed.Ring
+	Now    func() time.Time
+	Logger *slog.Logger
+	Retry  time.Duration // between attempts to dial; 100ms
+}
+
+// Follower follows one control.
+type Follower struct {
+	o     Options
+	heard atomic.Pointer[time.Time] // when control last said something
+}
+
+// New makes a Follower; control counts as heard now.
+func New(o Options) *Follower {
+	if o.Retry == 0 {
+		o.Retry = 100 * time.Millisecond
+	}
+	f := &Follower{o: o}
+	f.listen()
+	return f
+}
+
+func (f *Follower) listen() {
+	now := f.o.Now()
+	f.heard.Store(&now)
+}
+
+// Silent is for how long control has said nothing. A clock set back starts the
+// silence anew.
+func (f *Follower) Silent() time.Duration {
+	d := f.o.Now().Sub(*f.heard.Load())
+	if d < 0 {
+		f.listen()
+		return 0
+	}
+	return d
+}
+
+// Run follows until ctx ends.
+func (f *Follower) Run(ctx context.Context) {
+	retry := time.NewTicker(f.o.Retry)
+	defer retry.Stop()
+	for {
+		if c, err := f.o.Dial(ctx); err == nil {
+			f.session(ctx, &feed.Conn{Conn: c})
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-retry.C:
+		}
+	}
+}
+
+// session speaks with one control until the connection ends.
+func (f *Follower) session(ctx context.Context, c *feed.Conn) {
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer stop()
+	defer func() { _ = c.Close() }()
+	if c.Send(feed.TypeHello, f.o.Hello()) != nil {
+		return
+	}
+	seen := make(chan uint64, 1)
+	done := make(chan struct{})
+	sent := make(chan struct{})
+	go func() { // ends with done, or with the connection
+		defer close(sent)
+		f.send(c, seen, done)
+	}()
+	err := f.receive(c, seen)
+	close(done)
+	_ = c.Close()
+	<-sent
+	f.o.Logger.Info("feed to control ended", "cause", err)
+}
+
+// receive handles control's messages in order.
+func (f *Follower) receive(c *feed.Conn, seen chan uint64) error {
+	for {
+		kind, body, err := c.Receive()
+		if err != nil {
+			return err
+		}
+		f.listen()
+		switch kind {
+		case feed.TypePublish:
+			var p feed.Publish
+			if err := json.Unmarshal(body, &p); err != nil {
+				return fault.New(fault.Invalid, "a snapshot can't be read").Because(err)
+			}
+			err = c.Send(feed.TypeAck, f.o.Take(p))
+		case feed.TypeSeen:
+			var seq uint64
+			if err := json.Unmarshal(body, &seq); err != nil {
+				return err
+			}
+			f.o.Ring.Seen(seq)
+			select {
+			case <-seen: // an older number that send has not looked at yet
+			default:
+			}
+			seen <- seq
+		case feed.TypeAsk:
+			err = c.Send(feed.TypeStatus, f.o.Status())
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// send hands over reports in order, one batch under way at a time.
+func (f *Follower) send(c *feed.Conn, seen <-chan uint64, done <-chan struct{}) {
+	var last uint64
+	waiting := false
+	for {
+		if !waiting {
+			if batch := f.o.Ring.After(last, feed.Window); len(batch) > 0 {
+				last, waiting = batch[len(batch)-1].Seq, true
+				if c.Send(feed.TypeReports, batch) != nil {
+					_ = c.Close() // receive ends, and with it done
+				}
+			}
+		}
+		select {
+		case <-done:
+			return
+		case seq := <-seen:
+			if seq >= last {
+				waiting = false
+			}
+		case <-f.o.Ring.Wake():
+		}
+	}
+}

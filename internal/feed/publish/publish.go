@@ -1,0 +1,312 @@
+// Package publish is control's end of the feed: it listens, learns what answer
+// serves, publishes snapshots and takes reports.
+//
+// One answer is connected at a time: a newer connection replaces the older one.
+// What is published is decided by package engine; nothing is published on a
+// connection before its Hello has been handled.
+//
+// Concurrency: Serve is called once; the other methods from any goroutine.
+package publish
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"lifeboat/internal/fault"
+	"lifeboat/internal/feed"
+	"lifeboat/internal/snapshot"
+)
+
+// ErrUnsure is in the chain of a Publish error after which it is not known whether
+// answer took the snapshot.
+var ErrUnsure = errors.New("it is not known whether answer took the order")
+
+// Handler is what the feed tells control. Its methods are called one at a time for
+// one connection and may publish.
+type Handler interface {
+	// Arriving is called before a new connection can be published on.
+	Arriving()
+	// Connected is called first; an error ends the connection.
+	Connected(ctx context.Context, h feed.Hello) error
+	Reports(ctx context.Context, r []feed.Report)
+}
+
+// Options of a Server. Logger, Now and Handler MUST be set.
+type Options struct {
+	Logger  *slog.Logger
+	Now     func() time.Time
+	Handler Handler
+	Admit   func(net.Conn) error // who may connect; nil: anybody who reaches the socket
+	Ask     time.Duration        // between questions for the status; 1s
+}
+
+// Server is control's end of the feed.
+type Server struct {
+	o Options
+
+	mu      sync.Mutex // guards all below
+	conn    *session
+	status  feed.Status
+	heardAt time.Time
+	changed chan struct{} // closed and made anew when conn or status changes
+}
+
+// session is one connected answer.
+type session struct {
+	*feed.Conn
+	hello feed.Hello
+	held  map[string]bool // parts that answer holds
+
+	mu   sync.Mutex // guards acks
+	acks map[[2]uint64]chan feed.Ack
+	done chan struct{}
+}
+
+// New makes a Server.
+func New(o Options) *Server {
+	if o.Ask == 0 {
+		o.Ask = time.Second
+	}
+	return &Server{o: o, changed: make(chan struct{})}
+}
+
+// Serve accepts answers until ctx ends.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
+	defer stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		c, err := ln.Accept()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fault.New(fault.Unavailable, "accept answer").Because(err)
+		}
+		if s.o.Admit != nil {
+			if err := s.o.Admit(c); err != nil {
+				s.o.Logger.Warn("feed connection refused", "cause", err)
+				_ = c.Close()
+				continue
+			}
+		}
+		wg.Go(func() { s.serve(ctx, &feed.Conn{Conn: c}) }) // ends with the connection or ctx
+	}
+}
+
+// serve speaks with one answer until its connection ends.
+func (s *Server) serve(ctx context.Context, c *feed.Conn) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer stop()
+	se := &session{Conn: c, held: map[string]bool{}, acks: map[[2]uint64]chan feed.Ack{}, done: make(chan struct{})}
+	reports := make(chan []feed.Report, feed.Window)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	defer close(se.done)
+	if err := s.greet(c, se); err != nil {
+		s.o.Logger.Warn("answer did not greet", "cause", err)
+		return
+	}
+	s.o.Handler.Arriving()
+	s.replace(se)
+	defer s.leave(se)
+	wg.Go(func() { // ends with ctx
+		if err := s.o.Handler.Connected(ctx, se.hello); err != nil {
+			s.o.Logger.Warn("answer was not taken", "cause", err)
+			cancel()
+			return
+		}
+		s.work(ctx, se, reports)
+	})
+	wg.Go(func() { s.ask(ctx, se) }) // ends with ctx
+	err := s.receive(ctx, se, reports)
+	s.o.Logger.Info("answer left", "cause", err)
+}
+
+func (s *Server) greet(c *feed.Conn, se *session) error {
+	_ = c.SetReadDeadline(s.o.Now().Add(5 * time.Second))
+	kind, body, err := c.Receive()
+	if err != nil {
+		return err
+	}
+	if kind != feed.TypeHello {
+		return fault.New(fault.Invalid, "the first message is %q, not a greeting", kind)
+	}
+	if err := json.Unmarshal(body, &se.hello); err != nil {
+		return err
+	}
+	for _, h := range se.hello.Parts {
+		se.held[h] = true
+	}
+	return c.SetReadDeadline(time.Time{})
+}
+
+func (s *Server) receive(ctx context.Context, se *session, reports chan<- []feed.Report) error {
+	for {
+		kind, body, err := se.Receive()
+		if err != nil {
+			return err
+		}
+		switch kind {
+		case feed.TypeAck:
+			err = se.acked(body)
+		case feed.TypeReports:
+			var r []feed.Report
+			if err = json.Unmarshal(body, &r); err == nil {
+				select {
+				case reports <- r:
+				case <-ctx.Done():
+				}
+			}
+		case feed.TypeStatus:
+			var st feed.Status
+			if err = json.Unmarshal(body, &st); err == nil {
+				s.setStatus(st)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// work hands reports to the handler in order, then acknowledges them.
+func (s *Server) work(ctx context.Context, se *session, reports <-chan []feed.Report) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case r := <-reports:
+			s.o.Handler.Reports(ctx, r)
+			if len(r) > 0 && se.Send(feed.TypeSeen, r[len(r)-1].Seq) != nil {
+				return
+			}
+		}
+	}
+}
+
+func (s *Server) ask(ctx context.Context, se *session) {
+	t := time.NewTicker(s.o.Ask)
+	defer t.Stop()
+	for {
+		if se.Send(feed.TypeAsk, struct{}{}) != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+func (se *session) acked(body json.RawMessage) error {
+	var a feed.Ack
+	if err := json.Unmarshal(body, &a); err != nil {
+		return err
+	}
+	se.mu.Lock()
+	defer se.mu.Unlock()
+	k := [2]uint64{a.Epoch, a.Revision}
+	if ch, waits := se.acks[k]; waits {
+		ch <- a // holds one
+		delete(se.acks, k)
+	}
+	return nil
+}
+
+// Publish sends a snapshot and waits until answer has it in force. It fails with
+// kind Unavailable when no answer is connected or its word does not come before
+// ctx ends (then it is not known whether it took it).
+func (s *Server) Publish(ctx context.Context, m snapshot.Manifest, signed snapshot.Signed, parts map[string][]byte) (feed.Ack, error) {
+	s.mu.Lock()
+	se := s.conn
+	s.mu.Unlock()
+	if se == nil {
+		return feed.Ack{}, fault.New(fault.Unavailable, "the answer process is not connected").WithHint("on its machine: lifeboat answer pull LEVER")
+	}
+	wait, msg := make(chan feed.Ack, 1), feed.Publish{Signed: signed, Parts: map[string][]byte{}}
+	se.mu.Lock()
+	se.acks[[2]uint64{m.Epoch, m.Revision}] = wait
+	for h, b := range parts {
+		if !se.held[h] {
+			msg.Parts[h] = b
+		}
+	}
+	se.mu.Unlock()
+	if err := se.Send(feed.TypePublish, msg); err != nil {
+		return feed.Ack{}, fault.New(fault.Unavailable, "publish to answer").Because(errors.Join(ErrUnsure, err))
+	}
+	select {
+	case a := <-wait:
+		if a.Err != "" {
+			return a, fault.New(a.Kind, "answer did not take it: %s", a.Err)
+		}
+		se.mu.Lock()
+		for h := range msg.Parts {
+			se.held[h] = true
+		}
+		se.mu.Unlock()
+		return a, nil
+	case <-se.done:
+		return feed.Ack{}, fault.New(fault.Unavailable, "answer left").Because(ErrUnsure)
+	case <-ctx.Done():
+		return feed.Ack{}, fault.New(fault.Unavailable, "answer gave no word in time").Because(ErrUnsure)
+	}
+}
+
+// replace makes se the connected answer; the one before is dropped.
+func (s *Server) replace(se *session) {
+	s.mu.Lock()
+	old := s.conn
+	s.conn = se
+	s.signal()
+	s.mu.Unlock()
+	if old != nil {
+		_ = old.Close()
+	}
+}
+
+func (s *Server) leave(se *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn == se {
+		s.conn = nil
+		s.signal()
+	}
+}
+
+func (s *Server) setStatus(st feed.Status) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status, s.heardAt = st, s.o.Now()
+	s.signal()
+}
+
+func (s *Server) signal() { // with mu held
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// Status is answer's last word on itself, when it came, and whether answer is
+// connected now.
+func (s *Server) Status() (st feed.Status, at time.Time, connected bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status, s.heardAt, s.conn != nil
+}
+
+// Changed is closed at the next change of the connection or the status.
+func (s *Server) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}

@@ -1,0 +1,112 @@
+package snapshot
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"lifeboat/internal/fault"
+	"lifeboat/internal/feature"
+)
+
+// Local is what answer keeps beside the manifest: its own orders, which outrank
+// it until control has taken them over, and the serials that it has served.
+type Local struct {
+	Orders  []Order           `json:"orders,omitempty"`
+	Serials map[string]uint32 `json:"serials,omitempty"` // newest served, by apex
+	Adopted uint64            `json:"adopted,omitempty"` // epoch that a person adopted
+	// LastAuto is when a rule of answer last moved a site (U4), by site.
+	LastAuto map[string]time.Time `json:"last_auto,omitempty"`
+}
+
+// Accept says whether a manifest may follow the one in force. now is what is in
+// force, contents are now's parts. The rules: (epoch, revision) only grows; a new
+// epoch may not move a site away from safety until a person has adopted it.
+func Accept(now, next Manifest, contents Contents, local Local) error {
+	switch {
+	case next.Epoch < now.Epoch:
+		return fault.New(fault.Conflict, "the manifest is of an older epoch, %d; %d is in force", next.Epoch, now.Epoch)
+	case next.Epoch == now.Epoch && next.Revision <= now.Revision:
+		return fault.New(fault.Conflict, "the manifest has revision %d; %d is in force", next.Revision, now.Revision)
+	case next.Epoch == now.Epoch || now.Epoch == 0 || local.Adopted == next.Epoch:
+		return nil
+	}
+	for id, o := range next.Sites {
+		site, known := contents.Site(id)
+		if !known || site.Shadow != "" {
+			continue
+		}
+		if in := Effective(now, local, site); site.Rank(o.Position) < site.Rank(in) {
+			return fault.New(fault.Refused, "epoch %d would move %s from %s to %s, away from safety", next.Epoch, id, in, o.Position).
+				WithHint("if that is right, run: lifeboat answer adopt %d", next.Epoch)
+		}
+	}
+	return nil
+}
+
+// Effective is the position in force: a local order over the manifest, home where
+// nothing is said.
+func Effective(m Manifest, local Local, site Site) string {
+	for _, o := range slices.Backward(local.Orders) {
+		if o.Site == site.ID && o.Position != "" {
+			return o.Position
+		}
+	}
+	if o, said := m.Sites[site.ID]; said {
+		if _, has := site.Positions[o.Position]; has {
+			return o.Position
+		}
+	}
+	return site.Home
+}
+
+// EffectiveFlags are the flag orders in force: local ones over the manifest's.
+func EffectiveFlags(m Manifest, local Local) map[string]feature.Order {
+	out := map[string]feature.Order{}
+	for k, v := range m.Features {
+		out[k] = v
+	}
+	for _, o := range local.Orders {
+		if o.Feature != "" {
+			out[o.Feature] = feature.Order{Value: o.Value, Lever: o.Lever, By: o.By, Since: o.At.UTC().Format(time.RFC3339)}
+		}
+	}
+	return out
+}
+
+// Settle drops the local orders that the manifest has taken over.
+func (l Local) Settle(taken []string) Local {
+	l.Orders = slices.DeleteFunc(slices.Clone(l.Orders), func(o Order) bool { return slices.Contains(taken, o.ID) })
+	return l
+}
+
+// Toward checks that a local order leads towards safety (rule U1): only control
+// may move a site away from it.
+func Toward(o Order, m Manifest, local Local, c Contents) error {
+	if o.Feature != "" {
+		flag, known := c.Flag(o.Feature)
+		if !known {
+			return fault.New(fault.NotFound, "no feature %q", o.Feature)
+		}
+		if in, ordered := EffectiveFlags(m, local)[o.Feature]; ordered && bytes.Equal(in.Value, o.Value) {
+			return fault.New(fault.Conflict, "%q is %s already", flag.Key, o.Value)
+		}
+		return nil
+	}
+	site, known := c.Site(o.Site)
+	if !known {
+		return fault.New(fault.NotFound, "no site %q", o.Site)
+	}
+	if _, has := site.Positions[o.Position]; !has {
+		return fault.New(fault.NotFound, "site %s has no position %q", o.Site, o.Position)
+	}
+	in := Effective(m, local, site)
+	switch {
+	case in == o.Position:
+		return fault.New(fault.Conflict, "%s is at %s already", o.Site, in)
+	case site.Rank(o.Position) < site.Rank(in):
+		return fault.New(fault.Refused, "rule U1: %s is less safe than %s, and only control moves a site away from safety", o.Position, in).
+			WithHint("start control and go back there: lifeboat go-back start")
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package snapshot
+
+import (
+	"encoding/json"
+
+	"lifeboat/internal/fault"
+	"lifeboat/internal/feature"
+	"lifeboat/internal/zone"
+)
+
+// Contents are the decoded parts of a snapshot.
+type Contents struct {
+	Sites    []Site
+	Zones    []zone.Source
+	Features []feature.Flag
+}
+
+// Encode makes the parts and their references.
+func (c Contents) Encode() (parts map[string][]byte, refs map[string]Ref, err error) {
+	parts, refs = map[string][]byte{}, map[string]Ref{}
+	for name, v := range map[string]any{PartSites: c.Sites, PartZones: c.Zones, PartFeatures: c.Features} {
+		b, ref, err := Part(v)
+		if err != nil {
+			return nil, nil, err
+		}
+		parts[ref.SHA256], refs[name] = b, ref
+	}
+	return parts, refs, nil
+}
+
+// DecodeContents reads the parts that the manifest names; bytes gives them by hash.
+func DecodeContents(refs map[string]Ref, bytes func(sha256 string) ([]byte, error)) (Contents, error) {
+	var c Contents
+	for name, into := range map[string]any{PartSites: &c.Sites, PartZones: &c.Zones, PartFeatures: &c.Features} {
+		ref, named := refs[name]
+		if !named {
+			return c, fault.New(fault.Invalid, "the manifest names no part %q", name)
+		}
+		b, err := bytes(ref.SHA256)
+		if err != nil {
+			return c, fault.New(fault.Unavailable, "part %q is not here", name).Because(err)
+		}
+		if RefOf(b) != ref {
+			return c, fault.New(fault.Invalid, "part %q is not what the manifest names", name)
+		}
+		if err := json.Unmarshal(b, into); err != nil {
+			return c, fault.New(fault.Invalid, "part %q can't be read", name).Because(err)
+		}
+	}
+	return c, nil
+}
+
+// Site gives a site by id.
+func (c Contents) Site(id string) (Site, bool) {
+	for _, s := range c.Sites {
+		if s.ID == id {
+			return s, true
+		}
+	}
+	return Site{}, false
+}
+
+// Lever gives a lever by name.
+func (c Contents) Lever(name string) (Lever, bool) {
+	for _, s := range c.Sites {
+		for _, l := range s.Levers {
+			if l.Name == name {
+				return l, true
+			}
+		}
+	}
+	return Lever{}, false
+}
+
+// Flag gives a flag by key.
+func (c Contents) Flag(key string) (feature.Flag, bool) {
+	for _, f := range c.Features {
+		if f.Key == key {
+			return f, true
+		}
+	}
+	return feature.Flag{}, false
+}
