@@ -1,0 +1,373 @@
+package config
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"lifeboat/internal/fault"
+	"lifeboat/internal/feature"
+	"lifeboat/internal/lever"
+	"lifeboat/internal/probe"
+	"lifeboat/internal/zone"
+)
+
+var update = flag.Bool("update", false, "write what is seen into the golden files")
+
+// same compares configurations without their warnings.
+var same = cmp.Options{cmpopts.IgnoreUnexported(Config{}), cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{})}
+
+func TestBadFilesAreToldWithPlaceAndRemedy(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil || len(files) < 30 {
+		t.Fatalf("bad files: %d, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			c, err := Parse(filepath.Base(file), read(t, file))
+			if err == nil {
+				t.Fatalf("taken: %+v", c)
+			}
+			if c != nil {
+				t.Error("a configuration came with the error")
+			}
+			golden(t, strings.TrimSuffix(file, ".yaml")+".txt", err.Error()+"\n")
+			wellFormed(t, filepath.Base(file), err)
+		})
+	}
+}
+
+// wellFormed checks what every problem owes: a place in the file, and the next step.
+func wellFormed(t *testing.T, file string, err error) {
+	t.Helper()
+	var problems *Problems
+	if !errors.As(err, &problems) || len(problems.List) == 0 {
+		t.Fatalf("not Problems: %v", err)
+	}
+	if len(problems.List) > maxProblems {
+		t.Errorf("%d problems at once", len(problems.List))
+	}
+	place := regexp.MustCompile("^" + regexp.QuoteMeta(file) + `:(\d+):(\d+)$`)
+	line := 0
+	for _, e := range problems.List {
+		m := place.FindStringSubmatch(e.Place)
+		if m == nil {
+			t.Errorf("no place: %q in %v", e.Place, e)
+			continue
+		}
+		var at int
+		fmt.Sscan(m[1], &at)
+		if at < line {
+			t.Errorf("out of order: %v", e)
+		}
+		line = at
+		if e.Hint == "" || e.Text == "" {
+			t.Errorf("nothing to do: %v", e)
+		}
+		if e.Kind != fault.Invalid && e.Kind != fault.NotSupported {
+			t.Errorf("kind %s: %v", e.Kind, e)
+		}
+		if strings.Contains(e.Error(), "\n") {
+			t.Errorf("more than one line: %q", e.Error())
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"all", "no_nameservers"} {
+		c, err := Parse(name+".yaml", read(t, "testdata/warn/"+name+".yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, "testdata/warn/"+name+".txt", strings.Join(c.Warnings(), "\n")+"\n")
+	}
+}
+
+func TestLaterKeysAreRefusedAsNotInThisVersion(t *testing.T) {
+	t.Parallel()
+	_, err := Parse("x.yaml", []byte("databases: {}\n"+minimal))
+	if got := fault.KindOf(err); got != fault.NotSupported {
+		t.Errorf("kind = %s: %v", got, err)
+	}
+}
+
+// A key that is both known and to come would be taken and refused at once.
+func TestKeysAreEitherKnownOrLater(t *testing.T) {
+	t.Parallel()
+	for _, keys := range []keySet{topKeys, siteKeys, originKeys, standbyKeys, checkKeys, httpKeys, tcpKeys, sanityKeys, zoneKeys, leverKeys, zoneLeverKeys, featureLeverKeys, featureKeys} {
+		for _, k := range keys.known {
+			if _, both := keys.later[k]; both {
+				t.Errorf("%q is known and later", k)
+			}
+		}
+	}
+}
+
+const minimal = `sites:
+  shop:
+    names: [shop.example.com]
+    origins: {main: {address: 203.0.113.10}}
+    standby: {address: 198.51.100.7}
+`
+
+func TestMinimalGetsDefaults(t *testing.T) {
+	t.Parallel()
+	c, err := Parse("x.yaml", []byte("\ufeff"+strings.ReplaceAll(minimal, "\n", "\r\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Site{{
+		ID: "shop", Title: "shop", Names: []string{"shop.example.com"}, Scheme: "https", Port: 443,
+		Origins: []Origin{{"main", addrs("203.0.113.10")}}, Home: "main", Standby: addrs("198.51.100.7"),
+		Sanity: Sanity{5, time.Minute}, Failover: "propose",
+		TakeBack: 15 * time.Minute, Watch: time.Hour, ArmedFor: 720 * time.Hour,
+		Settle: 30 * time.Second, AutoGap: time.Hour, Silence: 10 * time.Second,
+	}}
+	if diff := cmp.Diff(want, c.Sites, same); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestGoodFileIsReadWhole(t *testing.T) {
+	t.Parallel()
+	got, err := Load("testdata/good/lifeboat.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Config{
+		File: "testdata/good/lifeboat.yaml",
+		Nameservers: []Nameserver{
+			{"ns1.example.net.", netip.MustParseAddrPort("127.0.0.1:5354")},
+			{"ns2.example.net.", netip.MustParseAddrPort("[::1]:53")},
+		},
+		Sites: []Site{goodShop, goodBlog},
+		Zones: []zone.Source{
+			{
+				Apex: "shop.example.com.", File: "testdata/good/lifeboat.yaml", Line: 45, TTL: 30, Minimum: 20,
+				NS: []string{"ns1.example.net.", "ns2.example.net."}, Contact: `host\.master.example.com.`,
+				Follow: map[string]string{"shop.example.com.": "shop", "www.shop.example.com.": "shop", "blog.shop.example.com.": "blog"},
+				Text:   "\n@ IN MX 10 mail.example.com.\n; ${not a value}\n_dmarc IN TXT \"v=DMARC1; p=reject\"\n",
+			},
+			{
+				Apex: "example.org.", File: "testdata/good/zones/org.zone", Line: 1, TTL: 60, Minimum: 60,
+				Text: "@ IN NS ns1.example.net.\nwww IN A 192.0.2.1\n",
+			},
+		},
+		Levers: []lever.Card{
+			{Name: "to-standby", Kind: "zone", Title: "Show visitors the status page", Says: "Nobody can buy.", Site: "shop", Config: []byte(`{"site":"shop","to":"standby"}`)},
+			{Name: "to-main", Kind: "zone", Title: "To main", Site: "shop", Config: []byte(`{"site":"shop","to":"main"}`)},
+			{Name: "close-checkout", Kind: "feature", Title: "Close the checkout", Site: "blog", Config: []byte(`{"key":"checkout.v2","value":false}`)},
+		},
+		Features: []feature.Flag{
+			{Key: "checkout.v2", Value: []byte("true"), Off: []byte("false"), Says: "Card payments", CodeDefault: []byte("false")},
+			{Key: "banner", Value: []byte("false"), Off: []byte("true")},
+		},
+	}
+	if diff := cmp.Diff(want, got, same); diff != "" {
+		t.Error(diff)
+	}
+}
+
+var goodShop = Site{
+	ID: "shop", Title: "Example Shop", Names: []string{"shop.example.com", "www.shop.example.com"}, Scheme: "http", Port: 8080,
+	Origins: []Origin{{"main", addrs("203.0.113.10")}, {"backup", addrs("203.0.113.20", "2001:db8::20")}},
+	Home:    "backup", Standby: addrs("198.51.100.7"), StatusName: "status.example.org", Contact: "Call us",
+	Checks: []probe.Check{
+		{
+			Name: "home", Kind: probe.KindHTTP, Path: "/cart", Method: "GET", Status: 204, Contains: " Add ",
+			Every: 250 * time.Millisecond, Timeout: 200 * time.Millisecond, DownAfter: 2, UpAfter: 4, Gate: true,
+		},
+		{Name: "db", Kind: probe.KindTCP, Port: 5432, Every: 5 * time.Second, Timeout: 2 * time.Second, DownAfter: 3, UpAfter: 5},
+	},
+	Sanity: Sanity{3, time.Second}, Failover: "auto",
+	TakeBack: time.Minute, Watch: 2 * time.Minute, ArmedFor: 3 * time.Hour, Settle: 4 * time.Second, AutoGap: 90 * time.Minute, Silence: 6 * time.Second,
+}
+
+var goodBlog = Site{
+	ID: "blog", Title: "blog", Names: []string{"blog.shop.example.com"}, Scheme: "https", Port: 443,
+	Origins: []Origin{{"main", addrs("203.0.113.30")}}, Home: "main", Standby: addrs("198.51.100.7"),
+	Sanity: Sanity{5, time.Minute}, Failover: "off",
+	TakeBack: 15 * time.Minute, Watch: time.Hour, ArmedFor: 720 * time.Hour, Settle: 30 * time.Second, AutoGap: time.Hour, Silence: 10 * time.Second,
+}
+
+func TestExampleIsTakenWithoutAWord(t *testing.T) {
+	t.Parallel()
+	c, err := Parse("example.yaml", Example())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range c.Warnings() {
+		t.Error(w)
+	}
+}
+
+// Every key that is known is in the sample, so that nobody has to guess.
+func TestExampleShowsEveryKey(t *testing.T) {
+	t.Parallel()
+	for _, keys := range []keySet{topKeys, siteKeys, originKeys, standbyKeys, checkKeys, httpKeys, tcpKeys, sanityKeys, zoneKeys, leverKeys, zoneLeverKeys, featureLeverKeys, featureKeys} {
+		for _, k := range keys.known {
+			if k != "method" && !regexp.MustCompile(`(?m)(^|[\s{#])`+k+`:`).Match(Example()) {
+				t.Errorf("%s: is not in the sample", k)
+			}
+		}
+	}
+}
+
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	secret := write("secret", "@ IN TXT secret")
+	zoned := func(file string) string {
+		return minimal + "zones: {shop.example.com: {ns: [ns1.example.net.], file: " + file + "}}\n"
+	}
+	if err := os.Mkdir(filepath.Join(dir, "etc"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(secret, filepath.Join(dir, "etc", "link.zone")); err != nil {
+		t.Fatal(err)
+	}
+	write("etc/broken.zone", "\xff")
+	tests := []struct {
+		name, path, want string
+		kind             fault.Kind
+	}{
+		{"missing", filepath.Join(dir, "none.yaml"), "lifeboat config show", fault.NotFound},
+		{"a folder", dir, "can't read the configuration file", fault.Invalid},
+		{"large", write("large.yaml", strings.Repeat("#", maxFileBytes+1)), "larger than 1048576 bytes", fault.Invalid},
+		{"zone missing", write("etc/a.yaml", zoned("none.zone")), `a.yaml:6:58: file of zone shop.example.com: can't read "none.zone"`, fault.Invalid},
+		{"zone outside", write("etc/b.yaml", zoned("../secret")), "not inside the folder", fault.Invalid},
+		{"zone outside by link", write("etc/c.yaml", zoned("link.zone")), "escapes", fault.Invalid},
+		{"zone is a folder", write("etc/d.yaml", zoned(".")), "not a regular file", fault.Invalid},
+		{"zone is not text", write("etc/e.yaml", zoned("broken.zone")), "not UTF-8", fault.Invalid},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := Load(tt.path)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("got %v, want %q", err, tt.want)
+			}
+			if kind := fault.KindOf(err); kind != tt.kind {
+				t.Errorf("kind = %s, want %s", kind, tt.kind)
+			}
+			if strings.Contains(err.Error(), "secret\"") && !strings.Contains(err.Error(), "../secret") {
+				t.Errorf("tells what is outside: %v", err)
+			}
+		})
+	}
+}
+
+// Files made to be slow are refused before they are.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	many := func(format string, n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, format, i)
+		}
+		return b.String()
+	}
+	tests := []struct{ name, text, want string }{
+		{"bytes", strings.Repeat("#", maxFileBytes+1), "too large"},
+		{"words", "a: [" + strings.Repeat("1,", maxTokens) + "]", "too large"},
+		{"keys", many("k%d: 1\n", maxKeys+1), "side by side"},
+		{"keys under a key", "sites:\n" + many("  k%d: 1\n", maxKeys+1), "side by side"},
+		{"flow", strings.Repeat("[", 100_000), "levels deep"},
+		{"flow mappings", strings.Repeat("{a: ", 60_000), "levels deep"},
+		{"dashes", strings.Repeat("- ", 100_000), "levels deep"},
+		{"bomb", "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n", "an anchor (&) is not read here"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := Parse("x.yaml", []byte(tt.text))
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("got %v, want %q", err, tt.want)
+			}
+			wellFormed(t, "x.yaml", err)
+		})
+	}
+}
+
+func TestNearest(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ word, want string }{
+		{"nmaes", "names"}, {"Names", "names"}, {"down-after", ""}, {"statuspage", "status_page"}, {"name", "names"},
+		{"orgins", "origins"}, {"checkss", "checks"}, {"x", ""}, {"", ""}, {"xylophone", ""}, {strings.Repeat("a", 100), ""},
+	}
+	for _, tt := range tests {
+		if got := nearest(tt.word, siteKeys.known); got != tt.want {
+			t.Errorf("nearest(%q) = %q, want %q", tt.word, got, tt.want)
+		}
+	}
+}
+
+func addrs(list ...string) (out []netip.Addr) {
+	for _, a := range list {
+		out = append(out, netip.MustParseAddr(a))
+	}
+	return out
+}
+
+func read(t testing.TB, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(string(read(t, path)), got); diff != "" {
+		t.Errorf("%s: %s", path, diff)
+	}
+}
+
+// Comparing each site with each zone with each site would take minutes here.
+func TestLargeFileIsTaken(t *testing.T) {
+	t.Parallel()
+	const sites = 2000
+	var s, z strings.Builder
+	for i := range sites {
+		fmt.Fprintf(&s, "  k%d: {names: [k%d.example.com], origins: {main: {address: 203.0.113.1}}, standby: {address: 203.0.113.2}}\n", i, i)
+		fmt.Fprintf(&z, "  k%d.example.com: {ns: [ns1.example.com], follow: {\"@\": k%d}}\n", i, i)
+	}
+	c, err := Parse("x.yaml", []byte("sites:\n"+s.String()+"zones:\n"+z.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Sites) != sites || len(c.Zones) != sites {
+		t.Errorf("%d sites, %d zones", len(c.Sites), len(c.Zones))
+	}
+	promises(t, c)
+}

@@ -1,0 +1,79 @@
+package config
+
+import (
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"lifeboat/internal/snapshot"
+)
+
+// FuzzParse: whatever the text, there is an answer; every problem has a place and
+// a next step, and what is taken keeps the promises that others build on.
+func FuzzParse(f *testing.F) {
+	files, err := filepath.Glob("testdata/*/*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		f.Add(read(f, file))
+	}
+	f.Add(Example())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := Parse("x.yaml", data)
+		if err != nil {
+			if c != nil {
+				t.Error("a configuration came with the error")
+			}
+			wellFormed(t, "x.yaml", err)
+			return
+		}
+		promises(t, c)
+	})
+}
+
+// promises checks what Parts owes for any file that was taken.
+func promises(t *testing.T, c *Config) {
+	t.Helper()
+	sites, zones, features := c.Parts()
+	if len(sites) == 0 || len(sites) != 2*len(c.Sites) || len(features) != 2*len(c.Features) {
+		t.Fatalf("%d sites, %d features", len(sites), len(features))
+	}
+	ids := map[string]bool{}
+	for _, s := range sites {
+		ids[s.ID] = true
+		if s.Places[0] != s.Home || s.Places[len(s.Places)-1] != snapshot.Standby || len(s.Places) < 2 {
+			t.Errorf("places of %s: %v, home %q", s.ID, s.Places, s.Home)
+		}
+		for _, p := range s.Places {
+			ips := s.Positions[p].IPs
+			if len(ips) == 0 || slices.ContainsFunc(ips, func(a netip.Addr) bool { return !a.IsValid() }) {
+				t.Errorf("%s at %s: %v", s.ID, p, ips)
+			}
+		}
+		for _, l := range s.Levers {
+			if l.Position == s.Home || (l.Position == "") == (l.Feature == "") || l.Title == "" {
+				t.Errorf("lever %+v of %s", l, s.ID)
+			}
+		}
+	}
+	apexes := map[string]bool{}
+	for _, z := range zones {
+		if apexes[z.Apex] || z.Apex != strings.ToLower(z.Apex) || !strings.HasSuffix(z.Apex, ".") || z.TTL == 0 || z.Minimum == 0 {
+			t.Errorf("zone %+v", z)
+		}
+		apexes[z.Apex] = true
+		for owner, site := range z.Follow {
+			if !ids[site] || owner != z.Apex && !strings.HasSuffix(owner, "."+z.Apex) {
+				t.Errorf("%s follows %s in %s", owner, site, z.Apex)
+			}
+		}
+	}
+	for _, w := range c.Warnings() {
+		if !strings.HasPrefix(w, "x.yaml:") || !strings.HasSuffix(w, ")") {
+			t.Errorf("warning without place or next step: %s", w)
+		}
+	}
+}

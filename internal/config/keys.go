@@ -1,0 +1,210 @@
+package config
+
+import (
+	"regexp"
+	"strings"
+)
+
+// idPattern is what sites, origins, checks and levers may be called. "~" is kept
+// for the stand-ins of drills.
+var idPattern = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
+
+// featurePattern is what features may be called: their keys are the keys in the
+// code that asks.
+var featurePattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,80}$`)
+
+// keySet is what a section may hold: the keys that are known, and those that a
+// later version has, with what to do meanwhile.
+type keySet struct {
+	known []string
+	later map[string]string
+}
+
+var topKeys = keySet{
+	known: []string{"nameservers", "sites", "zones", "levers", "features"},
+	later: map[string]string{
+		"databases":    "taking rows away from a database comes later; until then close the feature that meets them",
+		"providers":    "only zones that lifeboat serves itself can be moved; delegate one to it",
+		"certificates": "end TLS in front of lifeboat",
+		"places":       "checks run from this machine only",
+		"alerts":       "declare by hand or let a check propose",
+		"messages":     "tell people by hand",
+		"notify":       "tell people by hand",
+		"hooks":        "declare by hand or let a check propose",
+		"people":       "make tokens with lifeboat token",
+		"users":        "make tokens with lifeboat token",
+		"sign_in":      "sign in with a token",
+		"evidence":     "collect it by hand",
+		"changes":      "note what changed in the timeline",
+		"drills":       "rehearse with lifeboat drill LEVER",
+		"cluster":      "run one control and one answer",
+		"backup":       "copy the data folder",
+		"telemetry":    "read /metrics",
+	},
+}
+
+var siteKeys = keySet{
+	known: []string{"title", "names", "scheme", "port", "home", "origins", "standby", "status_page", "contact", "checks", "sanity",
+		"failover", "take_back", "watch", "armed_for", "settle", "auto_gap", "silence"},
+	later: map[string]string{
+		"go_back":      "visitors go back all at once, after the sanity checks",
+		"stages":       "visitors go back all at once, after the sanity checks",
+		"certificate":  "end TLS in front of lifeboat",
+		"certificates": "end TLS in front of lifeboat",
+		"mirror":       "the standby shows the status page only",
+		"copy":         "the standby shows the status page only",
+		"inbox":        "the standby asks visitors to come back later",
+		"places":       "checks run from this machine only",
+		"quorum":       "checks run from this machine only",
+		"heartbeat":    "use a check of kind http or tcp",
+		"promises":     "note them in the timeline",
+		"capture":      "collect evidence by hand",
+		"alerts":       "declare by hand or let a check propose",
+		"notify":       "tell people by hand",
+		"drills":       "rehearse with lifeboat drill LEVER",
+		"readiness":    "see lifeboat check",
+	},
+}
+
+var originKeys = keySet{
+	known: []string{"address", "addresses"},
+	later: map[string]string{
+		"weight": "visitors go to one origin at a time",
+		"port":   "all origins use the site's port",
+		"scheme": "all origins use the site's scheme",
+		"cname":  "write the IP addresses",
+		"name":   "write the IP addresses",
+	},
+}
+
+var standbyKeys = keySet{
+	known: []string{"address", "addresses"},
+	later: map[string]string{
+		"certificate":  "the standby answers over HTTP; end TLS in front of it",
+		"certificates": "the standby answers over HTTP; end TLS in front of it",
+		"key":          "the standby answers over HTTP; end TLS in front of it",
+		"https":        "the standby answers over HTTP; end TLS in front of it",
+		"tls":          "the standby answers over HTTP; end TLS in front of it",
+		"acme":         "the standby answers over HTTP; end TLS in front of it",
+		"page":         "the standby shows the status page only",
+		"proxy":        "visitors go back all at once, after the sanity checks",
+		"mirror":       "the standby shows the status page only",
+	},
+}
+
+var checkKeys = keySet{
+	known: []string{"http", "tcp", "every", "timeout", "down_after", "up_after", "gate"},
+	later: map[string]string{
+		"dns": "use http or tcp", "tls": "use http or tcp", "icmp": "use http or tcp", "ping": "use http or tcp", "grpc": "use http or tcp",
+		"exec": "use http or tcp", "browser": "use http or tcp", "heartbeat": "use http or tcp", "steps": "use http or tcp", "websocket": "use http or tcp",
+		"sql": "use tcp", "places": "checks run from this machine only", "quorum": "checks run from this machine only",
+	},
+}
+
+var httpKeys = keySet{
+	known: []string{"path", "status", "contains", "method"},
+	later: map[string]string{
+		"headers": "ask for a path that needs none", "header": "ask for a path that needs none", "body": "ask for a path that needs none",
+		"host": "the site's first name is asked for", "port": "the site's port is used", "user_agent": "ask for a path that needs none",
+		"redirects": "name the status that you expect, for example status: 301", "not_contains": "use contains",
+		"latency": "use timeout", "json": "use contains",
+	},
+}
+
+var tcpKeys = keySet{
+	known: []string{"port"},
+	later: map[string]string{"send": "only connecting is checked", "expect": "only connecting is checked"},
+}
+
+var sanityKeys = keySet{
+	known: []string{"passes", "apart"},
+	later: map[string]string{"paths": "write a check with gate: true", "checks": "write gate: true at the check"},
+}
+
+var zoneKeys = keySet{
+	known: []string{"ttl", "ns", "contact", "minimum", "follow", "records", "file"},
+	later: map[string]string{
+		"dnssec": "the zone is served unsigned", "sign": "the zone is served unsigned", "provider": "lifeboat serves the zone itself",
+		"primary": "write the records here", "secondaries": "the zone can't be transferred", "transfer": "the zone can't be transferred",
+		"notify": "the zone can't be transferred", "tsig": "the zone can't be transferred", "update": "change this file",
+	},
+}
+
+var leverKeys = keySet{
+	known: []string{"title", "says", "site", "zone", "feature"},
+	later: leverKinds,
+}
+
+// leverKinds are the drivers to come.
+var leverKinds = map[string]string{
+	"quarantine": useLever, "provider": useLever, "rfc2136": useLever, "route53": useLever, "cloudflare": useLever, "external": useLever,
+	"exec": useLever, "webhook": useLever, "haproxy": useLever, "nginx": useLever, "caddy": useLever, "systemd": useLever, "kubernetes": useLever,
+	"go_back": "visitors go back all at once, after the sanity checks",
+}
+
+const useLever = "levers are of kind zone or feature"
+
+var zoneLeverKeys = keySet{
+	known: []string{"site", "to"},
+	later: map[string]string{"names": "all names that follow the site move together", "weight": "all visitors move together", "percent": "all visitors move together"},
+}
+
+var featureLeverKeys = keySet{
+	known: []string{"key", "value"},
+	later: map[string]string{"percent": "the value holds for everybody", "targeting": "the value holds for everybody"},
+}
+
+var featureKeys = keySet{
+	known: []string{"value", "off", "says", "code_default"},
+	later: map[string]string{
+		"variants": "a feature is true or false", "percent": "the value holds for everybody", "targeting": "the value holds for everybody",
+		"rules": "the value holds for everybody", "owner": "say it in says", "public": "all features are for servers",
+	},
+}
+
+// nearest gives the known word that was most likely meant, "" when none is near.
+func nearest(word string, known []string) string {
+	best, distance := "", max(1, min(len(word), 40)/3)+1
+	if len(word) > 40 {
+		return ""
+	}
+	for _, k := range known[:min(len(known), 200)] {
+		if d := edits(plain(word), plain(k)); d < distance {
+			best, distance = k, d
+		}
+	}
+	return best
+}
+
+func plain(word string) string {
+	return strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.ToLower(word))
+}
+
+// edits counts the letters to add, drop, change or swap with a neighbour to get
+// from a to b.
+func edits(a, b string) int {
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+differ(a[i-1], b[j-1]))
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
+		}
+	}
+	return rows[len(a)][len(b)]
+}
+
+func differ(a, b byte) int {
+	if a == b {
+		return 0
+	}
+	return 1
+}

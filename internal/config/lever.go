@@ -1,0 +1,232 @@
+package config
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"lifeboat/internal/feature"
+	"lifeboat/internal/lever"
+	"lifeboat/internal/snapshot"
+)
+
+// The kinds of levers in this version.
+const (
+	kindZone    = "zone"
+	kindFeature = "feature"
+)
+
+func (b *builder) features(top section) {
+	for _, e := range b.named(top.n.get("features"), "features", "features: {checkout: {value: true, off: false}}") {
+		where := "feature " + clip(e.key)
+		if !featurePattern.MatchString(e.key) {
+			b.invalid(e.at, "%s has a bad key", where).WithHint("1 to 80 of letters, digits, '.', '_' and '-', for example %s", example(e.key))
+		}
+		flag := feature.Flag{Key: e.key}
+		if s, ok := b.section(e.value, where, featureKeys); ok {
+			b.feature(&flag, s)
+		}
+		b.c.Features = append(b.c.Features, flag)
+	}
+}
+
+func (b *builder) feature(flag *feature.Flag, s section) {
+	flag.Says = s.line("says", "", "Card payments", 300)
+	value, ok := s.boolean("value", ": what it is in calm")
+	off, offOK := s.boolean("off", ": what it is when its lever is pulled")
+	if ok {
+		flag.Value = b.raw(value)
+	}
+	if offOK {
+		flag.Off = b.raw(off)
+	}
+	if s.n.get("code_default") != nil {
+		if v, ok := s.boolean("code_default", ""); ok {
+			flag.CodeDefault = b.raw(v)
+		}
+	}
+}
+
+// boolean reads a flag's value, which must be there; other types come later.
+func (s section) boolean(key, why string) (value, ok bool) {
+	if !s.needs(key, why, key+": false") {
+		return false, false
+	}
+	n := s.n.get(key)
+	if n.shape == boolShape {
+		return n.text == "true", true
+	}
+	if n.shape == textShape && looksTrueOrFalse(n.text) {
+		s.invalid(n.at, "%s: expected true or false, found %s", s.of(key), n.found()).WithHint("write %s: true or %s: false", key, key)
+		return false, false
+	}
+	if n.shape == emptyShape {
+		s.invalid(n.at, "%s: expected true or false, found nothing", s.of(key)).WithHint("for example %s: false", key)
+		return false, false
+	}
+	s.later(n.at, s.of(key)+": anything but true or false (found "+n.found()+")").WithHint("write %s: true or %s: false", key, key)
+	return false, false
+}
+
+func looksTrueOrFalse(text string) bool {
+	return slices.Contains([]string{"true", "false", "yes", "no", "on", "off", "y", "n"}, strings.ToLower(text))
+}
+
+func (b *builder) levers(top section) {
+	for _, e := range b.named(top.n.get("levers"), "levers", "levers: {to-standby: {title: Show the status page, zone: {site: shop, to: standby}}}") {
+		b.id(e.at, "lever", e.key)
+		s, ok := b.section(e.value, "lever "+clip(e.key), leverKeys)
+		if !ok {
+			continue
+		}
+		s.needs("title", ": nobody would know what it does", "title: Show visitors the status page")
+		card := lever.Card{Name: e.key, Title: s.line("title", "", "Show visitors the status page", 120), Says: s.line("says", "", "Customers can look but not buy.", 300)}
+		if b.lever(&card, s) {
+			b.c.Levers = append(b.c.Levers, card)
+		}
+	}
+}
+
+// lever reads the one kind that a lever is of.
+func (b *builder) lever(card *lever.Card, s section) bool {
+	z, f := s.n.get(kindZone), s.n.get(kindFeature)
+	switch {
+	case z != nil && f != nil:
+		b.invalid(s.at(kindFeature), "%s is of two kinds, zone and feature", s.where).WithHint("make two levers of it")
+	case z != nil:
+		card.Kind = kindZone
+		return b.zoneLever(card, s, z)
+	case f != nil:
+		card.Kind = kindFeature
+		return b.featureLever(card, s, f)
+	case !s.laterKind():
+		b.invalid(s.n.at, "%s moves nothing", s.where).WithHint("add zone: {site: shop, to: standby} or feature: {key: checkout, value: false}")
+	}
+	return false
+}
+
+// laterKind says whether the lever's kind was refused already.
+func (s section) laterKind() bool {
+	return s.n.shape == mapShape && slices.ContainsFunc(s.n.entries, func(e entry) bool { return !slices.Contains(leverKeys.known, e.key) })
+}
+
+func (b *builder) zoneLever(card *lever.Card, s section, n *node) bool {
+	p, ok := b.section(n, "zone of "+s.where, zoneLeverKeys)
+	if !ok {
+		return false
+	}
+	if s.n.get("site") != nil {
+		b.invalid(s.at("site"), "%s names its site in the wrong place", s.where).WithHint("write it inside: zone: {site: shop, to: standby}")
+	}
+	card.Site, ok = p.known("site", "zone: {site: shop, to: standby}")
+	if !ok {
+		return false
+	}
+	site := b.siteOf(p.at("site"), p.of("site"), card.Site)
+	to, ok := p.known("to", "zone: {site: shop, to: standby}")
+	if !ok || site == nil {
+		return false
+	}
+	b.safer(p, *site, to)
+	card.Config = b.raw(ZoneLever{Site: card.Site, To: to})
+	return true
+}
+
+// safer checks that a position exists and is not the one that one comes from.
+func (b *builder) safer(p section, site Site, to string) {
+	safe := []string{snapshot.Standby}
+	for _, o := range site.Origins {
+		if o.Name != site.Home {
+			safe = append(safe, o.Name)
+		}
+	}
+	switch {
+	case to == site.Home && to != "":
+		b.invalid(p.at("to"), "%s is %s, the home of %s: a lever moves towards safety, and home is where one comes from", p.of("to"), clip(to), site.ID).
+			WithHint("write %s; visitors come home by going back", orList(safe))
+	case !slices.Contains(safe, to) && len(site.Origins) > 0:
+		b.invalid(p.at("to"), "%s names %q, which is no position of site %s", p.of("to"), clip(to), site.ID).WithHint("write %s", orList(safe))
+	}
+}
+
+// known reads a name that something else in the file must have.
+func (s section) known(key, sample string) (string, bool) {
+	if !s.needs(key, "", sample) {
+		return "", false
+	}
+	return s.text(s.n.get(key), s.of(key), sample)
+}
+
+// siteOf finds a site, and says which there are when it is not there.
+func (b *builder) siteOf(at position, what, id string) *Site {
+	i := slices.IndexFunc(b.c.Sites, func(s Site) bool { return s.ID == id })
+	if i >= 0 {
+		return &b.c.Sites[i]
+	}
+	ids := make([]string, 0, len(b.c.Sites))
+	for _, s := range b.c.Sites {
+		ids = append(ids, s.ID)
+	}
+	b.missing(at, what, "site", id, ids)
+	return nil
+}
+
+// missing notes a name that nothing in the file has.
+func (b *builder) missing(at position, what, kind, id string, ids []string) {
+	problem := b.invalid(at, "%s names %s %s, which is not in this file", what, kind, strconv.Quote(clip(id)))
+	switch near := nearest(id, ids); {
+	case near != "":
+		problem.WithHint("did you mean %q?", near)
+	case len(ids) == 0:
+		problem.WithHint("add it under %ss, or remove this", kind)
+	default:
+		problem.WithHint("there is %s", orList(ids[:min(len(ids), 10)]))
+	}
+}
+
+func (b *builder) featureLever(card *lever.Card, s section, n *node) bool {
+	p, ok := b.section(n, "feature of "+s.where, featureLeverKeys)
+	if !ok {
+		return false
+	}
+	b.featureSite(card, s)
+	key, ok := p.known("key", "feature: {key: checkout, value: false}")
+	if !ok {
+		return false
+	}
+	i := slices.IndexFunc(b.c.Features, func(f feature.Flag) bool { return f.Key == key })
+	if i < 0 {
+		keys := make([]string, 0, len(b.c.Features))
+		for _, f := range b.c.Features {
+			keys = append(keys, f.Key)
+		}
+		b.missing(p.at("key"), p.of("key"), "feature", key, keys)
+		return false
+	}
+	value, ok := p.boolean("value", ": what the feature becomes")
+	if !ok {
+		return false
+	}
+	if calm := b.c.Features[i].Value; string(calm) == strconv.FormatBool(value) {
+		b.invalid(p.at("value"), "%s is %t, as the feature is in calm: pulling the lever would change nothing", p.of("value"), value).
+			WithHint("write value: %t", !value)
+	}
+	card.Config = b.raw(FeatureLever{Key: key, Value: value})
+	return true
+}
+
+// featureSite finds the site that a feature lever belongs to: the only one unless
+// said.
+func (b *builder) featureSite(card *lever.Card, s section) {
+	switch n := s.n.get("site"); {
+	case n != nil:
+		if id, ok := b.text(n, s.of("site"), "site: shop"); ok {
+			card.Site = id
+			b.siteOf(n.at, s.of("site"), id)
+		}
+	case len(b.c.Sites) == 1:
+		card.Site = b.c.Sites[0].ID
+	case len(b.c.Sites) > 1:
+		b.invalid(s.n.at, "%s does not say which site it belongs to", s.where).WithHint("add site: %s beside its title", b.c.Sites[0].ID)
+	}
+}
