@@ -1,0 +1,190 @@
+// Package featurelever is the lever that closes one feature: it orders a value for
+// a flag, and reads it back over OFREP as an application would.
+//
+// It is the smallest driver there is, and a good one to start from when writing
+// another. In a drill it moves the shadow of the flag.
+//
+// Concurrency: a Driver is immutable.
+package featurelever
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"lifeboat/internal/fault"
+	"lifeboat/internal/lever"
+)
+
+// Kind is this driver's kind.
+const Kind = "feature"
+
+// Section is the driver's configuration.
+type Section struct {
+	Key   string          `json:"key"`
+	Value json.RawMessage `json:"value"`
+}
+
+// Options of a Driver. All but Client MUST be set.
+type Options struct {
+	Orders lever.Orders
+	OFREP  string                           // base URL, as http://127.0.0.1:8016
+	Own    func(key string) json.RawMessage // the flag's own value; nil: no such flag
+	Shadow func(key string) string          // the flag that a drill moves
+	Now    func() time.Time
+	Client *http.Client
+}
+
+// Driver moves flags of our own OFREP endpoint.
+type Driver struct{ o Options }
+
+// New makes a Driver.
+func New(o Options) *Driver {
+	if o.Client == nil {
+		o.Client = &http.Client{Timeout: time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: 30 * time.Second}}
+	}
+	return &Driver{o}
+}
+
+// Kind is "feature".
+func (d *Driver) Kind() string { return Kind }
+
+// Capabilities says that the move is exact.
+func (d *Driver) Capabilities() lever.Capabilities {
+	return lever.Capabilities{Class: lever.R0, Latency: 5 * time.Millisecond, SideEffects: []string{"An application hears of it at its next question."}}
+}
+
+// Preflight checks that the flag is answered.
+func (d *Driver) Preflight(ctx context.Context, c lever.Card) (lever.Readiness, error) {
+	_, key, err := d.read(c.Config, false)
+	if err != nil {
+		return lever.Readiness{}, err
+	}
+	if _, err := d.ask(ctx, key); err != nil {
+		return lever.Readiness{Problems: []string{"The flag " + key + " is not answered: " + err.Error() + "."}}, nil
+	}
+	return lever.Readiness{Ready: true}, nil
+}
+
+// Plan reads what is ordered for the flag and says what will be.
+func (d *Driver) Plan(ctx context.Context, r lever.Request) (lever.Plan, error) {
+	sec, key, err := d.read(r.Card.Config, r.Drill)
+	if err != nil {
+		return lever.Plan{}, err
+	}
+	now, err := d.o.Orders.Flag(ctx, key)
+	if err != nil {
+		return lever.Plan{}, err
+	}
+	return lever.NewPlan(r, key, "answer "+key+" with "+string(sec.Value), now, sec.Value)
+}
+
+// Apply orders the step's value.
+func (d *Driver) Apply(ctx context.Context, p lever.Plan, step int, t lever.Token) error {
+	if step != 0 || len(p.Steps) != 1 {
+		return fault.New(fault.Invalid, "the plan has no step %d", step)
+	}
+	return d.o.Orders.SetFlag(ctx, p.Target, p.Steps[0].After, t)
+}
+
+// Observe asks for the flag over OFREP.
+func (d *Driver) Observe(ctx context.Context, p lever.Plan, step int) (lever.Observation, error) {
+	if step != 0 || len(p.Steps) != 1 {
+		return lever.Observation{}, fault.New(fault.Invalid, "the plan has no step %d", step)
+	}
+	s := lever.Sighted{Witness: d.o.OFREP, World: lever.Unknown}
+	got, err := d.ask(ctx, p.Target)
+	switch {
+	case err != nil:
+		s.Value = err.Error()
+	case same(got, p.Steps[0].After):
+		s.Value, s.World = string(got), lever.After
+	case same(got, d.value(p.Target, p.Steps[0].Before)):
+		s.Value, s.World = string(got), lever.Before
+	default:
+		s.Value, s.World = string(got), lever.Foreign
+	}
+	return lever.Observation{World: s.World, Detail: "the flag " + p.Target + " is answered with " + s.Value, Seen: []lever.Sighted{s}, At: d.o.Now().UTC()}, nil
+}
+
+// Verify is Observe.
+func (d *Driver) Verify(ctx context.Context, p lever.Plan, _ lever.Direction) (lever.Observation, error) {
+	return d.Observe(ctx, p, 0)
+}
+
+// Revert orders what was ordered before, if the world is as the plan left it.
+func (d *Driver) Revert(ctx context.Context, p lever.Plan, step int, t lever.Token) (lever.Observation, error) {
+	obs, err := d.Observe(ctx, p, step)
+	if err != nil || obs.World == lever.Foreign {
+		return obs, err
+	}
+	before := p.Steps[0].Before
+	if isNull(before) {
+		before = nil
+	}
+	return obs, d.o.Orders.SetFlag(ctx, p.Target, before, t)
+}
+
+// Dispose has nothing to purge.
+func (d *Driver) Dispose(context.Context, lever.Plan) error { return nil }
+
+func (d *Driver) read(raw json.RawMessage, drill bool) (Section, string, error) {
+	var sec Section
+	if err := json.Unmarshal(raw, &sec); err != nil || len(sec.Value) == 0 {
+		return sec, "", fault.New(fault.Invalid, "the lever's section can't be read").WithHint("it needs a key and a value")
+	}
+	if d.o.Own(sec.Key) == nil {
+		return sec, "", fault.New(fault.NotFound, "there is no feature %q", sec.Key).WithHint("name one of the configuration's features")
+	}
+	if drill {
+		return sec, d.o.Shadow(sec.Key), nil
+	}
+	return sec, sec.Key, nil
+}
+
+// value is what the world answers when `ordered` is ordered.
+func (d *Driver) value(key string, ordered json.RawMessage) json.RawMessage {
+	if isNull(ordered) {
+		return d.o.Own(key)
+	}
+	return ordered
+}
+
+func isNull(v json.RawMessage) bool {
+	return len(v) == 0 || bytes.Equal(bytes.TrimSpace(v), []byte("null"))
+}
+
+func same(a, b json.RawMessage) bool {
+	var x, y bytes.Buffer
+	return json.Compact(&x, a) == nil && json.Compact(&y, b) == nil && bytes.Equal(x.Bytes(), y.Bytes())
+}
+
+// ask evaluates the flag as an application would (OFREP, single evaluation).
+func (d *Driver) ask(ctx context.Context, key string) (json.RawMessage, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.o.OFREP+"/ofrep/v1/evaluate/flags/"+url.PathEscape(key), strings.NewReader(`{"context":{}}`))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := d.o.Client.Do(req)
+	if err != nil {
+		return nil, fault.New(fault.Unavailable, "ask OFREP").Because(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if err != nil {
+		return nil, fault.New(fault.Unavailable, "read OFREP's answer").Because(err)
+	}
+	var a struct {
+		Value json.RawMessage `json:"value"`
+	}
+	if resp.StatusCode != http.StatusOK || json.Unmarshal(b, &a) != nil || a.Value == nil {
+		return nil, fault.New(fault.Unavailable, "OFREP answered %s", resp.Status)
+	}
+	return a.Value, nil
+}

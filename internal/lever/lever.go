@@ -1,0 +1,158 @@
+// Package lever says what a reversible move is: the contract of drivers, the
+// plan that holds the way back, the states a pull goes through.
+//
+// It is not the engine (which records and calls drivers) and knows no rule about
+// when a lever may be pulled (package incident). Drivers live in folders below
+// and import this package, fault, and zone or feature; never the engine.
+//
+// Concurrency: a Driver's methods may be called from any goroutine; the engine
+// never runs two steps of one lever at once.
+package lever
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// Class says how far a move can be taken back.
+type Class string
+
+// The classes, from exact to never (R4 is never offered while failing over).
+const (
+	R0 Class = "exact"        // a flag, a DNS record, a balancer's state
+	R1 Class = "meanwhile"    // reversible, but things happen meanwhile
+	R2 Class = "conflicts"    // reversible with possible conflicts
+	R3 Class = "compensating" // can only be made good
+	R4 Class = "irreversible"
+)
+
+// Capabilities are what a driver says of itself, as a value.
+type Capabilities struct {
+	Class       Class         `json:"class"`
+	Latency     time.Duration `json:"latency"` // typical, until observed from outside
+	Rights      []string      `json:"rights,omitempty"`
+	SideEffects []string      `json:"side_effects,omitempty"` // plain words
+}
+
+// Card is a lever as configuration gives it.
+type Card struct {
+	Name   string          `json:"name"`
+	Kind   string          `json:"kind"` // zone or feature
+	Title  string          `json:"title"`
+	Says   string          `json:"says,omitempty"` // the effect on visitors
+	Site   string          `json:"site"`
+	Config json.RawMessage `json:"config"` // the driver's own section
+}
+
+// Request is what Plan is asked for.
+type Request struct {
+	Card  Card
+	Drill bool // move the shadow, never a production name
+	Now   time.Time
+}
+
+// Step is one act of a plan.
+type Step struct {
+	Name   string          `json:"name"`
+	Says   string          `json:"says"`
+	Before json.RawMessage `json:"before"` // exact, read before the change
+	After  json.RawMessage `json:"after"`
+}
+
+// Plan holds all that Apply and Revert need. It is stored before Apply.
+type Plan struct {
+	Lever   string          `json:"lever"`
+	Kind    string          `json:"kind"`
+	Target  string          `json:"target"` // the resource that is moved: one lever a resource
+	Steps   []Step          `json:"steps"`
+	Hash    string          `json:"hash"`
+	Expires time.Time       `json:"expires"`
+	Drill   bool            `json:"drill,omitempty"`
+	Config  json.RawMessage `json:"config,omitempty"`
+}
+
+// Token fences a write: the writer's revision, and the pull it belongs to. A
+// target that has seen a newer token refuses an older one.
+type Token struct {
+	Revision uint64 `json:"revision"`
+	Pull     string `json:"pull"`
+	By       string `json:"by"`
+	Incident string `json:"incident"`
+}
+
+// World is what Observe found.
+type World string
+
+// What the world can look like beside a plan's step.
+const (
+	Before  World = "before"
+	After   World = "after"
+	Partial World = "partial"
+	Foreign World = "foreign" // somebody else changed it
+	Unknown World = "unknown"
+)
+
+// Observation is the world as read from outside, with who said what.
+type Observation struct {
+	World  World     `json:"world"`
+	Detail string    `json:"detail"`
+	Seen   []Sighted `json:"seen,omitempty"`
+	At     time.Time `json:"at"`
+}
+
+// Sighted is one witness of an Observation: a name server, an endpoint.
+type Sighted struct {
+	Witness string `json:"witness"`
+	World   World  `json:"world"`
+	Value   string `json:"value"`
+}
+
+// Readiness is what Preflight found in calm.
+type Readiness struct {
+	Ready    bool     `json:"ready"`
+	Problems []string `json:"problems,omitempty"` // each ends with the next step
+}
+
+// Direction of a step.
+type Direction string
+
+// The directions.
+const (
+	There Direction = "there"
+	Back  Direction = "back"
+)
+
+// Driver moves one kind of thing and puts it back.
+//
+// Apply and Revert MUST be idempotent on (plan, step, direction). Observe MUST
+// ask from outside, as a visitor would, and MUST NOT trust a value in memory. An
+// unclear outcome is World Unknown, never an error that invites a retry. A
+// driver MUST respect ctx's deadline. Revert compares first: a world that is
+// neither After nor Before comes back as an Observation Foreign, not an error.
+type Driver interface {
+	Kind() string
+	Capabilities() Capabilities
+	Preflight(ctx context.Context, c Card) (Readiness, error)
+	Plan(ctx context.Context, r Request) (Plan, error)
+	Apply(ctx context.Context, p Plan, step int, t Token) error
+	Observe(ctx context.Context, p Plan, step int) (Observation, error)
+	Verify(ctx context.Context, p Plan, d Direction) (Observation, error)
+	Revert(ctx context.Context, p Plan, step int, t Token) (Observation, error)
+	Dispose(ctx context.Context, p Plan) error
+}
+
+// Orders is how a driver changes our own zones and features; the engine
+// implements it. Each call returns once the answer process has acknowledged the
+// manifest that carries the order, or with a *fault.Error of kind Unavailable.
+type Orders interface {
+	// Position is where the site (or its shadow) is ordered to be.
+	Position(ctx context.Context, site string) (string, error)
+	// Move orders the site to a position. It is refused with kind Conflict when a newer
+	// token has moved the site since.
+	Move(ctx context.Context, site, position string, t Token) error
+	// Flag is the value ordered for a flag, nil when it has its own.
+	Flag(ctx context.Context, key string) (json.RawMessage, error)
+	// SetFlag orders a value for a flag; nil takes the order back.
+	SetFlag(ctx context.Context, key string, value json.RawMessage, t Token) error
+}
