@@ -1,0 +1,260 @@
+// Package answer wires the data plane: DNS, the standby page, kill switches and
+// checks, all from the last good snapshot and the local orders.
+//
+// It never needs control, a store, a network or free disk space to go on, and it
+// may move a site towards safety by itself, never away from it. It imports pure
+// packages, the servers of the data plane and feed/follow, and nothing of the
+// control plane (a house test holds that wall).
+//
+// Concurrency: Run is called once. What is in force lives under one mutex that is
+// taken by snapshots, local orders and rendering, never by a query, a request or a
+// check.
+package answer
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"lifeboat/internal/authdns"
+	"lifeboat/internal/fault"
+	"lifeboat/internal/feed"
+	"lifeboat/internal/feed/follow"
+	"lifeboat/internal/ofrep"
+	"lifeboat/internal/probe"
+	"lifeboat/internal/prober"
+	"lifeboat/internal/snapshot"
+	"lifeboat/internal/standby"
+	"lifeboat/internal/zone"
+)
+
+// Options of an Answer. Sockets are opened by the parent.
+type Options struct {
+	Dir     string // of snapshots, orders and the trusted key
+	UDP     []*net.UDPConn
+	TCP     []*net.TCPListener
+	Standby net.Listener
+	OFREP   net.Listener
+	Orders  net.Listener // answer.sock; nil: none
+
+	Dial    func(context.Context) (net.Conn, error) // to control; nil: alone
+	Admit   func(net.Conn) error                    // who may speak on Orders
+	Sockets func(*net.UnixConn) error               // hands the sockets to a new parent; nil: can't
+	Caller  func(net.Conn) string                   // names who speaks on Orders; nil: nobody in particular
+	Ask     func(context.Context, probe.Target, probe.Check) probe.Result
+
+	Now     func() time.Time
+	NewID   func() string
+	PID     int
+	Version string
+	Logger  *slog.Logger
+}
+
+// Answer is the data plane.
+type Answer struct {
+	o       Options
+	folder  *snapshot.Folder
+	dns     *authdns.Server
+	standby *standby.Server
+	ofrep   *ofrep.Server
+	prober  *prober.Prober
+	ring    *feed.Ring
+	follow  *follow.Follower
+
+	mu       sync.Mutex // guards all below
+	key      ed25519.PublicKey
+	manifest snapshot.Manifest
+	previous snapshot.Manifest
+	contents snapshot.Contents
+	local    snapshot.Local
+	table    *authdns.Table
+	serials  map[string]uint32 // served now, by apex
+	problem  string            // why not all is well, for status
+	changed  chan struct{}     // signalled when pages must be rendered anew
+}
+
+// New opens the folder and puts the last good snapshot in force. It fails only
+// when the folder itself can't be used; a missing key or snapshot makes answer not
+// ready, and it says so.
+func New(o Options) (*Answer, error) {
+	folder, err := snapshot.OpenFolder(o.Dir)
+	if err != nil {
+		return nil, fault.New(fault.Unavailable, "open the snapshots").Because(err).WithHint("the folder %s must be writable by this account", o.Dir)
+	}
+	a := &Answer{
+		o: o, folder: folder, ring: feed.NewRing(), serials: map[string]uint32{}, changed: make(chan struct{}, 1),
+		dns: authdns.New(authdns.Options{Logger: o.Logger}), standby: standby.New(standby.Options{Logger: o.Logger}), ofrep: ofrep.New(ofrep.Options{Logger: o.Logger}),
+	}
+	a.prober = prober.New(prober.Options{Logger: o.Logger, Now: o.Now, Ask: o.Ask, OnTransition: a.onTransition})
+	if o.Dial != nil {
+		a.follow = follow.New(follow.Options{Dial: o.Dial, Hello: a.hello, Take: a.take, Status: a.status, Ring: a.ring, Now: o.Now, Logger: o.Logger})
+	}
+	a.restore()
+	a.renderOnce()
+	return a, nil
+}
+
+// restore puts in force what was kept.
+func (a *Answer) restore() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var err error
+	if a.key, err = a.folder.Key(); err != nil {
+		a.trouble(err)
+		return
+	}
+	if a.local, err = a.folder.LoadLocal(); err != nil {
+		a.trouble(err)
+	}
+	m, c, problems, err := a.folder.Load(a.key)
+	for _, p := range problems {
+		a.o.Logger.Warn("a kept snapshot was passed over", "cause", p)
+	}
+	if err != nil {
+		a.trouble(err)
+		return
+	}
+	a.local = a.local.Settle(m.Taken)
+	table, err := compile(c)
+	if err != nil {
+		a.trouble(err)
+		return
+	}
+	a.manifest, a.contents, a.table = m, c, table
+	if err := a.enforce(nil); err != nil {
+		a.trouble(err)
+		return
+	}
+	a.prober.Set(jobs(c.Sites))
+	a.problem = ""
+}
+
+// trouble notes why not all is well.
+func (a *Answer) trouble(err error) { // with mu held
+	a.problem = err.Error()
+	a.o.Logger.Warn("answer is not well", "cause", err)
+}
+
+// compile makes the DNS table of the parts.
+func compile(c snapshot.Contents) (*authdns.Table, error) {
+	zones := make([]*zone.Zone, 0, len(c.Zones))
+	for _, src := range c.Zones {
+		z, err := zone.Parse(src)
+		if err != nil {
+			return nil, err
+		}
+		zones = append(zones, z)
+	}
+	sites := map[string]zone.Positions{}
+	for _, s := range c.Sites {
+		sites[s.ID] = s.Positions
+	}
+	return authdns.Compile(zones, sites)
+}
+
+// enforce puts manifest, local orders and table in force: in memory, at once. moved
+// names the zones whose serial must grow although the manifest's has not; the
+// others grow when the manifest's does.
+func (a *Answer) enforce(moved map[string]bool) error { // with mu held
+	serials := map[string]uint32{}
+	for _, z := range a.contents.Zones {
+		serials[z.Apex] = serial(a.manifest.Serials[z.Apex], a.local.Serials[z.Apex], a.serials[z.Apex], moved[z.Apex])
+	}
+	orders := authdns.Orders{Position: map[string]string{}, Serial: serials, TTLCap: map[string]uint32{}}
+	for _, s := range a.contents.Sites {
+		orders.Position[s.ID] = snapshot.Effective(a.manifest, a.local, s)
+		if o := a.manifest.Sites[s.ID]; o.TTLCap > 0 {
+			orders.TTLCap[s.ID] = o.TTLCap
+		}
+	}
+	view, err := a.table.View(orders)
+	if err != nil {
+		return fmt.Errorf("compile what is ordered: %w", err)
+	}
+	a.dns.Set(view)
+	a.ofrep.Set(ofrep.Compile(a.contents.Features, snapshot.EffectiveFlags(a.manifest, a.local)).At(a.manifest.Epoch, a.manifest.Revision))
+	a.serials = serials
+	a.renderSoon()
+	return nil
+}
+
+// serial is what a zone is served with: never less than before, and more where its
+// content changed (RFC 1982).
+func serial(ordered, local, served uint32, moved bool) uint32 {
+	next := ordered
+	for _, s := range []uint32{local, served} {
+		if next == 0 || s != 0 && zone.SerialNewer(s, next) {
+			next = s
+		}
+	}
+	if moved && next == served {
+		next = zone.NextSerial(next)
+	}
+	return next
+}
+
+// zonesOf are the zones in which a name follows one of the sites.
+func (a *Answer) zonesOf(sites map[string]bool) map[string]bool { // with mu held
+	out := map[string]bool{}
+	for _, z := range a.contents.Zones {
+		for _, s := range z.Follow {
+			if sites[s] {
+				out[z.Apex] = true
+			}
+		}
+	}
+	return out
+}
+
+// positions are in force now, by site.
+func (a *Answer) positions() map[string]string { // with mu held
+	out := map[string]string{}
+	for _, s := range a.contents.Sites {
+		out[s.ID] = snapshot.Effective(a.manifest, a.local, s)
+	}
+	return out
+}
+
+// Run serves until ctx ends. DNS and the standby end last.
+func (a *Answer) Run(ctx context.Context) error {
+	late, stopLate := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLate()
+	var early, servers sync.WaitGroup
+	errs := make(chan error, 4)
+	serve := func(name string, f func(context.Context) error) {
+		servers.Go(func() { // ends with late
+			if err := f(late); err != nil {
+				errs <- fmt.Errorf("%s: %w", name, err)
+			}
+		})
+	}
+	serve("dns", func(ctx context.Context) error { return a.dns.Serve(ctx, a.o.UDP, a.o.TCP) })
+	serve("standby", func(ctx context.Context) error { return a.standby.Serve(ctx, a.o.Standby) })
+	serve("ofrep", func(ctx context.Context) error { return a.ofrep.Serve(ctx, a.o.OFREP) })
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	early.Go(func() { _ = a.prober.Run(ctx) }) // ends with ctx, as all below
+	early.Go(func() { a.render(ctx) })
+	early.Go(func() { a.autopilot(ctx) })
+	if a.follow != nil {
+		early.Go(func() { a.follow.Run(ctx) })
+	}
+	if a.o.Orders != nil {
+		early.Go(func() { a.serveOrders(ctx) })
+	}
+	var failed error
+	select {
+	case failed = <-errs:
+	case <-ctx.Done():
+	}
+	stop()
+	early.Wait()
+	stopLate()
+	servers.Wait()
+	return errors.Join(failed, a.folder.Close())
+}

@@ -1,0 +1,205 @@
+package answer
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"lifeboat/internal/authdns"
+	"lifeboat/internal/fault"
+	"lifeboat/internal/ofrep"
+	"lifeboat/internal/snapshot"
+)
+
+// Request is one line of JSON on answer.sock.
+type Request struct {
+	Do    string `json:"do"` // status, pull, trust, adopt, sockets
+	Lever string `json:"lever,omitempty"`
+	Key   string `json:"key,omitempty"`
+	Epoch uint64 `json:"epoch,omitempty"`
+}
+
+// Reply is the line that answers a Request.
+type Reply struct {
+	OK     bool       `json:"ok"`
+	Err    string     `json:"error,omitempty"`
+	Kind   fault.Kind `json:"kind,omitempty"`
+	PID    int        `json:"pid"`
+	Ready  bool       `json:"ready"`
+	Status *Standing  `json:"status,omitempty"`
+}
+
+// Standing is answer's state as its socket tells it.
+type Standing struct {
+	Epoch     uint64            `json:"epoch"`
+	Revision  uint64            `json:"revision"`
+	Positions map[string]string `json:"positions"`
+	Seen      map[string]string `json:"seen"` // "SITE PLACE" → up, down, unknown
+	Serials   map[string]uint32 `json:"serials"`
+	Orders    []snapshot.Order  `json:"orders,omitempty"` // local ones that control has not taken over
+	Levers    []snapshot.Lever  `json:"levers,omitempty"`
+	SilentS   float64           `json:"silent_s"` // seconds since control was heard
+	Waiting   int               `json:"waiting"`
+	Gaps      uint64            `json:"gaps"`
+	Problem   string            `json:"problem,omitempty"`
+	Counters  map[string]uint64 `json:"counters"`
+}
+
+// Limits of answer.sock.
+const (
+	maxRequest   = 4 << 10
+	requestLimit = 5 * time.Second
+)
+
+// serveOrders answers requests on answer.sock until ctx ends.
+func (a *Answer) serveOrders(ctx context.Context) {
+	stop := context.AfterFunc(ctx, func() { _ = a.o.Orders.Close() })
+	defer stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		c, err := a.o.Orders.Accept()
+		if err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				a.o.Logger.Error("answer.sock ended", "cause", err)
+			}
+			return
+		}
+		if a.o.Admit != nil {
+			if err := a.o.Admit(c); err != nil {
+				a.o.Logger.Warn("a caller on answer.sock was refused", "cause", err)
+				_ = c.Close()
+				continue
+			}
+		}
+		wg.Go(func() { a.speak(c) }) // ends with its deadline
+	}
+}
+
+// speak answers one request.
+func (a *Answer) speak(c net.Conn) {
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(requestLimit))
+	line, err := bufio.NewReader(io.LimitReader(c, maxRequest)).ReadBytes('\n')
+	if err != nil {
+		return
+	}
+	var q Request
+	if err := json.Unmarshal(line, &q); err != nil {
+		a.reply(c, fault.New(fault.Invalid, "the request can't be read").Because(err))
+		return
+	}
+	err = a.serveRequest(c, q)
+	if !errors.Is(err, errReplied) {
+		a.reply(c, err)
+	}
+}
+
+var errReplied = errors.New("replied")
+
+func (a *Answer) serveRequest(c net.Conn, q Request) error {
+	switch q.Do {
+	case "status":
+		return nil
+	case "pull":
+		return a.pull(q.Lever, c)
+	case "trust":
+		return a.trust(q.Key)
+	case "adopt":
+		return a.adoptEpoch(q.Epoch)
+	case "sockets":
+		u, ok := c.(*net.UnixConn)
+		if a.o.Sockets == nil || !ok {
+			return fault.New(fault.NotSupported, "this answer can't hand its sockets on")
+		}
+		if err := a.o.Sockets(u); err != nil { // their message is the reply
+			a.o.Logger.Warn("sockets were not handed on", "cause", err)
+		}
+		return errReplied
+	}
+	return fault.New(fault.Invalid, "unknown request %q", q.Do).WithHint("known: status, pull, trust, adopt, sockets")
+}
+
+func (a *Answer) reply(c net.Conn, err error) {
+	st := a.standing()
+	r := Reply{OK: err == nil, PID: a.o.PID, Ready: a.Ready(), Status: &st}
+	if err != nil {
+		r.Err, r.Kind = err.Error(), fault.KindOf(err)
+	}
+	b, merr := json.Marshal(r)
+	if merr != nil { // our own type
+		return
+	}
+	_, _ = c.Write(append(b, '\n')) // a caller that has gone away misses nothing
+}
+
+// Ready says whether a good snapshot is in force.
+func (a *Answer) Ready() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.table != nil && a.key != nil
+}
+
+// pull puts a lever in force as a local order.
+func (a *Answer) pull(name string, c net.Conn) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.table == nil {
+		return fault.New(fault.Unavailable, "there is no snapshot yet, so no lever is known").WithHint("start control, which publishes one")
+	}
+	l, known := a.contents.Lever(name)
+	if !known {
+		return fault.New(fault.NotFound, "there is no lever %q", name).WithHint("see them with: lifeboat answer status")
+	}
+	return a.obey(snapshot.Order{
+		ID: a.o.NewID(), Lever: l.Name, Site: l.Site, Position: l.Position, Feature: l.Feature, Value: l.Value, At: a.o.Now().UTC(),
+		By: a.caller(c), Reason: "Pulled at answer.",
+	})
+}
+
+// caller names who is on the other end.
+func (a *Answer) caller(c net.Conn) string {
+	if a.o.Caller != nil {
+		return a.o.Caller(c)
+	}
+	return "somebody"
+}
+
+func (a *Answer) standing() Standing {
+	st := a.status()
+	s := Standing{Epoch: st.Epoch, Revision: st.Revision, Waiting: st.Waiting, Gaps: st.Gaps, Problem: st.Problem, Counters: st.Counters, Seen: map[string]string{}}
+	if a.follow != nil {
+		s.SilentS = a.follow.Silent().Seconds()
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s.Positions, s.Orders, s.Serials = a.positions(), a.local.Orders, a.serials
+	for _, site := range a.contents.Sites {
+		s.Levers = append(s.Levers, site.Levers...)
+		if site.Shadow != "" {
+			continue
+		}
+		for place, seen := range a.places(site) {
+			s.Seen[site.ID+" "+place] = string(seen)
+		}
+	}
+	return s
+}
+
+// counters flattens the servers' counts for metrics.
+func counters(dns authdns.Counts, flags ofrep.Counts) map[string]uint64 {
+	m := map[string]uint64{
+		"dns_queries": dns.Queries, "dns_dropped": dns.Dropped, "dns_malformed": dns.Malformed, "dns_truncated": dns.Truncated, "dns_panics": dns.Panics,
+		"dns_tcp_connections": dns.TCPConns, "dns_tcp_refused": dns.TCPRefused, "dns_socket_errors": dns.UDPErrors,
+		"ofrep_answered": flags.Answered, "ofrep_unknown": flags.Unknown, "ofrep_refused": flags.Refused, "ofrep_not_ready": flags.NotReady,
+	}
+	for code, name := range map[int]string{0: "noerror", 1: "formerr", 2: "servfail", 3: "nxdomain", 4: "notimp", 5: "refused"} {
+		m["dns_rcode_"+name] = dns.Rcodes[code]
+	}
+	return m
+}

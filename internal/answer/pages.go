@@ -1,0 +1,115 @@
+package answer
+
+import (
+	"context"
+	"time"
+
+	"lifeboat/internal/feed"
+	"lifeboat/internal/prober"
+	"lifeboat/internal/snapshot"
+	"lifeboat/internal/standby"
+	"lifeboat/internal/statuspage"
+)
+
+// renderEvery is how old the ages on the pages may get.
+const renderEvery = 5 * time.Second
+
+// renderSoon asks for new pages; it does not block.
+func (a *Answer) renderSoon() {
+	select {
+	case a.changed <- struct{}{}:
+	default:
+	}
+}
+
+// render makes the pages anew on change and as their ages grow, never in a request.
+func (a *Answer) render(ctx context.Context) {
+	t := time.NewTicker(renderEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		case <-a.changed:
+		}
+		a.renderOnce()
+	}
+}
+
+func (a *Answer) renderOnce() {
+	sights := a.prober.Seen()
+	a.mu.Lock()
+	sites, orders := a.contents.Sites, map[string]snapshot.SiteOrder{}
+	for _, s := range sites {
+		o := a.manifest.Sites[s.ID]
+		if pos := snapshot.Effective(a.manifest, a.local, s); pos != o.Position {
+			o = localOrder(a.local, s, pos)
+		}
+		orders[s.ID] = o
+	}
+	a.mu.Unlock()
+	seen := map[string][]statuspage.Seen{}
+	for _, st := range sights {
+		seen[st.Target.Site] = append(seen[st.Target.Site], statuspage.Seen{Place: st.Target.Place, Check: st.Check.Name, Seen: st.Seen, LastAt: st.Last.At, Every: st.Check.Every})
+	}
+	v, err := standby.Compile(sites, orders, seen, a.o.Now())
+	if err != nil {
+		a.o.Logger.Error("the pages were not rendered", "cause", err)
+		return
+	}
+	a.standby.Set(v)
+}
+
+// localOrder is what the page is told of a site that a local order moved.
+func localOrder(l snapshot.Local, s snapshot.Site, pos string) snapshot.SiteOrder {
+	o := snapshot.SiteOrder{Position: pos}
+	for _, lo := range l.Orders {
+		if lo.Site == s.ID && lo.Position == pos {
+			o.Since = lo.At
+		}
+	}
+	return o
+}
+
+// jobs are the checks of all places of all sites, by address.
+func jobs(sites []snapshot.Site) []prober.Job {
+	var out []prober.Job
+	for _, s := range sites {
+		if s.Shadow != "" {
+			continue
+		}
+		for _, place := range s.Places {
+			for _, t := range s.Targets(place) {
+				if place == snapshot.Standby {
+					out = append(out, prober.Job{Target: t, Check: s.Standing})
+					continue
+				}
+				for _, c := range s.Checks {
+					out = append(out, prober.Job{Target: t, Check: c})
+				}
+			}
+		}
+	}
+	return out
+}
+
+// status is what answer says of itself.
+func (a *Answer) status() feed.Status {
+	st := feed.Status{At: a.o.Now().UTC(), Visits: map[string]feed.Visits{}}
+	for _, s := range a.prober.Seen() {
+		st.Sights = append(st.Sights, feed.Sight{
+			Site: s.Target.Site, Place: s.Target.Place, Check: s.Check.Name, Gate: s.Check.Gate, Seen: s.Seen, Since: s.Since, Last: s.Last, Target: s.Target.Address,
+		})
+	}
+	for site, c := range a.standby.Counts() {
+		st.Visits[site] = feed.Visits{Failover: c.Failover, Late: c.Late, Checks: c.Checks}
+	}
+	dns, flags := a.dns.Counts(), a.ofrep.Counts()
+	st.Counters = counters(dns, flags)
+	st.Waiting, st.Gaps = a.ring.Stats()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	st.Epoch, st.Revision, st.Problem = a.manifest.Epoch, a.manifest.Revision, a.problem
+	return st
+}

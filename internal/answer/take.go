@@ -1,0 +1,151 @@
+package answer
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"lifeboat/internal/authdns"
+	"lifeboat/internal/fault"
+	"lifeboat/internal/feed"
+	"lifeboat/internal/snapshot"
+)
+
+// hello says what is in force.
+func (a *Answer) hello() feed.Hello {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return feed.Hello{
+		Formats: []int{snapshot.Format}, Epoch: a.manifest.Epoch, Revision: a.manifest.Revision, Positions: a.positions(),
+		Flags: snapshot.EffectiveFlags(a.manifest, a.local), Serials: maps.Clone(a.serials), Orders: slices.Clone(a.local.Orders),
+		LastAuto: maps.Clone(a.local.LastAuto), Parts: a.folder.Parts(), PID: a.o.PID, Version: a.o.Version,
+	}
+}
+
+// take verifies a snapshot, puts it in force in memory, then keeps it on disk. What
+// can't be taken changes nothing.
+func (a *Answer) take(p feed.Publish) feed.Ack {
+	ack, fresh := a.takeOne(p)
+	if fresh { // new sites have their pages before control is told that they are served
+		a.renderOnce()
+	}
+	return ack
+}
+
+func (a *Answer) takeOne(p feed.Publish) (_ feed.Ack, fresh bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	table := a.table
+	m, err := snapshot.Open(p.Signed, a.key)
+	ack := feed.Ack{Epoch: m.Epoch, Revision: m.Revision}
+	if err != nil { // the number is for the sender to know its own by; nothing in it is trusted
+		if d, derr := snapshot.Decode(p.Signed.Manifest); derr == nil || d.Epoch > 0 {
+			ack.Epoch, ack.Revision = d.Epoch, d.Revision
+		}
+	} else {
+		err = a.install(m, p.Parts)
+	}
+	if err != nil {
+		a.o.Logger.Warn("a snapshot was not taken", "epoch", ack.Epoch, "revision", ack.Revision, "cause", err)
+		a.problem = err.Error()
+		ack.Kind, ack.Err = fault.KindOf(err), err.Error()
+		return ack, false
+	}
+	a.problem = ""
+	if err := a.keep(p); err != nil {
+		a.problem = "what is in force could not be kept on disk: " + err.Error()
+		ack.Kept = err.Error()
+	}
+	ack.Serials = maps.Clone(a.serials)
+	return ack, a.table != table
+}
+
+// install puts a manifest in force, or leaves everything as it is.
+func (a *Answer) install(m snapshot.Manifest, parts map[string][]byte) error { // with mu held
+	if err := snapshot.Accept(a.manifest, m, a.contents, a.local); err != nil {
+		return err
+	}
+	contents, table, fresh := a.contents, a.table, !maps.Equal(m.Parts, a.manifest.Parts) || a.table == nil
+	if fresh {
+		var err error
+		contents, err = snapshot.DecodeContents(m.Parts, func(hash string) ([]byte, error) {
+			if b, sent := parts[hash]; sent {
+				return b, nil
+			}
+			return a.folder.Part(hash)
+		})
+		if err != nil {
+			return err
+		}
+		if table, err = compile(contents); err != nil {
+			return fault.New(fault.Invalid, "the zones can't be served").Because(err)
+		}
+	}
+	return a.swap(m, contents, table, fresh)
+}
+
+// swap changes what is in force; an error puts everything back.
+func (a *Answer) swap(m snapshot.Manifest, c snapshot.Contents, t *authdns.Table, fresh bool) error { // with mu held
+	before := a.positions()
+	oldManifest, oldContents, oldTable, oldLocal := a.manifest, a.contents, a.table, a.local
+	a.manifest, a.contents, a.table, a.local = m, c, t, a.local.Settle(m.Taken)
+	moved := map[string]bool{}
+	for site, pos := range a.positions() {
+		if before[site] != pos {
+			moved[site] = true
+		}
+	}
+	grow := a.zonesOf(moved)
+	if err := a.enforce(grow); err != nil {
+		a.manifest, a.contents, a.table, a.local = oldManifest, oldContents, oldTable, oldLocal
+		return err
+	}
+	a.previous = oldManifest
+	if fresh {
+		a.prober.Set(jobs(c.Sites))
+	}
+	return nil
+}
+
+// keep writes what is in force to disk: the snapshot, and the local orders where
+// they have changed.
+func (a *Answer) keep(p feed.Publish) error { // with mu held
+	if err := a.folder.Save(p.Signed, p.Parts); err != nil {
+		return err
+	}
+	a.folder.Prune(a.manifest, a.previous)
+	return a.saveLocal()
+}
+
+// saveLocal writes the local orders if they differ from what is kept.
+func (a *Answer) saveLocal() error { // with mu held
+	a.local.Serials = maps.Clone(a.serials)
+	return a.folder.SaveLocal(a.local)
+}
+
+// trust pins a key. It is the one way to change whom answer believes.
+func (a *Answer) trust(key string) error {
+	k, err := snapshot.ParseKey(key)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.folder.Pin(k); err != nil {
+		return fmt.Errorf("keep the key: %w", err)
+	}
+	a.key = k
+	a.problem = ""
+	return nil
+}
+
+// adoptEpoch lets control's new epoch move sites away from safety.
+func (a *Answer) adoptEpoch(epoch uint64) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if epoch <= a.manifest.Epoch {
+		return fault.New(fault.Conflict, "epoch %d is in force already", a.manifest.Epoch)
+	}
+	a.local.Adopted = epoch
+	return a.saveLocal()
+}
