@@ -60,9 +60,6 @@ func (d *draft) mayPull(c PullLever, l *LeverFacts) error {
 	if u := autoRules(d.facts, d.now); u != nil {
 		return u
 	}
-	if d.facts.Actor.Automatic() && d.in.AutoHeld {
-		return U3.refuse("A person presses.", "A person took an automatic move back in this incident.")
-	}
 	return nil
 }
 
@@ -146,7 +143,7 @@ func (d *draft) putBack(c PutBack) error {
 			return err
 		}
 	}
-	if !d.facts.Actor.Automatic() && p.By.Automatic() && !d.in.AutoHeld {
+	if !d.facts.Actor.Automatic() && p.By.Automatic() && !d.facts.AutoHeld {
 		d.add(AutoHeldType, Subject{"site", d.in.Site}, ruleData{Rule: U3.ID, Reason: "a person took an automatic move back"}, "Nothing moves by itself until a person lets it: %s took an automatic move back.", d.who())
 	}
 	d.undo(p)

@@ -340,7 +340,7 @@ var rulesTables = map[string][]ruleCase{
 	"U3": {
 		{name: "the site is held", given: func(s *tale) { s.declare() }, cmd: pull(""), facts: leverBut("to-standby", func(f *Facts) { f.Actor, f.AutoHeld = health, true }), refused: true, through: pull(sentence)},
 		{name: "a person took the automatic pull back", given: func(s *tale) { s.by(health).pull("to-standby").seen().by(ada).putBack("to-standby").seen() },
-			cmd: pull(""), facts: leverBut("to-standby", func(f *Facts) { f.Actor = health }), refused: true, through: pull(sentence)},
+			cmd: pull(""), facts: leverBut("to-standby", func(f *Facts) { f.Actor, f.AutoHeld = health, true }), refused: true, through: pull(sentence)},
 		{name: "taking it back holds", given: func(s *tale) { s.by(health).pull("to-standby").seen().by(ada) }, cmd: PutBack{Lever: "to-standby"}, want: []Type{AutoHeldType, LeverUndoing},
 			then: func(t *testing.T, s *tale) {
 				if !s.in.AutoHeld {
