@@ -229,23 +229,27 @@ func (g *Guarded) replay(ctx context.Context) error {
 	return nil
 }
 
+// replayOne takes the next transaction into the overlay. What the primary has is
+// skipped; what does not follow on it is a stray.
 func (g *Guarded) replayOne(ctx context.Context, raw []byte) error {
 	h := &held{raw: raw}
 	err := json.Unmarshal(raw, &h.record)
 	mine := err == nil && h.Life == g.Life()
-	if mine && h.Revision <= g.revision {
-		return nil // the primary has it
-	}
-	if !mine || h.Revision != g.revision+1 || Check(nil, h.Writes) != nil {
-		g.o.Log.Error("the journal holds a record of another store", "revision", h.Revision, "error", err)
-		g.strays = append(g.strays, raw)
-		g.o.LastResort(raw)
+	if mine && 0 < h.Revision && h.Revision <= g.revision {
 		return nil
 	}
 	writes := h.Writes
 	h.Writes = nil
-	if err := g.stage(ctx, h, writes); err != nil {
-		return err
+	if mine && h.Revision == g.revision+1 && Check(nil, writes) == nil {
+		if err := g.stage(ctx, h, writes); err != nil {
+			return err
+		}
+	}
+	if len(h.changes) == 0 {
+		g.o.Log.Error("the journal holds a record of another store", "revision", h.Revision, "error", err)
+		g.strays = append(g.strays, raw)
+		g.o.LastResort(raw)
+		return nil
 	}
 	g.accept(h)
 	return nil

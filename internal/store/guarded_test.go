@@ -601,9 +601,9 @@ func FuzzReplay(f *testing.F) {
 		`{"life":%q,"revision":1,"writes":[{"Key":"","Value":null}]}`,
 		`{"life":%q,"revision":1,"writes":[]}`,
 		`{"life":%q,"revision":18446744073709551615,"writes":[{"Key":"a"}]}`,
-		`{"life":"other"}`, `null`, `{`, ``,
+		`{"life":%q}`, `{"life":"other"}`, `null`, `{`, ``,
 	} {
-		f.Add([]byte(strings.ReplaceAll(seed, "%q", "LIFE")))
+		f.Add([]byte(strings.ReplaceAll(seed, "%q", `"LIFE"`)))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		primary := mem.New(mem.Options{})

@@ -66,7 +66,8 @@ const (
 //
 // Txn MUST be atomic and, once it has returned nil, durable. All writes of one
 // Txn share its revision. Revisions MUST grow by exactly one a Txn. A Txn
-// without writes changes no revision. A failure to reach the medium is a
+// without writes changes no revision, and deleting an absent key is no write. What
+// Check refuses is fault Invalid. After Close every method returns ErrClosed. A failure to reach the medium is a
 // *fault.Error of kind Unavailable; then nothing was written.
 type Store interface {
 	// Get gives the key, or a *fault.Error of kind NotFound.
