@@ -45,7 +45,7 @@ fuzz: ## run each fuzz test for FUZZTIME (5s)
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' scripts/fuzz
 
 soak: build ## run the long tests, up to SOAKTIME (2h)
-	LIFEBOAT_SOAK=1 $(GO) test -count=1 -timeout '$(SOAKTIME)' -v ./test/...
+	LIFEBOAT_SOAK=1 $(GO) test -count=1 -timeout '$(SOAKTIME)' ./...
 
 clean: ## remove what was built
 	rm -rf bin

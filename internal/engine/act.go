@@ -1,0 +1,213 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"lifeboat/internal/fault"
+	"lifeboat/internal/feed/publish"
+	"lifeboat/internal/incident"
+	"lifeboat/internal/lever"
+	"lifeboat/internal/store"
+)
+
+// act carries out every intent that the record holds and that has no outcome yet:
+// those just decided, and after a crash (resume) those left open, which are
+// observed before anything is done again. The intents are worked through in the
+// order in which they were recorded; the first error is returned at the end.
+func (r *runner) act(ctx context.Context, resume bool) ([]incident.Event, error) {
+	var all []incident.Event
+	var first error
+	for {
+		p, back, found := r.intent()
+		if !found {
+			return all, first
+		}
+		added, err := r.carryOut(ctx, p, back, resume)
+		all = append(all, added...)
+		if err != nil && first == nil {
+			first = err
+		}
+		if len(added) == 0 { // nothing could be recorded: the intent stays open for the next start
+			return all, first
+		}
+	}
+}
+
+// intent gives the next open intent.
+func (r *runner) intent() (p incident.Pull, back, found bool) {
+	if r.in.Return != nil { // newest first, as the return recorded them
+		for _, id := range r.in.Return.Undo {
+			if p, known := r.in.Pull(id); known && p.State == incident.Undoing {
+				return p, true, true
+			}
+		}
+	}
+	for _, p := range r.in.Pulls {
+		switch p.State {
+		case incident.Applying:
+			return p, false, true
+		case incident.Undoing:
+			return p, true, true
+		}
+	}
+	return incident.Pull{}, false, false
+}
+
+// carryOut does one act and records what came of it as seen from outside.
+func (r *runner) carryOut(ctx context.Context, p incident.Pull, back, resume bool) ([]incident.Event, error) {
+	e := r.e
+	e.o.Hook("intent recorded")
+	start := e.o.Now()
+	var plan lever.Plan
+	driver, known := e.drivers[p.Kind]
+	if err := json.Unmarshal(p.Plan, &plan); err != nil || !known || len(plan.Steps) != 1 {
+		return r.outcome(ctx, p, incident.Outcome{Pull: p.ID, Back: back, Result: incident.Unclear, Detail: "its plan can't be read"}, plan)
+	}
+	e.mu.Lock()
+	e.about[r.id] = about{incident: r.in.ID, title: r.in.Title}
+	e.mu.Unlock()
+	want := lever.After
+	if back {
+		want = lever.Before
+	}
+	obs, err := r.order(ctx, driver, plan, p, back, resume)
+	e.o.Hook("ordered")
+	if err == nil || errors.Is(err, publish.ErrUnsure) {
+		obs = r.observe(ctx, driver, plan, want)
+	}
+	e.o.Hook("observed")
+	c := judge(obs, err, want)
+	c.Pull, c.Back, c.TookMS = p.ID, back, e.o.Now().Sub(start).Milliseconds()
+	added, rerr := r.outcome(ctx, p, c, plan)
+	e.o.Hook("outcome recorded")
+	if rerr != nil {
+		return added, rerr
+	}
+	return added, failure(p, c, err)
+}
+
+// order gives the order through the driver. After a crash the world is looked at
+// first: before → again, after → done already, anything else → hands off.
+func (r *runner) order(ctx context.Context, d lever.Driver, plan lever.Plan, p incident.Pull, back, resume bool) (lever.Observation, error) {
+	token := lever.Token{Revision: uint64(r.head), Pull: p.Lever, By: p.By.Name, Incident: r.in.ID}
+	if resume {
+		obs, err := d.Observe(ctx, plan, 0)
+		settled := lever.After
+		if back {
+			settled = lever.Before
+		}
+		other := lever.Before
+		if back {
+			other = lever.After
+		}
+		if err != nil || (obs.World != settled && obs.World != other) {
+			return obs, fault.New(fault.Unavailable, "after a restart: %s", obs.Detail)
+		}
+	}
+	if back {
+		obs, err := d.Revert(ctx, plan, 0, token)
+		if err == nil && obs.World == lever.Foreign {
+			err = fault.New(fault.Conflict, "somebody else changed this: %s", obs.Detail)
+		}
+		return obs, err
+	}
+	return lever.Observation{World: lever.Before}, d.Apply(ctx, plan, 0, token)
+}
+
+// observe looks from outside until the world is as wanted, or the time is up.
+func (r *runner) observe(ctx context.Context, d lever.Driver, plan lever.Plan, want lever.World) lever.Observation {
+	ctx, cancel := context.WithTimeout(ctx, r.e.o.Waits.Observe)
+	defer cancel()
+	pause := 2 * time.Millisecond
+	for {
+		obs, err := d.Observe(ctx, plan, 0)
+		if err != nil {
+			obs = lever.Observation{World: lever.Unknown, Detail: err.Error(), At: r.e.o.Now()}
+		}
+		if obs.World == want {
+			return obs
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return obs
+		case <-t.C:
+		}
+		pause = min(2*pause, 100*time.Millisecond)
+	}
+}
+
+// judge turns an observation into a result.
+func judge(obs lever.Observation, err error, want lever.World) incident.Outcome {
+	c := incident.Outcome{Detail: obs.Detail, Result: incident.Unclear}
+	if b, merr := json.Marshal(obs.Seen); merr == nil && len(obs.Seen) > 0 {
+		c.Seen = b
+	}
+	other := lever.After
+	if want == lever.After {
+		other = lever.Before
+	}
+	switch {
+	case obs.World == want:
+		c.Result = incident.Done
+	case obs.World == other && !errors.Is(err, publish.ErrUnsure):
+		c.Result = incident.Undo
+	}
+	if err != nil && c.Result != incident.Done {
+		c.Detail = err.Error()
+	}
+	if c.Detail == "" {
+		c.Detail = "nobody could be asked"
+	}
+	return c
+}
+
+// outcome records a result together with what is ordered by then.
+func (r *runner) outcome(ctx context.Context, p incident.Pull, c incident.Outcome, plan lever.Plan) ([]incident.Event, error) {
+	site, flag := "", ""
+	if p.Kind == "feature" {
+		flag = plan.Target
+	} else {
+		site = plan.Target
+	}
+	writes := r.e.record(site, flag)
+	if p.By.Automatic() && !c.Back {
+		writes = append(writes, r.e.noteAuto(r.site.ID, r.e.o.Now()))
+	}
+	f, err := r.facts(ctx, c, incident.Actor{Kind: "system", Name: "lifeboat"})
+	if err != nil {
+		return nil, err
+	}
+	return r.decide(ctx, c, f, writes...)
+}
+
+// failure is the error for whoever pressed, nil when it is done.
+func failure(p incident.Pull, c incident.Outcome, err error) error {
+	switch {
+	case c.Result == incident.Done:
+		return nil
+	case err != nil:
+		return fmt.Errorf("%s: %w", p.Lever, err)
+	case c.Result == incident.Undo:
+		return fault.New(fault.Unavailable, "%s was ordered, but from outside nothing has changed: %s", p.Lever, c.Detail).WithHint("see who answers what: lifeboat check")
+	}
+	return fault.New(fault.Unavailable, "we can't tell whether %s took effect: %s", p.Lever, c.Detail).WithHint("look: dig, and lifeboat answer status")
+}
+
+// noteAuto remembers an automatic move (U4, U5).
+func (e *Engine) noteAuto(site string, at time.Time) store.Write {
+	var a autoState
+	e.note(func(next *ordered) {
+		a = next.auto[site]
+		if at.After(a.Last) {
+			a.Last = at.UTC()
+		}
+		next.auto[site] = a
+	})
+	return put(keyAuto+site, a)
+}

@@ -1,0 +1,88 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/fault"
+	"lifeboat/internal/lever"
+	"lifeboat/internal/snapshot"
+	"lifeboat/internal/store"
+)
+
+// auto is what answer is told that it may do by itself: nothing unless the site
+// asks for it, a person has not taken an automatic move back, and the lever is
+// armed.
+func (e *Engine) auto(s snapshot.Site, o ordered) *snapshot.Auto {
+	cfg, known := e.site(s.ID)
+	state := o.auto[s.ID]
+	if !known || s.Shadow != "" || cfg.Failover != "auto" || state.Held {
+		return nil
+	}
+	name, ok := e.runners[s.ID].remedy()
+	if !ok {
+		return nil
+	}
+	rec, err := e.drillRecord(context.Background(), name)
+	if err != nil || rec.ArmedUntil.IsZero() {
+		return nil
+	}
+	a := &snapshot.Auto{Lever: name, Position: snapshot.Standby, ArmedUntil: rec.ArmedUntil, Silence: cfg.Silence, Gap: cfg.AutoGap}
+	if !state.Last.IsZero() {
+		a.NotBefore = state.Last.Add(cfg.AutoGap)
+	}
+	return a
+}
+
+// ResumeAuto lets rules move the site again after a person had taken an automatic
+// move back (U3).
+func (e *Engine) ResumeAuto(ctx context.Context, site string) error {
+	if _, known := e.runners[site]; !known {
+		return fault.New(fault.NotFound, "there is no site %q", site)
+	}
+	return e.holdAuto(ctx, site, false)
+}
+
+func (e *Engine) holdAuto(ctx context.Context, site string, held bool) error {
+	var w store.Write
+	e.note(func(next *ordered) {
+		a := next.auto[site]
+		a.Held = held
+		next.auto[site] = a
+		w = put(keyAuto+site, a)
+	})
+	if _, err := e.o.Store.Txn(ctx, nil, []store.Write{w}); err != nil {
+		return err
+	}
+	return e.republish(ctx)
+}
+
+func planRequest(card lever.Card, now time.Time) lever.Request {
+	return lever.Request{Card: card, Now: now}
+}
+
+// zoneCard stands for a lever that the configuration does not have (any more).
+func zoneCard(s snapshot.Site, name, position string) lever.Card {
+	if name == "" {
+		name = "to-" + position
+	}
+	b, err := json.Marshal(config.ZoneLever{Site: s.ID, To: position})
+	if err != nil { // two strings
+		b = nil
+	}
+	return lever.Card{Name: name, Kind: "zone", Title: "Visitors at " + position, Site: s.ID, Config: b}
+}
+
+// homeOf is where an adopted pull leads back to.
+func homeOf(card lever.Card, s snapshot.Site, before json.RawMessage) json.RawMessage {
+	if card.Kind != "zone" {
+		return json.RawMessage("null")
+	}
+	b, err := json.Marshal(s.Home)
+	if err != nil { // a string
+		return before
+	}
+	return b
+}

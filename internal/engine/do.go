@@ -1,0 +1,325 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"lifeboat/internal/fault"
+	"lifeboat/internal/incident"
+	"lifeboat/internal/snapshot"
+	"lifeboat/internal/store"
+)
+
+// runner runs the commands of one site (or of its shadow) one after the other.
+type runner struct {
+	e    *Engine
+	id   string
+	site snapshot.Site
+
+	mu      sync.Mutex // guards all below
+	in      incident.Incident
+	head    store.Revision // of the incident's head; 0 without one
+	open    store.Revision // of the site's open key; 0 without one
+	driftAt time.Time
+	asking  bool      // sanity checks are under way
+	ruleAt  time.Time // when a rule last looked at what is seen
+	said    string    // what a rule complained of last
+
+	viewMu sync.Mutex // guards view, so that looking never waits for an act
+	view   incident.Incident
+	tail   []incident.Event // the newest events
+}
+
+// tailLen is how many events a view carries.
+const tailLen = 12
+
+// Head is what a list of incidents shows without folding its events.
+type Head struct {
+	ID         string         `json:"id"`
+	Site       string         `json:"site"`
+	Title      string         `json:"title"`
+	Phase      incident.Phase `json:"phase"`
+	Drill      bool           `json:"drill,omitempty"`
+	DeclaredAt time.Time      `json:"declared_at"`
+	EndedAt    time.Time      `json:"ended_at,omitzero"`
+	Seq        uint64         `json:"seq"`
+	Hash       string         `json:"hash"`
+}
+
+// Result is what a command came to.
+type Result struct {
+	Incident incident.Incident `json:"incident"`
+	Events   []incident.Event  `json:"events"` // that it added, acts and observations included
+}
+
+// load reads the open incident of the site from the record.
+func (r *runner) load(ctx context.Context) error { // with mu held
+	r.in, r.head, r.open = incident.Incident{}, 0, 0
+	kv, err := r.e.o.Store.Get(ctx, keyOpen+r.id)
+	if fault.KindOf(err) == fault.NotFound {
+		r.show(nil)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	id := string(kv.Value)
+	head, err := r.e.o.Store.Get(ctx, keyIncident+id)
+	if err != nil {
+		return err
+	}
+	events, err := r.e.Events(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := verify(events, head.Value); err != nil {
+		r.e.o.Logger.Error("the record of an incident was changed", "incident", id, "cause", err)
+	}
+	r.in, r.head, r.open = incident.Fold(events), head.Modified, kv.Modified
+	r.show(events)
+	return nil
+}
+
+// verify checks the chain of events, and its end against the head: the chain alone
+// does not tell that its last links are gone.
+func verify(events []incident.Event, head []byte) error {
+	if err := incident.Verify(events); err != nil {
+		return err
+	}
+	var h Head
+	if err := json.Unmarshal(head, &h); err != nil {
+		return fmt.Errorf("read the head: %w", err)
+	}
+	if last := events[len(events)-1]; last.Seq != h.Seq || last.Hash != h.Hash {
+		return fmt.Errorf("the last event is %d, the head names %d", last.Seq, h.Seq)
+	}
+	return nil
+}
+
+// show makes the state visible to those who only look.
+func (r *runner) show(added []incident.Event) { // with mu held
+	r.viewMu.Lock()
+	defer r.viewMu.Unlock()
+	if r.view.ID != r.in.ID {
+		r.tail = nil
+	}
+	r.view = r.in
+	r.tail = append(r.tail, added...)
+	if n := len(r.tail); n > tailLen {
+		r.tail = append([]incident.Event(nil), r.tail[n-tailLen:]...)
+	}
+}
+
+func (r *runner) look() (incident.Incident, []incident.Event) {
+	r.viewMu.Lock()
+	defer r.viewMu.Unlock()
+	return r.view, append([]incident.Event(nil), r.tail...)
+}
+
+// Events gives all events of an incident in order.
+func (e *Engine) Events(ctx context.Context, id string) ([]incident.Event, error) {
+	if id == "" || strings.Contains(id, "/") {
+		return nil, fault.New(fault.Invalid, "%q is not an incident's id", id)
+	}
+	kvs, _, err := e.o.Store.List(ctx, keyEvent+id+"/")
+	if err != nil {
+		return nil, err
+	}
+	out := make([]incident.Event, 0, len(kvs))
+	for _, kv := range kvs {
+		var ev incident.Event
+		if err := json.Unmarshal(kv.Value, &ev); err != nil {
+			return nil, fmt.Errorf("read %s: %w", kv.Key, err)
+		}
+		out = append(out, ev)
+	}
+	if len(out) == 0 {
+		return nil, fault.New(fault.NotFound, "there is no incident %q", id).WithHint("see them with: lifeboat status")
+	}
+	return out, nil
+}
+
+// Incidents lists all incidents, oldest first.
+func (e *Engine) Incidents(ctx context.Context) ([]Head, error) {
+	kvs, _, err := e.o.Store.List(ctx, keyIncident)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Head, 0, len(kvs))
+	for _, kv := range kvs {
+		var h Head
+		if err := json.Unmarshal(kv.Value, &h); err != nil {
+			return nil, fmt.Errorf("read %s: %w", kv.Key, err)
+		}
+		out = append(out, h)
+	}
+	return out, nil
+}
+
+// Do runs a command on a site: decide, record, act, observe, record. It returns
+// when the effect was seen from outside, or with the reason why not. Once the
+// intent is in the record the act is no longer tied to ctx's end: whoever pressed
+// may go away.
+func (e *Engine) Do(ctx context.Context, site string, c incident.Command, by incident.Actor) (Result, error) {
+	r, known := e.runners[site]
+	if !known || r.site.Shadow != "" {
+		return Result{}, fault.New(fault.NotFound, "there is no site %q", site).WithHint("see them with: lifeboat status")
+	}
+	if acts(c) {
+		e.awaitAnswer(ctx)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.do(ctx, c, by)
+}
+
+// acts says whether the command may need answer.
+func acts(c incident.Command) bool {
+	switch c.(type) {
+	case PullRequest, incident.PutBack, incident.StepBack, incident.Advance, incident.GoBack:
+		return true
+	}
+	return false
+}
+
+func (r *runner) do(ctx context.Context, c incident.Command, by incident.Actor) (Result, error) { // with mu held
+	f, err := r.facts(ctx, c, by)
+	if err != nil {
+		return Result{}, err
+	}
+	added, err := r.decide(ctx, r.complete(c), f)
+	if err != nil {
+		return r.result(added), err
+	}
+	r.follow(ctx, added)
+	acted, err := r.act(context.WithoutCancel(ctx), false)
+	return r.result(append(added, acted...)), err
+}
+
+// follow keeps what an event says beyond its incident.
+func (r *runner) follow(ctx context.Context, events []incident.Event) {
+	for _, ev := range events {
+		if ev.Type != incident.AutoHeldType {
+			continue
+		}
+		if err := r.e.holdAuto(ctx, r.id, true); err != nil {
+			r.e.o.Logger.Error("nothing automatic should move any more, but that was not published", "site", r.id, "cause", err)
+		}
+	}
+}
+
+func (r *runner) result(events []incident.Event) Result {
+	in, _ := r.look()
+	return Result{Incident: in, Events: events}
+}
+
+// complete gives a command the ids that only the engine can make.
+func (r *runner) complete(c incident.Command) incident.Command {
+	switch c := c.(type) {
+	case PullRequest:
+		c.PullID = r.e.o.NewID()
+		return c.PullLever
+	case incident.StepBack:
+		c.PullIDs = map[string]string{}
+		for _, id := range r.in.Returned() {
+			c.PullIDs[id] = r.e.o.NewID()
+		}
+		return c
+	}
+	return c
+}
+
+// decide asks the heart and records what comes of it. A lost race is tried again
+// on what is there by then.
+func (r *runner) decide(ctx context.Context, c incident.Command, f incident.Facts, extra ...store.Write) ([]incident.Event, error) {
+	for try := 0; ; try++ {
+		now := r.e.o.Now()
+		f.IncidentID = r.e.o.NewID()
+		drafts, err := r.in.Decide(c, f, now)
+		if err != nil {
+			r.noteRefusal(ctx, err, f.Actor)
+			return nil, err
+		}
+		added, err := r.commit(ctx, drafts, extra)
+		if !errors.Is(err, store.ErrConflict) || try == 3 {
+			return added, err
+		}
+		if err := r.load(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// noteRefusal writes a refusal into the open incident's timeline.
+func (r *runner) noteRefusal(ctx context.Context, err error, by incident.Actor) {
+	var refusal *fault.Refusal
+	if !errors.As(err, &refusal) || !r.in.Phase.Open() || by.Automatic() {
+		return
+	}
+	if _, err := r.commit(ctx, r.in.Refused(refusal, by, r.e.o.Now()), nil); err != nil {
+		r.e.o.Logger.Warn("a refusal was not recorded", "cause", err)
+	}
+}
+
+// commit seals drafts and writes them with the incident's head and the site's one
+// open key in one transaction.
+func (r *runner) commit(ctx context.Context, drafts []incident.Event, extra []store.Write) ([]incident.Event, error) {
+	if len(drafts) == 0 && len(extra) == 0 {
+		return nil, nil
+	}
+	base, head := r.in, r.head
+	if len(drafts) > 0 && drafts[0].Type == incident.Declared {
+		base, head = incident.Incident{}, 0
+	}
+	events := base.Seal(drafts, r.e.o.Now(), r.e.o.NewID)
+	next := base
+	for _, ev := range events {
+		next = next.Apply(ev)
+	}
+	conds, writes := []store.Cond{{Key: keyOpen + r.id, Modified: r.open}}, extra
+	if next.ID != "" && len(events) > 0 {
+		conds = append(conds, store.Cond{Key: keyIncident + next.ID, Modified: head})
+		writes = append(writes, put(keyIncident+next.ID, headOf(next)))
+	}
+	for _, ev := range events {
+		writes = append(writes, put(fmt.Sprintf("%s%s/%08d", keyEvent, ev.Incident, ev.Seq), ev))
+	}
+	open := r.open
+	switch {
+	case next.Phase.Open() && r.open == 0:
+		writes = append(writes, store.Write{Key: keyOpen + r.id, Value: []byte(next.ID)})
+	case !next.Phase.Open() && r.open != 0:
+		writes = append(writes, store.Write{Key: keyOpen + r.id, Delete: true})
+	}
+	rev, err := r.e.o.Store.Txn(ctx, conds, writes)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case next.Phase.Open() && r.open == 0:
+		open = rev
+	case !next.Phase.Open():
+		open = 0
+	}
+	if len(events) > 0 {
+		r.head = rev
+	}
+	r.open, r.in = open, next
+	if !next.Phase.Open() {
+		r.head = 0
+		r.show(events)
+		r.in = incident.Incident{}
+		return events, nil
+	}
+	r.show(events)
+	return events, nil
+}
+
+func headOf(in incident.Incident) Head {
+	return Head{ID: in.ID, Site: in.Site, Title: in.Title, Phase: in.Phase, Drill: in.Drill, DeclaredAt: in.DeclaredAt, EndedAt: in.EndedAt, Seq: in.Seq, Hash: in.Hash}
+}

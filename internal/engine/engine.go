@@ -1,0 +1,282 @@
+// Package engine owns every side effect of the control plane: it loads an
+// incident, asks the heart (package incident) what comes of a command, records the
+// intent, acts through a driver, reads the effect back from outside, and records
+// that.
+//
+// It decides no rule itself and knows no wire format. api, web and control call
+// it; it is the lever.Orders that drivers are given, and the publish.Handler that
+// the feed calls.
+//
+// Invariants: nothing is acted on before its intent is in the record; what is
+// ordered leaves only as a signed manifest of a growing (epoch, revision); nothing
+// that moves a site is published before answer has been asked what it serves.
+//
+// Concurrency: all exported methods may be called from any goroutine. A site's
+// commands run one after the other under its runner's mutex, which is always
+// taken before the Engine's.
+package engine
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sort"
+	"sync"
+	"time"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/fault"
+	"lifeboat/internal/feature"
+	"lifeboat/internal/feed"
+	"lifeboat/internal/lever"
+	"lifeboat/internal/probe"
+	"lifeboat/internal/snapshot"
+	"lifeboat/internal/store"
+)
+
+// Feed is how snapshots get to answer; publish.Server is one.
+type Feed interface {
+	Publish(ctx context.Context, m snapshot.Manifest, s snapshot.Signed, parts map[string][]byte) (feed.Ack, error)
+	Status() (st feed.Status, at time.Time, connected bool)
+}
+
+// Options of an Engine. All but Hook and Record MUST be set.
+type Options struct {
+	Config  *config.Config
+	Store   store.Store
+	Key     ed25519.PrivateKey
+	Drivers func(lever.Orders) map[string]lever.Driver // by kind
+	Ask     func(context.Context, probe.Target, probe.Check) probe.Result
+	Now     func() time.Time
+	NewID   func() string
+	Logger  *slog.Logger
+	Version string
+	Record  func() RecordView  // how the record is doing
+	Hook    func(point string) // tests stop the process here
+	Waits   Waits
+}
+
+// Waits bound the engine's own waiting.
+type Waits struct {
+	Answer  time.Duration // for answer to be connected and to acknowledge; 5s
+	Observe time.Duration // for an effect to be seen from outside; 3s
+	Drift   time.Duration // between looks at what is held; 15s
+}
+
+// Engine runs incidents.
+type Engine struct {
+	o        Options
+	drivers  map[string]lever.Driver
+	contents snapshot.Contents
+	parts    map[string][]byte
+	refs     map[string]snapshot.Ref
+	runners  map[string]*runner // by site, shadows too
+	ids      []string           // of the sites, in the configuration's order, without shadows
+
+	feedMu sync.Mutex // guards feed, set once by Start
+	feed   Feed
+
+	changing sync.Mutex // held over a change of what is ordered, its publishing included; taken before mu
+
+	mu      sync.Mutex // guards all below; last is written with changing held, too
+	ordered ordered
+	ready   bool              // answer's greeting has been handled
+	greeted chan struct{}     // closed while ready
+	about   map[string]about  // what a move is for, by site
+	fence   map[string]uint64 // newest token that moved a site or a feature
+	last    snapshot.Manifest // published last
+	problem string            // why nothing can be published
+
+	seen *sights
+}
+
+// about is what the standby page is told of a move.
+type about struct{ incident, title string }
+
+// New makes an Engine over a configuration; Start must be called before anything
+// is asked of it.
+func New(o Options) (*Engine, error) {
+	if o.Hook == nil {
+		o.Hook = func(string) {}
+	}
+	if o.Record == nil {
+		o.Record = func() RecordView { return RecordView{} }
+	}
+	if o.Waits == (Waits{}) {
+		o.Waits = Waits{Answer: 5 * time.Second, Observe: 3 * time.Second, Drift: 15 * time.Second}
+	}
+	e := &Engine{o: o, runners: map[string]*runner{}, about: map[string]about{}, fence: map[string]uint64{}, seen: newSights(), greeted: make(chan struct{})}
+	e.drivers = o.Drivers(e)
+	var err error
+	e.contents.Sites, e.contents.Zones, e.contents.Features = o.Config.Parts()
+	if e.parts, e.refs, err = e.contents.Encode(); err != nil {
+		return nil, err
+	}
+	for _, s := range e.contents.Sites {
+		e.runners[s.ID] = &runner{e: e, id: s.ID, site: s}
+		if s.Shadow == "" {
+			e.ids = append(e.ids, s.ID)
+		}
+	}
+	return e, nil
+}
+
+// Start reads the record and takes the feed into use.
+func (e *Engine) Start(ctx context.Context, f Feed) error {
+	e.feedMu.Lock()
+	e.feed = f
+	e.feedMu.Unlock()
+	if err := e.loadOrdered(ctx); err != nil {
+		return fmt.Errorf("read what is ordered: %w", err)
+	}
+	for _, r := range e.runners {
+		r.mu.Lock()
+		err := r.load(ctx)
+		r.mu.Unlock()
+		if err != nil {
+			return fmt.Errorf("read the incident of %s: %w", r.id, err)
+		}
+	}
+	return nil
+}
+
+func (e *Engine) getFeed() Feed {
+	e.feedMu.Lock()
+	defer e.feedMu.Unlock()
+	return e.feed
+}
+
+// ordered is all that is ordered, as the next manifest will carry it.
+type ordered struct {
+	epoch   uint64
+	sites   map[string]snapshot.SiteOrder
+	flags   map[string]feature.Order
+	serials map[string]uint32
+	auto    map[string]autoState
+	taken   []string
+}
+
+// autoState is what is remembered of a site's automatic moves.
+type autoState struct {
+	Last time.Time `json:"last,omitzero"`  // U4, U5
+	Held bool      `json:"held,omitempty"` // U3
+}
+
+// lineage says which life of a store this is, and with what configuration it
+// started last. It is written at each start, so that each start has a revision.
+type lineage struct {
+	Epoch  uint64 `json:"epoch"`
+	Starts int    `json:"starts"`
+	Config string `json:"config"` // hash of the parts
+}
+
+// The keys of the store.
+const (
+	keyLineage  = "lineage"
+	keySite     = "site/"     // SITE → snapshot.SiteOrder
+	keyFlag     = "flag/"     // FEATURE → feature.Order
+	keySerial   = "serial/"   // APEX → uint32
+	keyAuto     = "auto/"     // SITE → autoState
+	keyOpen     = "open/"     // SITE → incident id
+	keyIncident = "incident/" // ID → Head
+	keyEvent    = "event/"    // ID/SEQ → incident.Event
+	keyLever    = "lever/"    // LEVER → DrillRecord
+)
+
+func (e *Engine) loadOrdered(ctx context.Context) error {
+	o := ordered{sites: map[string]snapshot.SiteOrder{}, flags: map[string]feature.Order{}, serials: map[string]uint32{}, auto: map[string]autoState{}}
+	var l lineage
+	if err := get(ctx, e.o.Store, keyLineage, &l); err != nil {
+		return err
+	}
+	o.epoch = l.Epoch
+	if err := list(ctx, e.o.Store, keySite, o.sites); err != nil {
+		return err
+	}
+	if err := list(ctx, e.o.Store, keyFlag, o.flags); err != nil {
+		return err
+	}
+	if err := list(ctx, e.o.Store, keySerial, o.serials); err != nil {
+		return err
+	}
+	if err := list(ctx, e.o.Store, keyAuto, o.auto); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ordered = o
+	return nil
+}
+
+// get reads a key's JSON; an absent key leaves v as it is.
+func get(ctx context.Context, s store.Store, key string, v any) error {
+	kv, err := s.Get(ctx, key)
+	if fault.KindOf(err) == fault.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(kv.Value, v)
+}
+
+// list reads all keys with a prefix into a map by the rest of the key.
+func list[T any](ctx context.Context, s store.Store, prefix string, into map[string]T) error {
+	kvs, _, err := s.List(ctx, prefix)
+	if err != nil {
+		return err
+	}
+	for _, kv := range kvs {
+		var v T
+		if err := json.Unmarshal(kv.Value, &v); err != nil {
+			return fmt.Errorf("read %s: %w", kv.Key, err)
+		}
+		into[kv.Key[len(prefix):]] = v
+	}
+	return nil
+}
+
+// put makes a write of a value's JSON.
+func put(key string, v any) store.Write {
+	b, err := json.Marshal(v)
+	if err != nil { // our own types only
+		b = []byte("null")
+	}
+	return store.Write{Key: key, Value: b}
+}
+
+// configHash names the parts.
+func (e *Engine) configHash() string {
+	names := make([]string, 0, len(e.refs))
+	for n := range e.refs {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	h := sha256.New()
+	for _, n := range names {
+		h.Write([]byte(n + e.refs[n].SHA256))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func (e *Engine) site(id string) (config.Site, bool) {
+	for _, s := range e.o.Config.Sites {
+		if s.ID == id || snapshot.ShadowID(s.ID) == id {
+			return s, true
+		}
+	}
+	return config.Site{}, false
+}
+
+func (e *Engine) card(name string) (lever.Card, error) {
+	for _, c := range e.o.Config.Levers {
+		if c.Name == name {
+			return c, nil
+		}
+	}
+	return lever.Card{}, fault.New(fault.NotFound, "there is no lever %q", name).WithHint("see them with: lifeboat levers")
+}

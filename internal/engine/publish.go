@@ -1,0 +1,280 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"time"
+
+	"lifeboat/internal/fault"
+	"lifeboat/internal/feature"
+	"lifeboat/internal/feed/publish"
+	"lifeboat/internal/lever"
+	"lifeboat/internal/snapshot"
+	"lifeboat/internal/store"
+	"lifeboat/internal/zone"
+)
+
+// errNotYet is returned for orders before answer has greeted.
+func errNotYet() error {
+	return fault.New(fault.Unavailable, "the answer process is not connected").WithHint("on its machine: lifeboat answer pull LEVER")
+}
+
+// Position is where a site is ordered to be. It implements lever.Orders.
+func (e *Engine) Position(_ context.Context, site string) (string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.position(site)
+}
+
+func (e *Engine) position(site string) (string, error) { // with mu held
+	s, known := e.contents.Site(site)
+	if !known {
+		return "", fault.New(fault.NotFound, "there is no site %q", site)
+	}
+	if o, said := e.ordered.sites[site]; said {
+		if _, has := s.Positions[o.Position]; has {
+			return o.Position, nil
+		}
+	}
+	return s.Home, nil
+}
+
+// Flag is the value ordered for a feature, nil when it has its own. It implements
+// lever.Orders.
+func (e *Engine) Flag(_ context.Context, key string) (json.RawMessage, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, known := e.contents.Flag(key); !known {
+		return nil, fault.New(fault.NotFound, "there is no feature %q", key)
+	}
+	if o, ordered := e.ordered.flags[key]; ordered {
+		return o.Value, nil
+	}
+	return nil, nil
+}
+
+// Move orders a site to a position and waits for answer's word. It implements
+// lever.Orders.
+func (e *Engine) Move(ctx context.Context, site, position string, t lever.Token) error {
+	s, known := e.contents.Site(site)
+	if _, has := s.Positions[position]; !known || !has {
+		return fault.New(fault.NotFound, "site %q has no position %q", site, position)
+	}
+	return e.change(ctx, "site/"+site, &t, func(next *ordered) {
+		o := next.sites[site]
+		o.Position, o.Since, o.Generation = position, e.o.Now().UTC(), o.Generation+1
+		o.Incident, o.Title, o.Message = "", "", ""
+		if position != s.Home {
+			o.Incident, o.Title = e.about[site].incident, e.about[site].title
+		}
+		next.sites[site] = o
+		for _, z := range e.zonesOf(site) {
+			next.serials[z] = zone.NextSerial(next.serials[z])
+		}
+	})
+}
+
+// SetFlag orders a value for a feature; nil takes the order back. It implements
+// lever.Orders.
+func (e *Engine) SetFlag(ctx context.Context, key string, value json.RawMessage, t lever.Token) error {
+	if _, known := e.contents.Flag(key); !known {
+		return fault.New(fault.NotFound, "there is no feature %q", key)
+	}
+	return e.change(ctx, "flag/"+key, &t, func(next *ordered) {
+		delete(next.flags, key)
+		if value != nil {
+			next.flags[key] = feature.Order{Value: value, Lever: t.Pull, Incident: t.Incident, By: t.By, Since: e.o.Now().UTC().Format(time.RFC3339)}
+		}
+	})
+}
+
+// change changes what is ordered and publishes it. Changes happen one after the
+// other; looking never waits for one.
+func (e *Engine) change(ctx context.Context, what string, t *lever.Token, f func(next *ordered)) error {
+	e.changing.Lock()
+	defer e.changing.Unlock()
+	e.mu.Lock()
+	err := e.connected()
+	if err == nil && t != nil {
+		err = e.pass(what, *t)
+	}
+	next := e.ordered.clone()
+	if err == nil {
+		f(&next)
+	}
+	e.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return e.publish(ctx, next)
+}
+
+// note changes what is remembered without publishing it.
+func (e *Engine) note(f func(next *ordered)) {
+	e.changing.Lock()
+	defer e.changing.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	next := e.ordered.clone()
+	f(&next)
+	e.ordered = next
+}
+
+// pass lets a token by that is not older than the newest one seen: a delayed writer
+// must not undo a newer order.
+func (e *Engine) pass(what string, t lever.Token) error { // with mu held
+	if t.Revision < e.fence[what] {
+		return fault.New(fault.Conflict, "a newer order has been given since")
+	}
+	e.fence[what] = t.Revision
+	return nil
+}
+
+// connected says whether answer is there and has been asked what it serves.
+func (e *Engine) connected() error { // with mu held
+	if e.ready {
+		return nil
+	}
+	if e.problem != "" {
+		return fault.New(fault.Unavailable, "nothing can be published: %s", e.problem).WithHint("see: lifeboat answer status")
+	}
+	return errNotYet()
+}
+
+// awaitAnswer gives answer a moment to come back before an act is tried; whether it
+// did is for the act to find out.
+func (e *Engine) awaitAnswer(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, e.o.Waits.Answer)
+	defer cancel()
+	e.mu.Lock()
+	greeted := e.greeted
+	e.mu.Unlock()
+	select {
+	case <-greeted:
+	case <-ctx.Done():
+	}
+}
+
+// Arriving says that an answer is about to greet: nothing is published before that
+// has been handled. It implements publish.Handler.
+func (e *Engine) Arriving() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ready {
+		e.ready, e.greeted = false, make(chan struct{})
+	}
+}
+
+// publish signs and sends what is to be ordered, and makes it what is ordered once
+// answer has it. When answer's word is missing it counts as ordered: it was asked
+// for, and the observation tells the rest.
+func (e *Engine) publish(ctx context.Context, next ordered) error { // with changing held
+	m, err := e.manifest(ctx, next)
+	if err != nil {
+		return err
+	}
+	signed, err := snapshot.Sign(m, e.o.Key)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, e.o.Waits.Answer)
+	defer cancel()
+	ack, err := e.getFeed().Publish(ctx, m, signed, e.parts)
+	if err != nil && !errors.Is(err, publish.ErrUnsure) {
+		return err
+	}
+	for apex, served := range ack.Serials {
+		if zone.SerialNewer(served, next.serials[apex]) {
+			next.serials[apex] = served
+		}
+	}
+	e.mu.Lock()
+	e.ordered, e.last = next, m
+	e.mu.Unlock()
+	if ack.Kept != "" {
+		e.o.Logger.Warn("answer has the order in force but not on disk", "cause", ack.Kept)
+	}
+	return err
+}
+
+// manifest builds what is published. Its revision is the store's, so that a store
+// put back from a backup shows; where nothing was written since the last manifest
+// the store is moved on.
+func (e *Engine) manifest(ctx context.Context, o ordered) (snapshot.Manifest, error) { // with changing held, so that last stays
+	rev, err := e.o.Store.Revision(ctx)
+	if err != nil {
+		return snapshot.Manifest{}, err
+	}
+	if e.last.Epoch == o.epoch && uint64(rev) <= e.last.Revision {
+		if rev, err = e.o.Store.Txn(ctx, nil, []store.Write{put("published", e.o.Now())}); err != nil {
+			return snapshot.Manifest{}, err
+		}
+	}
+	m := snapshot.Manifest{
+		Format: snapshot.Format, Epoch: o.epoch, Revision: uint64(rev), At: e.o.Now().UTC(), Parts: e.refs,
+		Sites: map[string]snapshot.SiteOrder{}, Features: o.flags, Serials: o.serials, Taken: o.taken,
+	}
+	for _, s := range e.contents.Sites {
+		so := o.sites[s.ID]
+		if so.Position == "" {
+			so.Position = s.Home
+		}
+		so.Auto = e.auto(s, o)
+		m.Sites[s.ID] = so
+	}
+	return m, nil
+}
+
+// republish sends what is ordered again, for instance when a lever became armed.
+func (e *Engine) republish(ctx context.Context) error {
+	e.mu.Lock()
+	ready := e.ready
+	e.mu.Unlock()
+	if !ready {
+		return nil // the next greeting publishes everything
+	}
+	return e.change(ctx, "", nil, func(*ordered) {})
+}
+
+// zonesOf are the zones in which a name follows the site.
+func (e *Engine) zonesOf(site string) []string {
+	var out []string
+	for _, z := range e.contents.Zones {
+		for _, s := range z.Follow {
+			if s == site {
+				out = append(out, z.Apex)
+				break
+			}
+		}
+	}
+	return out
+}
+
+func (o ordered) clone() ordered {
+	o.sites, o.flags, o.serials, o.auto = maps.Clone(o.sites), maps.Clone(o.flags), maps.Clone(o.serials), maps.Clone(o.auto)
+	return o
+}
+
+// record gives the writes that keep what is ordered for a site and its zones, and
+// for a feature.
+func (e *Engine) record(site, flag string) []store.Write {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var w []store.Write
+	if o, said := e.ordered.sites[site]; said {
+		w = append(w, put(keySite+site, o))
+	}
+	for _, z := range e.zonesOf(site) {
+		w = append(w, put(keySerial+z, e.ordered.serials[z]))
+	}
+	if flag != "" {
+		if o, set := e.ordered.flags[flag]; set {
+			w = append(w, put(keyFlag+flag, o))
+		} else {
+			w = append(w, store.Write{Key: keyFlag + flag, Delete: true})
+		}
+	}
+	return w
+}

@@ -1,0 +1,230 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"lifeboat/internal/incident"
+	"lifeboat/internal/lever"
+	"lifeboat/internal/probe"
+	"lifeboat/internal/snapshot"
+)
+
+// How often the engine looks whether something is due.
+const (
+	busyTick = 50 * time.Millisecond // while an incident is open
+	calmTick = time.Second
+)
+
+// Run does what time brings: sanity checks, the end of a watch, reminders, and looks
+// at what is held. It returns when ctx ends and all it started has ended.
+func (e *Engine) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		busy := false
+		for _, id := range e.ids {
+			busy = e.runners[id].due(ctx, &wg) || busy
+		}
+		wait := calmTick
+		if busy {
+			wait = busyTick
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// Status takes what answer says of itself.
+func (e *Engine) Status() {
+	st, _, connected := e.getFeed().Status()
+	if connected {
+		e.seen.status(st)
+	}
+}
+
+// due starts what is due for one site; it never waits for a network. It says
+// whether an incident is open.
+func (r *runner) due(ctx context.Context, wg *sync.WaitGroup) bool {
+	if !r.mu.TryLock() { // an act is under way: next time
+		return true
+	}
+	defer r.mu.Unlock()
+	r.heed(ctx)
+	if !r.in.Phase.Open() {
+		return false
+	}
+	now, system := r.e.o.Now(), incident.Actor{Kind: "system", Name: "lifeboat"}
+	switch r.in.Phase {
+	case incident.FailBack:
+		r.dueSanity(ctx, wg, now)
+	case incident.Watch:
+		if !now.Before(r.in.WatchUntil) && (len(r.site.Checks) == 0 || r.e.seen.place(r.id, r.site.Home) == probe.Up) {
+			r.try(ctx, incident.WatchOver{}, system)
+		}
+	}
+	if at, set := r.in.Reminder(); set && !now.Before(at) {
+		r.try(ctx, incident.Remind{}, system)
+	}
+	if now.Sub(r.driftAt) >= r.e.o.Waits.Drift {
+		r.driftAt = now
+		for _, p := range r.in.Holding() {
+			if p.State == incident.Active && !p.Drifted {
+				wg.Go(func() { r.drift(ctx, p) }) // ends with its observation, bounded
+			}
+		}
+	}
+	return true
+}
+
+// dueSanity asks the real site once all checks are due again.
+func (r *runner) dueSanity(ctx context.Context, wg *sync.WaitGroup, now time.Time) {
+	cfg, _ := r.e.site(r.id)
+	ret := r.in.Return
+	if ret == nil || ret.Passed || r.asking || now.Before(ret.LastAt.Add(cfg.Sanity.Apart)) {
+		return
+	}
+	r.asking = true
+	wg.Go(func() { r.sanity(ctx, cfg.Checks) }) // ends with the checks' own deadlines
+}
+
+// sanity asks every gate check at the home origin, by address with the real host
+// name, and counts what came of it.
+func (r *runner) sanity(ctx context.Context, checks []probe.Check) {
+	type result struct {
+		check string
+		res   probe.Result
+	}
+	var results []result
+	for _, c := range checks {
+		if c.Gate {
+			results = append(results, result{c.Name, r.askHome(ctx, c)})
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asking = false
+	rule := incident.Actor{Kind: "rule", Name: "The sanity checks"}
+	for _, x := range results {
+		if r.in.Phase != incident.FailBack || r.in.Return == nil || r.in.Return.Passed || ctx.Err() != nil {
+			return
+		}
+		r.try(ctx, incident.Sanity{Check: x.check, Verdict: string(x.res.Verdict), Detail: x.res.Detail}, rule)
+	}
+}
+
+// askHome asks a check at every address of the home origin; the worst answer counts.
+func (r *runner) askHome(ctx context.Context, c probe.Check) probe.Result {
+	worst := probe.Result{At: r.e.o.Now(), Verdict: probe.Pass}
+	for _, t := range r.site.Targets(r.site.Home) {
+		res := r.e.o.Ask(ctx, t, c)
+		if res.Verdict == probe.Fail || res.Verdict == probe.Inconclusive && worst.Verdict == probe.Pass {
+			worst = res
+		}
+	}
+	return worst
+}
+
+// drift looks whether a pull still holds (U7). What somebody else changed is shown,
+// never fought.
+func (r *runner) drift(ctx context.Context, p incident.Pull) {
+	var plan lever.Plan
+	driver, known := r.e.drivers[p.Kind]
+	if err := json.Unmarshal(p.Plan, &plan); err != nil || !known {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.e.o.Waits.Observe)
+	defer cancel()
+	obs, err := driver.Observe(ctx, plan, 0)
+	if err != nil || (obs.World != lever.Foreign && obs.World != lever.Before) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	top, on := r.in.OnTop(p.Target)
+	if !on || top.ID != p.ID || top.State != incident.Active { // moved on while we looked
+		return
+	}
+	seen, err := json.Marshal(obs.Seen)
+	if err != nil {
+		return
+	}
+	r.try(ctx, incident.Drifted{Pull: p.ID, Detail: obs.Detail, Seen: seen}, incident.Actor{Kind: "rule", Name: "The look at what is held"})
+}
+
+// Drill rehearses a lever on a name that is nobody's: there and back, measured from
+// outside. A good one arms the lever.
+func (e *Engine) Drill(ctx context.Context, name string, by incident.Actor) (DrillRecord, error) {
+	card, err := e.card(name)
+	if err != nil {
+		return DrillRecord{}, err
+	}
+	r := e.runners[snapshot.ShadowID(card.Site)]
+	e.awaitAnswer(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tidy(ctx, name, by)
+	rec, err := e.drillRecord(ctx, name)
+	if err != nil {
+		return rec, err
+	}
+	cfg, _ := e.site(card.Site)
+	score := r.rehearse(ctx, name, by)
+	rec.At, rec.OK, rec.ThereMS, rec.BackMS, rec.Detail = e.o.Now().UTC(), score.OK, score.ThereMS, score.BackMS, score.Detail
+	if score.OK {
+		rec.ArmedUntil = rec.At.Add(cfg.ArmedFor)
+	}
+	if err := e.keepDrill(ctx, r, name, rec, score, by); err != nil {
+		return rec, err
+	}
+	return rec, e.republish(ctx)
+}
+
+// tidy ends a drill that was cut off.
+func (r *runner) tidy(ctx context.Context, name string, by incident.Actor) { // with mu held
+	for _, p := range r.in.Holding() {
+		r.try(ctx, incident.PutBack{Lever: p.Lever}, by)
+	}
+	if r.in.Phase.Open() {
+		r.try(ctx, incident.ScoreDrill{DrillData: incident.DrillData{Lever: name, Detail: "it was cut off"}}, by)
+	}
+}
+
+func (r *runner) rehearse(ctx context.Context, name string, by incident.Actor) incident.DrillData { // with mu held
+	score := incident.DrillData{Lever: name}
+	start := r.e.o.Now()
+	if _, err := r.do(ctx, PullRequest{Lever: name, PullLever: incident.PullLever{Drill: true}}, by); err != nil {
+		score.Detail = "the way there: " + err.Error()
+		return score
+	}
+	score.ThereMS = r.e.o.Now().Sub(start).Milliseconds()
+	start = r.e.o.Now()
+	if _, err := r.do(ctx, incident.PutBack{Lever: name}, by); err != nil {
+		score.Detail = "the way back: " + err.Error()
+		return score
+	}
+	score.BackMS, score.OK = r.e.o.Now().Sub(start).Milliseconds(), true
+	return score
+}
+
+func (e *Engine) keepDrill(ctx context.Context, r *runner, name string, rec DrillRecord, score incident.DrillData, by incident.Actor) error {
+	w := put(keyLever+name, rec)
+	if !r.in.Phase.Open() {
+		_, err := r.commit(ctx, nil, append(r.e.record(r.id, ""), w))
+		return err
+	}
+	c := incident.ScoreDrill{DrillData: score}
+	f, err := r.facts(ctx, c, by)
+	if err != nil {
+		return err
+	}
+	_, err = r.decide(ctx, c, f, w)
+	return err
+}

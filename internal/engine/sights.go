@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"sync"
+	"time"
+
+	"lifeboat/internal/feed"
+	"lifeboat/internal/probe"
+	"lifeboat/internal/snapshot"
+)
+
+// sights is what answer's checks see, as last reported: never what is ordered.
+type sights struct {
+	mu sync.Mutex // guards the rest
+	m  map[sightKey]feed.Sight
+	at time.Time // of the last status
+}
+
+type sightKey struct{ site, place, check, target string }
+
+func newSights() *sights { return &sights{m: map[sightKey]feed.Sight{}} }
+
+// status takes a whole status; checks that it does not name are gone.
+func (s *sights) status(st feed.Status) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.m, s.at = make(map[sightKey]feed.Sight, len(st.Sights)), st.At
+	for _, v := range st.Sights {
+		s.m[sightKey{v.Site, v.Place, v.Check, v.Target}] = v
+	}
+}
+
+// transition takes a change that came before the next status.
+func (s *sights) transition(t probe.Transition) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k, v := range s.m {
+		if k.site == t.Target.Site && k.place == t.Target.Place && k.check == t.Check && v.Since.Before(t.At) {
+			v.Seen, v.Since = t.To, t.At
+			v.Last.Detail = t.Detail
+			s.m[k] = v
+		}
+	}
+}
+
+// place is what the checks of a place come to.
+func (s *sights) place(site, place string) probe.Seen {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var views []probe.View
+	for k, v := range s.m {
+		if k.site == site && k.place == place {
+			views = append(views, probe.View{Gate: v.Gate || place == snapshot.Standby, Seen: v.Seen})
+		}
+	}
+	return probe.Summarise(views)
+}
+
+// last is the newest result of a check at a place, the worst of its addresses.
+func (s *sights) last(site, place, check string) (probe.Result, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out probe.Result
+	found := false
+	for k, v := range s.m {
+		if k.site != site || k.place != place || k.check != check {
+			continue
+		}
+		if !found || v.Last.Verdict != probe.Pass {
+			out, found = v.Last, true
+		}
+	}
+	return out, found
+}
+
+// of gives all sights of a site.
+func (s *sights) of(site string) []feed.Sight {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []feed.Sight
+	for k, v := range s.m {
+		if k.site == site {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// down gives the gate check that is seen down at a place, if what its checks come to
+// is down.
+func (s *sights) down(site, place string) (feed.Sight, bool) {
+	if s.place(site, place) != probe.Down {
+		return feed.Sight{}, false
+	}
+	var found feed.Sight
+	for _, v := range s.of(site) {
+		if v.Place == place && v.Seen == probe.Down && (found.Check == "" || v.Since.Before(found.Since)) {
+			found = v
+		}
+	}
+	return found, found.Check != ""
+}
