@@ -1,0 +1,87 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"lifeboat/internal/fault"
+	"lifeboat/internal/incident"
+)
+
+// open are the routes that need no token: they tell machines how we are, and the
+// shape of the API. None of them changes anything.
+var open = map[string]bool{
+	"GET /healthz":          true,
+	"GET /readyz":           true,
+	"GET /metrics":          true,
+	"GET /api/openapi.json": true,
+}
+
+// ClientHeader tells the timeline through what a person came: a client of ours names
+// itself in it.
+const ClientHeader = "Lifeboat-Client"
+
+type actorKey struct{}
+
+type peerKey struct{}
+
+// WithPeer names who is on the other end of a local socket; "root" where nothing is
+// said. Whoever calls it has made sure of the name.
+func WithPeer(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, peerKey{}, name)
+}
+
+// admitted lets a request in by its token, or, on control.sock, without one.
+func (a *api) admitted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := a.mux.Handler(r); open[pattern] {
+			next.ServeHTTP(w, r)
+			return
+		}
+		by, err := a.actor(r)
+		if err != nil {
+			p := problemOf(err)
+			p.Status, p.Title = http.StatusUnauthorized, http.StatusText(http.StatusUnauthorized)
+			p.write(w)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), actorKey{}, by)))
+	})
+}
+
+// actor says who asks.
+func (a *api) actor(r *http.Request) (incident.Actor, error) {
+	by := incident.Actor{Kind: "person", Via: "api"}
+	if r.Header.Get(ClientHeader) == "cli" {
+		by.Via = "cli"
+	}
+	if a.o.Root {
+		by.ID, by.Name = "control.sock", "root"
+		if name, said := r.Context().Value(peerKey{}).(string); said && name != "" {
+			by.Name = name
+		}
+		return by, nil
+	}
+	header := r.Header.Get("Authorization")
+	if header == "" {
+		return by, fault.New(fault.Denied, "this needs a token").
+			WithHint("send the header: Authorization: Bearer TOKEN; on lifeboat's own machine commands need none")
+	}
+	scheme, raw, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return by, fault.New(fault.Denied, "the Authorization header is not of the form Bearer TOKEN").WithHint("send the header: Authorization: Bearer TOKEN")
+	}
+	who, err := a.o.Tokens.Verify(strings.TrimSpace(raw))
+	if err != nil {
+		return by, err
+	}
+	by.ID, by.Name = who.ID, who.Name
+	return by, nil
+}
+
+// actorOf gives who asks, inside a route.
+func actorOf(ctx context.Context) incident.Actor {
+	by, _ := ctx.Value(actorKey{}).(incident.Actor) // admitted has set it
+	return by
+}

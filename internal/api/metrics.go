@@ -1,0 +1,196 @@
+package api
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"lifeboat/internal/incident"
+	"lifeboat/internal/probe"
+)
+
+// metrics are what the API counts of itself.
+type metrics struct {
+	requests   *prometheus.CounterVec
+	duration   *prometheus.HistogramVec
+	panics     prometheus.Counter
+	readErrors prometheus.Counter
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "lifeboat_http_requests_total", Help: "Requests to the API, by the route they took and the status they got."}, []string{"route", "code"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "lifeboat_http_request_duration_seconds", Help: "How long requests to the API took; a pull ends when its effect was seen from outside.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}}, []string{"route"}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "lifeboat_http_panics_total", Help: "Requests during which our code failed; each was answered with a problem."}),
+		readErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "lifeboat_metrics_read_errors_total", Help: "Times that the state could not be read whole for these metrics."}),
+	}
+	r.MustRegister(m.requests, m.duration, m.panics, m.readErrors)
+	return m
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("lifeboat_"+name, help, labels, nil)
+}
+
+var (
+	buildInfo      = desc("build_info", "1, with the version that runs.", "version")
+	siteOrdered    = desc("site_ordered", "1 for the position that visitors are ordered to, 0 for the others.", "site", "position")
+	siteSeen       = desc("site_seen", "What the checks of a place come to: 1 up, 0 down, -1 unknown.", "site", "place")
+	seenAge        = desc("site_seen_age_seconds", "How old the newest result about a place is.", "site", "place")
+	siteTTL        = desc("site_ttl_seconds", "How long the world may keep an answer about the names that move.", "site")
+	autoHeld       = desc("site_auto_held", "1 while nothing moves by itself because a person took an automatic move back.", "site")
+	incidentsOpen  = desc("incidents_open", "1 for the phase of the site's open incident, 0 for the others.", "site", "phase")
+	leverActive    = desc("lever_active", "How many levers of a kind are pulled.", "site", "kind")
+	leverArmed     = desc("lever_armed_left_seconds", "How long the last good drill keeps a lever armed; 0 when it is not.", "lever")
+	leverDrifted   = desc("lever_drifted", "1 while somebody else has changed what the pulled lever had ordered.", "lever")
+	answerUp       = desc("answer_connected", "1 while the answer process is connected.")
+	answerReady    = desc("answer_ready", "1 while what is ordered can be published.")
+	answerWaiting  = desc("answer_reports_waiting", "Reports that answer holds for control.")
+	answerLost     = desc("answer_reports_lost_total", "Reports that were lost since answer started, because nobody fetched them in time.")
+	recordDegraded = desc("record_degraded", "1 while the record can't be written and the journal of last resort is in use.")
+	recordPending  = desc("record_pending", "Transactions in the journal that wait for the store.")
+	standbyVisits  = desc("standby_requests_total", "Requests met by the standby, by kind: failover, late (after the return), checks.", "site", "kind")
+	dnsAnswers     = desc("dns_answers_total", "DNS answers by response code.", "rcode")
+)
+
+// counted are the answer process's own counters, by the names it reports them under.
+// A name that is not here is not shown: the reference lists what is.
+var counted = map[string]*prometheus.Desc{
+	"dns_queries":         desc("dns_queries_total", "DNS messages received, answered or not."),
+	"dns_dropped":         desc("dns_dropped_total", "DNS messages without an answer: shorter than a header, or answers themselves."),
+	"dns_malformed":       desc("dns_malformed_total", "DNS messages dropped or answered FORMERR."),
+	"dns_truncated":       desc("dns_truncated_total", "DNS answers that told the client to come back over TCP."),
+	"dns_panics":          desc("dns_panics_total", "DNS queries during which our code failed; each was answered SERVFAIL."),
+	"dns_tcp_connections": desc("dns_tcp_connections_total", "DNS connections over TCP."),
+	"dns_tcp_refused":     desc("dns_tcp_refused_total", "DNS connections over TCP that were closed at once for a limit."),
+	"dns_socket_errors":   desc("dns_socket_errors_total", "Failures to receive or send a DNS message."),
+	"ofrep_answered":      desc("ofrep_answered_total", "Feature evaluations answered."),
+	"ofrep_unknown":       desc("ofrep_unknown_total", "Feature evaluations of a feature that is not configured."),
+	"ofrep_refused":       desc("ofrep_refused_total", "Feature evaluations that could not be understood."),
+	"ofrep_not_ready":     desc("ofrep_not_ready_total", "Feature evaluations before the first snapshot."),
+}
+
+var plainDescs = []*prometheus.Desc{
+	buildInfo, siteOrdered, siteSeen, seenAge, siteTTL, autoHeld, incidentsOpen, leverActive, leverArmed, leverDrifted,
+	answerUp, answerReady, answerWaiting, answerLost, recordDegraded, recordPending, standbyVisits, dnsAnswers,
+}
+
+// openPhases are the phases in which an incident holds its site.
+var openPhases = []incident.Phase{incident.FailOver, incident.Diagnose, incident.Fix, incident.FailBack, incident.Watch, incident.Review}
+
+// scrapeTime bounds the look that a scrape takes.
+const scrapeTime = 5 * time.Second
+
+// collector turns one look at everything into metrics, at each scrape.
+type collector struct {
+	o      Options
+	errors prometheus.Counter
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range plainDescs {
+		ch <- d
+	}
+	for _, d := range counted {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector. What can't be read is left out and
+// counted; the rest is told.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
+	defer cancel()
+	o, err := c.o.Engine.Overview(ctx)
+	if err != nil {
+		c.errors.Inc()
+	}
+	s := sink{ch}
+	s.gauge(buildInfo, 1, c.o.Version)
+	s.answer(o)
+	for _, site := range o.Sites {
+		s.site(o.Now, site)
+	}
+}
+
+type sink struct{ ch chan<- prometheus.Metric }
+
+func (s sink) gauge(d *prometheus.Desc, v float64, labels ...string) {
+	s.ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+func (s sink) count(d *prometheus.Desc, v uint64, labels ...string) {
+	s.ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+}
+
+func (s sink) answer(o Overview) {
+	s.gauge(answerUp, number(o.Answer.Connected))
+	s.gauge(answerReady, number(o.Answer.Ready))
+	s.gauge(answerWaiting, float64(o.Answer.Waiting))
+	s.count(answerLost, o.Answer.Gaps)
+	s.gauge(recordDegraded, number(o.Record.Degraded))
+	s.gauge(recordPending, float64(o.Record.Pending))
+	for name, v := range o.Answer.Counters {
+		if d, known := counted[name]; known {
+			s.count(d, v)
+		} else if rcode, is := strings.CutPrefix(name, "dns_rcode_"); is {
+			s.count(dnsAnswers, v, rcode)
+		}
+	}
+}
+
+func (s sink) site(now time.Time, v SiteView) {
+	for _, p := range v.Seen {
+		s.gauge(siteOrdered, number(p.Place == v.Ordered.Position), v.ID, p.Place)
+		s.gauge(siteSeen, seen(p.Seen), v.ID, p.Place)
+		if p.AgeMS >= 0 {
+			s.gauge(seenAge, float64(p.AgeMS)/1000, v.ID, p.Place)
+		}
+	}
+	s.gauge(siteTTL, float64(v.TTL), v.ID)
+	s.gauge(autoHeld, number(v.AutoHeld), v.ID)
+	for _, p := range openPhases {
+		s.gauge(incidentsOpen, number(v.Incident != nil && v.Incident.Phase == p), v.ID, string(p))
+	}
+	s.count(standbyVisits, v.Visits.Failover, v.ID, "failover")
+	s.count(standbyVisits, v.Visits.Late, v.ID, "late")
+	s.count(standbyVisits, v.Visits.Checks, v.ID, "checks")
+	s.levers(now, v)
+}
+
+func (s sink) levers(now time.Time, v SiteView) {
+	pulled := map[string]int{}
+	for _, l := range v.Levers {
+		pulled[l.Kind] += int(number(l.State != "free"))
+		s.gauge(leverArmed, max(0, l.Drill.ArmedUntil.Sub(now).Seconds()), l.Name)
+		s.gauge(leverDrifted, number(l.Drifted), l.Name)
+	}
+	for kind, n := range pulled {
+		s.gauge(leverActive, float64(n), v.ID, kind)
+	}
+}
+
+func number(claim bool) float64 {
+	if claim {
+		return 1
+	}
+	return 0
+}
+
+func seen(s probe.Seen) float64 {
+	switch s {
+	case probe.Up:
+		return 1
+	case probe.Down:
+		return 0
+	}
+	return -1
+}

@@ -1,0 +1,163 @@
+// Package apiclient speaks to lifeboat's API, over TCP with a token or over
+// control.sock without one.
+//
+// It decides nothing and keeps nothing. A problem document comes back as the
+// *fault.Refusal or *fault.Error that it was made of, so that a caller can't tell
+// whether the engine is here or elsewhere. cli and demo import it.
+//
+// Concurrency: a Client may be used from any goroutine.
+package apiclient
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"lifeboat/internal/api"
+	"lifeboat/internal/fault"
+)
+
+// ErrUnreachable is in the chain of an error after which nobody is known to have
+// heard the request.
+var ErrUnreachable = errors.New("nobody answers there")
+
+// Limits on an exchange.
+const (
+	maxReply    = 64 << 20 // bytes
+	maxProblem  = 1 << 20
+	dialTime    = 5 * time.Second
+	requestTime = time.Minute // longer than the server's own bound
+)
+
+// Options of a Client. Server MUST be set.
+type Options struct {
+	Server string // http://HOST:PORT, https://… or unix:PATH
+	Token  string // none is needed over unix
+	Via    string // what the timeline calls us: cli; empty: api
+}
+
+// Client is a connection's settings; it holds no state of lifeboat's.
+type Client struct {
+	base, server, token, via string
+
+	http *http.Client
+}
+
+// New makes a Client; nothing is asked yet.
+func New(o Options) (*Client, error) {
+	c := &Client{server: o.Server, token: o.Token, via: o.Via}
+	dialer := net.Dialer{Timeout: dialTime}
+	transport := &http.Transport{DialContext: dialer.DialContext, MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true, Proxy: http.ProxyFromEnvironment}
+	if path, local := strings.CutPrefix(o.Server, "unix:"); local {
+		if path == "" {
+			return nil, fault.New(fault.Invalid, "unix: names no socket").At("--server").WithHint("write unix:lifeboat-data/control.sock")
+		}
+		c.base, transport.Proxy = "http://control", nil
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", path) }
+	} else {
+		u, err := url.Parse(o.Server)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+			return nil, fault.New(fault.Invalid, "%q is not an address of lifeboat", o.Server).At("--server").WithHint("write http://HOST:PORT, https://HOST or unix:PATH")
+		}
+		c.base = strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/")
+	}
+	c.http = &http.Client{
+		Transport: transport, Timeout: requestTime,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // a token is sent to nobody else
+	}
+	return c, nil
+}
+
+// Server is where it speaks to, as given.
+func (c *Client) Server() string { return c.server }
+
+// call asks one route. in becomes the body, nil for none; the answer is read into
+// out, nil to drop it.
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+"/api/v1"+path, body)
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	req.Header.Set("Accept", "application/json")
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	if c.via != "" {
+		req.Header.Set(api.ClientHeader, c.via)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	defer func() { _ = res.Body.Close() }() // nothing is lost with it
+	return c.read(res, out)
+}
+
+func (c *Client) unreachable(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	return fault.New(fault.Unavailable, "lifeboat can't be reached at %s", c.server).Because(fmt.Errorf("%w: %w", ErrUnreachable, err)).
+		WithHint("start it with: lifeboat serve; or say where it is with --server. DNS and the status page go on without it")
+}
+
+func (c *Client) read(res *http.Response, out any) error {
+	if res.StatusCode >= 300 {
+		return problem(res)
+	}
+	if out == nil || res.StatusCode == http.StatusNoContent {
+		return nil
+	}
+	if kind := res.Header.Get("Content-Type"); !strings.HasPrefix(kind, "application/json") {
+		return c.stranger(res.Status)
+	}
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxReply)).Decode(out); err != nil {
+		return fault.New(fault.Unavailable, "the answer of %s can't be read", c.server).Because(err)
+	}
+	return nil
+}
+
+// stranger is the error for an answer that is not lifeboat's.
+func (c *Client) stranger(status string) error {
+	return fault.New(fault.Unavailable, "what answers at %s is not lifeboat (%s)", c.server, status).WithHint("say where lifeboat is with --server")
+}
+
+// problem turns a problem document back into the error that it was made of.
+func problem(res *http.Response) error {
+	var p api.Problem
+	b, err := io.ReadAll(io.LimitReader(res.Body, maxProblem))
+	if err != nil || json.Unmarshal(b, &p) != nil || p.Detail == "" {
+		return fault.New(api.KindOf(res.StatusCode), "it answered %s and did not say why", res.Status).WithHint("see that --server is lifeboat's own address")
+	}
+	if p.Refusal != nil {
+		return p.Refusal
+	}
+	if p.Kind == "" {
+		p.Kind = api.KindOf(res.StatusCode)
+	}
+	e := &fault.Error{Kind: p.Kind, Place: p.Place, Text: p.Detail, Hint: p.Hint}
+	if p.Incident != "" {
+		e.Hint = strings.TrimPrefix(e.Hint+"; how far it got: lifeboat timeline "+p.Incident, "; ")
+	}
+	return e
+}
