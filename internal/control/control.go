@@ -1,0 +1,331 @@
+// Package control wires the control plane: the record, the engine, the feed to
+// answer, and the edges for machines and people.
+//
+// It holds the one explicit table of stores and drivers. Nothing but the command
+// line imports it. What the data plane serves goes on without it.
+//
+// Concurrency: Run is called once a process.
+package control
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"lifeboat/internal/api"
+	"lifeboat/internal/config"
+	"lifeboat/internal/engine"
+	"lifeboat/internal/fault"
+	"lifeboat/internal/feed/publish"
+	"lifeboat/internal/handover"
+	"lifeboat/internal/journal"
+	"lifeboat/internal/lever"
+	"lifeboat/internal/lever/featurelever"
+	"lifeboat/internal/lever/zonelever"
+	"lifeboat/internal/prober"
+	"lifeboat/internal/snapshot"
+	"lifeboat/internal/store"
+	"lifeboat/internal/store/sqlite"
+	"lifeboat/internal/supervise"
+	"lifeboat/internal/token"
+
+	"lifeboat/internal/zone"
+)
+
+// Options of a control plane. Dir, Config, Feed, Now, NewID and Logger MUST be set.
+type Options struct {
+	Dir    string // DATA/control
+	Config *config.Config
+	HTTP   net.Listener // the console; nil while its port is taken
+	Root   net.Listener // control.sock: the API without a token
+	Feed   net.Listener // feed.sock
+	OFREP  string       // address to read flags back at
+
+	AdmitRoot func(net.Conn) error // who may speak on Root
+	AdmitFeed func(net.Conn) error // who may follow the feed
+	Tell      func(line string)    // for the person at the terminal; nil: nobody
+	Terminal  bool                 // Tell reaches a terminal, so that a secret may be shown
+	Note      string               // shown on top of the pages (the demo's)
+
+	Now     func() time.Time
+	NewID   func() string
+	Version string
+	Logger  *slog.Logger
+	Hook    func(point string)
+}
+
+// Run runs the control plane until ctx ends.
+func Run(ctx context.Context, o Options) error {
+	lock, err := handover.LockFolder(o.Dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }()
+	key, _, err := supervise.LoadOrMakeKey(o.Dir)
+	if err != nil {
+		return err
+	}
+	for _, src := range o.Config.Zones { // a zone that can't be served must not reach answer
+		if _, err := zone.Parse(src); err != nil {
+			return err
+		}
+	}
+	record, closeRecord, err := openRecord(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer closeRecord()
+	tokens, err := openTokens(ctx, record, o)
+	if err != nil {
+		return err
+	}
+	eng, err := engine.New(engine.Options{
+		Config: o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
+		Version: o.Version, Record: recordView(record), Hook: o.Hook,
+	})
+	if err != nil {
+		return err
+	}
+	feed := publish.New(publish.Options{Logger: o.Logger, Now: o.Now, Handler: eng, Admit: o.AdmitFeed})
+	if err := eng.Start(ctx, feed); err != nil {
+		return err
+	}
+	return serve(ctx, o, record, tokens, eng, feed)
+}
+
+// serve runs all loops and edges; the edges end first.
+func serve(ctx context.Context, o Options, record *store.Guarded, tokens *token.Book, eng *engine.Engine, feed *publish.Server) error {
+	console, root, err := edges(o, tokens, eng)
+	if err != nil {
+		return err
+	}
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var loops, doors sync.WaitGroup
+	errs := make(chan error, 4)
+	loops.Go(func() { errs <- feed.Serve(inner, o.Feed) }) // all end with inner
+	loops.Go(func() { eng.Run(inner) })
+	loops.Go(func() { _ = record.Run(inner) })
+	loops.Go(func() { watchStatus(inner, feed, eng) })
+	if o.HTTP != nil {
+		doors.Go(func() { errs <- serveHTTP(ctx, o.HTTP, console, nil) }) // with ctx
+	}
+	if o.Root != nil {
+		doors.Go(func() { errs <- serveHTTP(ctx, o.Root, root, o.AdmitRoot) })
+	}
+	var failed error
+	select {
+	case failed = <-errs:
+	case <-ctx.Done():
+		doors.Wait()
+	}
+	stop()
+	loops.Wait()
+	return failed
+}
+
+// watchStatus hands answer's word on itself to the engine as it comes.
+func watchStatus(ctx context.Context, feed *publish.Server, eng *engine.Engine) {
+	for {
+		changed := feed.Changed()
+		eng.Status()
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+	}
+}
+
+// openRecord opens the store behind the journal of last resort.
+func openRecord(ctx context.Context, o Options) (*store.Guarded, func(), error) {
+	db, err := sqlite.Open(ctx, filepath.Join(o.Dir, "lifeboat.db"), sqlite.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	j, err := journal.Open(filepath.Join(o.Dir, "journal"), 0)
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	g, err := store.Guard(ctx, db, j, store.GuardOptions{Now: o.Now, Log: o.Logger})
+	if err != nil {
+		return nil, nil, errors.Join(err, j.Close(), db.Close())
+	}
+	return g, func() { _ = errors.Join(g.Close(), j.Close(), db.Close()) }, nil
+}
+
+func recordView(g *store.Guarded) func() engine.RecordView {
+	return func() engine.RecordView {
+		since, pending, reason, degraded := g.Degraded()
+		return engine.RecordView{Degraded: degraded, Since: since, Pending: pending, Reason: reason}
+	}
+}
+
+// openTokens opens the token book and makes the first token.
+func openTokens(ctx context.Context, s store.Store, o Options) (*token.Book, error) {
+	book, err := token.New(ctx, s, o.Now, o.Logger)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(o.Dir, "admin.token")
+	created, raw, err := book.EnsureFirst(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	if created && o.Tell != nil {
+		if o.Terminal {
+			o.Tell("admin token: " + raw + " (also in " + path + ")")
+		} else {
+			o.Tell("the admin token is in " + path)
+		}
+	}
+	return book, nil
+}
+
+// drivers is the one table of levers.
+func drivers(o Options) func(lever.Orders) map[string]lever.Driver {
+	sites, zones, flags := o.Config.Parts()
+	contents := snapshot.Contents{Sites: sites, Zones: zones, Features: flags}
+	servers := map[string]netip.AddrPort{}
+	for _, n := range o.Config.Nameservers {
+		servers[n.Name] = n.Address
+	}
+	return func(orders lever.Orders) map[string]lever.Driver {
+		return map[string]lever.Driver{
+			zonelever.Kind: zonelever.New(zonelever.Options{Orders: orders, Nameservers: servers, Now: o.Now, Site: func(id string, drill bool) (zonelever.Site, bool) {
+				if drill {
+					id = snapshot.ShadowID(id)
+				}
+				s, known := contents.Site(id)
+				return zonelever.Site{ID: id, Names: names(zones, id), Positions: s.Positions}, known
+			}}),
+			featurelever.Kind: featurelever.New(featurelever.Options{
+				Orders: orders, OFREP: "http://" + o.OFREP, Now: o.Now, Shadow: config.ShadowFeature,
+				Own: func(key string) json.RawMessage { f, _ := contents.Flag(key); return f.Value },
+			}),
+		}
+	}
+}
+
+// names are the names that follow a site, in all zones.
+func names(zones []zone.Source, site string) []string {
+	var out []string
+	for _, z := range zones {
+		for name, s := range z.Follow {
+			if s == site {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
+
+// edges makes the handlers of the console and of control.sock.
+func edges(o Options, tokens *token.Book, eng *engine.Engine) (console, root http.Handler, err error) {
+	key, err := sessionKey(filepath.Join(o.Dir, "session.key"))
+	if err != nil {
+		return nil, nil, err
+	}
+	machines := api.New(api.Options{Engine: eng, Tokens: tokens, Logger: o.Logger, Now: o.Now, Version: o.Version})
+	_ = key // signs the sign-in cookies of the pages
+	people := http.NotFoundHandler()
+	mux := http.NewServeMux()
+	for _, p := range []string{"/api/", "/metrics", "/healthz", "/readyz"} {
+		mux.Handle(p, machines)
+	}
+	mux.Handle("/", people)
+	return mux, api.New(api.Options{Engine: eng, Tokens: tokens, Logger: o.Logger, Now: o.Now, Version: o.Version, Root: true}), nil
+}
+
+type bookTokens struct{ *token.Book }
+
+// Verify gives who a token belongs to.
+func (b bookTokens) Verify(raw string) (id, name string, err error) {
+	who, err := b.Book.Verify(raw)
+	return who.ID, who.Name, err
+}
+
+// sessionKey reads or makes the key that signs sign-in cookies.
+func sessionKey(path string) ([]byte, error) {
+	b, err := os.ReadFile(path)
+	if err == nil && len(b) == 32 {
+		return b, nil
+	}
+	b = make([]byte, 32)
+	_, _ = rand.Read(b) // never fails
+	if err := snapshot.WriteFile(path, b); err != nil {
+		return nil, fmt.Errorf("keep the key of sign-ins: %w", err)
+	}
+	return b, nil
+}
+
+// Limits of the console.
+const (
+	headerLimit = 5 * time.Second
+	requestTime = 30 * time.Second
+	idleLimit   = 2 * time.Minute
+	stopLimit   = 5 * time.Second
+)
+
+// serveHTTP serves a handler until ctx ends, then lets requests under way finish.
+func serveHTTP(ctx context.Context, ln net.Listener, h http.Handler, admit func(net.Conn) error) error {
+	if admit != nil {
+		ln = admitted{ln, admit}
+	}
+	srv := &http.Server{
+		Handler: h, ReadHeaderTimeout: headerLimit, ReadTimeout: requestTime, WriteTimeout: 2 * requestTime, IdleTimeout: idleLimit, MaxHeaderBytes: 32 << 10,
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(ln) }() // ends with Shutdown
+	select {
+	case err := <-done:
+		return fault.New(fault.Unavailable, "serve %s", ln.Addr()).Because(err)
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
+	defer cancel()
+	if err := srv.Shutdown(stop); err != nil {
+		_ = srv.Close()
+	}
+	return nil
+}
+
+// admitted closes connections of those who may not speak.
+type admitted struct {
+	net.Listener
+	admit func(net.Conn) error
+}
+
+func (a admitted) Accept() (net.Conn, error) {
+	for {
+		c, err := a.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if a.admit(c) == nil {
+			return c, nil
+		}
+		_ = c.Close()
+	}
+}
+
+// KeyLine is the public key as answer trusts it.
+func KeyLine(dir string) (string, error) {
+	key, _, err := supervise.LoadOrMakeKey(dir)
+	if err != nil {
+		return "", err
+	}
+	return snapshot.FormatKey(key.Public().(ed25519.PublicKey)), nil
+}
