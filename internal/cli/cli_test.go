@@ -1,0 +1,450 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"log/slog"
+	"net"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"lifeboat/internal/answer"
+	"lifeboat/internal/api"
+	"lifeboat/internal/engine"
+	"lifeboat/internal/fault"
+	"lifeboat/internal/feed"
+	"lifeboat/internal/incident"
+	"lifeboat/internal/probe"
+	"lifeboat/internal/snapshot"
+	"lifeboat/internal/store/mem"
+	"lifeboat/internal/token"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestMain(m *testing.M) {
+	time.Local = time.UTC // screens show local times
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// scene is an engine that shows a fixed scene, and remembers what it was told to do.
+type scene struct {
+	api.Engine
+	over   engine.Overview
+	heads  []engine.Head
+	events []incident.Event
+	found  []engine.Finding
+	drill  engine.DrillRecord
+	err    error
+	did    []incident.Command
+	sites  []string
+	by     incident.Actor
+}
+
+func (s *scene) Overview(context.Context) (engine.Overview, error)        { return s.over, s.err }
+func (s *scene) Incidents(context.Context) ([]engine.Head, error)         { return s.heads, s.err }
+func (s *scene) Check(context.Context) ([]engine.Finding, error)          { return s.found, s.err }
+func (s *scene) Events(context.Context, string) ([]incident.Event, error) { return s.events, s.err }
+func (s *scene) SiteOf(string) (string, error)                            { return "shop", nil }
+func (s *scene) ResumeAuto(context.Context, string) error                 { return s.err }
+func (s *scene) Drill(context.Context, string, incident.Actor) (engine.DrillRecord, error) {
+	return s.drill, s.err
+}
+func (s *scene) Do(_ context.Context, site string, c incident.Command, by incident.Actor) (engine.Result, error) {
+	s.did, s.sites, s.by = append(s.did, c), append(s.sites, site), by
+	return engine.Result{Incident: failedOver(), Events: s.events}, s.err
+}
+
+func failedOver() incident.Incident {
+	return incident.Incident{
+		ID: "01JN8", Site: "shop", Title: "Nothing loads", Phase: incident.Diagnose, Since: noon.Add(-12 * time.Minute), DeclaredAt: noon.Add(-15 * time.Minute), Seq: 4,
+		Pulls: []incident.Pull{{ID: "P1", Lever: "to-standby", Kind: "zone", Title: "Show visitors the status page", State: incident.Active, From: "main", To: "standby"}},
+	}
+}
+
+func happened() []incident.Event {
+	ada := incident.Actor{Kind: "person", Name: "Ada", Via: "cli"}
+	in := incident.Incident{ID: "01JN8"}
+	at := func(min int) time.Time { return noon.Add(time.Duration(min) * time.Minute) }
+	n := 0
+	return in.Seal([]incident.Event{
+		{Incident: "01JN8", Type: incident.Declared, At: at(-15), Actor: ada, Text: "Ada declared: Nothing loads"},
+		{Incident: "01JN8", Type: incident.LeverApplying, At: at(-13), Actor: ada, Text: `Ada pulled "Show visitors the status page": from main to standby.`},
+		{Incident: "01JN8", Type: incident.CheckVerdict, At: at(-12), Actor: incident.Actor{Kind: "rule"}, Text: "Sanity check home: pass (1 of 10 in a row)."},
+		{Incident: "01JN8", Type: incident.NoteAdded, At: at(-11), Actor: ada, Text: "Ada: it smells\x1b[31m of smoke\ttoo"},
+	}, noon, func() string { n++; return "E" + string(rune('0'+n)) })
+}
+
+func calmScene() *scene {
+	sight := feed.Sight{Site: "shop", Place: "main", Check: "home", Gate: true, Seen: probe.Up, Last: probe.Result{Verdict: probe.Pass}}
+	return &scene{events: happened(), over: engine.Overview{
+		Now: noon, Version: "test", Answer: engine.AnswerView{Connected: true, Ready: true},
+		Sites: []engine.SiteView{{
+			ID: "shop", Title: "Example Shop", Ordered: engine.OrderedView{Position: "main", Home: true},
+			Seen: []engine.PlaceView{
+				{Place: "main", Role: "home", Seen: probe.Up, AgeMS: 2100, Checks: []feed.Sight{sight}},
+				{Place: "standby", Role: "standby", Seen: probe.Unknown, AgeMS: -1},
+			},
+			Levers: []engine.LeverView{
+				{Name: "to-standby", Title: "Show visitors the status page", Says: "Nobody can buy.", Site: "shop", To: "standby", State: "free", Armed: true, Drill: engine.DrillRecord{At: noon.Add(-26 * time.Hour), OK: true}},
+				{Name: "close-checkout", Title: "Close the checkout", Site: "shop", To: "checkout", State: "free"},
+			},
+		}},
+	}}
+}
+
+func crisisScene() *scene {
+	s := calmScene()
+	in, site := failedOver(), &s.over.Sites[0]
+	site.Incident, site.Tail = &in, happened()
+	site.Ordered = engine.OrderedView{Position: "standby", Since: noon.Add(-13 * time.Minute)}
+	site.Seen[0].Seen = probe.Down
+	site.Seen[0].Checks[0].Last = probe.Result{Verdict: probe.Fail, Detail: "connection refused"}
+	site.Seen[1].Seen, site.Seen[1].AgeMS = probe.Up, 400
+	site.Levers[0].State, site.Visits = "active", feed.Visits{Failover: 1234, Late: 3}
+	return s
+}
+
+type ran struct {
+	code     int
+	out, err string
+}
+
+// run runs a command against an engine, as control.sock would let it in.
+func run(t *testing.T, e api.Engine, args ...string) ran {
+	t.Helper()
+	book, err := token.New(t.Context(), mem.New(mem.Options{}), time.Now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(api.New(api.Options{Engine: e, Tokens: book, Logger: slog.New(slog.DiscardHandler), Now: time.Now, Root: true}))
+	defer srv.Close()
+	return command(t, append(args, "--server", srv.URL)...)
+}
+
+// command runs a command in a world without a lifeboat.
+func command(t *testing.T, args ...string) ran {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code := Run(t.Context(), Options{Version: "test", In: strings.NewReader(""), Out: &out, Err: &errs, Getenv: func(string) string { return "" }, Now: func() time.Time { return noon }}, args)
+	return ran{code, out.String(), errs.String()}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(want) != got {
+		t.Errorf("%s is not what is shown; look at it, then: go test ./internal/cli -update\n got:\n%s\nwant:\n%s", path, got, want)
+	}
+}
+
+func TestScreens(t *testing.T) {
+	t.Parallel()
+	returning, held := crisisScene(), crisisScene()
+	returning.over.Sites[0].Incident.Phase = incident.FailBack
+	returning.over.Sites[0].Incident.Return = &incident.Return{Because: "It is fixed", Needed: 10, Streak: map[string]int{"home": 3, "basket": 0}}
+	held.over.Sites[0].Incident.Phase = incident.Watch
+	held.over.Sites[0].Incident.Pulls = nil
+	held.over.Sites[0].Incident.WatchUntil = noon.Add(time.Hour)
+	alone := calmScene()
+	alone.over.Answer = engine.AnswerView{}
+	alone.over.Record = engine.RecordView{Degraded: true, Reason: "no space left on device", Pending: 3}
+	crisis := crisisScene()
+	crisis.heads = []engine.Head{
+		{ID: "01JA", Site: "shop", Title: "DRILL of to-standby", Phase: incident.Closed, Drill: true, DeclaredAt: noon.Add(-100 * time.Hour), EndedAt: noon.Add(-99 * time.Hour)},
+		{ID: "01JB", Site: "shop", Title: "Slow", Phase: incident.Cancelled, DeclaredAt: noon.Add(-50 * time.Hour), EndedAt: noon.Add(-49 * time.Hour)},
+		{ID: "01JN8", Site: "shop", Title: "Nothing loads", Phase: incident.Diagnose, DeclaredAt: noon.Add(-15 * time.Minute)},
+	}
+	crisis.found = []engine.Finding{
+		{Severity: engine.SeverityWarning, Code: "one-name-server", About: "example.com.", Title: "Name servers", Text: "One name server: if this machine dies, your site disappears.", Next: "Run a second one."},
+		{Severity: engine.SeverityOK, Code: "record", Title: "The record", Text: "What happens is written down."},
+	}
+	crisis.drill = engine.DrillRecord{OK: true, ThereMS: 12, BackMS: 9, ArmedUntil: noon.Add(720 * time.Hour)}
+	for _, c := range []struct {
+		name  string
+		scene *scene
+		args  []string
+	}{
+		{"status_calm", calmScene(), []string{"status"}},
+		{"status_failed_over", crisis, []string{"status"}},
+		{"status_returning", returning, []string{"status"}},
+		{"status_watching", held, []string{"status"}},
+		{"status_alone", alone, []string{"status"}},
+		{"levers", crisis, []string{"levers"}},
+		{"timeline", crisis, []string{"timeline"}},
+		{"timeline_full", crisis, []string{"timeline", "--full", "01JN8"}},
+		{"incidents", crisis, []string{"incidents"}},
+		{"check", crisis, []string{"check"}},
+		{"check_all", crisis, []string{"check", "--all"}},
+		{"drill", crisis, []string{"drill", "--all"}},
+		{"pull", crisis, []string{"pull", "to-standby"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := run(t, c.scene, c.args...)
+			if r.code != 0 || r.err != "" {
+				t.Fatalf("exit code %d, stderr %q", r.code, r.err)
+			}
+			if strings.Contains(r.out, "\x1b") {
+				t.Error("a control character reaches the terminal")
+			}
+			for line := range strings.Lines(r.out) {
+				if strings.TrimRight(line, " \n") != strings.TrimRight(line, "\n") {
+					t.Errorf("a line ends in spaces: %q", line)
+				}
+			}
+			golden(t, c.name, r.out)
+		})
+	}
+}
+
+// TestCommandsReachTheEngine: each command is the one that its words promise.
+func TestCommandsReachTheEngine(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		want incident.Command
+	}{
+		{[]string{"declare", "shop", "--title", "Dark", "--symptom", "nothing-loads", "--noticed", "staff", "--since", "20m"},
+			incident.Declare{Title: "Dark", Symptom: "nothing-loads", Noticed: "staff", FirstSymptomAt: noon.Add(-20 * time.Minute)}},
+		{[]string{"declare"}, incident.Declare{}},
+		{[]string{"pull", "to-standby", "--reason", "why"}, engine.PullRequest{Lever: "to-standby", PullLever: incident.PullLever{Reason: "why"}}},
+		{[]string{"put-back", "to-standby", "--reason", "why"}, incident.PutBack{Lever: "to-standby", Reason: "why"}},
+		{[]string{"note", "It smells."}, incident.Note{Text: "It smells."}},
+		{[]string{"no-failover", "--reason", "why"}, incident.DecideNoFailover{Reason: "why"}},
+		{[]string{"go-back", "start", "--because", "fixed", "--reason", "why"}, incident.GoBack{Because: "fixed", Reason: "why"}},
+		{[]string{"go-back", "advance", "--reason", "why"}, incident.Advance{Reason: "why"}},
+		{[]string{"go-back", "step-back"}, incident.StepBack{}},
+		{[]string{"go-back", "end-watch", "--reason", "why"}, incident.WatchOver{Reason: "why"}},
+		{[]string{"cancel", "--reason", "why"}, incident.Cancel{Reason: "why"}},
+		{[]string{"close", "--reason", "why"}, incident.Close{Reason: "why"}},
+	} {
+		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+			t.Parallel()
+			s := calmScene()
+			if r := run(t, s, c.args...); r.code != 0 {
+				t.Fatalf("exit code %d: %s", r.code, r.err)
+			}
+			got, want := s.did[0], c.want
+			a, _ := json.Marshal(got)
+			b, _ := json.Marshal(want)
+			if string(a) != string(b) || s.sites[0] != "shop" {
+				t.Errorf("did %T %s on %s, want %T %s", got, a, s.sites[0], want, b)
+			}
+			if s.by.Via != "cli" {
+				t.Errorf("by %+v, want via cli", s.by)
+			}
+		})
+	}
+}
+
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	s := crisisScene()
+	s.heads = []engine.Head{{ID: "01JN8"}}
+	for _, args := range []string{"status", "levers", "timeline", "incidents", "check", "drill to-standby", "pull to-standby", "token list", "token create Ada", "auto resume shop"} {
+		s.drill.OK = true
+		r := run(t, s, append(strings.Fields(args), "--json")...)
+		if r.code != 0 || !json.Valid([]byte(r.out)) || strings.TrimSpace(r.out) == "null" {
+			t.Errorf("%s: exit code %d, not JSON: %s%s", args, r.code, r.out, r.err)
+		}
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err  error
+		want int
+		says []string
+	}{
+		"refused": {&fault.Refusal{Rule: "R1", Reason: "Not armed.", Satisfy: "Rehearse it.", Overridable: true}, 3,
+			[]string{"rule R1", "Not armed.", "what would satisfy it: Rehearse it.", "--reason"}},
+		"refused for good": {&fault.Refusal{Rule: "R5", Reason: "Still pulled.", Satisfy: "Put it back."}, 3, []string{"rule R5"}},
+		"not found":        {fault.New(fault.NotFound, "no lever").WithHint("look"), 4, []string{"no lever", "next: look"}},
+		"invalid":          {fault.New(fault.Invalid, "too long").At("title"), 2, []string{"title: too long"}},
+		"conflict":         {fault.New(fault.Conflict, "pulled already"), 1, []string{"pulled already"}},
+		"unavailable":      {fault.New(fault.Unavailable, "answer is away"), 1, []string{"answer is away"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := calmScene()
+			s.err = c.err
+			r := run(t, s, "pull", "to-standby")
+			if r.code != c.want || r.out != "" {
+				t.Errorf("exit code %d, want %d; stdout %q", r.code, c.want, r.out)
+			}
+			for _, text := range c.says {
+				if !strings.Contains(r.err, text) {
+					t.Errorf("stderr %q does not say %q", r.err, text)
+				}
+			}
+			if c.want == 3 && name == "refused for good" && strings.Contains(r.err, "--reason") {
+				t.Errorf("stderr %q offers what does not help", r.err)
+			}
+		})
+	}
+}
+
+func TestFailuresCount(t *testing.T) {
+	t.Parallel()
+	s := calmScene()
+	s.drill = engine.DrillRecord{Detail: "the way back: nobody answered"}
+	if r := run(t, s, "drill", "to-standby"); r.code != 1 || !strings.Contains(r.out, "failed: the way back") {
+		t.Errorf("a drill that failed: %+v", r)
+	}
+	s.found = []engine.Finding{{Severity: engine.SeverityProblem, Title: "T", Text: "X"}}
+	if r := run(t, s, "check"); r.code != 1 {
+		t.Errorf("a problem: %+v", r)
+	}
+}
+
+func TestWhichSite(t *testing.T) {
+	t.Parallel()
+	s := calmScene()
+	s.over.Sites = append(s.over.Sites, engine.SiteView{ID: "blog"})
+	if r := run(t, s, "note", "x"); r.code != 2 || !strings.Contains(r.err, "shop, blog") {
+		t.Errorf("two calm sites: %+v", r)
+	}
+	in := failedOver()
+	s.over.Sites[1].Incident = &in
+	if r := run(t, s, "note", "x"); r.code != 0 || s.sites[0] != "blog" {
+		t.Errorf("the one in trouble: %+v %v", r, s.sites)
+	}
+	if r := run(t, s, "note", "x", "--site", "shop"); r.code != 0 || s.sites[1] != "shop" {
+		t.Errorf("the one named: %+v %v", r, s.sites)
+	}
+}
+
+// TestAnswerSocket speaks to a socket that answers as answer does.
+func TestAnswerSocket(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l, err := net.Listen("unix", filepath.Join(dir, "answer.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	asked := make(chan answer.Request, 16)
+	go serveAnswer(l, asked)
+	if r := command(t, "answer", "status", "--data", dir); r.code != 0 {
+		t.Errorf("status: %+v", r)
+	} else {
+		golden(t, "answer_status", r.out)
+	}
+	if r := command(t, "answer", "pull", "to-standby", "--data", dir); r.code != 0 || !strings.Contains(r.out, "in force here") {
+		t.Errorf("pull: %+v", r)
+	}
+	if r := command(t, "answer", "adopt", "7", "--data", dir, "--json"); r.code != 0 || !json.Valid([]byte(r.out)) {
+		t.Errorf("adopt: %+v", r)
+	}
+	if r := command(t, "answer", "adopt", "x", "--data", dir); r.code != 2 {
+		t.Errorf("adopt x: %+v", r)
+	}
+	if r := command(t, "answer", "pull", "nope", "--data", dir); r.code != 4 || !strings.Contains(r.err, "no lever") {
+		t.Errorf("pull nope: %+v", r)
+	}
+	if r := command(t, "answer", "trust", "KEY", "--data", t.TempDir()); r.code != 5 {
+		t.Errorf("trust without answer: %+v", r)
+	}
+	for _, want := range []answer.Request{{Do: "status"}, {Do: "pull", Lever: "to-standby"}, {Do: "adopt", Epoch: 7}, {Do: "pull", Lever: "nope"}} {
+		if got := <-asked; got != want {
+			t.Errorf("asked %+v, want %+v", got, want)
+		}
+	}
+}
+
+func serveAnswer(l net.Listener, asked chan<- answer.Request) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		var q answer.Request
+		if json.NewDecoder(c).Decode(&q) == nil {
+			asked <- q
+			r := answer.Reply{OK: q.Lever != "nope", PID: 7, Ready: true, Status: &answer.Standing{
+				Epoch: 2, Revision: 40, Positions: map[string]string{"shop": "standby", "shop~drill": "main"}, Seen: map[string]string{"shop main": "down"}, SilentS: 75,
+				Orders: []snapshot.Order{{Lever: "to-standby", By: "uid 0", At: noon}}, Levers: []snapshot.Lever{{Name: "to-standby", Title: "Show visitors the status page"}},
+			}}
+			if !r.OK {
+				r.Err, r.Kind = `there is no lever "nope"`, fault.NotFound
+			}
+			_ = json.NewEncoder(c).Encode(r)
+		}
+		_ = c.Close()
+	}
+}
+
+// TestSocketIsFound: without a token the data folder's socket is used, by itself or
+// by --data.
+func TestSocketIsFound(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.Mkdir("lifeboat-data", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", filepath.Join("lifeboat-data", "control.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	book, err := token.New(t.Context(), mem.New(mem.Options{}), time.Now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewUnstartedServer(api.New(api.Options{Engine: calmScene(), Tokens: book, Logger: slog.New(slog.DiscardHandler), Now: time.Now, Root: true}))
+	srv.Listener = l
+	srv.Start()
+	defer srv.Close()
+	for _, args := range [][]string{{"status"}, {"status", "--data", "lifeboat-data"}, {"status", "--data", "lifeboat-data", "--token", "x"}, {"status", "--server", "unix:lifeboat-data/control.sock"}} {
+		if r := command(t, args...); r.code != 0 {
+			t.Errorf("%v: %+v", args, r)
+		}
+	}
+	for _, args := range [][]string{{"status", "--token", "x"}, {"status", "--data", "elsewhere"}, {"status", "--server", "http://127.0.0.1:1"}} {
+		if r := command(t, args...); r.code != 5 {
+			t.Errorf("%v: %+v", args, r)
+		}
+	}
+}
+
+func TestHelpNamesEveryCommand(t *testing.T) {
+	t.Parallel()
+	r := command(t, "--help")
+	for _, name := range []string{"status", "declare", "levers", "pull", "put-back", "note", "go-back", "timeline", "drill", "check", "zone", "config", "token", "answer", "completion", "version"} {
+		if !strings.Contains(r.out, "\n  "+name+" ") {
+			t.Errorf("help does not name %s", name)
+		}
+	}
+	if strings.Index(r.out, "declare") > strings.Index(r.out, "put-back") {
+		t.Error("commands are not in the order in which a crisis needs them")
+	}
+}
+
+func TestLasted(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0 ms", 12 * time.Millisecond: "12 ms", 3 * time.Second: "3 s", 61 * time.Second: "1 min 01 s", 26 * time.Hour: "26 h 00 min", 49 * time.Hour: "2 days",
+	} {
+		if got := lasted(d); got != want {
+			t.Errorf("%s: %q, want %q", d, got, want)
+		}
+	}
+}

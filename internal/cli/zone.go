@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"lifeboat/internal/authdns"
+	"lifeboat/internal/fault"
+	"lifeboat/internal/zone"
+)
+
+// maxZone is the most that is read of a zone file, in bytes.
+const maxZone = 64 << 20
+
+func (a *app) zone() *cobra.Command {
+	return group("zone", "Look at zone files, or answer from them", a.zoneCheck(), a.zoneServe())
+}
+
+func (a *app) zoneCheck() *cobra.Command {
+	return &cobra.Command{
+		Use: "check FILE…", Short: "Read zone files and say what is wrong with them", Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, files []string) error {
+			zones, warnings, err := readZones(files)
+			for _, z := range zones {
+				a.printf("%s: zone %s is good: %s, serial %d\n", z.Source().File, z.Apex(), many(len(z.Records()), "record"), z.Serial())
+			}
+			for _, w := range warnings {
+				a.printf("warning: %s\n", w)
+			}
+			return err
+		},
+	}
+}
+
+// readZones reads zone files and looks at them together. Each problem is told; the
+// zones given are those without one.
+func readZones(files []string) (zones []*zone.Zone, warnings []string, err error) {
+	var problems []error
+	for _, file := range files {
+		text, err := readFile(file)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		z, err := zone.Check(text, file)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		zones, warnings = append(zones, z), append(warnings, z.Warnings()...)
+	}
+	more, err := zone.Overlap(zones)
+	if err = errors.Join(append(problems, err)...); err != nil {
+		return zones, append(warnings, more...), failed{errLines(err)}
+	}
+	return zones, append(warnings, more...), nil
+}
+
+// errLines is an error that is told as it is, one problem a line.
+func errLines(err error) error { return errors.New(err.Error()) }
+
+func readFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fault.New(fault.NotFound, "can't read it").At(path).Because(reason(err))
+	}
+	defer func() { _ = f.Close() }() // nothing was written
+	b, err := io.ReadAll(io.LimitReader(f, maxZone+1))
+	switch {
+	case err != nil:
+		return "", fault.New(fault.Invalid, "can't read it").At(path).Because(reason(err))
+	case len(b) > maxZone:
+		return "", fault.New(fault.Invalid, "it is larger than %d bytes", maxZone).At(path)
+	}
+	return string(b), nil
+}
+
+// reason is what a file error says without the path again.
+func reason(err error) error {
+	var p *os.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+func (a *app) zoneServe() *cobra.Command {
+	var addr string
+	cmd := &cobra.Command{
+		Use: "serve FILE…", Short: "Answer from zone files over UDP and TCP until stopped", Args: cobra.MinimumNArgs(1),
+		Long:    "Answer from zone files over UDP and TCP until stopped. No name follows a site here and nothing can be moved: that is lifeboat serve.",
+		Example: "  lifeboat zone serve example.com.zone --dns 127.0.0.1:5354\n  dig @127.0.0.1 -p 5354 example.com SOA",
+	}
+	cmd.Flags().StringVar(&addr, "dns", "127.0.0.1:5354", "address to answer at")
+	cmd.RunE = func(cmd *cobra.Command, files []string) error {
+		zones, warnings, err := readZones(files)
+		if err != nil {
+			return err
+		}
+		for _, w := range warnings {
+			a.tell("warning: %s\n", w)
+		}
+		return a.serveZones(cmd.Context(), zones, addr)
+	}
+	return cmd
+}
+
+func (a *app) serveZones(ctx context.Context, zones []*zone.Zone, addr string) error {
+	compiled, err := authdns.Compile(zones, nil)
+	if err != nil {
+		return failed{err}
+	}
+	view, err := compiled.View(authdns.Orders{})
+	if err != nil {
+		return failed{err}
+	}
+	udp, tcp, err := authdns.Listen(addr, runtime.NumCPU())
+	if err != nil {
+		return failed{err}
+	}
+	defer func() {
+		_ = tcp.Close() // the process ends
+		for _, c := range udp {
+			_ = c.Close()
+		}
+	}()
+	server := authdns.New(authdns.Options{Logger: slog.New(slog.NewTextHandler(a.err, nil))})
+	server.Set(view)
+	a.printf("answering %s at %s, UDP and TCP\n", many(len(zones), "zone"), tcp.Addr())
+	if err := server.Serve(ctx, udp, []*net.TCPListener{tcp}); err != nil {
+		return fmt.Errorf("answer: %w", err)
+	}
+	return nil
+}
