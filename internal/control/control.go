@@ -39,6 +39,7 @@ import (
 	"lifeboat/internal/store/sqlite"
 	"lifeboat/internal/supervise"
 	"lifeboat/internal/token"
+	"lifeboat/internal/web"
 
 	"lifeboat/internal/zone"
 )
@@ -238,8 +239,7 @@ func edges(o Options, tokens *token.Book, eng *engine.Engine) (console, root htt
 		return nil, nil, err
 	}
 	machines := api.New(api.Options{Engine: eng, Tokens: tokens, Logger: o.Logger, Now: o.Now, Version: o.Version})
-	_ = key // signs the sign-in cookies of the pages
-	people := http.NotFoundHandler()
+	people := web.New(web.Options{Engine: eng, Tokens: bookTokens{tokens}, Key: key, Now: o.Now, Logger: o.Logger, Demo: o.Note})
 	mux := http.NewServeMux()
 	for _, p := range []string{"/api/", "/metrics", "/healthz", "/readyz"} {
 		mux.Handle(p, machines)
@@ -323,6 +323,9 @@ func (a admitted) Accept() (net.Conn, error) {
 
 // KeyLine is the public key as answer trusts it.
 func KeyLine(dir string) (string, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil { // asked for before control's first start
+		return "", fault.New(fault.Unavailable, "make the folder").Because(err)
+	}
 	key, _, err := supervise.LoadOrMakeKey(dir)
 	if err != nil {
 		return "", err
