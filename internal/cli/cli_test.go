@@ -1,16 +1,19 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
+	"io"
 	"log/slog"
 	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -422,6 +425,74 @@ func TestSocketIsFound(t *testing.T) {
 		if r := command(t, args...); r.code != 5 {
 			t.Errorf("%v: %+v", args, r)
 		}
+	}
+}
+
+// wayBack is a scene whose return ends by itself, in a phase.
+type wayBack struct {
+	*scene
+	end   incident.Phase
+	looks atomic.Int64
+}
+
+func (r *wayBack) Do(context.Context, string, incident.Command, incident.Actor) (engine.Result, error) {
+	in := failedOver()
+	in.Phase = incident.FailBack
+	return engine.Result{Incident: in, Events: happened()[2:3]}, nil
+}
+
+func (r *wayBack) Events(context.Context, string) ([]incident.Event, error) {
+	to := incident.FailBack
+	if r.looks.Add(1) > 1 {
+		to = r.end
+	}
+	data, err := json.Marshal(map[string]any{"to": to})
+	return append(happened(), incident.Event{Incident: "01JN8", Seq: 5, Type: incident.PhaseChanged, Data: data, Text: "It is over."}), err
+}
+
+func TestWaitForReturn(t *testing.T) {
+	t.Parallel()
+	r := run(t, &wayBack{scene: calmScene(), end: incident.Watch}, "go-back", "start", "--because", "fixed", "--wait")
+	if r.code != 0 || !strings.Contains(r.out, "It is over.") || !strings.Contains(r.out, "Watching") || strings.Contains(r.out, "Ada declared") {
+		t.Errorf("a return: %+v", r)
+	}
+	r = run(t, &wayBack{scene: calmScene(), end: incident.Diagnose}, "go-back", "start", "--because", "fixed", "--wait")
+	if r.code != 1 || !strings.Contains(r.err, "the return was given up") {
+		t.Errorf("a return that was given up: %+v", r)
+	}
+}
+
+// TestZoneServe asks a running zone serve over the network, then stops it.
+func TestZoneServe(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "example.com.zone")
+	text := "$ORIGIN example.com.\n@ 60 IN SOA ns1 hostmaster 7 3600 600 86400 60\n@ 60 IN NS ns1\nns1 60 IN A 192.0.2.1\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	r, w := io.Pipe()
+	code := make(chan int, 1)
+	go func() {
+		code <- Run(ctx, Options{Out: w, Err: io.Discard, Getenv: os.Getenv, Now: time.Now}, []string{"zone", "serve", file, "--dns", "127.0.0.1:0"})
+	}()
+	line, err := bufio.NewReader(r).ReadString('\n')
+	addr, _, found := strings.Cut(strings.TrimPrefix(line, "answering 1 zone at "), ",")
+	if err != nil || !found {
+		t.Fatalf("%q, %v", line, err)
+	}
+	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, addr)
+	}}
+	servers, err := resolver.LookupNS(ctx, "example.com.")
+	if err != nil || len(servers) != 1 || servers[0].Host != "ns1.example.com." {
+		t.Errorf("NS: %v, %v", servers, err)
+	}
+	stop()
+	if got := <-code; got != 0 {
+		t.Errorf("exit code %d after being stopped", got)
 	}
 }
 

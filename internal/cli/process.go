@@ -14,6 +14,7 @@ func processes(version string) Processes {
 		Serve:    func() *cobra.Command { return serveCommand() },
 		Control:  func() *cobra.Command { return controlCommand(version) },
 		Answer:   func() *cobra.Command { return answerCommand(version) },
+		Demo:     demoCommand,
 		DemoShop: demoShopCommand,
 	}
 }

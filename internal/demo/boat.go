@@ -1,0 +1,219 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"lifeboat/internal/fault"
+	"lifeboat/internal/snapshot"
+	"lifeboat/internal/supervise"
+)
+
+// logName is where the children, and serve itself, write in the demo folder.
+const logName = "demo.log"
+
+// boat is a running demo: two shops, and lifeboat around them.
+type boat struct {
+	o    Options
+	set  settings
+	log  *os.File
+	at   supervise.Addresses // valid once launched
+	main *origin
+	back *origin
+
+	acting sync.Mutex // held over an act on the shop
+
+	end    context.CancelFunc // ends lifeboat and the socket
+	ended  chan struct{}      // closed when lifeboat has ended
+	failed error              // valid after ended: why, when nobody asked it to
+	helper sync.WaitGroup
+}
+
+// launch starts everything and returns when lifeboat is ready. What it started is
+// stopped again when something fails.
+func launch(ctx context.Context, o Options) (b *boat, err error) {
+	if o.Data, err = filepath.Abs(o.Data); err != nil {
+		return nil, fmt.Errorf("find the demo folder: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Join(o.Data, "shop"), 0o700); err != nil {
+		return nil, fault.New(fault.Unavailable, "make the demo folder").At("--data " + o.Data).Because(err)
+	}
+	socket, err := openSocket(o.Data)
+	if err != nil {
+		return nil, err
+	}
+	b = &boat{o: o, ended: make(chan struct{}), end: func() {}}
+	g, err := b.prepare()
+	if err != nil {
+		return nil, errors.Join(err, socket.Close(), os.Remove(socket.Addr().String()))
+	}
+	inner, end := context.WithCancel(context.WithoutCancel(ctx))
+	b.end = end
+	if err := b.openShops(ctx, g); err != nil {
+		g.close()
+		close(b.ended)
+		b.stop()
+		return nil, errors.Join(err, socket.Close(), os.Remove(socket.Addr().String()))
+	}
+	b.helper.Go(func() { b.obey(inner, socket) }) // ends with stop
+	if err := b.openLifeboat(ctx, inner, g); err != nil {
+		b.stop()
+		return nil, err
+	}
+	return b, nil
+}
+
+// prepare opens the log and every address, and writes the configuration.
+func (b *boat) prepare() (*ground, error) {
+	before, err := readKept(b.o.Data)
+	if err != nil {
+		return nil, err
+	}
+	g, err := openGround(b.o, before)
+	if err != nil {
+		return nil, err
+	}
+	if b.set = g.settings; !g.joining {
+		if err := before.write(b.o.Data, b.set); err != nil {
+			g.close()
+			return nil, err
+		}
+	}
+	b.log, err = os.OpenFile(filepath.Join(b.o.Data, logName), os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o600)
+	if err != nil {
+		g.close()
+		return nil, fmt.Errorf("open the demo's log: %w", err)
+	}
+	return g, nil
+}
+
+// openShops starts both origins; they share their books.
+func (b *boat) openShops(ctx context.Context, g *ground) error {
+	folder := filepath.Join(b.o.Data, "shop")
+	place := func(name, ip string) *origin {
+		return &origin{
+			binary: b.o.Binary, name: name, ip: ip, port: g.Port, ofrep: "http://" + g.ofrep, log: b.log,
+			dataFile: filepath.Join(folder, "shop.db"), control: filepath.Join(folder, name+".sock"),
+		}
+	}
+	b.main, b.back = place("main", mainIP), place("backup", backupIP)
+	if err := b.main.start(ctx, g.main); err != nil {
+		return err
+	}
+	return b.back.start(ctx, g.backup)
+}
+
+// openLifeboat starts control and answer and waits until both are ready.
+func (b *boat) openLifeboat(ctx, inner context.Context, g *ground) error {
+	o := supervise.Options{
+		Binary: b.o.Binary, Data: b.o.Data, Config: filepath.Join(b.o.Data, configName),
+		HTTP: g.http, DNS: g.DNS, OFREP: g.ofrep, StandbyHTTP: net.JoinHostPort(b.o.standbyIP, strconv.Itoa(g.Port)),
+		ControlArgs: []string{"--note", b.note()}, Stderr: b.log, Now: b.o.Now,
+		Logger: slog.New(slog.NewTextHandler(b.log, nil)),
+	}
+	if !g.joining {
+		o.Sockets = g.sockets
+	}
+	ready := make(chan supervise.Addresses, 1)
+	o.OnReady = func(at supervise.Addresses) { ready <- at }
+	b.helper.Go(func() { // ends with stop
+		defer close(b.ended)
+		b.failed = supervise.Run(inner, o)
+		_ = o.Sockets.Close() // what it could not take over
+	})
+	ctx, cancel := context.WithTimeoutCause(ctx, readyTime, fmt.Errorf("it was not ready after %s", readyTime))
+	defer cancel()
+	select {
+	case b.at = <-ready:
+		return nil
+	case <-b.ended:
+		return errors.Join(b.failed, b.asked())
+	case <-ctx.Done():
+		return fault.New(fault.Unavailable, "lifeboat did not start").Because(context.Cause(ctx)).WithHint("see why in %s", b.log.Name())
+	}
+}
+
+// asked is the error for an end before the start was over.
+func (b *boat) asked() error {
+	if b.failed != nil {
+		return nil
+	}
+	return fault.New(fault.Unavailable, "it was told to end before it was ready")
+}
+
+// note tells on the page how to break the shop.
+func (b *boat) note() string {
+	return fmt.Sprintf("This is a demo. Break the sample shop with: %s – and repair it with: %s", b.typed("demo break kill"), b.typed("demo repair"))
+}
+
+// typed is a command as a person types it here.
+func (b *boat) typed(command string) string {
+	line := b.o.Command + " " + command
+	if usual, err := filepath.Abs(UsualData); (err != nil || usual != b.o.Data) && strings.HasPrefix(command, "demo ") {
+		line += " --data " + near(b.o.Data)
+	}
+	return line
+}
+
+// stopWith is closed when ctx or lifeboat has ended.
+func (b *boat) stopWith(ctx context.Context) <-chan struct{} {
+	over := make(chan struct{})
+	b.helper.Go(func() { // ends with ctx, or with lifeboat
+		defer close(over)
+		select {
+		case <-ctx.Done():
+		case <-b.ended:
+		}
+	})
+	return over
+}
+
+// stop ends lifeboat, then the shops; it waits for all of it.
+func (b *boat) stop() {
+	b.end()
+	<-b.ended
+	for _, s := range []*origin{b.main, b.back} {
+		if s != nil {
+			s.stop()
+		}
+	}
+	if b.o.ReadyFile != "" {
+		_ = os.Remove(b.o.ReadyFile) // it may never have been written
+	}
+}
+
+// failure is why lifeboat ended, nil when it was told to.
+func (b *boat) failure() error {
+	b.helper.Wait()
+	return b.failed
+}
+
+// writeReady writes the ready file.
+func (b *boat) writeReady() error {
+	if b.o.ReadyFile == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(place{
+		Addresses: b.at, TokenFile: b.tokenFile(), Config: filepath.Join(b.o.Data, configName), Log: b.log.Name(),
+		Names: []string{Host, wwwHost}, Port: b.set.Port, Main: mainIP, Backup: backupIP, Standby: standbyIP,
+	}, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the ready file: %w", err)
+	}
+	return snapshot.WriteFile(b.o.ReadyFile, append(text, '\n'))
+}
+
+// firstLine is a file's first line without what surrounds it.
+func firstLine(text []byte) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	return strings.TrimSpace(line)
+}
