@@ -72,6 +72,7 @@ type Answer struct {
 	previous snapshot.Manifest
 	contents snapshot.Contents
 	local    snapshot.Local
+	life     string // of this process, for the reports' numbers
 	table    *authdns.Table
 	serials  map[string]uint32 // served now, by apex
 	problem  string            // why not all is well, for status
@@ -94,15 +95,16 @@ func New(o Options) (*Answer, error) {
 	if o.Dial != nil {
 		a.follow = follow.New(follow.Options{Dial: o.Dial, Hello: a.hello, Take: a.take, Status: a.status, Ring: a.ring, Now: o.Now, Logger: o.Logger})
 	}
+	a.life = o.NewID()
+	a.mu.Lock()
 	a.restore()
+	a.mu.Unlock()
 	a.renderOnce()
 	return a, nil
 }
 
 // restore puts in force what was kept.
-func (a *Answer) restore() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+func (a *Answer) restore() { // with mu held
 	var err error
 	if a.key, err = a.folder.Key(); err != nil {
 		a.trouble(err)
@@ -119,19 +121,14 @@ func (a *Answer) restore() {
 		a.trouble(err)
 		return
 	}
-	a.local = a.local.Settle(m.Taken)
 	table, err := compile(c)
 	if err != nil {
 		a.trouble(err)
 		return
 	}
-	a.manifest, a.contents, a.table = m, c, table
-	if err := a.enforce(nil); err != nil {
+	if err := a.swap(m, c, table, true); err != nil {
 		a.trouble(err)
-		return
 	}
-	a.prober.Set(jobs(c.Sites))
-	a.problem = ""
 }
 
 // trouble notes why not all is well.
@@ -161,13 +158,9 @@ func compile(c snapshot.Contents) (*authdns.Table, error) {
 // names the zones whose serial must grow although the manifest's has not; the
 // others grow when the manifest's does.
 func (a *Answer) enforce(moved map[string]bool) error { // with mu held
-	serials := map[string]uint32{}
-	for _, z := range a.contents.Zones {
-		serials[z.Apex] = serial(a.manifest.Serials[z.Apex], a.local.Serials[z.Apex], a.serials[z.Apex], moved[z.Apex])
-	}
-	orders := authdns.Orders{Position: map[string]string{}, Serial: serials, TTLCap: map[string]uint32{}}
+	serials := a.grown(moved)
+	orders := authdns.Orders{Position: a.positions(), Serial: serials, TTLCap: map[string]uint32{}}
 	for _, s := range a.contents.Sites {
-		orders.Position[s.ID] = snapshot.Effective(a.manifest, a.local, s)
 		if o := a.manifest.Sites[s.ID]; o.TTLCap > 0 {
 			orders.TTLCap[s.ID] = o.TTLCap
 		}
@@ -178,9 +171,18 @@ func (a *Answer) enforce(moved map[string]bool) error { // with mu held
 	}
 	a.dns.Set(view)
 	a.ofrep.Set(ofrep.Compile(a.contents.Features, snapshot.EffectiveFlags(a.manifest, a.local)).At(a.manifest.Epoch, a.manifest.Revision))
-	a.serials = serials
+	a.serials, a.local.Serials = serials, serials
 	a.renderSoon()
 	return nil
+}
+
+// grown are the serials to serve next, by apex.
+func (a *Answer) grown(moved map[string]bool) map[string]uint32 { // with mu held
+	out := map[string]uint32{}
+	for _, z := range a.contents.Zones {
+		out[z.Apex] = serial(a.manifest.Serials[z.Apex], a.local.Serials[z.Apex], a.serials[z.Apex], moved[z.Apex])
+	}
+	return out
 }
 
 // serial is what a zone is served with: never less than before, and more where its

@@ -2,8 +2,10 @@ package answer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"lifeboat/internal/feed"
@@ -102,24 +104,22 @@ func (a *Answer) places(s snapshot.Site) map[string]probe.Seen {
 	return out
 }
 
-// obey puts a local order in force: kept first where the disk allows it, in force in
-// any case, then reported.
+// obey puts a local order in force: kept first where the disk allows it, with the
+// serials that it will be served with, in force in any case, then reported.
 func (a *Answer) obey(o snapshot.Order) error { // with mu held
 	if err := snapshot.Toward(o, a.manifest, a.local, a.contents); err != nil {
 		return err
 	}
 	before := a.local
-	a.local.Orders = append(append([]snapshot.Order(nil), a.local.Orders...), o)
-	if err := a.saveLocal(); err != nil {
+	a.local.Orders = append(slices.Clone(a.local.Orders), o)
+	a.local.Serials = a.grown(a.zonesOf(map[string]bool{o.Site: o.Position != ""}))
+	if err := a.folder.SaveLocal(a.local); err != nil {
 		a.problem = "a local order is in force but could not be kept on disk: " + err.Error()
 		a.o.Logger.Error("a local order is not kept on disk", "cause", err)
 	}
-	if err := a.enforce(a.zonesOf(map[string]bool{o.Site: o.Position != ""})); err != nil {
+	if err := a.enforce(nil); err != nil {
 		a.local = before
-		return err
-	}
-	if err := a.saveLocal(); err != nil { // with the serials that are served now
-		a.problem = "a local order is in force but could not be kept on disk: " + err.Error()
+		return errors.Join(err, a.folder.SaveLocal(a.local))
 	}
 	a.o.Logger.Warn("a local order is in force", "lever", o.Lever, "site", o.Site, "by", o.By)
 	a.ring.Add(feed.Report{At: o.At, Order: &o})

@@ -54,6 +54,7 @@ type Standing struct {
 const (
 	maxRequest   = 4 << 10
 	requestLimit = 5 * time.Second
+	retryAccept  = 100 * time.Millisecond
 )
 
 // serveOrders answers requests on answer.sock until ctx ends.
@@ -64,11 +65,19 @@ func (a *Answer) serveOrders(ctx context.Context) {
 	defer wg.Wait()
 	for {
 		c, err := a.o.Orders.Accept()
-		if err != nil {
-			if !errors.Is(err, net.ErrClosed) {
-				a.o.Logger.Error("answer.sock ended", "cause", err)
+		if errors.Is(err, net.ErrClosed) || ctx.Err() != nil {
+			if err == nil {
+				_ = c.Close()
 			}
 			return
+		}
+		if err != nil { // too many open files, for example: it passes, and the way to safety stays open
+			a.o.Logger.Error("a caller on answer.sock could not be accepted", "cause", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(retryAccept):
+			}
+			continue
 		}
 		if a.o.Admit != nil {
 			if err := a.o.Admit(c); err != nil {

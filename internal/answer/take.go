@@ -1,6 +1,7 @@
 package answer
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,7 +19,7 @@ func (a *Answer) hello() feed.Hello {
 	return feed.Hello{
 		Formats: []int{snapshot.Format}, Epoch: a.manifest.Epoch, Revision: a.manifest.Revision, Positions: a.positions(),
 		Flags: snapshot.EffectiveFlags(a.manifest, a.local), Serials: maps.Clone(a.serials), Orders: slices.Clone(a.local.Orders),
-		LastAuto: maps.Clone(a.local.LastAuto), Parts: a.folder.Parts(), PID: a.o.PID, Version: a.o.Version,
+		LastAuto: maps.Clone(a.local.LastAuto), Parts: a.folder.Parts(), PID: a.o.PID, Version: a.o.Version, Life: a.life,
 	}
 }
 
@@ -110,17 +111,12 @@ func (a *Answer) swap(m snapshot.Manifest, c snapshot.Contents, t *authdns.Table
 // keep writes what is in force to disk: the snapshot, and the local orders where
 // they have changed.
 func (a *Answer) keep(p feed.Publish) error { // with mu held
-	if err := a.folder.Save(p.Signed, p.Parts); err != nil {
-		return err
+	a.local.Last = &p.Signed
+	err := a.folder.Save(p.Signed, p.Parts)
+	if err == nil {
+		a.folder.Prune(a.manifest, a.previous)
 	}
-	a.folder.Prune(a.manifest, a.previous)
-	return a.saveLocal()
-}
-
-// saveLocal writes the local orders if they differ from what is kept.
-func (a *Answer) saveLocal() error { // with mu held
-	a.local.Serials = maps.Clone(a.serials)
-	return a.folder.SaveLocal(a.local)
+	return errors.Join(err, a.folder.SaveLocal(a.local))
 }
 
 // trust pins a key. It is the one way to change whom answer believes.
@@ -134,8 +130,11 @@ func (a *Answer) trust(key string) error {
 	if err := a.folder.Pin(k); err != nil {
 		return fmt.Errorf("keep the key: %w", err)
 	}
-	a.key = k
-	a.problem = ""
+	a.key, a.problem = k, ""
+	if a.table == nil { // what was kept has waited for its key
+		a.restore()
+		a.renderSoon()
+	}
 	return nil
 }
 
@@ -147,5 +146,5 @@ func (a *Answer) adoptEpoch(epoch uint64) error {
 		return fault.New(fault.Conflict, "epoch %d is in force already", a.manifest.Epoch)
 	}
 	a.local.Adopted = epoch
-	return a.saveLocal()
+	return a.folder.SaveLocal(a.local)
 }

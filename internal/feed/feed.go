@@ -43,6 +43,7 @@ type Hello struct {
 	Parts     []string                 `json:"parts"` // hashes held
 	PID       int                      `json:"pid"`
 	Version   string                   `json:"version"`
+	Life      string                   `json:"life,omitempty"` // of the process: Report.Seq counts within it
 }
 
 // Publish is a snapshot for answer; parts it holds already are left out.

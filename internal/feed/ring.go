@@ -1,6 +1,9 @@
 package feed
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // RingSize is how many reports wait for control at the most.
 const RingSize = 4096
@@ -12,8 +15,9 @@ type Ring struct {
 	items  []Report   // oldest first, at most RingSize
 	next   uint64     // sequence number of the next report
 	lost   uint64     // since start
-	gap    int        // lost since the last acknowledgement, before items[0]
-	gapSeq uint64
+	gap    int        // lost and not told yet, in a row before items[0]
+	gapSeq uint64     // of the newest of them
+	gapAt  time.Time
 	wake   chan struct{}
 }
 
@@ -26,8 +30,8 @@ func (r *Ring) Add(rep Report) {
 	rep.Seq = r.next
 	r.next++
 	if len(r.items) == RingSize {
-		r.gapSeq = r.items[0].Seq
-		r.items = append(r.items[:0], r.items[1:]...)
+		r.gapSeq, r.gapAt = r.items[0].Seq, r.items[0].At
+		r.items = r.items[1:] // the array moves on when append needs room, once in a thousand
 		r.gap++
 		r.lost++
 	}
@@ -49,22 +53,28 @@ func (r *Ring) After(seq uint64, n int) []Report {
 	defer r.mu.Unlock()
 	var out []Report
 	if r.gap > 0 && r.gapSeq > seq {
-		out = append(out, Report{Seq: r.gapSeq, Gap: r.gap})
+		out = append(out, Report{Seq: r.gapSeq, At: r.gapAt, Gap: int(min(uint64(r.gap), r.gapSeq-seq))})
 	}
 	for _, it := range r.items {
-		if it.Seq > seq && len(out) < n {
+		if len(out) == n {
+			break
+		}
+		if it.Seq > seq {
 			out = append(out, it)
 		}
 	}
 	return out
 }
 
-// Seen drops what control has acknowledged.
+// Seen drops what control has acknowledged. What went while it was on its way was
+// not lost.
 func (r *Ring) Seen(seq uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.gap > 0 && r.gapSeq <= seq {
+	if r.gapSeq <= seq {
 		r.gap = 0
+	} else {
+		r.gap = int(min(uint64(r.gap), r.gapSeq-seq))
 	}
 	i := 0
 	for i < len(r.items) && r.items[i].Seq <= seq {

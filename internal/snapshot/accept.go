@@ -17,6 +17,9 @@ type Local struct {
 	Adopted uint64            `json:"adopted,omitempty"` // epoch that a person adopted
 	// LastAuto is when a rule of answer last moved a site (U4), by site.
 	LastAuto map[string]time.Time `json:"last_auto,omitempty"`
+	// Last is a second copy of the newest manifest taken: where the one in its own
+	// file is damaged, or an older file was put in its place, no move is lost.
+	Last *Signed `json:"last,omitempty"`
 }
 
 // Accept says whether a manifest may follow the one in force. now is what is in
@@ -31,13 +34,13 @@ func Accept(now, next Manifest, contents Contents, local Local) error {
 	case next.Epoch == now.Epoch || now.Epoch == 0 || local.Adopted == next.Epoch:
 		return nil
 	}
-	for id, o := range next.Sites {
-		site, known := contents.Site(id)
-		if !known || site.Shadow != "" {
+	for _, site := range contents.Sites {
+		if site.Shadow != "" {
 			continue
 		}
-		if in := Effective(now, local, site); site.Rank(o.Position) < site.Rank(in) {
-			return fault.New(fault.Refused, "epoch %d would move %s from %s to %s, away from safety", next.Epoch, id, in, o.Position).
+		in, to := Effective(now, local, site), Effective(next, Local{}, site) // silence and unknown positions come to home
+		if site.Rank(to) < site.Rank(in) {
+			return fault.New(fault.Refused, "epoch %d would move %s from %s to %s, away from safety", next.Epoch, site.ID, in, to).
 				WithHint("if that is right, run: lifeboat answer adopt %d", next.Epoch)
 		}
 	}
@@ -45,10 +48,10 @@ func Accept(now, next Manifest, contents Contents, local Local) error {
 }
 
 // Effective is the position in force: a local order over the manifest, home where
-// nothing is said.
+// nothing is said. What names a position that the site does not have says nothing.
 func Effective(m Manifest, local Local, site Site) string {
 	for _, o := range slices.Backward(local.Orders) {
-		if o.Site == site.ID && o.Position != "" {
+		if _, has := site.Positions[o.Position]; has && o.Site == site.ID {
 			return o.Position
 		}
 	}

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"lifeboat/internal/fault"
@@ -28,6 +30,15 @@ type Folder struct {
 	manifest *slot.File
 	local    *slot.File
 	pending  map[string][]byte // parts that are not on disk yet
+	whole    *Signed           // the newest manifest whose parts are all on disk
+}
+
+// kept is what a slot of the manifest holds. While parts could not be written, Whole
+// travels along from slot to slot, so that a second flip does not overwrite the last
+// manifest that can be served from this disk.
+type kept struct {
+	Signed
+	Whole *Signed `json:"whole,omitempty"`
 }
 
 // OpenFolder opens or makes the folder (mode 0700).
@@ -70,6 +81,10 @@ func (f *Folder) Pin(k ed25519.PublicKey) error {
 // SaveLocal writes the local orders durably.
 func (f *Folder) SaveLocal(l Local) error {
 	b, err := json.Marshal(l)
+	if err == nil && len(b) > f.local.Cap() && l.Last != nil { // the orders alone, rather than nothing
+		l.Last = nil
+		b, err = json.Marshal(l)
+	}
 	if err != nil {
 		return fmt.Errorf("encode local orders: %w", err)
 	}
@@ -94,7 +109,7 @@ func (f *Folder) LoadLocal() (Local, error) {
 // since its positions count even without them.
 func (f *Folder) Save(s Signed, parts map[string][]byte) error {
 	for hash, b := range parts {
-		if _, err := os.Stat(f.part(hash)); err != nil {
+		if !f.Has(hash) {
 			f.pending[hash] = b
 		}
 	}
@@ -106,74 +121,130 @@ func (f *Folder) Save(s Signed, parts map[string][]byte) error {
 		}
 		delete(f.pending, hash)
 	}
-	b, err := json.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("encode signed manifest: %w", err)
-	}
-	if err := f.manifest.Write(b); err != nil {
+	if err := f.saveManifest(s); err != nil {
 		return fmt.Errorf("keep manifest: %w", err)
 	}
 	return failed
 }
 
+func (f *Folder) saveManifest(s Signed) error {
+	k := kept{Signed: s}
+	if len(f.pending) > 0 {
+		k.Whole = f.whole
+	}
+	b, err := json.Marshal(k)
+	if err == nil && len(b) > f.manifest.Cap() { // the newest alone, rather than nothing
+		b, err = json.Marshal(kept{Signed: s})
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.manifest.Write(b); err != nil {
+		return err
+	}
+	if len(f.pending) == 0 {
+		f.whole = &s
+	}
+	return nil
+}
+
 // Load reads the newest snapshot that verifies with the pinned key. Where only an
 // older one is whole, its parts serve with the newest manifest's orders, so that
-// a flip is not lost with a part. problems tells what was passed over.
+// a flip is not lost with a part; the manifest then names the parts that serve.
+// problems tells what was passed over.
 func (f *Folder) Load(pinned ed25519.PublicKey) (m Manifest, c Contents, problems []error, err error) {
-	newest, previous, err := f.manifest.Read()
+	good, problems, err := f.verified(pinned)
 	if err != nil {
 		return m, c, nil, err
 	}
-	var orders *Manifest
-	for _, raw := range [][]byte{newest, previous} {
-		if raw == nil {
-			continue
-		}
-		got, err := f.open(raw, pinned)
+	for _, g := range good {
+		c, err := DecodeContents(g.m.Parts, f.Part)
 		if err != nil {
 			problems = append(problems, err)
 			continue
 		}
-		if orders == nil {
-			orders = &got
+		if m = good[0].m; len(f.pending) == 0 {
+			f.whole = &g.s
 		}
-		c, err := DecodeContents(got.Parts, f.Part)
-		if err != nil {
-			problems = append(problems, err)
-			continue
-		}
-		return *orders, c, problems, nil
+		m.Parts = g.m.Parts
+		return m, c, problems, nil
 	}
 	return m, c, problems, fault.New(fault.NotFound, "no good snapshot is kept here").WithHint("start control, which publishes one")
 }
 
-func (f *Folder) open(raw []byte, pinned ed25519.PublicKey) (Manifest, error) {
-	var s Signed
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return Manifest{}, fault.New(fault.Invalid, "the kept manifest can't be read").Because(err)
+type verified struct {
+	s Signed
+	m Manifest
+}
+
+// verified gives the kept manifests that verify, newest first by epoch and revision,
+// however they lie on the disk.
+func (f *Folder) verified(pinned ed25519.PublicKey) (good []verified, problems []error, err error) {
+	copies, problems, err := f.copies()
+	if err != nil {
+		return nil, nil, err
 	}
-	return Open(s, pinned)
+	for _, s := range copies {
+		m, err := Open(s, pinned)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		good = append(good, verified{s, m})
+	}
+	slices.SortStableFunc(good, func(a, b verified) int {
+		return cmp.Or(cmp.Compare(b.m.Epoch, a.m.Epoch), cmp.Compare(b.m.Revision, a.m.Revision))
+	})
+	return good, problems, nil
 }
 
-// Has says whether a part is kept.
+// copies are all manifests that lie here, verified or not.
+func (f *Folder) copies() (out []Signed, problems []error, err error) {
+	newest, previous, err := f.manifest.Read()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, raw := range [][]byte{newest, previous} {
+		if raw == nil {
+			continue
+		}
+		var k kept
+		if err := json.Unmarshal(raw, &k); err != nil {
+			problems = append(problems, fault.New(fault.Invalid, "the kept manifest can't be read").Because(err))
+			continue
+		}
+		out = append(out, k.Signed)
+		if k.Whole != nil {
+			out = append(out, *k.Whole)
+		}
+	}
+	if l, err := f.LoadLocal(); err == nil && l.Last != nil { // what is wrong with the orders is told where they are loaded
+		out = append(out, *l.Last)
+	}
+	return out, problems, nil
+}
+
+// Has says whether a part is kept, whole.
 func (f *Folder) Has(hash string) bool {
-	_, err := os.Stat(f.part(hash))
-	return err == nil
+	b, err := os.ReadFile(f.part(hash))
+	return err == nil && RefOf(b).SHA256 == hash
 }
 
-// Parts lists the hashes of all parts kept.
+// Parts lists the hashes of all parts kept. One that was damaged is not among them,
+// so that control sends it again.
 func (f *Folder) Parts() []string {
 	var out []string
 	entries, _ := os.ReadDir(filepath.Join(f.dir, "parts"))
 	for _, e := range entries {
-		if len(e.Name()) == 64 {
+		if len(e.Name()) == 64 && f.Has(e.Name()) {
 			out = append(out, e.Name())
 		}
 	}
 	return out
 }
 
-// Prune removes the parts that none of the manifests names.
+// Prune removes the parts that none of the manifests names, and what a crash left
+// half written.
 func (f *Folder) Prune(keep ...Manifest) {
 	named := map[string]bool{}
 	for _, m := range keep {
@@ -181,9 +252,10 @@ func (f *Folder) Prune(keep ...Manifest) {
 			named[r.SHA256] = true
 		}
 	}
-	for _, h := range f.Parts() {
-		if !named[h] {
-			_ = os.Remove(f.part(h))
+	entries, _ := os.ReadDir(filepath.Join(f.dir, "parts"))
+	for _, e := range entries {
+		if !named[e.Name()] {
+			_ = os.Remove(filepath.Join(f.dir, "parts", e.Name()))
 		}
 	}
 }

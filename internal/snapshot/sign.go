@@ -54,6 +54,9 @@ func Decode(b []byte) (Manifest, error) {
 	if m.Format < 1 {
 		return m, fault.New(fault.Invalid, "the manifest names no format")
 	}
+	if m.Format > Format {
+		return m, fault.New(fault.NotSupported, "the manifest has format %d, and this version reads up to %d", m.Format, Format).WithHint("upgrade answer before control uses it")
+	}
 	for _, f := range m.Must {
 		if !slices.Contains(understood, f) {
 			return m, fault.New(fault.NotSupported, "the manifest needs %q, which this version does not know", f).WithHint("upgrade answer before control uses it")

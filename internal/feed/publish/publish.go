@@ -26,13 +26,14 @@ import (
 // answer took the snapshot.
 var ErrUnsure = errors.New("it is not known whether answer took the order")
 
-// Handler is what the feed tells control. Its methods are called one at a time for
-// one connection and may publish.
+// Handler is what the feed tells control. Connected and Reports are called one at a
+// time, and may publish.
 type Handler interface {
 	// Arriving is called before a new connection can be published on.
 	Arriving()
 	// Connected is called first; an error ends the connection.
 	Connected(ctx context.Context, h feed.Hello) error
+	// Reports gives each report of a life of answer once, in order.
 	Reports(ctx context.Context, r []feed.Report)
 }
 
@@ -54,6 +55,10 @@ type Server struct {
 	status  feed.Status
 	heardAt time.Time
 	changed chan struct{} // closed and made anew when conn or status changes
+
+	handling sync.Mutex // held while the handler works; guards life and handled
+	life     string     // of answer, whose reports have been handled up to
+	handled  uint64     // this number
 }
 
 // session is one connected answer.
@@ -66,6 +71,12 @@ type session struct {
 	acks map[[2]uint64]chan feed.Ack
 	done chan struct{}
 }
+
+// Waits of the feed.
+const (
+	greetLimit  = 5 * time.Second
+	retryAccept = 100 * time.Millisecond
+)
 
 // New makes a Server.
 func New(o Options) *Server {
@@ -84,10 +95,21 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	for {
 		c, err := ln.Accept()
 		if ctx.Err() != nil {
+			if err == nil {
+				_ = c.Close()
+			}
 			return nil
 		}
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return fault.New(fault.Unavailable, "accept answer").Because(err)
+		}
+		if err != nil { // too many open files, for example: it passes
+			s.o.Logger.Error("an answer could not be accepted", "cause", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(retryAccept):
+			}
+			continue
 		}
 		if s.o.Admit != nil {
 			if err := s.o.Admit(c); err != nil {
@@ -102,6 +124,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 
 // serve speaks with one answer until its connection ends.
 func (s *Server) serve(ctx context.Context, c *feed.Conn) {
+	serving := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
@@ -119,12 +142,12 @@ func (s *Server) serve(ctx context.Context, c *feed.Conn) {
 	s.replace(se)
 	defer s.leave(se)
 	wg.Go(func() { // ends with ctx
-		if err := s.o.Handler.Connected(ctx, se.hello); err != nil {
+		if err := s.connected(ctx, se.hello); err != nil {
 			s.o.Logger.Warn("answer was not taken", "cause", err)
 			cancel()
 			return
 		}
-		s.work(ctx, se, reports)
+		s.work(ctx, serving, se, reports)
 	})
 	wg.Go(func() { s.ask(ctx, se) }) // ends with ctx
 	err := s.receive(ctx, se, reports)
@@ -132,7 +155,7 @@ func (s *Server) serve(ctx context.Context, c *feed.Conn) {
 }
 
 func (s *Server) greet(c *feed.Conn, se *session) error {
-	_ = c.SetReadDeadline(s.o.Now().Add(5 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(greetLimit)) // by the kernel's clock, whatever ours says
 	kind, body, err := c.Receive()
 	if err != nil {
 		return err
@@ -178,18 +201,50 @@ func (s *Server) receive(ctx context.Context, se *session, reports chan<- []feed
 	}
 }
 
-// work hands reports to the handler in order, then acknowledges them.
-func (s *Server) work(ctx context.Context, se *session, reports <-chan []feed.Report) {
+// work hands reports to the handler in order, then acknowledges them. What came
+// before the connection ended is handled to its end; only serving's end, when nothing
+// can be recorded any more, leaves it to answer to send it again.
+func (s *Server) work(ctx, serving context.Context, se *session, reports <-chan []feed.Report) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case r := <-reports:
-			s.o.Handler.Reports(ctx, r)
-			if len(r) > 0 && se.Send(feed.TypeSeen, r[len(r)-1].Seq) != nil {
+			s.handle(serving, se.hello.Life, r)
+			if serving.Err() != nil || len(r) > 0 && se.Send(feed.TypeSeen, r[len(r)-1].Seq) != nil {
 				return
 			}
 		}
+	}
+}
+
+func (s *Server) connected(ctx context.Context, h feed.Hello) error {
+	s.handling.Lock() // the connection before may still be at work
+	defer s.handling.Unlock()
+	return s.o.Handler.Connected(ctx, h)
+}
+
+// handle gives the handler what it has not had yet: an acknowledgement that was lost
+// with its connection makes answer send again. Numbers count within a life.
+func (s *Server) handle(ctx context.Context, life string, r []feed.Report) {
+	s.handling.Lock()
+	defer s.handling.Unlock()
+	if life != s.life || life == "" {
+		s.life, s.handled = life, 0
+	}
+	i := 0
+	for i < len(r) && r[i].Seq <= s.handled {
+		i++
+	}
+	if r = r[i:]; len(r) == 0 || ctx.Err() != nil {
+		return
+	}
+	if r[0].Gap > 0 { // it may reach back over what was handled
+		r[0].Gap = int(min(uint64(r[0].Gap), r[0].Seq-s.handled))
+	}
+	s.o.Handler.Reports(ctx, r)
+	if ctx.Err() == nil {
+		s.handled = r[len(r)-1].Seq
 	}
 }
 
@@ -223,6 +278,13 @@ func (se *session) acked(body json.RawMessage) error {
 	return nil
 }
 
+// forget ends the wait for answer's word on a manifest.
+func (se *session) forget(m snapshot.Manifest) {
+	se.mu.Lock()
+	defer se.mu.Unlock()
+	delete(se.acks, [2]uint64{m.Epoch, m.Revision})
+}
+
 // Publish sends a snapshot and waits until answer has it in force. It fails with
 // kind Unavailable when no answer is connected or its word does not come before
 // ctx ends (then it is not known whether it took it).
@@ -230,6 +292,9 @@ func (s *Server) Publish(ctx context.Context, m snapshot.Manifest, signed snapsh
 	s.mu.Lock()
 	se := s.conn
 	s.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return feed.Ack{}, fault.New(fault.Unavailable, "publish to answer").Because(err)
+	}
 	if se == nil {
 		return feed.Ack{}, fault.New(fault.Unavailable, "the answer process is not connected").WithHint("on its machine: lifeboat answer pull LEVER")
 	}
@@ -242,7 +307,11 @@ func (s *Server) Publish(ctx context.Context, m snapshot.Manifest, signed snapsh
 		}
 	}
 	se.mu.Unlock()
-	if err := se.Send(feed.TypePublish, msg); err != nil {
+	defer se.forget(m)
+	late := context.AfterFunc(ctx, func() { _ = se.Close() }) // a stopped answer reads nothing: half a message ends the connection
+	err := se.Send(feed.TypePublish, msg)
+	late()
+	if err != nil {
 		return feed.Ack{}, fault.New(fault.Unavailable, "publish to answer").Because(errors.Join(ErrUnsure, err))
 	}
 	select {
