@@ -38,17 +38,18 @@ func NewPlan(r Request, target, says string, before, after any) (Plan, error) {
 }
 
 // Weigh sums up what the witnesses saw: all alike is that, both ends at once is
-// Partial, a stranger is Foreign, and nobody is Unknown.
+// Partial, a stranger at one of them is Foreign whatever the others say, and else one
+// that can't be asked, or nobody to ask, is Unknown.
 func Weigh(seen []Sighted) World {
 	count := map[World]int{}
 	for _, s := range seen {
 		count[s.World]++
 	}
 	switch {
-	case len(seen) == 0 || count[Unknown] > 0:
-		return Unknown
 	case count[Foreign] > 0:
 		return Foreign
+	case len(seen) == 0 || count[Unknown] > 0:
+		return Unknown
 	case count[After] == len(seen):
 		return After
 	case count[Before] == len(seen):

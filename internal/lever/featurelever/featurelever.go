@@ -135,7 +135,7 @@ func (d *Driver) Dispose(context.Context, lever.Plan) error { return nil }
 
 func (d *Driver) read(raw json.RawMessage, drill bool) (Section, string, error) {
 	var sec Section
-	if err := json.Unmarshal(raw, &sec); err != nil || len(sec.Value) == 0 {
+	if err := json.Unmarshal(raw, &sec); err != nil || isNull(sec.Value) {
 		return sec, "", fault.New(fault.Invalid, "the lever's section can't be read").WithHint("it needs a key and a value")
 	}
 	if d.o.Own(sec.Key) == nil {
@@ -183,7 +183,7 @@ func (d *Driver) ask(ctx context.Context, key string) (json.RawMessage, error) {
 	var a struct {
 		Value json.RawMessage `json:"value"`
 	}
-	if resp.StatusCode != http.StatusOK || json.Unmarshal(b, &a) != nil || a.Value == nil {
+	if resp.StatusCode != http.StatusOK || json.Unmarshal(b, &a) != nil || isNull(a.Value) {
 		return nil, fault.New(fault.Unavailable, "OFREP answered %s", resp.Status)
 	}
 	return a.Value, nil

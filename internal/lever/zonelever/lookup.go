@@ -75,6 +75,9 @@ func addresses(msg []byte) ([]netip.Addr, error) {
 	if !m.Response || !m.Authoritative || m.RCode != dnsmessage.RCodeSuccess {
 		return nil, fault.New(fault.Unavailable, "the answer is %s, authoritative %t", m.RCode, m.Authoritative)
 	}
+	if m.Truncated { // a part of the addresses would look like somebody else's
+		return nil, fault.New(fault.Unavailable, "the answer is cut short")
+	}
 	var out []netip.Addr
 	for _, r := range m.Answers {
 		switch body := r.Body.(type) {
