@@ -73,6 +73,7 @@ func (r *runner) carryOut(ctx context.Context, p incident.Pull, back, resume boo
 	want := lever.After
 	if back {
 		want = lever.Before
+		plan.Steps[0].Before = r.wayBack(p, plan.Steps[0].Before)
 	}
 	obs, err := r.order(ctx, driver, plan, p, back, resume)
 	e.o.Hook("ordered")
@@ -88,6 +89,25 @@ func (r *runner) carryOut(ctx context.Context, p incident.Pull, back, resume boo
 		return added, rerr
 	}
 	return added, failure(p, c, err)
+}
+
+// wayBack is where a put-back leads. In a return that takes back several pulls of one
+// target it is where the first of them found it: nobody is sent to the places between,
+// which may be down and would be remembered for a TTL.
+func (r *runner) wayBack(p incident.Pull, own json.RawMessage) json.RawMessage {
+	if r.in.Return == nil {
+		return own
+	}
+	below := false
+	for _, id := range r.in.Return.Undo { // newest first
+		q, known := r.in.Pull(id)
+		var plan lever.Plan
+		if below && known && q.Target == p.Target && q.State == incident.Undoing && json.Unmarshal(q.Plan, &plan) == nil && len(plan.Steps) == 1 {
+			own = plan.Steps[0].Before
+		}
+		below = below || id == p.ID
+	}
+	return own
 }
 
 // order gives the order through the driver. After a crash the world is looked at

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -27,11 +28,10 @@ func (e *Engine) Connected(ctx context.Context, h feed.Hello) error {
 		e.runners[id].mu.Lock()
 		defer e.runners[id].mu.Unlock()
 	}
-	found, err := e.adopt(ctx, h)
-	if err != nil {
+	if err := e.adopt(ctx, h); err != nil {
 		return e.unfit(err)
 	}
-	if err := e.takeOver(ctx, h.Orders, found); err != nil {
+	if err := e.takeOver(ctx, h.Orders); err != nil {
 		return e.unfit(err)
 	}
 	if err := e.announce(ctx); err != nil {
@@ -66,15 +66,15 @@ func (e *Engine) allRunners() []string {
 
 // adopt decides the epoch. A new store, a store put back from a backup and a store
 // of another life all take answer's word for every position and start an epoch of
-// their own; found tells that positions were taken that no incident explains.
-func (e *Engine) adopt(ctx context.Context, h feed.Hello) (found bool, err error) {
+// their own.
+func (e *Engine) adopt(ctx context.Context, h feed.Hello) error {
 	rev, err := e.o.Store.Revision(ctx)
 	if err != nil {
-		return false, err
+		return err
 	}
 	var l lineage
 	if err := get(ctx, e.o.Store, keyLineage, &l); err != nil {
-		return false, err
+		return err
 	}
 	e.changing.Lock()
 	defer e.changing.Unlock()
@@ -116,12 +116,12 @@ func (e *Engine) adopt(ctx context.Context, h feed.Hello) (found bool, err error
 		writes = append(writes, put(keySerial+apex, n))
 	}
 	if _, err := e.o.Store.Txn(ctx, nil, writes); err != nil {
-		return false, fmt.Errorf("record what answer serves: %w", err)
+		return fmt.Errorf("record what answer serves: %w", err)
 	}
 	e.mu.Lock()
 	e.ordered = next
 	e.mu.Unlock()
-	return stranger && h.Epoch > 0, nil
+	return nil
 }
 
 // adoptPositions takes answer's positions: all of them when the store is a stranger,
@@ -156,19 +156,38 @@ func (e *Engine) adoptPositions(next *ordered, h feed.Hello, all bool) {
 
 // takeOver writes local orders into the record with their own times, and opens an
 // incident "found at start" for a site that is away from home without one, so that
-// there is a way back.
-func (e *Engine) takeOver(ctx context.Context, orders []snapshot.Order, found bool) error { // with all runners' mu held
+// there is a way back. It looks at every greeting: the one that took answer's positions
+// may have been cut off before it came to this.
+func (e *Engine) takeOver(ctx context.Context, orders []snapshot.Order) error { // with all runners' mu held
 	for _, o := range orders {
 		if err := e.takeOrder(ctx, o); err != nil {
 			return fmt.Errorf("take over local order %s: %w", o.ID, err)
 		}
 	}
-	if !found {
-		return nil
-	}
 	for _, id := range e.ids {
-		if err := e.explain(ctx, e.runners[id]); err != nil {
+		r := e.runners[id]
+		if err := errors.Join(e.explain(ctx, r), e.explainFlags(ctx, r)); err != nil {
 			return fmt.Errorf("open an incident for %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// explainFlags does for features what explain does for the site's position.
+func (e *Engine) explainFlags(ctx context.Context, r *runner) error {
+	_, orders := e.Features()
+	for _, l := range r.site.Levers {
+		o, set := orders[l.Feature]
+		held := slices.ContainsFunc(r.in.Holding(), func(p incident.Pull) bool { return p.Lever == l.Name })
+		if l.Feature == "" || !set || o.Lever != l.Name || held {
+			continue
+		}
+		c := incident.Adopt{
+			PullID: e.o.NewID(), At: e.o.Now(), By: incident.Actor{Kind: "system", Name: "lifeboat"},
+			Title: fmt.Sprintf("%s: found at start with %s pulled", r.site.Title, l.Name), Detail: "Found at start; the record does not say who pulled it.",
+		}
+		if err := e.adoptLever(ctx, r, l.Name, "", c); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -220,8 +239,11 @@ func (e *Engine) explain(ctx context.Context, r *runner) error {
 	e.mu.Lock()
 	pos, err := e.position(r.id)
 	e.mu.Unlock()
-	if err != nil || pos == r.site.Home || len(r.in.Holding()) > 0 {
+	if err != nil || pos == r.site.Home {
 		return err
+	}
+	if top, on := r.in.OnTop("zone:" + r.id); on && (top.To == pos || top.State != incident.Active) {
+		return nil
 	}
 	name := ""
 	for _, l := range r.site.Levers {
@@ -350,6 +372,7 @@ func (e *Engine) noteAll(ctx context.Context, text string) {
 // onTransition follows what the checks see. What has to be done about it is decided
 // by look at what is seen, so that a change missed by an earlier control counts too.
 func (e *Engine) onTransition(ctx context.Context, t probe.Transition) {
+	e.o.Logger.Info("answer has seen a change", "site", t.Target.Site, "place", t.Target.Place, "check", t.Check, "from", t.From, "to", t.To, "at", t.At)
 	e.seen.transition(t)
 	r, known := e.runners[t.Target.Site]
 	if !known || t.To != probe.Down {
@@ -376,7 +399,7 @@ func (r *runner) heed(ctx context.Context) { // with mu held
 	if err != nil || pos == snapshot.Standby {
 		return
 	}
-	if s, down := r.e.seen.down(r.id, pos); down {
+	if s, down := r.e.seen.down(r.id, pos); down && r.e.seen.current(s, now) {
 		r.onDown(ctx, s)
 	}
 }

@@ -94,9 +94,9 @@ func (c *checkup) answer() {
 		c.add(SeverityProblem, code, "", title, "The answer process is not connected. It goes on answering as it was told last, but no lever can be pulled from here.",
 			"See whether it runs with: lifeboat answer status. Levers can be pulled there: lifeboat answer pull LEVER.")
 	case !v.Ready:
-		c.add(SeverityProblem, code, "", title, "Nothing can be published to the answer process: "+orElse(v.Problem, "it has just connected")+".", "See: lifeboat answer status.")
+		c.add(SeverityProblem, code, "", title, "Nothing can be published to the answer process: "+orElse(v.Problem, "it has just connected")+".", "Ask it itself: lifeboat answer status.")
 	case v.Problem != "":
-		c.add(SeverityProblem, code, "", title, "The answer process has a problem: "+v.Problem+".", "See: lifeboat answer status.")
+		c.add(SeverityProblem, code, "", title, "The answer process has a problem: "+v.Problem+".", "Ask it itself: lifeboat answer status.")
 	default:
 		c.add(SeverityOK, code, "", title, "The answer process is connected and takes orders.", "")
 	}

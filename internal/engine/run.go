@@ -111,7 +111,7 @@ func (r *runner) sanity(ctx context.Context, checks []probe.Check) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asking = false
-	rule := incident.Actor{Kind: "rule", Name: "The sanity checks"}
+	rule := incident.Actor{Kind: "rule", Name: "The return"}
 	for _, x := range results {
 		if r.in.Phase != incident.FailBack || r.in.Return == nil || r.in.Return.Passed || ctx.Err() != nil {
 			return

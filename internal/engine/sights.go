@@ -86,6 +86,14 @@ func (s *sights) of(site string) []feed.Sight {
 	return out
 }
 
+// current says whether a sight is news: it has just changed, or answer's last word on
+// all of them is no older. What waited while control stood still may be over.
+func (s *sights) current(v feed.Sight, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return now.Sub(v.Since) < fresh || now.Sub(s.at) < fresh
+}
+
 // down gives the gate check that is seen down at a place, if what its checks come to
 // is down.
 func (s *sights) down(site, place string) (feed.Sight, bool) {

@@ -109,7 +109,10 @@ func (d *draft) adopt(c Adopt) error {
 		return err
 	}
 	if p, on := d.in.OnTop(l.Target); on && p.To == l.To {
-		return nil // we ordered it ourselves, too
+		if p.ID != c.PullID { // we ordered it ourselves, too
+			d.add(NoteAdded, Subject{"pull", p.ID}, reasonData{Reason: c.Detail, Lever: l.Name}, "%s had pulled %q at answer. %s", d.who(), l.Title, c.Detail)
+		}
+		return nil
 	}
 	d.interrupt(l.Target)
 	d.add(LeverApplying, Subject{"pull", c.PullID}, pullData{Pull: newPull(c.PullID, l), Facts: l}, "%s pulled %q: from %s to %s. %s", d.who(), l.Title, l.From, l.To, c.Detail)

@@ -400,7 +400,7 @@ var rulesTables = map[string][]ruleCase{
 		{name: "a long title is cut, never a reason to refuse", given: nothing, facts: lever("to-standby"), cmd: Adopt{PullID: "next", At: night, By: system, Title: strings.Repeat("é", 900)},
 			want: []Type{Declared, LeverApplying, LeverActive},
 			then: titleIsCut},
-		{name: "we ordered it ourselves, too", given: func(s *tale) { s.contained() }, facts: lever("to-standby"), cmd: Adopt{PullID: "next", At: night, By: ada}},
+		{name: "we ordered it ourselves, too", given: func(s *tale) { s.contained() }, facts: lever("to-standby"), cmd: Adopt{PullID: "next", At: night, By: ada}, want: []Type{NoteAdded}},
 		{name: "it ends a return", given: func(s *tale) { s.declare().pull("to-backup").seen().goBack("The power is back.") }, facts: lever("to-standby"), cmd: Adopt{PullID: "next", At: night, By: ada},
 			want: []Type{SteppedBack, PhaseChanged, LeverApplying, LeverActive}},
 	},
