@@ -66,11 +66,11 @@ func (a *api) actor(r *http.Request) (incident.Actor, error) {
 	header := r.Header.Get("Authorization")
 	if header == "" {
 		return by, fault.New(fault.Denied, "this needs a token").
-			WithHint("send the header: Authorization: Bearer TOKEN; on lifeboat's own machine commands need none")
+			WithHint("commands take it from LIFEBOAT_TOKEN, and need none on lifeboat's own machine; other clients send the header Authorization: Bearer TOKEN")
 	}
 	scheme, raw, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "Bearer") {
-		return by, fault.New(fault.Denied, "the Authorization header is not of the form Bearer TOKEN").WithHint("send the header: Authorization: Bearer TOKEN")
+		return by, fault.New(fault.Denied, "the Authorization header is not of the form Bearer TOKEN").WithHint("send the header Authorization: Bearer TOKEN")
 	}
 	who, err := a.o.Tokens.Verify(strings.TrimSpace(raw))
 	if err != nil {

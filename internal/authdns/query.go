@@ -24,9 +24,6 @@ type query struct {
 	size   int // of the answer that the client can take, from its OPT record
 }
 
-// question is the name, type and class as they were asked.
-func (q *query) question(msg []byte) []byte { return msg[headerSize:q.end] }
-
 // accept looks at the 12 octets of the header and says whether the rest is to be
 // read, and if not, with which code to answer. ok is false and drop true for what
 // gets no answer at all.

@@ -78,7 +78,7 @@ func (a *app) outcome(res api.Result) {
 	for _, e := range res.Events {
 		a.printf("%s\n", e.Text)
 	}
-	a.printf("\n%s: %s\n", words(res.Incident.Phase), res.Incident.Title)
+	a.printf("\n%s (%s)\n", words(res.Incident.Phase), res.Incident.Title)
 	for _, line := range next(res.Incident, nil) {
 		a.printf("  next: %s\n", line)
 	}

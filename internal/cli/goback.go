@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -63,9 +64,10 @@ func (a *app) awaitReturn(ctx context.Context, c *apiclient.Client, site string,
 		return res, fault.New(fault.Unavailable, "the return was given up: visitors are where they were before").WithHint("why is told by: lifeboat timeline %s", res.Incident.ID)
 	}
 	line, err := c.Timeline(ctx, res.Incident.ID)
-	if err == nil {
-		res.Events = line.Events[min(len(line.Events), int(res.Events[0].Seq)-1):]
+	if err != nil {
+		return res, err
 	}
+	res.Events = slices.DeleteFunc(line.Events, func(e api.Event) bool { return len(res.Events) > 0 && e.Seq < res.Events[0].Seq })
 	return res, nil
 }
 

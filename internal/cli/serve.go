@@ -256,7 +256,7 @@ func logger(component string) *slog.Logger { return obs.Logger(os.Stderr, compon
 func loadConfig(file string, w io.Writer) (*config.Config, error) {
 	cfg, err := config.Load(file)
 	if err != nil {
-		return nil, err
+		return nil, failed{err} // each problem is told, with its place
 	}
 	for _, line := range cfg.Warnings() {
 		_, _ = fmt.Fprintln(w, "warning: "+line)

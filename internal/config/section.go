@@ -63,12 +63,6 @@ func (r *report) named(n *node, where, example string) []entry {
 	return nil
 }
 
-// has says whether a key is there with something behind it.
-func (s section) has(key string) bool {
-	n := s.n.get(key)
-	return n != nil && n.shape != emptyShape
-}
-
 // at is where a key's value is, or the section when the key is not there.
 func (s section) at(key string) position { return s.n.find(key) }
 

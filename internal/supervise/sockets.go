@@ -96,6 +96,9 @@ func (p *parent) openControl() error {
 // tryConsole opens the console port if it is not held. The caller holds mu.
 func (p *parent) tryConsole() (opened bool) {
 	if p.sockets.control.Has(handover.HTTP) {
+		if addr, err := p.sockets.control.Addr(handover.HTTP); err == nil { // it may have been handed to us
+			p.at.HTTP, p.console.want = addr.String(), addr.String()
+		}
 		return false
 	}
 	err := p.openTCP(p.sockets.control, handover.HTTP, "--http", p.console.want)
