@@ -216,7 +216,7 @@ func failure(p incident.Pull, c incident.Outcome, err error) error {
 	case c.Result == incident.Undo:
 		return fault.New(fault.Unavailable, "%s was ordered, but from outside nothing has changed: %s", p.Lever, c.Detail).WithHint("see who answers what: lifeboat check")
 	}
-	return fault.New(fault.Unavailable, "we can't tell whether %s took effect: %s", p.Lever, c.Detail).WithHint("look: dig, and lifeboat answer status")
+	return fault.New(fault.Unavailable, "we can't tell whether %s took effect: %s", p.Lever, c.Detail).WithHint("look: dig, and lifeboat answer status; a name server that is gone for good is taken out of nameservers in the configuration")
 }
 
 // noteAuto remembers an automatic move (U4, U5).

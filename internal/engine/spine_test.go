@@ -53,6 +53,8 @@ type boat struct {
 	logs    *slog.Logger
 	clockMu sync.Mutex
 	skew    time.Duration
+	wrap    func(lever.Driver) lever.Driver // of the zone driver; nil: none
+	hook    func(point string)
 }
 
 func (b *boat) now() time.Time {
@@ -147,10 +149,19 @@ func (b *boat) control() {
 	sites, zones, own := b.cfg.Parts()
 	c := snapshot.Contents{Sites: sites, Zones: zones, Features: own}
 	eng, err := engine.New(engine.Options{
-		Config: b.cfg, Store: b.store, Key: b.key, Ask: prober.Ask, Now: b.now, NewID: newID, Logger: b.logs, Version: "test",
+		Config: b.cfg, Store: b.store, Key: b.key, Ask: prober.Ask, Now: b.now, NewID: newID, Logger: b.logs, Version: "test", Hook: func(p string) {
+			if b.hook != nil {
+				b.hook(p)
+			}
+		},
+		Waits: engine.Waits{Answer: 5 * time.Second, Observe: 500 * time.Millisecond, Drift: 100 * time.Millisecond},
 		Drivers: func(o lever.Orders) map[string]lever.Driver {
+			wrap := b.wrap
+			if wrap == nil {
+				wrap = func(d lever.Driver) lever.Driver { return d }
+			}
 			return map[string]lever.Driver{
-				"zone": zonelever.New(zonelever.Options{Orders: o, Now: b.now, Nameservers: map[string]netip.AddrPort{"ns1.example.net.": b.dns}, Site: func(id string, drill bool) (zonelever.Site, bool) {
+				"zone": wrap(zonelever.New(zonelever.Options{Orders: o, Now: b.now, Nameservers: map[string]netip.AddrPort{"ns1.example.net.": b.dns}, Site: func(id string, drill bool) (zonelever.Site, bool) {
 					if drill {
 						id = snapshot.ShadowID(id)
 					}
@@ -162,7 +173,7 @@ func (b *boat) control() {
 						}
 					}
 					return z, ok
-				}}),
+				}})),
 				"feature": featurelever.New(featurelever.Options{Orders: o, Now: b.now, OFREP: "http://" + b.ofrep, Shadow: config.ShadowFeature, Own: func(k string) json.RawMessage { f, _ := c.Flag(k); return f.Value }}),
 			}
 		},
