@@ -99,7 +99,7 @@ func (a *Answer) status() feed.Status {
 	st := feed.Status{At: a.o.Now().UTC(), Visits: map[string]feed.Visits{}}
 	for _, s := range a.prober.Seen() {
 		st.Sights = append(st.Sights, feed.Sight{
-			Site: s.Target.Site, Place: s.Target.Place, Check: s.Check.Name, Gate: s.Check.Gate, Seen: s.Seen, Since: s.Since, Last: s.Last, Target: s.Target.Address,
+			Site: s.Target.Site, Place: s.Target.Place, Check: s.Check.Name, Gate: s.Check.Gate, Every: s.Check.Every, Seen: s.Seen, Since: s.Since, Last: s.Last, Target: s.Target.Address,
 		})
 	}
 	for site, c := range a.standby.Counts() {

@@ -61,12 +61,11 @@ func launch(ctx context.Context, o Options) (b *boat, err error) {
 	if err := b.openShops(ctx, g); err != nil {
 		g.close()
 		close(b.ended)
-		b.stop()
-		return nil, errors.Join(err, socket.Close(), os.Remove(socket.Addr().String()))
+		return nil, errors.Join(err, b.stop(), socket.Close(), os.Remove(socket.Addr().String()))
 	}
 	b.helper.Go(func() { b.obey(inner, socket) }) // ends with stop
 	if err := b.openLifeboat(ctx, inner, g); err != nil {
-		b.stop()
+		_ = b.stop() // the error is the same, or told already
 		return nil, err
 	}
 	return b, nil
@@ -164,21 +163,9 @@ func (b *boat) typed(command string) string {
 	return line
 }
 
-// stopWith is closed when ctx or lifeboat has ended.
-func (b *boat) stopWith(ctx context.Context) <-chan struct{} {
-	over := make(chan struct{})
-	b.helper.Go(func() { // ends with ctx, or with lifeboat
-		defer close(over)
-		select {
-		case <-ctx.Done():
-		case <-b.ended:
-		}
-	})
-	return over
-}
-
-// stop ends lifeboat, then the shops; it waits for all of it.
-func (b *boat) stop() {
+// stop ends lifeboat, then the shops, and waits for all of it. The error is why
+// lifeboat ended, nil when it was told to. It may be called again.
+func (b *boat) stop() error {
 	b.end()
 	<-b.ended
 	for _, s := range []*origin{b.main, b.back} {
@@ -186,14 +173,11 @@ func (b *boat) stop() {
 			s.stop()
 		}
 	}
+	b.helper.Wait()
+	_ = b.log.Close() // at worst it is closed already
 	if b.o.ReadyFile != "" {
 		_ = os.Remove(b.o.ReadyFile) // it may never have been written
 	}
-}
-
-// failure is why lifeboat ended, nil when it was told to.
-func (b *boat) failure() error {
-	b.helper.Wait()
 	return b.failed
 }
 

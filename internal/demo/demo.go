@@ -12,8 +12,8 @@
 // file of the demo's that a person has edited is never written over; every wait
 // has an end.
 //
-// Concurrency: Run and Play may each be called once a data folder at a time. Break,
-// Repair and Look speak to a demo in another process.
+// Concurrency: Run and Play may each be called once a data folder at a time. Break
+// and Repair speak to a demo in another process.
 package demo
 
 import (
@@ -102,14 +102,15 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	stopped := b.stopWith(ctx)
+	defer func() { _ = b.stop() }() // told by the other one
 	if err := b.open(ctx); err != nil {
-		b.stop()
 		return err
 	}
-	<-stopped
-	b.stop()
-	return b.failure()
+	select {
+	case <-ctx.Done():
+	case <-b.ended: // a signal, or what it can't go on with
+	}
+	return b.stop()
 }
 
 // open rehearses the levers and tells where everything is.

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -41,8 +42,26 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// output is what a process writes, to be read while it goes on.
+type output struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
 // lifeboat is a command of this program, in a temporary folder of its own.
-func lifeboat(t *testing.T, tmp string, args ...string) (cmd *exec.Cmd, stdout, stderr *bytes.Buffer) {
+func lifeboat(t *testing.T, tmp string, args ...string) (cmd *exec.Cmd, stdout, stderr *output) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	t.Cleanup(cancel)
@@ -50,7 +69,7 @@ func lifeboat(t *testing.T, tmp string, args ...string) (cmd *exec.Cmd, stdout, 
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 30 * time.Second
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
-	stdout, stderr = &bytes.Buffer{}, &bytes.Buffer{}
+	stdout, stderr = &output{}, &output{}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	return cmd, stdout, stderr
 }
@@ -94,7 +113,7 @@ func TestThereAndBack(t *testing.T) {
 				t.Fatalf("%v\n%s%s", err, stderr, stdout)
 			}
 			var r demo.Report
-			d := json.NewDecoder(stdout)
+			d := json.NewDecoder(strings.NewReader(stdout.String()))
 			d.DisallowUnknownFields()
 			if err := d.Decode(&r); err != nil {
 				t.Fatalf("the report: %v", err)
@@ -197,7 +216,7 @@ type ready struct {
 }
 
 // open starts `lifeboat demo` and waits until its levers are rehearsed.
-func open(t *testing.T, tmp string) (cmd *exec.Cmd, at ready, stdout *bytes.Buffer, ended <-chan error) {
+func open(t *testing.T, tmp string) (cmd *exec.Cmd, at ready, stdout *output, ended <-chan error) {
 	t.Helper()
 	file := filepath.Join(tmp, "ready.json")
 	if err := os.RemoveAll(file); err != nil {

@@ -1,11 +1,13 @@
 package demo
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -111,6 +113,9 @@ func (p *play) run(ctx context.Context) error {
 	}
 	p.o.Data = folder
 	failed := p.steps(ctx)
+	if failed != nil {
+		p.lastWords()
+	}
 	said, err := p.clear(clear)
 	if failed != nil {
 		return failed
@@ -132,6 +137,21 @@ func (p *play) folder() (path string, clear func() error, err error) {
 	return path, func() error { return os.RemoveAll(path) }, err
 }
 
+// maxWords is how much of the log is told after a failure, in bytes.
+const maxWords = 4 << 10
+
+// lastWords tells the end of the log, which may be removed with the folder.
+func (p *play) lastWords() {
+	text, err := os.ReadFile(filepath.Join(p.o.Data, logName))
+	if err != nil || len(text) == 0 {
+		return
+	}
+	if len(text) > maxWords {
+		_, text, _ = bytes.Cut(text[len(text)-maxWords:], []byte("\n"))
+	}
+	_, _ = fmt.Fprintf(p.o.Progress, "the end of the log:\n%s", text) // nobody reads: nothing to be done
+}
+
 // clear ends the load, lifeboat and the shops, and looks at the counts once more.
 func (p *play) clear(removeFolder func() error) (string, error) {
 	if p.stopLoad != nil {
@@ -141,8 +161,7 @@ func (p *play) clear(removeFolder func() error) (string, error) {
 	}
 	var failed error
 	if p.boat != nil {
-		p.boat.stop()
-		failed = p.boat.failure()
+		failed = p.boat.stop()
 	}
 	if p.crowd != nil {
 		failed = errors.Join(failed, p.crowd.wrong())

@@ -8,6 +8,9 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
+// barEvery is how often a bar is drawn at most.
+const barEvery = 100 * time.Millisecond
+
 // teller shows how a play gets on: one line a step, and where the play waits a bar,
 // if somebody sits at a terminal.
 type teller struct {
@@ -28,12 +31,14 @@ func (t *teller) wait(what string, n int) *bar {
 	if !t.terminal {
 		return &bar{}
 	}
-	if n == 0 {
-		n = -1
+	look := []progressbar.Option{
+		progressbar.OptionSetWriter(t.w), progressbar.OptionSetDescription("           " + what), progressbar.OptionSetWidth(30), progressbar.OptionClearOnFinish(),
+		progressbar.OptionSetRenderBlankState(true), progressbar.OptionSpinnerType(14), progressbar.OptionSetPredictTime(false), progressbar.OptionThrottle(barEvery),
 	}
-	return &bar{progressbar.NewOptions(n, progressbar.OptionSetWriter(t.w), progressbar.OptionSetDescription("           "+what),
-		progressbar.OptionShowCount(), progressbar.OptionSetWidth(30), progressbar.OptionClearOnFinish(), progressbar.OptionSetRenderBlankState(true),
-		progressbar.OptionSpinnerType(14), progressbar.OptionSetPredictTime(false))}
+	if n == 0 {
+		return &bar{progressbar.NewOptions(-1, look...)}
+	}
+	return &bar{progressbar.NewOptions(n, append(look, progressbar.OptionShowCount())...)}
 }
 
 type bar struct{ *progressbar.ProgressBar }

@@ -74,9 +74,18 @@ func (r *runner) carryOut(ctx context.Context, p incident.Pull, back, resume boo
 	if back {
 		want = lever.Before
 		plan.Steps[0].Before = r.wayBack(p, plan.Steps[0].Before)
+		plan = r.refit(plan)
+		if r.goneFeature(p, plan) {
+			return r.outcome(ctx, p, incident.Outcome{Pull: p.ID, Back: back, Result: incident.Done, Detail: "the configuration has no such feature any more"}, plan)
+		}
 	}
 	obs, err := r.order(ctx, driver, plan, p, back, resume)
 	e.o.Hook("ordered")
+	if err != nil && !resume && e.answerLeft() {
+		if added, over := r.rejoin(ctx, p, back); over {
+			return added, r.came(p, back)
+		}
+	}
 	if err == nil || errors.Is(err, publish.ErrUnsure) {
 		obs = r.observe(ctx, driver, plan, want)
 	}
@@ -89,6 +98,36 @@ func (r *runner) carryOut(ctx context.Context, p incident.Pull, back, resume boo
 		return added, rerr
 	}
 	return added, failure(p, c, err)
+}
+
+// rejoin lets an answer that left in the middle of an act come back: its greeting
+// finishes the act, as after a crash of ours. over says that this has happened, with
+// the events that tell of it. The lock is let go meanwhile: the greeting needs it.
+func (r *runner) rejoin(ctx context.Context, p incident.Pull, back bool) (added []incident.Event, over bool) { // with mu held
+	id, seq := r.in.ID, r.in.Seq
+	r.mu.Unlock()
+	r.e.awaitAnswer(ctx)
+	r.mu.Lock()
+	now, known := r.in.Pull(p.ID)
+	if known && (!back && now.State == incident.Applying || back && now.State == incident.Undoing) {
+		return nil, false
+	}
+	_, tail := r.look()
+	for _, ev := range tail {
+		if ev.Incident == id && ev.Seq > seq {
+			added = append(added, ev)
+		}
+	}
+	return added, true
+}
+
+// came is the error for whoever pressed, of an act that a greeting has finished.
+func (r *runner) came(p incident.Pull, back bool) error {
+	now, known := r.in.Pull(p.ID)
+	if !known || !back && now.State == incident.Active || back && now.State == incident.Undone {
+		return nil
+	}
+	return fault.New(fault.Unavailable, "%s: answer left in the middle of it, and it is %s now: %s", p.Lever, now.State, now.Detail).WithHint("see where things stand with: lifeboat status")
 }
 
 // wayBack is where a put-back leads. In a return that takes back several pulls of one

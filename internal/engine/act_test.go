@@ -5,10 +5,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"lifeboat/internal/fault"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/lever"
+	"lifeboat/internal/probe"
 )
 
 // blinkered is the zone driver with eyes that a test can cover or cross.
@@ -136,4 +138,15 @@ func TestWithoutAnswerNothingIsPublished(t *testing.T) {
 	if o := b.overview(); o.Sites[0].Ordered.Position != "main" {
 		t.Fatalf("ordered: %+v", o.Sites[0].Ordered)
 	}
+}
+
+func TestWhatWasSeenBeforeAnswerLeftIsNotKnown(t *testing.T) {
+	t.Parallel()
+	b := launch(t, "propose")
+	b.homeSeen(probe.Up)
+	b.stopA()
+	b.clockMu.Lock()
+	b.skew = time.Minute
+	b.clockMu.Unlock()
+	b.homeSeen(probe.Unknown)
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"lifeboat/internal/fault"
 	"lifeboat/internal/feature"
 	"lifeboat/internal/feed"
 	"lifeboat/internal/incident"
+	"lifeboat/internal/lever"
 	"lifeboat/internal/probe"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/store"
@@ -38,6 +40,7 @@ func (e *Engine) Connected(ctx context.Context, h feed.Hello) error {
 		return e.unfit(err)
 	}
 	for _, id := range e.allRunners() {
+		e.runners[id].driftAt = time.Time{} // what nobody could tell before may be clear now
 		if _, err := e.runners[id].act(ctx, true); err != nil {
 			e.o.Logger.Warn("an open intent was finished with an error", "site", id, "cause", err)
 		}
@@ -152,6 +155,26 @@ func (e *Engine) adoptPositions(next *ordered, h feed.Hello, all bool) {
 			next.flags[key] = o
 		}
 	}
+	for key := range e.flagsUnderWay() {
+		delete(next.flags, key)
+		if o, served := h.Flags[key]; served {
+			next.flags[key] = o
+		}
+	}
+}
+
+// flagsUnderWay are the features with an open intent: only answer knows whether it was
+// carried out.
+func (e *Engine) flagsUnderWay() map[string]bool { // with all runners' mu held
+	out := map[string]bool{}
+	for _, r := range e.runners {
+		for _, p := range r.in.Pulls {
+			if key, is := strings.CutPrefix(p.Target, "feature:"); is && (p.State == incident.Applying || p.State == incident.Undoing) {
+				out[key] = true
+			}
+		}
+	}
+	return out
 }
 
 // takeOver writes local orders into the record with their own times, and opens an
@@ -186,7 +209,11 @@ func (e *Engine) explainFlags(ctx context.Context, r *runner) error {
 			PullID: e.o.NewID(), At: e.o.Now(), By: incident.Actor{Kind: "system", Name: "lifeboat"},
 			Title: fmt.Sprintf("%s: found at start with %s pulled", r.site.Title, l.Name), Detail: "Found at start; the record does not say who pulled it.",
 		}
-		if err := e.adoptLever(ctx, r, l.Name, "", c); err != nil {
+		card, err := e.card(l.Name)
+		if err != nil {
+			return err
+		}
+		if err := e.adoptLever(ctx, r, card, c); err != nil {
 			return err
 		}
 	}
@@ -201,12 +228,18 @@ func (e *Engine) takeOrder(ctx context.Context, o snapshot.Order) error {
 		e.note(func(next *ordered) { next.take(o.ID) })
 		return nil
 	}
+	card, left := e.cardOf(r.site, o)
+	if !left {
+		e.o.Logger.Warn("a local order is for something that is not in the configuration", "site", o.Site, "lever", o.Lever, "position", o.Position, "feature", o.Feature)
+		e.note(func(next *ordered) { next.take(o.ID) })
+		return nil
+	}
 	by := incident.Actor{Kind: "person", ID: o.By, Name: "root (" + o.By + ")", Via: "socket"}
 	if o.By == "rule" {
 		by = incident.Actor{Kind: "rule", Name: "The rule for silence", Via: "socket"}
 	}
 	c := incident.Adopt{PullID: o.ID, At: o.At, By: by, Detail: o.Reason, Title: r.site.Title + " was failed over at answer"}
-	if err := e.adoptLever(ctx, r, o.Lever, o.Position, c); err != nil {
+	if err := e.adoptLever(ctx, r, card, c); err != nil {
 		return err
 	}
 	e.note(func(next *ordered) {
@@ -255,21 +288,18 @@ func (e *Engine) explain(ctx context.Context, r *runner) error {
 		PullID: e.o.NewID(), At: e.o.Now(), By: incident.Actor{Kind: "system", Name: "lifeboat"},
 		Title: fmt.Sprintf("%s: found at start at %s", r.site.Title, pos), Detail: "Found at start; the record does not say who moved it.",
 	}
-	return e.adoptLever(ctx, r, name, pos, c)
+	card, _ := e.cardOf(r.site, snapshot.Order{Lever: name, Position: pos}) // the site has the position
+	return e.adoptLever(ctx, r, card, c)
 }
 
 // adoptLever records a pull that has happened. Its plan leads home.
-func (e *Engine) adoptLever(ctx context.Context, r *runner, name, position string, c incident.Adopt) error {
+func (e *Engine) adoptLever(ctx context.Context, r *runner, card lever.Card, c incident.Adopt) error {
 	f, err := r.facts(ctx, c, c.By)
 	if err != nil {
 		return err
 	}
-	card, err := e.card(name)
-	if err != nil { // a lever that the configuration no longer has: home is still the way back
-		card = zoneCard(r.site, name, position)
-	}
 	plan, err := e.drivers[card.Kind].Plan(ctx, planRequest(card, e.o.Now()))
-	if err != nil && fault.KindOf(err) != fault.Conflict {
+	if err != nil {
 		return err
 	}
 	plan.Steps[0].Before = homeOf(card, r.site, plan.Steps[0].Before)
@@ -286,17 +316,13 @@ func (e *Engine) adoptLever(ctx context.Context, r *runner, name, position strin
 	return err
 }
 
-// announce publishes everything and lets orders through.
+// announce publishes everything and lets orders through. All of it is in the record
+// first: answer lets go of a local order once a manifest has taken it over.
 func (e *Engine) announce(ctx context.Context) error {
-	if err := e.publishAll(ctx); err != nil {
+	if _, err := e.o.Store.Txn(ctx, nil, e.recordAll()); err != nil {
 		return err
 	}
-	for _, id := range e.ids {
-		if _, err := e.o.Store.Txn(ctx, nil, e.record(id, "")); err != nil {
-			return err
-		}
-	}
-	return nil
+	return e.publishAll(ctx)
 }
 
 func (e *Engine) publishAll(ctx context.Context) error {
@@ -399,7 +425,7 @@ func (r *runner) heed(ctx context.Context) { // with mu held
 	if err != nil || pos == snapshot.Standby {
 		return
 	}
-	if s, down := r.e.seen.down(r.id, pos); down && r.e.seen.current(s, now) {
+	if s, down := r.e.seen.down(r.id, pos, now); down && r.e.seen.current(s, now) {
 		r.onDown(ctx, s)
 	}
 }

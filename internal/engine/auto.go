@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"time"
 
-	"lifeboat/internal/config"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/lever"
 	"lifeboat/internal/snapshot"
@@ -61,18 +60,6 @@ func (e *Engine) holdAuto(ctx context.Context, site string, held bool) error {
 
 func planRequest(card lever.Card, now time.Time) lever.Request {
 	return lever.Request{Card: card, Now: now}
-}
-
-// zoneCard stands for a lever that the configuration does not have (any more).
-func zoneCard(s snapshot.Site, name, position string) lever.Card {
-	if name == "" {
-		name = "to-" + position
-	}
-	b, err := json.Marshal(config.ZoneLever{Site: s.ID, To: position})
-	if err != nil { // two strings
-		b = nil
-	}
-	return lever.Card{Name: name, Kind: "zone", Title: "Visitors at " + position, Site: s.ID, Config: b}
 }
 
 // homeOf is where an adopted pull leads back to.

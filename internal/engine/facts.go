@@ -29,7 +29,7 @@ func (r *runner) facts(ctx context.Context, c incident.Command, by incident.Acto
 	cfg, _ := r.e.site(r.id)
 	a := r.e.autoOf(cfg.ID)
 	f := incident.Facts{
-		Actor: by, Site: r.id, SiteTitle: cfg.Title, Gates: gates(cfg), HomeSeen: string(r.e.seen.place(cfg.ID, r.site.Home)),
+		Actor: by, Site: r.id, SiteTitle: cfg.Title, Gates: gates(cfg), HomeSeen: string(r.e.seen.place(cfg.ID, r.site.Home, r.e.o.Now())),
 		Settings: incident.Settings{Passes: cfg.Sanity.Passes, Apart: cfg.Sanity.Apart, TakeBack: cfg.TakeBack, Watch: cfg.Watch, Settle: cfg.Settle, AutoGap: cfg.AutoGap},
 		LastAuto: a.Last, AutoHeld: a.Held,
 	}
@@ -104,7 +104,7 @@ func (r *runner) leverFacts(ctx context.Context, card lever.Card, plan lever.Pla
 	if card.Kind == "zone" {
 		l.FromRank, l.ToRank = r.site.Rank(from), r.site.Rank(to)
 		l.ToStandby = to == snapshot.Standby
-		l.ToSeen = string(r.e.seen.place(card.Site, to))
+		l.ToSeen = string(r.e.seen.place(card.Site, to, r.e.o.Now()))
 	}
 	return l, nil
 }
@@ -131,7 +131,7 @@ const fresh = 3 * time.Second
 // standbyNow says whether the standby answers with our page now: by answer's own
 // look if that is fresh, else by asking.
 func (e *Engine) standbyNow(ctx context.Context, s snapshot.Site) (verdict, detail string) {
-	if last, ok := e.seen.last(s.ID, snapshot.Standby, s.Standing.Name); ok && e.o.Now().Sub(last.At) < fresh && last.Verdict != probe.Inconclusive {
+	if last, ok := e.seen.last(s.ID, snapshot.Standby, s.Standing.Name); ok && e.o.Now().Sub(last.At) < fresh && last.Verdict == probe.Pass {
 		return string(last.Verdict), last.Detail
 	}
 	for _, t := range s.Targets(snapshot.Standby) {

@@ -148,13 +148,36 @@ func (e *Engine) connected() error { // with mu held
 func (e *Engine) awaitAnswer(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, e.o.Waits.Answer)
 	defer cancel()
-	e.mu.Lock()
-	greeted := e.greeted
-	e.mu.Unlock()
+	for e.answerLeft() && ctx.Err() == nil {
+		e.mu.Lock()
+		greeted := e.greeted
+		e.mu.Unlock()
+		select {
+		case <-greeted: // or it has left and not been missed yet
+			pause(ctx, leftTick)
+		case <-ctx.Done():
+		}
+	}
+}
+
+// leftTick is how often it is looked whether answer is back.
+const leftTick = 2 * time.Millisecond
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
 	select {
-	case <-greeted:
+	case <-t.C:
 	case <-ctx.Done():
 	}
+}
+
+// answerLeft says whether answer is away, or has not been greeted since.
+func (e *Engine) answerLeft() bool {
+	_, _, connected := e.getFeed().Status()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !connected || !e.ready
 }
 
 // Arriving says that an answer is about to greet: nothing is published before that
@@ -275,6 +298,19 @@ func (e *Engine) record(site, flag string) []store.Write {
 		} else {
 			w = append(w, store.Write{Key: keyFlag + flag, Delete: true})
 		}
+	}
+	return w
+}
+
+// recordAll gives the writes that keep all that is ordered.
+func (e *Engine) recordAll() []store.Write {
+	var w []store.Write
+	for _, id := range e.ids {
+		w = append(w, e.record(id, "")...)
+	}
+	_, flags := e.Features()
+	for key, o := range flags {
+		w = append(w, put(keyFlag+key, o))
 	}
 	return w
 }

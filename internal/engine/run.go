@@ -66,7 +66,7 @@ func (r *runner) due(ctx context.Context, wg *sync.WaitGroup) bool {
 	case incident.FailBack:
 		r.dueSanity(ctx, wg, now)
 	case incident.Watch:
-		if !now.Before(r.in.WatchUntil) && (len(r.site.Checks) == 0 || r.e.seen.place(r.id, r.site.Home) == probe.Up) {
+		if !now.Before(r.in.WatchUntil) && (len(r.site.Checks) == 0 || r.e.seen.place(r.id, r.site.Home, now) == probe.Up) {
 			r.try(ctx, incident.WatchOver{}, system)
 		}
 	}
@@ -76,7 +76,7 @@ func (r *runner) due(ctx context.Context, wg *sync.WaitGroup) bool {
 	if now.Sub(r.driftAt) >= r.e.o.Waits.Drift {
 		r.driftAt = now
 		for _, p := range r.in.Holding() {
-			if p.State == incident.Active && !p.Drifted {
+			if p.State == incident.Active && !p.Drifted || p.State == incident.Stuck {
 				wg.Go(func() { r.drift(ctx, p) }) // ends with its observation, bounded
 			}
 		}
@@ -143,6 +143,10 @@ func (r *runner) drift(ctx context.Context, p incident.Pull) {
 	ctx, cancel := context.WithTimeout(ctx, r.e.o.Waits.Observe)
 	defer cancel()
 	obs, err := driver.Observe(ctx, plan, 0)
+	if err == nil && p.State == incident.Stuck {
+		r.settle(ctx, p, plan, obs)
+		return
+	}
 	if err != nil || (obs.World != lever.Foreign && obs.World != lever.Before) {
 		return
 	}
@@ -157,6 +161,24 @@ func (r *runner) drift(ctx context.Context, p incident.Pull) {
 		return
 	}
 	r.try(ctx, incident.Drifted{Pull: p.ID, Detail: obs.Detail, Seen: seen}, incident.Actor{Kind: "rule", Name: "The look at what is held"})
+}
+
+// settle records what a pull came to that nobody could tell the result of, once the
+// world says it clearly.
+func (r *runner) settle(ctx context.Context, p incident.Pull, plan lever.Plan, obs lever.Observation) {
+	if obs.World != lever.After && obs.World != lever.Before {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now, known := r.in.Pull(p.ID); !known || now.State != incident.Stuck { // moved on while we looked
+		return
+	}
+	c := judge(obs, nil, obs.World)
+	c.Pull, c.Back = p.ID, obs.World == lever.Before
+	if _, err := r.outcome(ctx, p, c, plan); err != nil {
+		r.complain("what a lever came to was not recorded", err)
+	}
 }
 
 // Drill rehearses a lever on a name that is nobody's: there and back, measured from

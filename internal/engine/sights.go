@@ -43,14 +43,26 @@ func (s *sights) transition(t probe.Transition) {
 	}
 }
 
-// place is what the checks of a place come to.
-func (s *sights) place(site, place string) probe.Seen {
+// staleAfter is how old a check's last result may be, at the least, before what was
+// seen counts no more: answer may have gone since.
+const staleAfter = 10 * time.Second
+
+// known is what a sight says now: nothing once its last result is too old.
+func known(v feed.Sight, now time.Time) probe.Seen {
+	if now.Sub(v.Last.At.Add(v.Last.Took)) > max(staleAfter, 3*v.Every) {
+		return probe.Unknown
+	}
+	return v.Seen
+}
+
+// place is what the checks of a place come to now.
+func (s *sights) place(site, place string, now time.Time) probe.Seen {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var views []probe.View
 	for k, v := range s.m {
 		if k.site == site && k.place == place {
-			views = append(views, probe.View{Gate: v.Gate || place == snapshot.Standby, Seen: v.Seen})
+			views = append(views, probe.View{Gate: v.Gate || place == snapshot.Standby, Seen: known(v, now)})
 		}
 	}
 	return probe.Summarise(views)
@@ -96,8 +108,8 @@ func (s *sights) current(v feed.Sight, now time.Time) bool {
 
 // down gives the gate check that is seen down at a place, if what its checks come to
 // is down.
-func (s *sights) down(site, place string) (feed.Sight, bool) {
-	if s.place(site, place) != probe.Down {
+func (s *sights) down(site, place string, now time.Time) (feed.Sight, bool) {
+	if s.place(site, place, now) != probe.Down {
 		return feed.Sight{}, false
 	}
 	var found feed.Sight

@@ -38,6 +38,7 @@ import (
 type boat struct {
 	t       *testing.T
 	dir     string
+	text    string // of the configuration
 	cfg     *config.Config
 	key     ed25519.PrivateKey
 	dns     netip.AddrPort
@@ -117,7 +118,8 @@ func launch(t *testing.T, failover string) *boat {
 	flags, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	b.ofrep, b.feedAt = flags.Addr().String(), filepath.Join(b.dir, "feed.sock")
-	b.cfg, err = config.Parse("lifeboat.yaml", fmt.Appendf(nil, sample, b.dns, port, failover))
+	b.text = fmt.Sprintf(sample, b.dns, port, failover)
+	b.cfg, err = config.Parse("lifeboat.yaml", []byte(b.text))
 	must(t, err)
 	_, b.key, err = ed25519.GenerateKey(nil)
 	must(t, err)
@@ -125,8 +127,10 @@ func launch(t *testing.T, failover string) *boat {
 	must(t, err)
 	must(t, folder.Pin(b.key.Public().(ed25519.PublicKey)))
 	must(t, folder.Close())
+	orders, err := net.Listen("unix", filepath.Join(b.dir, "o.sock"))
+	must(t, err)
 	b.answer, err = answer.New(answer.Options{
-		Dir: filepath.Join(b.dir, "answer"), UDP: udp, TCP: []*net.TCPListener{tcp}, Standby: standby, OFREP: flags, Now: b.now, NewID: newID, Logger: b.logs,
+		Orders: orders, Dir: filepath.Join(b.dir, "answer"), UDP: udp, TCP: []*net.TCPListener{tcp}, Standby: standby, OFREP: flags, Now: b.now, NewID: newID, Logger: b.logs,
 		Dial: func(ctx context.Context) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "unix", b.feedAt)

@@ -154,7 +154,7 @@ func (e *Engine) siteView(ctx context.Context, r *runner, st feed.Status) (SiteV
 }
 
 func (e *Engine) placeView(s snapshot.Site, place string) PlaceView {
-	v := PlaceView{Place: place, Role: "origin", Seen: e.seen.place(s.ID, place), AgeMS: -1}
+	v := PlaceView{Place: place, Role: "origin", Seen: e.seen.place(s.ID, place, e.o.Now()), AgeMS: -1}
 	switch place {
 	case s.Home:
 		v.Role = "home"

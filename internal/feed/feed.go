@@ -74,14 +74,15 @@ type Report struct {
 
 // Sight is what answer sees of one check at one target now.
 type Sight struct {
-	Site   string       `json:"site"`
-	Place  string       `json:"place"`
-	Check  string       `json:"check"`
-	Gate   bool         `json:"gate"`
-	Seen   probe.Seen   `json:"seen"`
-	Since  time.Time    `json:"since"`
-	Last   probe.Result `json:"last"`
-	Target string       `json:"target"` // address and port
+	Site   string        `json:"site"`
+	Place  string        `json:"place"`
+	Check  string        `json:"check"`
+	Gate   bool          `json:"gate"`
+	Every  time.Duration `json:"every"` // how often it is asked
+	Seen   probe.Seen    `json:"seen"`
+	Since  time.Time     `json:"since"`
+	Last   probe.Result  `json:"last"`
+	Target string        `json:"target"` // address and port
 }
 
 // Visits counts who came to the standby.

@@ -105,7 +105,7 @@ func TestRingTellsOfEverything(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		r := feed.NewRing()
-		added, known := 0, 0 // known: all up to this one came or was told to be lost
+		added, known, acked := 0, 0, 0 // known: all up to this one came or was told to be lost
 		var sent []feed.Report
 		var last uint64
 		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
@@ -118,6 +118,9 @@ func TestRingTellsOfEverything(t *testing.T) {
 			case 2: // a batch goes out and arrives
 				sent = r.After(last, feed.Window)
 				for _, rep := range sent {
+					if int(rep.Seq) <= acked || int(rep.Seq)-rep.Gap < acked {
+						rt.Fatalf("%d are acknowledged, and again comes %+v", acked, rep)
+					}
 					if int(rep.Seq) <= known {
 						continue // it came before, and the acknowledgement was lost
 					}
@@ -131,13 +134,15 @@ func TestRingTellsOfEverything(t *testing.T) {
 					known = int(rep.Seq)
 				}
 				if rapid.Bool().Draw(rt, "acknowledged") {
-					last = uint64(known)
+					last, acked = uint64(known), known
 					r.Seen(last)
 				} else {
 					last = 0 // the connection is lost
 				}
 			case 3: // an old acknowledgement
-				r.Seen(uint64(rapid.IntRange(0, known).Draw(rt, "seen")))
+				seen := rapid.IntRange(0, known).Draw(rt, "seen")
+				acked = max(acked, seen)
+				r.Seen(uint64(seen))
 			}
 			if w, _ := r.Stats(); w > feed.RingSize {
 				rt.Fatalf("%d wait", w)

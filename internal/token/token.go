@@ -114,6 +114,12 @@ func (b *Book) Verify(raw string) (Identity, error) {
 	return r.Identity, nil
 }
 
+// Known says whether the token with the id is still good: sign-ins made with one
+// end when it is taken back.
+func (b *Book) Known(id string) bool {
+	return slices.ContainsFunc(b.List(), func(other Identity) bool { return other.ID == id })
+}
+
 // Create makes a token for somebody. Its text is given here once and never again.
 func (b *Book) Create(ctx context.Context, name string) (raw string, id Identity, err error) {
 	name = strings.TrimSpace(name)

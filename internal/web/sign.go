@@ -21,6 +21,7 @@ const (
 	absoluteLife = 12 * time.Hour
 	idleLife     = 30 * time.Minute
 	messageLife  = 10 * time.Minute
+	maxSaid      = 300 // characters
 	triesAtOnce  = 10
 	tryEvery     = 6 * time.Second
 	maxDoors     = 4096
@@ -60,14 +61,15 @@ func (s *server) mac(use string, b []byte) []byte {
 	return h.Sum(nil)
 }
 
-// signedIn lets only those pass who are signed in; the others meet the sign-in page.
+// signedIn lets only those pass who are signed in; the others meet the sign-in page,
+// with what they typed if their sign-in ended meanwhile.
 func (s *server) signedIn(next func(http.ResponseWriter, *http.Request, person)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var p person
 		now := s.o.Now()
 		c, err := r.Cookie(cookieName)
-		if err != nil || !s.open("session", c.Value, &p) || p.ID == "" || now.After(p.Since.Add(absoluteLife)) || now.After(p.Seen.Add(idleLife)) {
-			http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
+		if err != nil || !s.open("session", c.Value, &p) || !s.o.Tokens.Known(p.ID) || now.After(p.Since.Add(absoluteLife)) || now.After(p.Seen.Add(idleLife)) {
+			s.stranger(w, r)
 			return
 		}
 		if now.Sub(p.Seen) > time.Minute {
@@ -78,14 +80,28 @@ func (s *server) signedIn(next func(http.ResponseWriter, *http.Request, person))
 	}
 }
 
+// stranger sends the browser to the sign-in page. A form is answered with that page
+// itself: nothing was done, and what was typed is there to be copied.
+func (s *server) stranger(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
+		return
+	}
+	m := message{Kind: "failed", Text: "Your sign-in has ended, so nothing was done.", Next: "Sign in again, then press again.", Typed: typed(r)}
+	if m.Typed != "" {
+		m.Next = "Copy what you typed, sign in again, and send it again."
+	}
+	s.show(w, http.StatusForbidden, "signin.html", frame{Title: "Sign in", Say: m})
+}
+
 func (s *server) setCookie(w http.ResponseWriter, r *http.Request, value string, life time.Duration) {
 	http.SetCookie(w, &http.Cookie{
 		Name: cookieName, Value: value, Path: "/", MaxAge: int(life.Seconds()), HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode,
 	})
 }
 
-func (s *server) signIn(w http.ResponseWriter, r *http.Request) {
-	s.show(w, http.StatusOK, "signin.html", frame{Title: "Sign in", Say: s.said(r)})
+func (s *server) signIn(w http.ResponseWriter, _ *http.Request) {
+	s.show(w, http.StatusOK, "signin.html", frame{Title: "Sign in"})
 }
 
 // enter takes the token once and signs the browser in.
@@ -97,7 +113,7 @@ func (s *server) enter(w http.ResponseWriter, r *http.Request) {
 	}
 	id, name, err := s.o.Tokens.Verify(strings.TrimSpace(r.PostFormValue("token")))
 	if err != nil {
-		s.show(w, http.StatusForbidden, "signin.html", frame{Title: "Sign in", Say: message{Kind: "failed", Text: "This token is not known.", Next: "It is in the file admin.token of lifeboat's data folder, or somebody made you one with: lifeboat token create NAME."}})
+		s.show(w, http.StatusForbidden, "signin.html", frame{Title: "Sign in", Say: message{Kind: "failed", Text: "This token is not known.", Next: "Look for a letter too few or too many. Anybody who has a token can make you one with: lifeboat token create NAME."}})
 		return
 	}
 	now := s.o.Now()
@@ -140,15 +156,18 @@ func (d *doors) try(remote string) bool {
 		}
 		b = bucket{triesAtOnce, now}
 	}
-	if more := int(now.Sub(b.at) / tryEvery); more > 0 {
+	switch more := int(now.Sub(b.at) / tryEvery); {
+	case more > 0:
 		b.left, b.at = min(triesAtOnce, b.left+more), now
+	case now.Before(b.at): // the clock was set back: nobody waits for it to catch up
+		b.at = now
 	}
-	if b.left == 0 {
-		return false
+	may := b.left > 0
+	if may {
+		b.left--
 	}
-	b.left--
 	d.m[host] = b
-	return true
+	return may
 }
 
 // message is what the last act came to. What was done is carried over the redirect;
@@ -162,6 +181,7 @@ type message struct {
 	Rule     string `json:"-"`
 	Override bool   `json:"-"`
 	Typed    string `json:"-"`
+	Reason   string `json:"-"` // typed into the field of an override
 }
 
 // said gives the message that the redirect carries, if it is ours and fresh.
@@ -175,8 +195,16 @@ func (s *server) said(r *http.Request) message {
 
 // back sends the browser to the site's page with what was done.
 func (s *server) back(w http.ResponseWriter, r *http.Request, site, done string) {
-	q := url.Values{"m": {s.seal("message", message{Kind: "done", Text: done, At: s.o.Now()})}}
+	q := url.Values{"m": {s.seal("message", message{Kind: "done", Text: cut(done), At: s.o.Now()})}}
 	http.Redirect(w, r, "/sites/"+url.PathEscape(site)+"?"+q.Encode(), http.StatusSeeOther)
+}
+
+// cut keeps a message short enough for an address; all of it is in the timeline.
+func cut(s string) string {
+	if r := []rune(s); len(r) > maxSaid {
+		return string(r[:maxSaid]) + "…"
+	}
+	return s
 }
 
 // sentence begins with a capital and ends with a stop.

@@ -19,6 +19,7 @@ type page struct {
 	Moment moment
 	Steps  []step
 	Ask    *ask   // the form that is open; nil: none
+	Safety *ask   // the way back to safety beside an open form; nil: none is needed
 	Main   *ask   // the one thing to do now
 	Others []ask  // other choices
 	Levers []card // all of them, with the reason where one can't be pressed
@@ -48,11 +49,14 @@ type ask struct {
 	Title       string
 	Field       string // the question of its field; "": a button alone
 	Must        bool   // the field must be filled
+	Anyway      string // the question of a second field, in which an override says why
 	Happens     string
 	HowLong     string
 	TakenBack   string
 	Typed       string
-	Plain       bool // not the one thing to do
+	Reason      string // typed into the second field
+	Rule        string // that refused it
+	Plain       bool   // not the one thing to do
 	Problem     string
 	ProblemNext string
 }
@@ -77,17 +81,20 @@ func momentOf(v engine.SiteView, now time.Time) moment {
 	if in == nil || !in.Phase.Open() {
 		return calm(v)
 	}
-	m := moment{Since: in.DeclaredAt, Refresh: 3}
+	m := moment{Since: in.DeclaredAt, Refresh: 5}
 	switch in.Phase {
 	case incident.FailOver:
 		m.Step, m.Headline, m.Lede = 1, "Let’s get out of hot water first.", "You don’t need to know why yet."
 		if moving(in) {
-			m.Headline, m.Lede = "Doing it now.", "You can let go of the mouse."
+			m.Headline, m.Lede, m.Refresh = "Doing it now.", "You can let go of the mouse.", 2
 		}
 	case incident.Diagnose, incident.Fix:
 		m.Step, m.Headline, m.Lede = 2, "Visitors are looked after.", "There is no hurry now. The next minutes are for looking, not for touching."
 		if len(in.Holding()) == 0 {
 			m.Headline, m.Lede = "Visitors stay where they are.", in.NoFailover
+		}
+		if i := slices.IndexFunc(in.Pulls, func(p incident.Pull) bool { return p.Holds() && p.Drifted }); i >= 0 {
+			m.Headline, m.Lede = "Somebody else changed it.", "“"+in.Pulls[i].Title+"” no longer holds as it was ordered. We show it and do not fight it: find out who did it."
 		}
 	case incident.FailBack:
 		m.Step, m.Headline, m.Lede = 4, "We ask the real site, directly.", "Nothing moves until it has answered well often enough in a row."
@@ -103,6 +110,10 @@ func momentOf(v engine.SiteView, now time.Time) moment {
 		m.Lede = "We keep watching until " + in.WatchUntil.UTC().Format("15:04:05 UTC") + ". You may get some air."
 	case incident.Review:
 		m.Step, m.Headline, m.Lede, m.Refresh = 5, "It is over. Well done.", "Write down what you remember while it is fresh.", 0
+	}
+	if i := slices.IndexFunc(in.Pulls, func(p incident.Pull) bool { return p.State == incident.Stuck }); i >= 0 {
+		m.Headline = "We can’t tell."
+		m.Lede = "“" + in.Pulls[i].Title + "” may be in force, or not. Somebody must look. " + sentence(in.Pulls[i].Detail)
 	}
 	return m
 }
@@ -144,16 +155,32 @@ func sitePage(v engine.SiteView, o engine.Overview, open, lever string, say mess
 	p.choices()
 	p.beads()
 	if a := p.find(open, lever); a != nil {
-		a.Typed = say.Typed
-		if say.Kind == "refused" || say.Kind == "failed" {
-			a.Problem, a.ProblemNext = say.Text, say.Next
-		}
-		if say.Override {
-			a.Field, a.Must = "Do it anyway, because …", true
-		}
+		a.answered(say)
 		p.Ask = a
+		if p.Main != nil && p.Main.Act == "step-back" && a.Act != "step-back" {
+			p.Safety = p.Main
+		}
 	}
 	return p
+}
+
+// answered puts into a form what came of it: all that was typed, why it was not done,
+// and the field with which a person goes on anyway.
+func (a *ask) answered(say message) {
+	a.Typed, a.Reason = say.Typed, say.Reason
+	if say.Kind == "refused" || say.Kind == "failed" {
+		a.Problem, a.ProblemNext, a.Rule = say.Text, say.Next, say.Rule
+	}
+	if !say.Override {
+		return
+	}
+	const question = "Do it anyway, because …"
+	a.Title = "Do it anyway: " + a.Title
+	if a.Act == "go-back" && strings.TrimSpace(a.Typed) != "" { // says what changed already
+		a.Anyway = question
+		return
+	}
+	a.Field, a.Must = question, true
 }
 
 func steps(now int) []step {
@@ -177,7 +204,7 @@ func cardOf(v engine.SiteView, l engine.LeverView, now time.Time) card {
 		if !l.Drill.OK {
 			c.Rehearsed = fmt.Sprintf("The last rehearsal, %s ago, failed: %s.", age(now.Sub(l.Drill.At)), l.Drill.Detail)
 		}
-		if !l.Armed {
+		if l.Drill.OK && !l.Armed {
 			c.Rehearsed += " That does not count any more."
 		}
 	}
@@ -200,7 +227,7 @@ func happens(l engine.LeverView) string {
 		return "Everyone who opens the site sees a short, honest page instead of an error."
 	}
 	if l.Kind == "zone" {
-		return "Visitors are sent to " + l.To + "."
+		return "Visitors are sent to " + placeWords(l.To) + "."
 	}
 	return "The feature " + l.To + " is closed everywhere."
 }
@@ -229,7 +256,7 @@ func (p *page) choices() {
 	cancel := ask{Act: "cancel", Title: "It was a false alarm", Field: "In one sentence", Plain: true}
 	goBack := ask{Act: "go-back", Title: "Go back", Field: "What has changed, in one sentence", Must: true,
 		Happens: "The real site is asked directly, again and again. When it has answered well often enough in a row, everything is put back.", HowLong: "As long as the checks take; then our answers change at once.", TakenBack: "Go back to safety: one press."}
-	stepBack := ask{Act: "step-back", Title: "Go back to safety", Happens: "What was put back is pulled again.", HowLong: "At once.", TakenBack: "Start the return again."}
+	stepBack := ask{Act: "step-back", Title: "Go back to safety", Happens: "The return ends. What was put back is pulled again.", HowLong: "At once.", TakenBack: "Start the return again."}
 	switch in.Phase {
 	case incident.FailOver:
 		p.suggestLever()
@@ -350,6 +377,8 @@ var funcs = template.FuncMap{
 	"day":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
 	"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"phase": phaseWords,
+	"place": placeWords,
+	"state": stateWords,
 	"kind":  kindOf,
 	"formOf": func(site string, a any) struct {
 		Site string
@@ -383,6 +412,29 @@ func age(d time.Duration) string {
 		return fmt.Sprintf("%d h", int(d.Hours()))
 	}
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
+
+// placeWords names a place that visitors can be sent to.
+func placeWords(place string) string {
+	if place == "standby" {
+		return "the status page"
+	}
+	return place
+}
+
+// stateWords is the state of a lever that is not free.
+func stateWords(state string) string {
+	switch incident.PullState(state) {
+	case incident.Applying:
+		return "being pulled"
+	case incident.Active:
+		return "pulled"
+	case incident.Undoing:
+		return "being put back"
+	case incident.Stuck:
+		return "unknown: look"
+	}
+	return state
 }
 
 func phaseWords(p incident.Phase) string {

@@ -22,6 +22,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"lifeboat/internal/engine"
@@ -42,6 +43,7 @@ type Engine interface {
 // Tokens says whom a token belongs to; a wrong one is an error.
 type Tokens interface {
 	Verify(raw string) (id, name string, err error)
+	Known(id string) bool // the token with this id has not been taken back
 }
 
 // Options of the pages. All but Demo MUST be set.
@@ -76,9 +78,6 @@ func hash(s string) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// maxForm is the most that a form may carry, in bytes.
-const maxForm = 64 << 10
-
 type server struct {
 	o     Options
 	doors *doors
@@ -87,19 +86,28 @@ type server struct {
 // New makes the handler of all pages.
 func New(o Options) http.Handler {
 	s := &server{o: o, doors: newDoors(o.Now)}
+	foreign := http.NewCrossOriginProtection()
+	foreign.SetDenyHandler(http.HandlerFunc(s.foreign))
+	return headers(foreign.Handler(s.forms(s.routes())))
+}
+
+func (s *server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.signedIn(s.home))
 	mux.HandleFunc("GET /sites/{site}", s.signedIn(s.site))
 	mux.HandleFunc("GET /incidents", s.signedIn(s.incidents))
 	mux.HandleFunc("GET /incidents/{id}", s.signedIn(s.timeline))
 	mux.HandleFunc("POST /sites/{site}/{act}", s.signedIn(s.act))
+	mux.HandleFunc("GET /sites/{site}/{act}", func(w http.ResponseWriter, r *http.Request) { // the address of a refused form, opened anew
+		http.Redirect(w, r, "/sites/"+url.PathEscape(r.PathValue("site")), http.StatusSeeOther)
+	})
 	mux.HandleFunc("GET /sign-in", s.signIn)
 	mux.HandleFunc("POST /sign-in", s.enter)
 	mux.HandleFunc("POST /sign-out", s.leave)
 	mux.HandleFunc("/", s.signedIn(func(w http.ResponseWriter, r *http.Request, who person) {
-		s.fail(w, r, fault.New(fault.NotFound, "there is no such page").WithHint("go to the first one"))
+		s.fail(w, fault.New(fault.NotFound, "there is no such page").WithHint("go to the first one"))
 	}))
-	return headers(http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(mux, maxForm)))
+	return mux
 }
 
 // headers puts what every answer carries.
@@ -159,15 +167,19 @@ func statusOf(err error) int {
 }
 
 // fail shows an error that has no page to go back to.
-func (s *server) fail(w http.ResponseWriter, _ *http.Request, err error) {
-	s.show(w, statusOf(err), "problem.html", frame{Title: "That did not work", Body: messageOf(err)})
+func (s *server) fail(w http.ResponseWriter, err error) {
+	s.problem(w, statusOf(err), messageOf(err))
+}
+
+func (s *server) problem(w http.ResponseWriter, status int, m message) {
+	s.show(w, status, "problem.html", frame{Title: "That did not work", Body: m})
 }
 
 // home is the one site's page, or the list of sites.
 func (s *server) home(w http.ResponseWriter, r *http.Request, who person) {
 	o, err := s.o.Engine.Overview(r.Context())
 	if err != nil {
-		s.fail(w, r, err)
+		s.fail(w, err)
 		return
 	}
 	if len(o.Sites) == 1 {
@@ -177,22 +189,22 @@ func (s *server) home(w http.ResponseWriter, r *http.Request, who person) {
 	var sites []siteLine
 	for _, v := range o.Sites {
 		m := momentOf(v, o.Now)
-		sites = append(sites, siteLine{ID: v.ID, Title: v.Title, Sentence: m.Headline, Position: v.Ordered.Position})
+		sites = append(sites, siteLine{ID: v.ID, Title: v.Title, Sentence: m.Headline, Place: placeWords(v.Ordered.Position)})
 	}
 	s.show(w, http.StatusOK, "sites.html", frame{Title: "All sites", Who: who.Name, Refresh: 10, Banners: banners(o), Say: s.said(r), Body: sites})
 }
 
-type siteLine struct{ ID, Title, Sentence, Position string }
+type siteLine struct{ ID, Title, Sentence, Place string }
 
 func (s *server) site(w http.ResponseWriter, r *http.Request, who person) {
 	o, err := s.o.Engine.Overview(r.Context())
 	if err != nil {
-		s.fail(w, r, err)
+		s.fail(w, err)
 		return
 	}
 	v, known := siteOf(o, r.PathValue("site"))
 	if !known {
-		s.fail(w, r, fault.New(fault.NotFound, "there is no site %q", r.PathValue("site")).WithHint("go to the first page"))
+		s.fail(w, fault.New(fault.NotFound, "there is no site %q", r.PathValue("site")).WithHint("go to the first page"))
 		return
 	}
 	s.showSite(w, r, who, o, v)
@@ -220,7 +232,7 @@ func (s *server) showSite(w http.ResponseWriter, r *http.Request, who person, o 
 func (s *server) incidents(w http.ResponseWriter, r *http.Request, who person) {
 	heads, err := s.o.Engine.Incidents(r.Context())
 	if err != nil {
-		s.fail(w, r, err)
+		s.fail(w, err)
 		return
 	}
 	s.show(w, http.StatusOK, "incidents.html", frame{Title: "Incidents", Who: who.Name, Body: newestFirst(heads)})
@@ -229,7 +241,7 @@ func (s *server) incidents(w http.ResponseWriter, r *http.Request, who person) {
 func (s *server) timeline(w http.ResponseWriter, r *http.Request, who person) {
 	events, err := s.o.Engine.Events(r.Context(), r.PathValue("id"))
 	if err != nil {
-		s.fail(w, r, err)
+		s.fail(w, err)
 		return
 	}
 	in := incident.Fold(events)
