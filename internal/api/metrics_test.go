@@ -23,7 +23,7 @@ func talkative(b *boat) {
 		At: b.clock.now(), Gaps: 2, Waiting: 1,
 		Sights: []feed.Sight{
 			{Site: "shop", Place: "main", Check: "home", Gate: true, Seen: probe.Down, Last: probe.Result{At: b.clock.now().Add(-3 * time.Second), Took: time.Second}},
-			{Site: "shop", Place: "standby", Check: "standing", Gate: true, Seen: probe.Up},
+			{Site: "shop", Place: "standby", Check: "standing", Gate: true, Seen: probe.Up, Last: probe.Result{At: b.clock.now()}},
 		},
 		Visits: map[string]feed.Visits{"shop": {Failover: 5, Late: 1}},
 		Counters: map[string]uint64{

@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"lifeboat/internal/api"
@@ -35,6 +36,7 @@ const (
 	maxProblem  = 1 << 20
 	dialTime    = 5 * time.Second
 	requestTime = time.Minute // longer than the server's own bound
+	aliveTime   = 2 * time.Second
 )
 
 // Options of a Client. Server MUST be set.
@@ -48,7 +50,8 @@ type Options struct {
 type Client struct {
 	base, server, token, via string
 
-	http *http.Client
+	http  *http.Client
+	alive sync.Once
 }
 
 // New makes a Client; nothing is asked yet.
@@ -104,6 +107,9 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	if c.via != "" {
 		req.Header.Set(api.ClientHeader, c.via)
 	}
+	if err := c.knock(ctx); err != nil {
+		return err
+	}
 	res, err := c.http.Do(req)
 	if err != nil {
 		return c.unreachable(err)
@@ -112,13 +118,34 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	return c.read(res, out)
 }
 
+// knock asks once whether anybody is there: a socket can be held for a process that
+// is gone or stands still, and an act may take longer than anybody waits to learn that.
+func (c *Client) knock(ctx context.Context) (failed error) {
+	c.alive.Do(func() {
+		ctx, cancel := context.WithTimeout(ctx, aliveTime)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/healthz", nil)
+		if err != nil {
+			failed = fmt.Errorf("make request: %w", err)
+			return
+		}
+		res, err := c.http.Do(req)
+		if err != nil {
+			failed = c.unreachable(err)
+			return
+		}
+		_ = res.Body.Close()
+	})
+	return failed
+}
+
 func (c *Client) unreachable(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err
 	}
 	return fault.New(fault.Unavailable, "lifeboat can't be reached at %s", c.server).Because(fmt.Errorf("%w: %w", ErrUnreachable, err)).
-		WithHint("start it with: lifeboat serve; or say where it is with --server. DNS and the status page go on without it")
+		WithHint("start it with: lifeboat serve; or say where it is with --server. DNS and the status page go on without it, and so do levers: lifeboat answer pull LEVER")
 }
 
 func (c *Client) read(res *http.Response, out any) error {

@@ -96,13 +96,13 @@ func sharePort(_, _ string, raw syscall.RawConn) error {
 
 // explain says what a person can do about an address that can't be had.
 func explain(addr string, err error) error {
-	f := fault.New(fault.Invalid, "DNS can't listen on %s", addr).Because(err)
+	f := fault.New(fault.Unavailable, "DNS can't listen on %s", addr).Because(err)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		f = fault.New(fault.Invalid, "the DNS address %s is taken by another process", addr)
+		f = fault.New(fault.Unavailable, "the DNS address %s is taken by another process", addr)
 		f.Cause = err
 		_, port, _ := net.SplitHostPort(addr)
-		return f.WithHint("see who has it with: ss -lnup 'sport = :%s'; stop it or choose another address", port)
+		return f.WithHint("see who has it with: ss -lntup 'sport = :%s'; stop it or choose another address", port)
 	case errors.Is(err, syscall.EACCES):
 		return f.WithHint("ports under 1024 need the right to bind: start through systemd, or choose a port like 5354")
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

@@ -52,7 +52,7 @@ func serveCommand() *cobra.Command {
 	var o supervise.Options
 	var l listeners
 	c := &cobra.Command{
-		Use: "serve", Short: "run it all on this machine: one control, one answer", Args: cobra.NoArgs,
+		Use: "serve", Short: "Run it all on this machine: one control, one answer", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if _, err := loadConfig(o.Config, cmd.ErrOrStderr()); err != nil {
 				return err
@@ -93,7 +93,7 @@ func controlCommand(version string) *cobra.Command {
 	var l listeners
 	var data, file, note string
 	c := &cobra.Command{
-		Use: "control", Short: "the control plane alone", Args: cobra.NoArgs,
+		Use: "control", Short: "The control plane alone", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(file, cmd.ErrOrStderr())
 			if err != nil {
@@ -108,7 +108,7 @@ func controlCommand(version string) *cobra.Command {
 	c.Flags().StringVar(&file, "config", "lifeboat.yaml", "configuration file")
 	c.Flags().StringVar(&note, "note", "", "one line shown on top of the page")
 	c.AddCommand(&cobra.Command{
-		Use: "key", Short: "print the public key that answer has to trust", Args: cobra.NoArgs,
+		Use: "key", Short: "Print the public key that answer has to trust", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			line, err := control.KeyLine(filepath.Join(data, "control"))
 			if err == nil {
@@ -131,6 +131,9 @@ func runControl(cmd *cobra.Command, data string, cfg *config.Config, l listeners
 	console, err := listener(sockets, handover.HTTP, func() (net.Listener, error) { return handover.ListenTCP("--http", l.http) })
 	if err != nil && !handed {
 		return err
+	}
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return fault.New(fault.Unavailable, "make the data folder").Because(err)
 	}
 	root, err := listener(sockets, handover.ControlSock, func() (net.Listener, error) {
 		return handover.ListenUnix(filepath.Join(data, handover.ControlSock), -1)
@@ -160,7 +163,7 @@ func answerCommand(version string) *cobra.Command {
 	var l listeners
 	var data string
 	c := &cobra.Command{
-		Use: "answer", Short: "the data plane alone; its subcommands speak to one that runs", Args: cobra.NoArgs,
+		Use: "answer", Short: "The data plane alone; its subcommands speak to one that runs", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return answerRun(cmd, data, l, version) },
 	}
 	dataFlag(c, &data)

@@ -212,6 +212,9 @@ func next(in incident.Incident, s *api.SiteView) []string {
 	case incident.None, incident.Closed, incident.Cancelled:
 		return []string{"if something looks wrong: lifeboat declare"}
 	case incident.FailOver:
+		if s != nil && len(in.Holding()) == 0 && homeUp(s) {
+			return []string{"the site is seen up again; if it was a false alarm: lifeboat cancel", "else " + firstMove(in, s)}
+		}
 		return []string{firstMove(in, s), `or, if visitors should stay where they are: lifeboat no-failover --reason "why"`}
 	case incident.Diagnose, incident.Fix:
 		if len(in.Holding()) == 0 {
@@ -238,6 +241,16 @@ func returning(in incident.Incident) []string {
 		lines[0] += "; we can't tell: " + in.Return.Held
 	}
 	return append(lines, `wait, or go on: lifeboat go-back advance --reason "why"; to go back to safety: lifeboat go-back step-back`)
+}
+
+// homeUp says whether the checks of the home origin pass.
+func homeUp(s *api.SiteView) bool {
+	for _, p := range s.Seen {
+		if p.Role == "home" {
+			return p.Seen == "up"
+		}
+	}
+	return false
 }
 
 // firstMove names the lever to pull: the proposed one, else the first that leads to

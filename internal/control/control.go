@@ -23,6 +23,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"lifeboat/internal/api"
 	"lifeboat/internal/config"
 	"lifeboat/internal/engine"
@@ -40,7 +42,6 @@ import (
 	"lifeboat/internal/supervise"
 	"lifeboat/internal/token"
 	"lifeboat/internal/web"
-
 	"lifeboat/internal/zone"
 )
 
@@ -120,7 +121,7 @@ func serve(ctx context.Context, o Options, record *store.Guarded, tokens *token.
 	loops.Go(func() { _ = record.Run(inner) })
 	loops.Go(func() { watchStatus(inner, feed, eng) })
 	if o.HTTP != nil {
-		doors.Go(func() { errs <- serveHTTP(ctx, o.HTTP, console, nil) }) // with ctx
+		doors.Go(func() { errs <- serveHTTP(ctx, netutil.LimitListener(o.HTTP, maxConsole), console, nil) }) // with ctx
 	}
 	if o.Root != nil {
 		doors.Go(func() { errs <- serveHTTP(ctx, o.Root, root, o.AdmitRoot) })
@@ -276,6 +277,7 @@ const (
 	requestTime = 30 * time.Second
 	idleLimit   = 2 * time.Minute
 	stopLimit   = 5 * time.Second
+	maxConsole  = 512 // connections at once: the record and the feed need open files, too
 )
 
 // serveHTTP serves a handler until ctx ends, then lets requests under way finish.

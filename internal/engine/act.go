@@ -68,7 +68,7 @@ func (r *runner) carryOut(ctx context.Context, p incident.Pull, back, resume boo
 		return r.outcome(ctx, p, incident.Outcome{Pull: p.ID, Back: back, Result: incident.Unclear, Detail: "its plan can't be read"}, plan)
 	}
 	e.mu.Lock()
-	e.about[r.id] = about{incident: r.in.ID, title: r.in.Title}
+	e.about[r.id] = r.in.ID
 	e.mu.Unlock()
 	want := lever.After
 	if back {

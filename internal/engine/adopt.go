@@ -183,6 +183,9 @@ func (e *Engine) flagsUnderWay() map[string]bool { // with all runners' mu held
 // may have been cut off before it came to this.
 func (e *Engine) takeOver(ctx context.Context, orders []snapshot.Order) error { // with all runners' mu held
 	for _, o := range orders {
+		if e.hasTaken(o.ID) { // answer has not heard of it yet; what was ordered since counts
+			continue
+		}
 		if err := e.takeOrder(ctx, o); err != nil {
 			return fmt.Errorf("take over local order %s: %w", o.ID, err)
 		}
@@ -249,7 +252,7 @@ func (e *Engine) takeOrder(ctx context.Context, o snapshot.Order) error {
 			return
 		}
 		so := next.sites[o.Site]
-		so.Position, so.Since, so.Generation, so.Incident, so.Title = o.Position, o.At, so.Generation+1, r.in.ID, r.in.Title
+		so.Position, so.Since, so.Generation, so.Incident = o.Position, o.At, so.Generation+1, r.in.ID
 		next.sites[o.Site] = so
 	})
 	return nil
@@ -264,6 +267,14 @@ func (o *ordered) take(id string) {
 	if n := len(o.taken); n > maxTaken {
 		o.taken = o.taken[n-maxTaken:]
 	}
+}
+
+// hasTaken says whether a local order was taken over. It is in the record, so that
+// one which is told again after a restart does not move the site a second time.
+func (e *Engine) hasTaken(id string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Contains(e.ordered.taken, id)
 }
 
 // explain opens an incident for a site that is away from home for no reason on
@@ -345,6 +356,12 @@ func (e *Engine) publishAll(ctx context.Context) error {
 
 // Reports handles what answer saw and did. It implements publish.Handler.
 func (e *Engine) Reports(ctx context.Context, reports []feed.Report) {
+	for _, rep := range reports { // all of them first: what fell and rose again while nobody listened is up
+		if t := rep.Transition; t != nil {
+			e.o.Logger.Info("answer has seen a change", "site", t.Target.Site, "place", t.Target.Place, "check", t.Check, "from", t.From, "to", t.To, "at", t.At)
+			e.seen.transition(*t)
+		}
+	}
 	for _, rep := range reports {
 		switch {
 		case rep.Transition != nil:
@@ -366,10 +383,7 @@ func (e *Engine) onOrder(ctx context.Context, o snapshot.Order) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e.mu.Lock()
-	done := slices.Contains(e.ordered.taken, o.ID)
-	e.mu.Unlock()
-	if done {
+	if e.hasTaken(o.ID) {
 		return
 	}
 	if err := e.takeOrder(ctx, o); err != nil {
@@ -398,8 +412,6 @@ func (e *Engine) noteAll(ctx context.Context, text string) {
 // onTransition follows what the checks see. What has to be done about it is decided
 // by look at what is seen, so that a change missed by an earlier control counts too.
 func (e *Engine) onTransition(ctx context.Context, t probe.Transition) {
-	e.o.Logger.Info("answer has seen a change", "site", t.Target.Site, "place", t.Target.Place, "check", t.Check, "from", t.From, "to", t.To, "at", t.At)
-	e.seen.transition(t)
 	r, known := e.runners[t.Target.Site]
 	if !known || t.To != probe.Down {
 		return

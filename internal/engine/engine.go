@@ -86,16 +86,13 @@ type Engine struct {
 	ordered ordered
 	ready   bool              // answer's greeting has been handled
 	greeted chan struct{}     // closed while ready
-	about   map[string]about  // what a move is for, by site
+	about   map[string]string // the incident that a move is for, by site
 	fence   map[string]uint64 // newest token that moved a site or a feature
 	last    snapshot.Manifest // published last
 	problem string            // why nothing can be published
 
 	seen *sights
 }
-
-// about is what the standby page is told of a move.
-type about struct{ incident, title string }
 
 // New makes an Engine over a configuration; Start must be called before anything
 // is asked of it.
@@ -109,7 +106,7 @@ func New(o Options) (*Engine, error) {
 	if o.Waits == (Waits{}) {
 		o.Waits = Waits{Answer: 5 * time.Second, Observe: 3 * time.Second, Drift: 15 * time.Second}
 	}
-	e := &Engine{o: o, runners: map[string]*runner{}, about: map[string]about{}, fence: map[string]uint64{}, seen: newSights(), greeted: make(chan struct{})}
+	e := &Engine{o: o, runners: map[string]*runner{}, about: map[string]string{}, fence: map[string]uint64{}, seen: newSights(), greeted: make(chan struct{})}
 	e.drivers = o.Drivers(e)
 	var err error
 	e.contents.Sites, e.contents.Zones, e.contents.Features = o.Config.Parts()
@@ -181,6 +178,7 @@ const (
 	keyFlag     = "flag/"     // FEATURE → feature.Order
 	keySerial   = "serial/"   // APEX → uint32
 	keyAuto     = "auto/"     // SITE → autoState
+	keyTaken    = "taken"     // ids of the local orders taken over last
 	keyOpen     = "open/"     // SITE → incident id
 	keyIncident = "incident/" // ID → Head
 	keyEvent    = "event/"    // ID/SEQ → incident.Event
@@ -204,6 +202,9 @@ func (e *Engine) loadOrdered(ctx context.Context) error {
 		return err
 	}
 	if err := list(ctx, e.o.Store, keyAuto, o.auto); err != nil {
+		return err
+	}
+	if err := get(ctx, e.o.Store, keyTaken, &o.taken); err != nil {
 		return err
 	}
 	e.mu.Lock()

@@ -101,6 +101,9 @@ func (r *runner) leverFacts(ctx context.Context, card lever.Card, plan lever.Pla
 		Name: card.Name, Kind: card.Kind, Title: card.Title, Target: card.Kind + ":" + plan.Target, From: from, To: to,
 		Reversible: true, ArmedUntil: rec.ArmedUntil, Plan: raw, ToRank: 1,
 	}
+	if flag, known := r.e.contents.Flag(plan.Target); known && from == "" {
+		l.From = string(flag.Value) // its own: nothing is ordered
+	}
 	if card.Kind == "zone" {
 		l.FromRank, l.ToRank = r.site.Rank(from), r.site.Rank(to)
 		l.ToStandby = to == snapshot.Standby

@@ -213,10 +213,6 @@ func TestTwoLocalOrdersAreTakenOverOnce(t *testing.T) {
 	f.refuse.Store(nil)
 	b.restart(nil)
 	b.ready()
-	for _, e := range b.events() {
-		t.Log(e.Text)
-	}
-	t.Logf("%+v %+v", b.overview().Sites[0].Ordered, b.answerOrders())
 	if in := b.overview().Sites[0].Incident; len(in.Pulls) != 2 || b.addr() != "127.0.0.8" {
 		t.Fatalf("%d pulls, DNS answers %s: %+v", len(in.Pulls), b.addr(), in.Pulls)
 	}

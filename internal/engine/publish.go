@@ -67,7 +67,7 @@ func (e *Engine) Move(ctx context.Context, site, position string, t lever.Token)
 		o.Position, o.Since, o.Generation = position, e.o.Now().UTC(), o.Generation+1
 		o.Incident, o.Title, o.Message = "", "", ""
 		if position != s.Home {
-			o.Incident, o.Title = e.about[site].incident, e.about[site].title
+			o.Incident = e.about[site] // its title is the staff's, not for the page
 		}
 		next.sites[site] = o
 		for _, z := range e.zonesOf(site) {
@@ -308,9 +308,10 @@ func (e *Engine) recordAll() []store.Write {
 	for _, id := range e.ids {
 		w = append(w, e.record(id, "")...)
 	}
-	_, flags := e.Features()
-	for key, o := range flags {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for key, o := range e.ordered.flags {
 		w = append(w, put(keyFlag+key, o))
 	}
-	return w
+	return append(w, put(keyTaken, e.ordered.taken))
 }

@@ -88,7 +88,10 @@ func (r *runner) due(ctx context.Context, wg *sync.WaitGroup) bool {
 func (r *runner) dueSanity(ctx context.Context, wg *sync.WaitGroup, now time.Time) {
 	cfg, _ := r.e.site(r.id)
 	ret := r.in.Return
-	if ret == nil || ret.Passed || r.asking || now.Before(ret.LastAt.Add(cfg.Sanity.Apart)) {
+	if ret == nil || ret.Passed || r.asking {
+		return
+	}
+	if since := now.Sub(ret.LastAt); since >= 0 && since < cfg.Sanity.Apart { // a clock set back makes nobody wait for it
 		return
 	}
 	r.asking = true
@@ -143,7 +146,7 @@ func (r *runner) drift(ctx context.Context, p incident.Pull) {
 	ctx, cancel := context.WithTimeout(ctx, r.e.o.Waits.Observe)
 	defer cancel()
 	obs, err := driver.Observe(ctx, plan, 0)
-	if err == nil && p.State == incident.Stuck {
+	if err == nil && (p.State == incident.Stuck || p.SeenAt.IsZero() && obs.World == lever.After) {
 		r.settle(ctx, p, plan, obs)
 		return
 	}
@@ -163,15 +166,15 @@ func (r *runner) drift(ctx context.Context, p incident.Pull) {
 	r.try(ctx, incident.Drifted{Pull: p.ID, Detail: obs.Detail, Seen: seen}, incident.Actor{Kind: "rule", Name: "The look at what is held"})
 }
 
-// settle records what a pull came to that nobody could tell the result of, once the
-// world says it clearly.
+// settle records what a pull came to that nobody could tell the result of, or that was
+// taken over without a look, once the world says it clearly.
 func (r *runner) settle(ctx context.Context, p incident.Pull, plan lever.Plan, obs lever.Observation) {
 	if obs.World != lever.After && obs.World != lever.Before {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if now, known := r.in.Pull(p.ID); !known || now.State != incident.Stuck { // moved on while we looked
+	if now, known := r.in.Pull(p.ID); !known || now.State != p.State || !now.SeenAt.Equal(p.SeenAt) { // moved on while we looked
 		return
 	}
 	c := judge(obs, nil, obs.World)

@@ -101,6 +101,9 @@ func (d *draft) adopt(c Adopt) error {
 	if l == nil {
 		return fault.New(fault.Internal, "adopt without a lever")
 	}
+	if p, known := d.in.Pull(c.PullID); known && p.Holds() { // taken over before, and not let go of since
+		return nil
+	}
 	d.facts.Actor = c.By
 	if !c.At.IsZero() {
 		d.at = c.At
@@ -109,9 +112,7 @@ func (d *draft) adopt(c Adopt) error {
 		return err
 	}
 	if p, on := d.in.OnTop(l.Target); on && p.To == l.To {
-		if p.ID != c.PullID { // we ordered it ourselves, too
-			d.add(NoteAdded, Subject{"pull", p.ID}, reasonData{Reason: c.Detail, Lever: l.Name}, "%s had pulled %q at answer. %s", d.who(), l.Title, c.Detail)
-		}
+		d.add(NoteAdded, Subject{"pull", p.ID}, reasonData{Reason: c.Detail, Lever: l.Name}, "%s had pulled %q at answer. %s", d.who(), l.Title, c.Detail) // we ordered it ourselves, too
 		return nil
 	}
 	d.interrupt(l.Target)
@@ -141,7 +142,7 @@ func (d *draft) putBack(c PutBack) error {
 	}
 	free := d.in.Drill || d.in.Phase == FailOver || d.now.Before(p.At.Add(d.facts.Settings.TakeBack)) || p.State == Stuck
 	if !free {
-		u := U1.refuse(`Use: lifeboat go-back start --because "what changed".`, "It was pulled more than %s ago, so putting it back exposes visitors: that is the return.", d.facts.Settings.TakeBack)
+		u := U1.refuse(`Use: lifeboat go-back start --because "what changed".`, "It was pulled more than %s ago, so putting it back exposes visitors: that is the return.", spell(d.facts.Settings.TakeBack))
 		if err := d.pass(c.Reason, u); err != nil {
 			return err
 		}

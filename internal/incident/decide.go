@@ -30,7 +30,7 @@ func (in Incident) Decide(c Command, f Facts, now time.Time) ([]Event, error) {
 func (d *draft) decide(c Command) error {
 	if !d.in.Phase.Open() {
 		if !opens(c) {
-			return fault.New(fault.NotFound, "there is no open incident to %s in", c.name()).WithHint("declare one with: lifeboat declare SITE")
+			return fault.New(fault.NotFound, "can't %s: there is no open incident", c.name()).WithHint("declare one with: lifeboat declare SITE")
 		}
 		d.in = Incident{} // an ended one says nothing about the next
 	}
@@ -221,6 +221,18 @@ func (in Incident) Refused(r *fault.Refusal, a Actor, now time.Time) []Event {
 	d.add(RuleRefused, Subject{"rule", r.Rule}, ruleData{Rule: r.Rule, Reason: r.Reason, Satisfy: r.Satisfy},
 		"%s was asked to wait. %s %s", d.who(), r.Reason, r.Satisfy)
 	return d.events
+}
+
+// spell is a span of time as people say it: 1h, 15m, 2s.
+func spell(d time.Duration) string {
+	s := d.Round(time.Millisecond).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 func orElse(s, other string) string {

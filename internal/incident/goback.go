@@ -20,7 +20,7 @@ func (d *draft) goBack(c GoBack) error {
 		return R10.refuse("Wait, or step back.", "The return is under way already.")
 	case FailOver, Diagnose, Fix:
 	default:
-		return fault.New(fault.Conflict, "there is nothing to go back from: the incident is in its %s phase", d.in.Phase)
+		return fault.New(fault.Conflict, "there is nothing to go back from: the incident is at %s", d.in.Phase.Words())
 	}
 	if len(d.in.Holding()) == 0 {
 		return fault.New(fault.Conflict, "no lever is pulled, so visitors are on the real site").WithHint("a false alarm ends with: lifeboat cancel")
@@ -148,7 +148,7 @@ func (d *draft) complete() {
 	d.add(ReturnCompleted, Subject{"site", d.in.Site}, struct{}{}, "Everybody is back on the real site.")
 	until := d.now.Add(d.facts.Settings.Watch)
 	d.to(Watch, "You're back. We keep an eye on it.")
-	d.add(WatchStarted, Subject{"site", d.in.Site}, watchData{Until: until}, "We keep watching for %s.", d.facts.Settings.Watch)
+	d.add(WatchStarted, Subject{"site", d.in.Site}, watchData{Until: until}, "We keep watching for %s.", spell(d.facts.Settings.Watch))
 }
 
 // endReturn gives the return up; levers that it had put back are pulled again by
@@ -261,7 +261,7 @@ func (d *draft) cancel(c Cancel) error {
 	case len(d.facts.Gates) > 0 && d.facts.HomeSeen != "up":
 		return R5.refuse("Wait until the checks pass.", "The checks do not all pass: the site is seen %s.", orElse(d.facts.HomeSeen, "unknown"))
 	}
-	d.add(CancelledType, Subject{"site", d.in.Site}, reasonData{Reason: c.Reason}, "%s: false alarm. %s", d.who(), c.Reason)
+	d.add(CancelledType, Subject{"site", d.in.Site}, reasonData{Reason: c.Reason}, "%s", strings.TrimSpace(d.who()+" called it a false alarm. "+c.Reason))
 	return nil
 }
 
@@ -272,7 +272,7 @@ func (d *draft) close(c Close) error {
 		u.Overridable = false // ending the watch takes the reason, closing does not
 		return u
 	case d.in.Phase != Review:
-		return fault.New(fault.Conflict, "the incident is in its %s phase; it can be closed after the watch", d.in.Phase).WithHint(`go back first: lifeboat go-back start --because "what changed"`)
+		return fault.New(fault.Conflict, "the incident is at %s; it can be closed after the watch", d.in.Phase.Words()).WithHint(`go back first: lifeboat go-back start --because "what changed"`)
 	case !says(c.Reason) || d.facts.Actor.Automatic():
 		return R18.refuse(`Say why: lifeboat close --reason "why no post-mortem".`, "There is no post-mortem, and no reason why.")
 	}

@@ -49,6 +49,29 @@ func (p Phase) known() bool {
 	return false
 }
 
+// Words are what people call the phase.
+func (p Phase) Words() string {
+	switch p {
+	case FailOver:
+		return "step 1, getting visitors to safety"
+	case Diagnose:
+		return "step 2, finding out what happened"
+	case Fix:
+		return "step 3, the fix"
+	case FailBack:
+		return "step 4, going back"
+	case Watch:
+		return "the watch after the return"
+	case Review:
+		return "the write-up"
+	case Closed:
+		return "its end: it is closed"
+	case Cancelled:
+		return "its end: it was a false alarm"
+	}
+	return "its beginning"
+}
+
 // Incident is what the events so far come to.
 type Incident struct {
 	ID      string    `json:"id"`

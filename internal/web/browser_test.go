@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -189,11 +190,11 @@ func (p *sheet) resolve(ref string) string {
 func (p *sheet) want(status int, says ...string) *sheet {
 	p.b.t.Helper()
 	if p.status != status {
-		p.b.t.Errorf("%s: status %d, want %d:\n%s", p.url, p.status, status, p.text())
+		p.b.t.Errorf("%s: status %d, want %d:\n%s", p.url, p.status, status, fmt.Sprintf("%.3000s", p.text()))
 	}
 	for _, s := range says {
 		if !strings.Contains(p.text(), s) {
-			p.b.t.Errorf("%s does not say %q:\n%s", p.url, s, p.text())
+			p.b.t.Errorf("%s does not say %q:\n%s", p.url, s, fmt.Sprintf("%.3000s", p.text()))
 		}
 	}
 	return p

@@ -22,7 +22,7 @@ func TestLongNoteComesBackWhole(t *testing.T) {
 			declared(t, b)
 			p := browse(t, b.handler()).enter().follow("Write down what you see")
 			closedByAnother(t, b)
-			p = p.press("Write down what you see", text).want(http.StatusNotFound, "There is no open incident to note in")
+			p = p.press("Write down what you see", text).want(http.StatusNotFound, "there is no open incident")
 			if got := p.field("typed"); got != text {
 				t.Errorf("%d bytes came back of %d: %.80q", len(got), len(text), got)
 			}

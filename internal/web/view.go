@@ -263,7 +263,12 @@ func (p *page) choices() {
 		stay := ask{Act: "stay", Title: "Leave visitors where they are", Field: "Why, in one sentence", Must: true, Plain: true}
 		p.Others = append(p.Others, stay, cancel)
 	case incident.Diagnose, incident.Fix:
-		if len(in.Holding()) > 0 {
+		if len(in.Holding()) > 0 && homeSeen(p.Site) == probe.Down { // looking comes first while there is nothing to go back to
+			look := note
+			look.Plain, look.Happens, look.HowLong, look.TakenBack = false, "What you see goes into the timeline, with the time.", "At once.", "A note stays; a later one can correct it."
+			goBack.Plain = true
+			p.Main, p.Others[0] = &look, goBack
+		} else if len(in.Holding()) > 0 {
 			p.Main = &goBack
 		} else {
 			p.suggestLever()

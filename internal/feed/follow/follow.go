@@ -28,7 +28,7 @@ type Options struct {
 	Ring   *feed.Ring
 	Now    func() time.Time
 	Logger *slog.Logger
-	Retry  time.Duration // between attempts to dial; 100ms
+	Retry  time.Duration // between attempts to dial; 100ms, and up to 20 times as long after greetings that came to nothing
 }
 
 // Follower follows one control.
@@ -65,27 +65,35 @@ func (f *Follower) Silent() time.Duration {
 
 // Run follows until ctx ends.
 func (f *Follower) Run(ctx context.Context) {
-	retry := time.NewTicker(f.o.Retry)
-	defer retry.Stop()
+	wait := f.o.Retry
 	for {
-		if c, err := f.o.Dial(ctx); err == nil {
-			f.session(ctx, &feed.Conn{Conn: c})
+		c, err := f.o.Dial(ctx)
+		switch {
+		case err != nil:
+			wait = f.o.Retry // nobody there yet: look often
+		case f.session(ctx, &feed.Conn{Conn: c}):
+			wait = f.o.Retry
+		default:
+			wait = min(2*wait, 20*f.o.Retry) // we were not taken: no use in asking all the time
 		}
+		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
+			t.Stop()
 			return
-		case <-retry.C:
+		case <-t.C:
 		}
 	}
 }
 
-// session speaks with one control until the connection ends.
-func (f *Follower) session(ctx context.Context, c *feed.Conn) {
+// session speaks with one control until the connection ends. It says whether a
+// snapshot was taken on it.
+func (f *Follower) session(ctx context.Context, c *feed.Conn) (took bool) {
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
 	defer func() { _ = c.Close() }()
 	if c.Send(feed.TypeHello, f.o.Hello()) != nil {
-		return
+		return false
 	}
 	seen := make(chan uint64, 1)
 	done := make(chan struct{})
@@ -94,32 +102,35 @@ func (f *Follower) session(ctx context.Context, c *feed.Conn) {
 		defer close(sent)
 		f.send(c, seen, done)
 	}()
-	err := f.receive(c, seen)
+	took, err := f.receive(c, seen)
 	close(done)
 	_ = c.Close()
 	<-sent
 	f.o.Logger.Info("feed to control ended", "cause", err)
+	return took
 }
 
 // receive handles control's messages in order.
-func (f *Follower) receive(c *feed.Conn, seen chan uint64) error {
+func (f *Follower) receive(c *feed.Conn, seen chan uint64) (took bool, err error) {
 	for {
 		kind, body, err := c.Receive()
 		if err != nil {
-			return err
+			return took, err
 		}
 		f.listen()
 		switch kind {
 		case feed.TypePublish:
 			var p feed.Publish
 			if err := json.Unmarshal(body, &p); err != nil {
-				return fault.New(fault.Invalid, "a snapshot can't be read").Because(err)
+				return took, fault.New(fault.Invalid, "a snapshot can't be read").Because(err)
 			}
-			err = c.Send(feed.TypeAck, f.o.Take(p))
+			ack := f.o.Take(p)
+			took = took || ack.Err == ""
+			err = c.Send(feed.TypeAck, ack)
 		case feed.TypeSeen:
 			var seq uint64
 			if err := json.Unmarshal(body, &seq); err != nil {
-				return err
+				return took, err
 			}
 			f.o.Ring.Seen(seq)
 			select {
@@ -131,7 +142,7 @@ func (f *Follower) receive(c *feed.Conn, seen chan uint64) error {
 			err = c.Send(feed.TypeStatus, f.o.Status())
 		}
 		if err != nil {
-			return err
+			return took, err
 		}
 	}
 }
