@@ -117,6 +117,11 @@ func (a *Answer) restore() { // with mu held
 	for _, p := range problems {
 		a.o.Logger.Warn("a kept snapshot was passed over", "cause", p)
 	}
+	if fault.KindOf(err) == fault.NotFound && len(problems) == 0 { // a first start: control's greeting mends it
+		a.problem = err.Error()
+		a.o.Logger.Info("answer waits for its first snapshot", "cause", err)
+		return
+	}
 	if err != nil {
 		a.trouble(err)
 		return

@@ -147,6 +147,7 @@ func (s *Server) serve(ctx context.Context, c *feed.Conn) {
 			cancel()
 			return
 		}
+		_ = se.Send(feed.TypeAsk, struct{}{}) // what answer says of itself has changed; a failure ends the connection below
 		s.work(ctx, serving, se, reports)
 	})
 	wg.Go(func() { s.ask(ctx, se) }) // ends with ctx
