@@ -271,7 +271,6 @@ func poll(within time.Duration, ok func() bool) bool {
 type Process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
-	out  bytes.Buffer
 }
 
 // Command makes a process of lifeboat's command line.
