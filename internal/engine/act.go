@@ -81,7 +81,8 @@ func (r *runner) carryOut(ctx context.Context, p incident.Pull, back, resume boo
 	}
 	obs, err := r.order(ctx, driver, plan, p, back, resume)
 	e.o.Hook("ordered")
-	if err != nil && !resume && e.answerLeft() {
+	byRule := p.By.Automatic() && !back // comes of a report, which the greeting would have to wait for
+	if err != nil && !resume && !byRule && e.answerLeft() {
 		if added, over := r.rejoin(ctx, p, back); over {
 			return added, r.came(p, back)
 		}

@@ -41,10 +41,14 @@ func (e *Engine) ResumeAuto(ctx context.Context, site string) error {
 	if _, known := e.runners[site]; !known {
 		return fault.New(fault.NotFound, "there is no site %q", site)
 	}
-	return e.holdAuto(ctx, site, false)
+	if _, err := e.o.Store.Txn(ctx, nil, []store.Write{e.noteHeld(site, false)}); err != nil {
+		return err
+	}
+	return e.republish(ctx)
 }
 
-func (e *Engine) holdAuto(ctx context.Context, site string, held bool) error {
+// noteHeld remembers whether rules may move the site; the write keeps it.
+func (e *Engine) noteHeld(site string, held bool) store.Write {
 	var w store.Write
 	e.note(func(next *ordered) {
 		a := next.auto[site]
@@ -52,10 +56,7 @@ func (e *Engine) holdAuto(ctx context.Context, site string, held bool) error {
 		next.auto[site] = a
 		w = put(keyAuto+site, a)
 	})
-	if _, err := e.o.Store.Txn(ctx, nil, []store.Write{w}); err != nil {
-		return err
-	}
-	return e.republish(ctx)
+	return w
 }
 
 func planRequest(card lever.Card, now time.Time) lever.Request {

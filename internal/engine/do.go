@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -201,15 +202,14 @@ func (r *runner) do(ctx context.Context, c incident.Command, by incident.Actor) 
 	return r.result(append(added, acted...)), err
 }
 
-// follow keeps what an event says beyond its incident.
+// follow publishes what an event says beyond its incident.
 func (r *runner) follow(ctx context.Context, events []incident.Event) {
-	for _, ev := range events {
-		if ev.Type != incident.AutoHeldType {
-			continue
-		}
-		if err := r.e.holdAuto(ctx, r.id, true); err != nil {
-			r.e.o.Logger.Error("nothing automatic should move any more, but that was not published", "site", r.id, "cause", err)
-		}
+	held := func(ev incident.Event) bool { return ev.Type == incident.AutoHeldType }
+	if !slices.ContainsFunc(events, held) {
+		return
+	}
+	if err := r.e.republish(ctx); err != nil {
+		r.e.o.Logger.Error("nothing automatic should move any more, but that was not published", "site", r.id, "cause", err)
 	}
 }
 
@@ -288,6 +288,9 @@ func (r *runner) commit(ctx context.Context, drafts []incident.Event, extra []st
 	}
 	for _, ev := range events {
 		writes = append(writes, put(fmt.Sprintf("%s%s/%08d", keyEvent, ev.Incident, ev.Seq), ev))
+		if ev.Type == incident.AutoHeldType {
+			writes = append(writes, r.e.noteHeld(r.id, true))
+		}
 	}
 	open := r.open
 	switch {

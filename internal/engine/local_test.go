@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +15,8 @@ import (
 
 	"lifeboat/internal/answer"
 	"lifeboat/internal/config"
+	"lifeboat/internal/incident"
+	"lifeboat/internal/probe"
 	"lifeboat/internal/store"
 )
 
@@ -240,5 +243,87 @@ func TestWhatTheConfigurationNoLongerHasCanBePutBack(t *testing.T) {
 		b.restart(tt.edit)
 		b.ready()
 		b.goBack()
+	}
+}
+
+func TestAPersonsWordAgainstAutomaticMovesIsInTheSameTransaction(t *testing.T) {
+	t.Parallel()
+	b := launch(t, "auto")
+	b.drill("to-standby")
+	b.homeSeen(probe.Up)
+	f := &frail{Store: b.store}
+	b.stopC()
+	b.store = f
+	b.control()
+	b.homeSeen(probe.Up)
+	b.up.Store("down", true)
+	b.eventually("moved by itself", func() bool { return b.phase() == incident.Diagnose })
+	var said atomic.Bool
+	die := func(writes []store.Write) bool {
+		no := said.Load()
+		said.Store(no || slices.ContainsFunc(writes, func(w store.Write) bool { return strings.Contains(string(w.Value), string(incident.AutoHeldType)) }))
+		return no
+	}
+	f.refuse.Store(&die)
+	_, err := b.eng.Do(context.Background(), "shop", incident.PutBack{Lever: "to-standby"}, me)
+	if err == nil || !said.Load() {
+		t.Fatalf("the put-back came to its end in spite of the dead store: %v", err)
+	}
+	f.refuse.Store(nil)
+	b.restart(nil)
+	b.ready()
+	if !b.overview().Sites[0].AutoHeld {
+		t.Fatal("after a restart rules may move the site although a person took their move back")
+	}
+}
+
+// asked is the feature's value as an application is told it.
+func (b *boat) asked(key string) string {
+	b.t.Helper()
+	resp, err := http.Post("http://"+b.ofrep+"/ofrep/v1/evaluate/flags/"+key, "application/json", strings.NewReader(`{"context":{}}`))
+	must(b.t, err)
+	defer func() { _ = resp.Body.Close() }()
+	var v struct{ Value json.RawMessage }
+	must(b.t, json.NewDecoder(resp.Body).Decode(&v))
+	return string(v.Value)
+}
+
+func TestAFeatureDoesNotFlickerWhenControlDiesBeforeTheOutcomeIsRecorded(t *testing.T) {
+	t.Parallel()
+	b := launch(t, "propose")
+	b.drill("close-checkout")
+	f := &frail{Store: b.store}
+	b.stopC()
+	b.store = f
+	b.control()
+	b.ready()
+	var intended atomic.Bool
+	die := func(writes []store.Write) bool {
+		no := intended.Load()
+		intended.Store(no || slices.ContainsFunc(writes, func(w store.Write) bool { return strings.Contains(string(w.Value), string(incident.LeverApplying)) }))
+		return no && !slices.ContainsFunc(writes, func(w store.Write) bool { return w.Key == "published" })
+	}
+	f.refuse.Store(&die)
+	if err := b.pull("close-checkout", ""); err == nil || b.asked("checkout") != "false" {
+		t.Fatalf("the pull: %v; the flag is answered %s", err, b.asked("checkout"))
+	}
+	f.refuse.Store(nil)
+	b.stopC()
+	first := make(chan string, 1)
+	b.hook = func(point string) {
+		if point == "intent recorded" { // all has been published, and nothing done again yet
+			select {
+			case first <- b.asked("checkout"):
+			default:
+			}
+		}
+	}
+	b.control()
+	b.eventually("finished", func() bool {
+		o := b.overview()
+		return o.Answer.Ready && len(o.Sites[0].Incident.Pulls) == 1 && o.Sites[0].Incident.Pulls[0].State == incident.Active
+	})
+	if got := <-first; got != "false" {
+		t.Fatalf("after the restart the flag was answered %s before it was ordered again", got)
 	}
 }
