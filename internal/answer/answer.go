@@ -3,8 +3,8 @@
 //
 // It never needs control, a store, a network or free disk space to go on, and it
 // may move a site towards safety by itself, never away from it. It imports pure
-// packages, the servers of the data plane and feed/follow, and nothing of the
-// control plane (a house test holds that wall).
+// packages, the servers of the data plane, listen and feed/follow, and nothing of
+// the control plane (a house test holds that wall).
 //
 // Concurrency: Run is called once. What is in force lives under one mutex that is
 // taken by snapshots, local orders and rendering, never by a query, a request or a

@@ -7,11 +7,11 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync"
 	"time"
 
 	"lifeboat/internal/authdns"
 	"lifeboat/internal/fault"
+	"lifeboat/internal/listen"
 	"lifeboat/internal/ofrep"
 	"lifeboat/internal/snapshot"
 )
@@ -54,43 +54,15 @@ type Standing struct {
 const (
 	maxRequest   = 4 << 10
 	requestLimit = 5 * time.Second
-	retryAccept  = 100 * time.Millisecond
 )
 
-// serveOrders answers requests on answer.sock until ctx ends.
+// serveOrders answers requests on answer.sock until ctx ends. A fault in accepting
+// passes: the way to safety stays open.
 func (a *Answer) serveOrders(ctx context.Context) {
-	stop := context.AfterFunc(ctx, func() { _ = a.o.Orders.Close() })
-	defer stop()
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for {
-		c, err := a.o.Orders.Accept()
-		if errors.Is(err, net.ErrClosed) || ctx.Err() != nil {
-			if err == nil {
-				_ = c.Close()
-			}
-			return
-		}
-		if err != nil { // too many open files, for example: it passes, and the way to safety stays open
-			a.o.Logger.Error("a caller on answer.sock could not be accepted", "cause", err)
-			select {
-			case <-ctx.Done():
-			case <-time.After(retryAccept):
-			}
-			continue
-		}
-		if a.o.Admit != nil {
-			if err := a.o.Admit(c); err != nil {
-				a.o.Logger.Warn("a caller on answer.sock was refused", "cause", err)
-				_ = c.Close()
-				continue
-			}
-		}
-		wg.Go(func() { a.speak(c) }) // ends with its deadline
-	}
+	_ = listen.Conns(ctx, a.o.Orders, a.o.Admit, a.o.Logger.With("socket", "answer.sock"), a.speak) // a closed socket ends it, too
 }
 
-// speak answers one request.
+// speak answers one request; it ends with its deadline.
 func (a *Answer) speak(c net.Conn) {
 	defer func() { _ = c.Close() }()
 	_ = c.SetDeadline(time.Now().Add(requestLimit))

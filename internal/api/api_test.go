@@ -23,6 +23,7 @@ import (
 	"lifeboat/internal/feature"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/lever"
+	"lifeboat/internal/probe"
 	"lifeboat/internal/store"
 )
 
@@ -428,6 +429,7 @@ func TestCheckTellsWhatIsBroken(t *testing.T) {
 		b.wire.connected = false
 		b.wire.status.Gaps = 3
 		b.record = engine.RecordView{Degraded: true, Pending: 2, Reason: "no space left"}
+		b.page = probe.Result{Verdict: probe.Fail, Detail: "connection refused"}
 	})
 	problems := map[string]string{}
 	for _, f := range decode[api.Findings](t, b.do("GET", "/api/v1/check", nil, 200)).Findings {
@@ -435,7 +437,7 @@ func TestCheckTellsWhatIsBroken(t *testing.T) {
 			problems[f.Code] += f.Text
 		}
 	}
-	for code, text := range map[string]string{"answer": "not connected", "record": "no space left", "reports": "3 reports"} {
+	for code, text := range map[string]string{"answer": "not connected", "record": "no space left", "reports": "3 reports", "standby": "does not answer as it should: connection refused"} {
 		if !strings.Contains(problems[code], text) {
 			t.Errorf("%s: %q does not say %q", code, problems[code], text)
 		}

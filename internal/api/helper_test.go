@@ -168,6 +168,7 @@ type boat struct {
 	tokens *token.Book
 	world  *atomic.Value
 	record engine.RecordView
+	page   probe.Result // what the standby's check says
 
 	handler http.Handler // asks for a token
 	raw     string       // a good one
@@ -175,7 +176,7 @@ type boat struct {
 
 func launch(t *testing.T, change ...func(*boat)) *boat {
 	t.Helper()
-	b := &boat{t: t, clock: newClock(), wire: &wire{connected: true}, store: mem.New(mem.Options{}), world: &atomic.Value{}}
+	b := &boat{t: t, clock: newClock(), wire: &wire{connected: true}, store: mem.New(mem.Options{}), world: &atomic.Value{}, page: probe.Result{Verdict: probe.Pass}}
 	b.wire.status.At = b.clock.now()
 	for _, f := range change {
 		f(b)
@@ -196,7 +197,7 @@ func launch(t *testing.T, change ...func(*boat)) *boat {
 			return map[string]lever.Driver{"zone": driver{"zone", o, b.world}, "feature": driver{"feature", o, b.world}}
 		},
 		Ask: func(context.Context, probe.Target, probe.Check) probe.Result {
-			return probe.Result{Verdict: probe.Pass}
+			return b.page
 		},
 		Record: func() engine.RecordView { return b.record },
 		Waits:  engine.Waits{Answer: time.Second, Observe: 50 * time.Millisecond, Drift: time.Hour},

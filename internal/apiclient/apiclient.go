@@ -79,9 +79,6 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
-// Server is where it speaks to, as given.
-func (c *Client) Server() string { return c.server }
-
 // call asks one route. in becomes the body, nil for none; the answer is read into
 // out, nil to drop it.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {

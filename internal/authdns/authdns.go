@@ -5,7 +5,8 @@
 // It reads no file, knows no snapshot and decides nothing: which position a site
 // takes is ordered by whoever calls Set. It is no resolver, no primary or
 // secondary (transfers are refused, updates and notifies are not implemented),
-// and signs nothing. Package answer and the zone commands may import it.
+// and signs nothing. Package answer, the zone commands and whoever
+// opens the sockets may import it.
 //
 // Invariants: a query that was accepted gets one answer from one View, never a
 // mixture; a name that follows a site has at least one address in every View,

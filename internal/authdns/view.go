@@ -1,8 +1,10 @@
 package authdns
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"lifeboat/internal/fault"
 )
@@ -75,19 +77,7 @@ func (t *Table) View(o Orders) (*View, error) {
 }
 
 func places(s site) string {
-	names := make([]string, 0, len(s.positions))
-	for name := range s.positions {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	text := ""
-	for i, name := range names {
-		if i > 0 {
-			text += ", "
-		}
-		text += name
-	}
-	return text
+	return strings.Join(slices.Sorted(maps.Keys(s.positions)), ", ")
 }
 
 func makeFollow(ips []netip.Addr, ttl uint32) (f follow) {

@@ -496,6 +496,33 @@ func TestZoneServe(t *testing.T) {
 	}
 }
 
+// TestTakenDNSPortNamesItsFlag: whoever reads it has several addresses to choose from.
+func TestTakenDNSPortNamesItsFlag(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "example.com.zone")
+	text := "$ORIGIN example.com.\n@ 60 IN SOA ns1 hostmaster 7 3600 600 86400 60\n@ 60 IN NS ns1\nns1 60 IN A 192.0.2.1\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	addr := taken.LocalAddr().String()
+	for name, args := range map[string][]string{
+		"zone serve": {"zone", "serve", file, "--dns", addr},
+		"answer":     {"answer", "--data", dir, "--dns", addr, "--standby-http", "127.0.0.1:0", "--ofrep", "127.0.0.1:0"},
+	} {
+		var said strings.Builder
+		code := Run(t.Context(), Options{Out: io.Discard, Err: &said, Getenv: os.Getenv, Now: time.Now}, args)
+		if code == 0 || !strings.Contains(said.String(), "--dns "+addr) || !strings.Contains(said.String(), "taken") {
+			t.Errorf("%s: exit code %d, said %q", name, code, said.String())
+		}
+	}
+}
+
 func TestHelpNamesEveryCommand(t *testing.T) {
 	t.Parallel()
 	r := command(t, "--help")

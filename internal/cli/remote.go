@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -90,16 +91,5 @@ func siteOf(ctx context.Context, c *apiclient.Client, named string) (string, err
 	case len(all) == 0:
 		return "", fault.New(fault.NotFound, "no site is configured")
 	}
-	return "", usage("say which site: --site with one of %s", list(all))
-}
-
-func list(words []string) string {
-	text := ""
-	for i, w := range words {
-		if i > 0 {
-			text += ", "
-		}
-		text += w
-	}
-	return text
+	return "", usage("say which site: --site with one of %s", strings.Join(all, ", "))
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -209,6 +210,16 @@ func answerRun(cmd *cobra.Command, data string, l listeners, version string) err
 	return a.Run(cmd.Context())
 }
 
+// listenDNS opens the name server's sockets; its errors name the flag.
+func listenDNS(addr string) ([]*net.UDPConn, *net.TCPListener, error) {
+	udp, tcp, err := authdns.Listen(addr, runtime.GOMAXPROCS(0))
+	var f *fault.Error
+	if errors.As(err, &f) {
+		err = f.At("--dns " + addr)
+	}
+	return udp, tcp, err
+}
+
 // answerSockets takes the sockets handed down, or opens them.
 func answerSockets(s handover.Sockets, data string, l listeners) (o answer.Options, err error) {
 	if s.Has(handover.DNSUDP) {
@@ -219,9 +230,9 @@ func answerSockets(s handover.Sockets, data string, l listeners) (o answer.Optio
 			return o, err
 		}
 	} else {
-		udp, tcp, err := authdns.Listen(l.dns, runtime.GOMAXPROCS(0))
+		udp, tcp, err := listenDNS(l.dns)
 		if err != nil {
-			return o, fmt.Errorf("--dns: %w", err)
+			return o, err
 		}
 		o.UDP, o.TCP = udp, []*net.TCPListener{tcp}
 	}

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -122,7 +121,7 @@ func (a *app) serveZones(ctx context.Context, zones []*zone.Zone, addr string) e
 	if err != nil {
 		return failed{err}
 	}
-	udp, tcp, err := authdns.Listen(addr, runtime.NumCPU())
+	udp, tcp, err := listenDNS(addr)
 	if err != nil {
 		return failed{err}
 	}

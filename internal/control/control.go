@@ -35,6 +35,7 @@ import (
 	"lifeboat/internal/lever"
 	"lifeboat/internal/lever/featurelever"
 	"lifeboat/internal/lever/zonelever"
+	"lifeboat/internal/listen"
 	"lifeboat/internal/prober"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/store"
@@ -289,17 +290,8 @@ func serveHTTP(ctx context.Context, ln net.Listener, h http.Handler, admit func(
 		Handler: h, ReadHeaderTimeout: headerLimit, ReadTimeout: requestTime, WriteTimeout: 2 * requestTime, IdleTimeout: idleLimit, MaxHeaderBytes: 32 << 10,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
-	done := make(chan error, 1)
-	go func() { done <- srv.Serve(ln) }() // ends with Shutdown
-	select {
-	case err := <-done:
+	if err := listen.HTTP(ctx, ln, srv, stopLimit); err != nil {
 		return fault.New(fault.Unavailable, "serve %s", ln.Addr()).Because(err)
-	case <-ctx.Done():
-	}
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
-	defer cancel()
-	if err := srv.Shutdown(stop); err != nil {
-		_ = srv.Close()
 	}
 	return nil
 }

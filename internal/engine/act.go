@@ -150,21 +150,16 @@ func (r *runner) wayBack(p incident.Pull, own json.RawMessage) json.RawMessage {
 	return own
 }
 
+// settled says whether the world is clearly as before a pull or as after it.
+func settled(w lever.World) bool { return w == lever.Before || w == lever.After }
+
 // order gives the order through the driver. After a crash the world is looked at
-// first: before → again, after → done already, anything else → hands off.
+// first: where it is neither as before nor as after, hands off.
 func (r *runner) order(ctx context.Context, d lever.Driver, plan lever.Plan, p incident.Pull, back, resume bool) (lever.Observation, error) {
 	token := lever.Token{Revision: uint64(r.head), Pull: p.Lever, By: p.By.Name, Incident: r.in.ID}
 	if resume {
 		obs, err := d.Observe(ctx, plan, 0)
-		settled := lever.After
-		if back {
-			settled = lever.Before
-		}
-		other := lever.Before
-		if back {
-			other = lever.After
-		}
-		if err != nil || (obs.World != settled && obs.World != other) {
+		if err != nil || !settled(obs.World) {
 			return obs, fault.New(fault.Unavailable, "after a restart: %s", obs.Detail)
 		}
 	}
@@ -182,8 +177,7 @@ func (r *runner) order(ctx context.Context, d lever.Driver, plan lever.Plan, p i
 func (r *runner) observe(ctx context.Context, d lever.Driver, plan lever.Plan, want lever.World) lever.Observation {
 	ctx, cancel := context.WithTimeout(ctx, r.e.o.Waits.Observe)
 	defer cancel()
-	pause := 2 * time.Millisecond
-	for {
+	for rest := 2 * time.Millisecond; ; rest = min(2*rest, 100*time.Millisecond) {
 		obs, err := d.Observe(ctx, plan, 0)
 		if err != nil {
 			obs = lever.Observation{World: lever.Unknown, Detail: err.Error(), At: r.e.o.Now()}
@@ -191,14 +185,9 @@ func (r *runner) observe(ctx context.Context, d lever.Driver, plan lever.Plan, w
 		if obs.World == want {
 			return obs
 		}
-		t := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if pause(ctx, rest); ctx.Err() != nil {
 			return obs
-		case <-t.C:
 		}
-		pause = min(2*pause, 100*time.Millisecond)
 	}
 }
 
@@ -216,7 +205,7 @@ func judge(obs lever.Observation, err error, want lever.World) incident.Outcome 
 	case obs.World == want:
 		c.Result = incident.Done
 	case obs.World == other && !errors.Is(err, publish.ErrUnsure):
-		c.Result = incident.Undo
+		c.Result = incident.NotDone
 	}
 	if err != nil && c.Result != incident.Done {
 		c.Detail = err.Error()
@@ -253,7 +242,7 @@ func failure(p incident.Pull, c incident.Outcome, err error) error {
 		return nil
 	case err != nil:
 		return fmt.Errorf("%s: %w", p.Lever, err)
-	case c.Result == incident.Undo:
+	case c.Result == incident.NotDone:
 		return fault.New(fault.Unavailable, "%s was ordered, but from outside nothing has changed: %s", p.Lever, c.Detail).WithHint("see who answers what: lifeboat check")
 	}
 	return fault.New(fault.Unavailable, "we can't tell whether %s took effect: %s", p.Lever, c.Detail).WithHint("look: dig, and lifeboat answer status; a name server that is gone for good is taken out of nameservers in the configuration")

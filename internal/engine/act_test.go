@@ -17,9 +17,11 @@ import (
 type blinkered struct {
 	lever.Driver
 	world *atomic.Pointer[lever.World] // what it claims to see; nil: the truth
+	looks *atomic.Int64                // how often it was asked
 }
 
 func (d blinkered) Observe(ctx context.Context, p lever.Plan, step int) (lever.Observation, error) {
+	d.looks.Add(1)
 	if w := d.world.Load(); w != nil {
 		return lever.Observation{World: *w, Detail: "the test says so"}, nil
 	}
@@ -38,7 +40,7 @@ func blind(t *testing.T) (*boat, func(lever.World)) {
 	world := &atomic.Pointer[lever.World]{}
 	b := launch(t, "propose")
 	b.stopC()
-	b.wrap = func(d lever.Driver) lever.Driver { return blinkered{d, world} }
+	b.wrap = func(d lever.Driver) lever.Driver { return blinkered{d, world, &b.looks} }
 	b.control()
 	b.eventually("ready", func() bool { return b.overview().Answer.Ready })
 	return b, func(w lever.World) {
@@ -149,4 +151,21 @@ func TestWhatWasSeenBeforeAnswerLeftIsNotKnown(t *testing.T) {
 	b.skew = time.Minute
 	b.clockMu.Unlock()
 	b.homeSeen(probe.Unknown)
+}
+
+func TestWhatIsOrderedButNotThereYetIsNotCalledPutBack(t *testing.T) {
+	t.Parallel()
+	b, see := blind(t)
+	see(lever.Unknown)
+	if err := b.pull("to-standby", "nobody has rehearsed it"); err == nil {
+		t.Fatal("pressed without eyes, and called done")
+	}
+	see(lever.Before) // the old answer is seen once more while the order is in force
+	looks := b.looks.Load()
+	b.eventually("it was looked at", func() bool { return b.looks.Load() > looks+2 })
+	if b.happened(incident.LeverUndone) {
+		t.Fatal("the pull counts as put back while the site is ordered to the standby")
+	}
+	see("")
+	b.eventually("it is seen in force", func() bool { return b.happened(incident.LeverActive) })
 }

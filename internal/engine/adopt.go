@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -59,12 +60,7 @@ func (e *Engine) unfit(err error) error {
 // allRunners gives the runners' ids in a fixed order, so that locks are always taken
 // alike.
 func (e *Engine) allRunners() []string {
-	ids := make([]string, 0, len(e.runners))
-	for id := range e.runners {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
+	return slices.Sorted(maps.Keys(e.runners))
 }
 
 // adopt decides the epoch. A new store, a store put back from a backup and a store
@@ -90,25 +86,15 @@ func (e *Engine) adopt(ctx context.Context, h feed.Hello) error {
 		e.o.Logger.Info("a new epoch begins", "epoch", next.epoch, "answer_epoch", h.Epoch, "answer_revision", h.Revision, "store_revision", uint64(rev))
 	}
 	e.adoptPositions(&next, h, stranger)
-	for apex, served := range h.Serials {
-		if zone.SerialNewer(served, next.serials[apex]) || next.serials[apex] == 0 {
-			next.serials[apex] = served
-		}
-	}
-	for _, z := range e.contents.Zones { // parts may have changed, and a new zone needs a first serial
-		if next.serials[z.Apex] == 0 {
-			next.serials[z.Apex] = uint32(e.o.Now().Unix())
-		} else if l.Config != e.configHash() {
-			next.serials[z.Apex] = zone.NextSerial(next.serials[z.Apex])
-		}
-	}
+	config := e.configHash()
+	e.adoptSerials(&next, h.Serials, l.Config != config)
 	for site, at := range h.LastAuto {
 		if a := next.auto[site]; at.After(a.Last) {
 			a.Last = at
 			next.auto[site] = a
 		}
 	}
-	writes := []store.Write{put(keyLineage, lineage{Epoch: next.epoch, Starts: l.Starts + 1, Config: e.configHash()})}
+	writes := []store.Write{put(keyLineage, lineage{Epoch: next.epoch, Starts: l.Starts + 1, Config: config})}
 	for id, o := range next.sites {
 		writes = append(writes, put(keySite+id, o))
 	}
@@ -159,6 +145,23 @@ func (e *Engine) adoptPositions(next *ordered, h feed.Hello, all bool) {
 		delete(next.flags, key)
 		if o, served := h.Flags[key]; served {
 			next.flags[key] = o
+		}
+	}
+}
+
+// adoptSerials takes answer's serials where they are newer. All grow where the parts
+// may have changed, and a new zone gets its first.
+func (e *Engine) adoptSerials(next *ordered, served map[string]uint32, changed bool) {
+	for apex, n := range served {
+		if zone.SerialNewer(n, next.serials[apex]) || next.serials[apex] == 0 {
+			next.serials[apex] = n
+		}
+	}
+	for _, z := range e.contents.Zones {
+		if next.serials[z.Apex] == 0 {
+			next.serials[z.Apex] = uint32(e.o.Now().Unix())
+		} else if changed {
+			next.serials[z.Apex] = zone.NextSerial(next.serials[z.Apex])
 		}
 	}
 }
@@ -309,11 +312,11 @@ func (e *Engine) adoptLever(ctx context.Context, r *runner, card lever.Card, c i
 	if err != nil {
 		return err
 	}
-	plan, err := e.drivers[card.Kind].Plan(ctx, planRequest(card, e.o.Now()))
+	plan, err := e.drivers[card.Kind].Plan(ctx, lever.Request{Card: card, Now: e.o.Now()})
 	if err != nil {
 		return err
 	}
-	plan.Steps[0].Before = homeOf(card, r.site, plan.Steps[0].Before)
+	plan.Steps[0].Before = homeOf(card, r.site)
 	l, err := r.leverFacts(ctx, card, plan)
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"lifeboat/internal/fault"
 	"lifeboat/internal/lever"
@@ -59,18 +58,10 @@ func (e *Engine) noteHeld(site string, held bool) store.Write {
 	return w
 }
 
-func planRequest(card lever.Card, now time.Time) lever.Request {
-	return lever.Request{Card: card, Now: now}
-}
-
 // homeOf is where an adopted pull leads back to.
-func homeOf(card lever.Card, s snapshot.Site, before json.RawMessage) json.RawMessage {
+func homeOf(card lever.Card, s snapshot.Site) json.RawMessage {
 	if card.Kind != "zone" {
 		return json.RawMessage("null")
 	}
-	b, err := json.Marshal(s.Home)
-	if err != nil { // a string
-		return before
-	}
-	return b
+	return quote(s.Home)
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,7 +95,7 @@ func (c *checkup) answer() {
 		c.add(SeverityProblem, code, "", title, "The answer process is not connected. It goes on answering as it was told last, but no lever can be pulled from here.",
 			"See whether it runs with: lifeboat answer status. Levers can be pulled there: lifeboat answer pull LEVER.")
 	case !v.Ready:
-		c.add(SeverityProblem, code, "", title, "Nothing can be published to the answer process: "+orElse(v.Problem, "it has just connected")+".", "Ask it itself: lifeboat answer status.")
+		c.add(SeverityProblem, code, "", title, "Nothing can be published to the answer process: "+cmp.Or(v.Problem, "it has just connected")+".", "Ask it itself: lifeboat answer status.")
 	case v.Problem != "":
 		c.add(SeverityProblem, code, "", title, "The answer process has a problem: "+v.Problem+".", "Ask it itself: lifeboat answer status.")
 	default:
@@ -276,7 +277,7 @@ func (c *checkup) standby(ctx context.Context, r *runner) {
 	case "fail":
 		c.add(SeverityProblem, code, r.id, title, "The status page does not answer as it should: "+detail+".", "See that the standby's addresses are this machine's, and its port is free: lifeboat answer status.")
 	default:
-		c.add(SeverityWarning, code, r.id, title, "We can't tell whether the status page answers: "+orElse(detail, "it was not asked yet")+".", "Ask again in a moment: lifeboat check.")
+		c.add(SeverityWarning, code, r.id, title, "We can't tell whether the status page answers: "+cmp.Or(detail, "it was not asked yet")+".", "Ask again in a moment: lifeboat check.")
 	}
 }
 
@@ -335,11 +336,4 @@ func (c *checkup) configuration() {
 // covered says whether a warning of the file repeats a finding.
 func (c *checkup) covered(warning string) bool {
 	return strings.Contains(warning, ": nothing checks site ") || strings.Contains(warning, " move, and their answers are kept for ")
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }

@@ -266,8 +266,7 @@ func (r *runner) noteRefusal(ctx context.Context, err error, by incident.Actor) 
 	}
 }
 
-// commit seals drafts and writes them with the incident's head and the site's one
-// open key in one transaction.
+// commit seals drafts and records them in one transaction.
 func (r *runner) commit(ctx context.Context, drafts []incident.Event, extra []store.Write) ([]incident.Event, error) {
 	if len(drafts) == 0 && len(extra) == 0 {
 		return nil, nil
@@ -281,7 +280,33 @@ func (r *runner) commit(ctx context.Context, drafts []incident.Event, extra []st
 	for _, ev := range events {
 		next = next.Apply(ev)
 	}
-	conds, writes := []store.Cond{{Key: keyOpen + r.id, Modified: r.open}}, extra
+	conds, writes := r.transaction(events, next, head)
+	rev, err := r.e.o.Store.Txn(ctx, conds, append(extra, writes...))
+	if err != nil {
+		return nil, err
+	}
+	if len(events) > 0 {
+		r.head = rev
+	}
+	switch {
+	case !next.Phase.Open():
+		r.open, r.head = 0, 0
+	case r.open == 0:
+		r.open = rev
+	}
+	r.in = next
+	r.show(events)
+	if !next.Phase.Open() { // it is seen on, but the site is free
+		r.in = incident.Incident{}
+	}
+	return events, nil
+}
+
+// transaction gives the writes of events, the incident's head and the site's one open
+// key, on condition that nobody else has written either since.
+func (r *runner) transaction(events []incident.Event, next incident.Incident, head store.Revision) ([]store.Cond, []store.Write) {
+	conds := []store.Cond{{Key: keyOpen + r.id, Modified: r.open}}
+	var writes []store.Write
 	if next.ID != "" && len(events) > 0 {
 		conds = append(conds, store.Cond{Key: keyIncident + next.ID, Modified: head})
 		writes = append(writes, put(keyIncident+next.ID, headOf(next)))
@@ -292,35 +317,13 @@ func (r *runner) commit(ctx context.Context, drafts []incident.Event, extra []st
 			writes = append(writes, r.e.noteHeld(r.id, true))
 		}
 	}
-	open := r.open
 	switch {
 	case next.Phase.Open() && r.open == 0:
 		writes = append(writes, store.Write{Key: keyOpen + r.id, Value: []byte(next.ID)})
 	case !next.Phase.Open() && r.open != 0:
 		writes = append(writes, store.Write{Key: keyOpen + r.id, Delete: true})
 	}
-	rev, err := r.e.o.Store.Txn(ctx, conds, writes)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case next.Phase.Open() && r.open == 0:
-		open = rev
-	case !next.Phase.Open():
-		open = 0
-	}
-	if len(events) > 0 {
-		r.head = rev
-	}
-	r.open, r.in = open, next
-	if !next.Phase.Open() {
-		r.head = 0
-		r.show(events)
-		r.in = incident.Incident{}
-		return events, nil
-	}
-	r.show(events)
-	return events, nil
+	return conds, writes
 }
 
 func headOf(in incident.Incident) Head {

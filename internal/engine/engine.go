@@ -24,7 +24,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"sort"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,7 +45,7 @@ type Feed interface {
 	Status() (st feed.Status, at time.Time, connected bool)
 }
 
-// Options of an Engine. All but Hook and Record MUST be set.
+// Options of an Engine. All but Record, Hook and Waits MUST be set.
 type Options struct {
 	Config  *config.Config
 	Store   store.Store
@@ -76,6 +77,7 @@ type Engine struct {
 	refs     map[string]snapshot.Ref
 	runners  map[string]*runner // by site, shadows too
 	ids      []string           // of the sites, in the configuration's order, without shadows
+	seen     *sights            // has a lock of its own
 
 	feedMu sync.Mutex // guards feed, set once by Start
 	feed   Feed
@@ -90,8 +92,6 @@ type Engine struct {
 	fence   map[string]uint64 // newest token that moved a site or a feature
 	last    snapshot.Manifest // published last
 	problem string            // why nothing can be published
-
-	seen *sights
 }
 
 // New makes an Engine over a configuration; Start must be called before anything
@@ -183,6 +183,8 @@ const (
 	keyIncident = "incident/" // ID → Head
 	keyEvent    = "event/"    // ID/SEQ → incident.Event
 	keyLever    = "lever/"    // LEVER → DrillRecord
+
+	keyPublished = "published" // when the store was moved on for a manifest
 )
 
 func (e *Engine) loadOrdered(ctx context.Context) error {
@@ -252,13 +254,8 @@ func put(key string, v any) store.Write {
 
 // configHash names the parts.
 func (e *Engine) configHash() string {
-	names := make([]string, 0, len(e.refs))
-	for n := range e.refs {
-		names = append(names, n)
-	}
-	sort.Strings(names)
 	h := sha256.New()
-	for _, n := range names {
+	for _, n := range slices.Sorted(maps.Keys(e.refs)) {
 		h.Write([]byte(n + e.refs[n].SHA256))
 	}
 	return hex.EncodeToString(h.Sum(nil))

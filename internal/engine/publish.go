@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"slices"
 	"time"
 
 	"lifeboat/internal/fault"
@@ -163,6 +164,7 @@ func (e *Engine) awaitAnswer(ctx context.Context) {
 // leftTick is how often it is looked whether answer is back.
 const leftTick = 2 * time.Millisecond
 
+// pause waits for d, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -231,7 +233,7 @@ func (e *Engine) manifest(ctx context.Context, o ordered) (snapshot.Manifest, er
 		return snapshot.Manifest{}, err
 	}
 	if e.last.Epoch == o.epoch && uint64(rev) <= e.last.Revision {
-		if rev, err = e.o.Store.Txn(ctx, nil, []store.Write{put("published", e.o.Now())}); err != nil {
+		if rev, err = e.o.Store.Txn(ctx, nil, []store.Write{put(keyPublished, e.o.Now())}); err != nil {
 			return snapshot.Manifest{}, err
 		}
 	}
@@ -265,14 +267,16 @@ func (e *Engine) republish(ctx context.Context) error {
 func (e *Engine) zonesOf(site string) []string {
 	var out []string
 	for _, z := range e.contents.Zones {
-		for _, s := range z.Follow {
-			if s == site {
-				out = append(out, z.Apex)
-				break
-			}
+		if follows(z, site) {
+			out = append(out, z.Apex)
 		}
 	}
 	return out
+}
+
+// follows says whether a name of the zone follows the site.
+func follows(z zone.Source, site string) bool {
+	return slices.Contains(slices.Collect(maps.Values(z.Follow)), site)
 }
 
 func (o ordered) clone() ordered {
@@ -314,4 +318,30 @@ func (e *Engine) recordAll() []store.Write {
 		w = append(w, put(keyFlag+key, o))
 	}
 	return append(w, put(keyTaken, e.ordered.taken))
+}
+
+// asked says which end of a plan is ordered now.
+func (e *Engine) asked(ctx context.Context, kind string, plan lever.Plan) lever.World {
+	if len(plan.Steps) != 1 {
+		return lever.Unknown
+	}
+	from, to := ends(plan)
+	var now string
+	var err error
+	if kind == "feature" {
+		var raw json.RawMessage
+		raw, err = e.Flag(ctx, plan.Target)
+		now = string(raw)
+	} else {
+		now, err = e.Position(ctx, plan.Target)
+	}
+	switch {
+	case err != nil:
+		return lever.Unknown
+	case now == to:
+		return lever.After
+	case now == from:
+		return lever.Before
+	}
+	return lever.Unknown
 }

@@ -32,12 +32,8 @@ func (e *Engine) Run(ctx context.Context) {
 		if busy {
 			wait = busyTick
 		}
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if pause(ctx, wait); ctx.Err() != nil {
 			return
-		case <-t.C:
 		}
 	}
 }
@@ -169,12 +165,15 @@ func (r *runner) drift(ctx context.Context, p incident.Pull) {
 // settle records what a pull came to that nobody could tell the result of, or that was
 // taken over without a look, once the world says it clearly.
 func (r *runner) settle(ctx context.Context, p incident.Pull, plan lever.Plan, obs lever.Observation) {
-	if obs.World != lever.After && obs.World != lever.Before {
+	if !settled(obs.World) {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if now, known := r.in.Pull(p.ID); !known || now.State != p.State || !now.SeenAt.Equal(p.SeenAt) { // moved on while we looked
+		return
+	}
+	if obs.World != r.e.asked(ctx, p.Kind, plan) { // what is ordered is still on its way there
 		return
 	}
 	c := judge(obs, nil, obs.World)

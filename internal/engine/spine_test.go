@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,6 +57,7 @@ type boat struct {
 	skew    time.Duration
 	wrap    func(lever.Driver) lever.Driver // of the zone driver; nil: none
 	hook    func(point string)
+	looks   atomic.Int64 // of a driver that a test has wrapped
 }
 
 func (b *boat) now() time.Time {

@@ -206,10 +206,8 @@ func (e *Engine) leverView(ctx context.Context, r *runner, c lever.Card) (LeverV
 func (e *Engine) ttl(site string) uint32 {
 	var out uint32
 	for _, z := range e.contents.Zones {
-		for _, s := range z.Follow {
-			if s == site {
-				out = max(out, z.TTL)
-			}
+		if follows(z, site) {
+			out = max(out, z.TTL)
 		}
 	}
 	return out

@@ -48,7 +48,7 @@ type Result string
 // The results of an act, as seen from outside.
 const (
 	Done    Result = "done"
-	Undo    Result = "not_done" // the world is as before
+	NotDone Result = "not_done" // the world is as before
 	Unclear Result = "unclear"  // neither; a person must look
 )
 
@@ -144,7 +144,7 @@ type Facts struct {
 	SiteTitle  string
 	At         time.Time // when it happened; now when zero
 
-	Lever *LeverFacts // of PullLever and Adopt
+	Lever *LeverFacts // of PullLever, Adopt and Propose
 
 	Standby       string // verdict of the standby, now: pass, fail, inconclusive
 	StandbyDetail string

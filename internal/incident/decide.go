@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -102,7 +103,7 @@ func (d *draft) add(t Type, s Subject, data any, format string, args ...any) {
 		d.err = err
 	}
 	e := Event{
-		Incident: orElse(d.in.ID, d.facts.IncidentID), Type: t, At: d.at, AtSource: FromServer, Actor: d.facts.Actor, Subject: s,
+		Incident: cmp.Or(d.in.ID, d.facts.IncidentID), Type: t, At: d.at, AtSource: FromServer, Actor: d.facts.Actor, Subject: s,
 		Visibility: "staff", Story: "auto", Text: fmt.Sprintf(format, args...), Data: raw,
 	}
 	if d.facts.Actor.Via == "socket" {
@@ -156,7 +157,7 @@ func (d *draft) declare(c Declare) error {
 func (d *draft) open(c Declare) error {
 	title := strings.TrimSpace(c.Title)
 	if title == "" {
-		title = "Something is wrong with " + orElse(d.facts.SiteTitle, d.facts.Site)
+		title = "Something is wrong with " + cmp.Or(d.facts.SiteTitle, d.facts.Site)
 	}
 	if r := []rune(title); len(r) > maxTitle {
 		title = string(r[:maxTitle-1]) + "…"
@@ -231,13 +232,6 @@ func spell(d time.Duration) string {
 	}
 	if strings.HasSuffix(s, "h0m") {
 		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
 	}
 	return s
 }

@@ -34,7 +34,7 @@ func stories(t *testing.T) []golden {
 	s := story(t).by(health)
 	s.do(Propose{"The front page fails: connection refused"}, s.lever("to-standby"))
 	s.by(ada).note("Smoke in the <rack> & the lights are off.")
-	s.later(time.Minute).do(PullLever{PullID: "backup-1", Reason: sentence}, s.lever("to-backup"), func(f *Facts) { f.Lever.ArmedUntil = time.Time{} }).end(Undo)
+	s.later(time.Minute).do(PullLever{PullID: "backup-1", Reason: sentence}, s.lever("to-backup"), func(f *Facts) { f.Lever.ArmedUntil = time.Time{} }).end(NotDone)
 	s.do(PullLever{PullID: "standby-2"}, s.lever("to-standby")).end(Unclear)
 	s.do(Outcome{Pull: "standby-2", Result: Done, Detail: "ns1 and ns2 answer 192.0.2.4", Seen: json.RawMessage(`[{"witness":"ns1","world":"after"}]`), TookMS: 3})
 	_, err := s.try(Cancel{})

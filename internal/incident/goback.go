@@ -1,9 +1,9 @@
 package incident
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
@@ -97,9 +97,7 @@ func verdictWords(c Sanity) string {
 }
 
 func (d *draft) sortedGates() []string {
-	g := append([]string(nil), d.facts.Gates...)
-	sort.Strings(g)
-	return g
+	return slices.Sorted(slices.Values(d.facts.Gates))
 }
 
 func (d *draft) streaksFull() bool {
@@ -242,7 +240,7 @@ func (d *draft) watchOver(c WatchOver) error {
 		rules = append(rules, R17.refuse("Put it back first.", "A lever is still pulled."))
 	}
 	if d.facts.HomeSeen != "up" && len(d.facts.Gates) > 0 {
-		rules = append(rules, R17.refuse("Wait until the checks pass.", "The checks do not all pass: the site is seen %s.", orElse(d.facts.HomeSeen, "unknown")))
+		rules = append(rules, R17.refuse("Wait until the checks pass.", "The checks do not all pass: the site is seen %s.", cmp.Or(d.facts.HomeSeen, "unknown")))
 	}
 	if err := d.pass(c.Reason, rules...); err != nil {
 		return err
@@ -259,7 +257,7 @@ func (d *draft) cancel(c Cancel) error {
 	case len(d.in.Holding()) > 0:
 		return R5.refuse("Put every lever back first.", "A lever is still pulled.")
 	case len(d.facts.Gates) > 0 && d.facts.HomeSeen != "up":
-		return R5.refuse("Wait until the checks pass.", "The checks do not all pass: the site is seen %s.", orElse(d.facts.HomeSeen, "unknown"))
+		return R5.refuse("Wait until the checks pass.", "The checks do not all pass: the site is seen %s.", cmp.Or(d.facts.HomeSeen, "unknown"))
 	}
 	d.add(CancelledType, Subject{"site", d.in.Site}, reasonData{Reason: c.Reason}, "%s", strings.TrimSpace(d.who()+" called it a false alarm. "+c.Reason))
 	return nil

@@ -18,6 +18,7 @@ package incident
 
 import (
 	"encoding/json"
+	"maps"
 	"time"
 )
 
@@ -232,12 +233,8 @@ func (in Incident) clone() Incident {
 	if in.Return != nil {
 		r := *in.Return
 		r.Streak, r.Failing = map[string]int{}, map[string]int{}
-		for k, v := range in.Return.Streak {
-			r.Streak[k] = v
-		}
-		for k, v := range in.Return.Failing {
-			r.Failing[k] = v
-		}
+		maps.Copy(r.Streak, in.Return.Streak)
+		maps.Copy(r.Failing, in.Return.Failing)
 		in.Return = &r
 	}
 	return in

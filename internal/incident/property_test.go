@@ -263,7 +263,7 @@ func (w *walk) command(drill bool) Command {
 func (w *walk) fitting(reason string, drill bool) []Command {
 	for _, p := range w.in.Pulls {
 		if p.State == Applying || p.State == Undoing {
-			result := rapid.SampledFrom([]Result{Done, Done, Done, Undo, Unclear}).Draw(w.t, "result")
+			result := rapid.SampledFrom([]Result{Done, Done, Done, NotDone, Unclear}).Draw(w.t, "result")
 			return []Command{Outcome{Pull: p.ID, Back: p.State == Undoing, Result: result, Detail: "as seen from outside"}}
 		}
 	}
@@ -302,7 +302,7 @@ func (w *walk) anyPull() string {
 func (w *walk) outcome() Outcome {
 	return Outcome{
 		Pull: w.anyPull(), Back: rapid.Bool().Draw(w.t, "back"), Detail: "as seen from outside",
-		Result: rapid.SampledFrom([]Result{Done, Done, Undo, Unclear}).Draw(w.t, "result"),
+		Result: rapid.SampledFrom([]Result{Done, Done, NotDone, Unclear}).Draw(w.t, "result"),
 	}
 }
 

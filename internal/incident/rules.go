@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -100,7 +101,7 @@ func pullRules(f Facts, drill bool, now time.Time) []unmet {
 		out = append(out, R1.refuse("Pull a lever that can be put back.", "The lever %q can't be put back exactly.", l.Name))
 	}
 	if l.ToStandby && f.Standby != "pass" {
-		out = append(out, R2.refuse("See why with: lifeboat check.", "The status page does not answer as it should: %s.", orElse(f.StandbyDetail, "it was not asked yet")))
+		out = append(out, R2.refuse("See why with: lifeboat check.", "The status page does not answer as it should: %s.", cmp.Or(f.StandbyDetail, "it was not asked yet")))
 	}
 	if !l.ToStandby && l.ToSeen == "down" {
 		out = append(out, R3.refuse("Pull a lever that leads to the status page.", "The place it sends visitors to, %s, is down too.", l.To))

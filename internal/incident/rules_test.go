@@ -118,7 +118,7 @@ var rulesTables = map[string][]ruleCase{
 				}
 			}},
 		{name: "all is well again", given: func(s *tale) { s.contained().home("up").putBack("to-standby").seen() }, cmd: Cancel{}, want: []Type{CancelledType}},
-		{name: "a pull that did not take effect holds nothing", given: func(s *tale) { s.declare().home("up").pull("to-standby").end(Undo) }, cmd: Cancel{}, want: []Type{CancelledType}},
+		{name: "a pull that did not take effect holds nothing", given: func(s *tale) { s.declare().home("up").pull("to-standby").end(NotDone) }, cmd: Cancel{}, want: []Type{CancelledType}},
 		{name: "not after the return", given: func(s *tale) { s.watching() }, cmd: Cancel{sentence}, kind: fault.Conflict},
 	},
 	"R10": {
@@ -487,7 +487,7 @@ var rulesTables = map[string][]ruleCase{
 		{name: "however long the site's title", given: func(s *tale) { s.facts.SiteTitle = strings.Repeat("ß", 400) }, facts: lever("to-standby"), cmd: pull(""), want: []Type{Declared, LeverApplying},
 			then: titleIsCut},
 		{name: "a late word of an overtaken put-back changes nothing", given: func(s *tale) { s.contained().putBack("to-standby").pull("to-standby") },
-			cmd: Outcome{Pull: "to-standby-1", Back: true, Result: Undo}},
+			cmd: Outcome{Pull: "to-standby-1", Back: true, Result: NotDone}},
 	},
 	"U12": {
 		{name: "the take-back window", given: func(s *tale) { s.facts.Settings.TakeBack = time.Hour; s.contained().later(59 * time.Minute) }, cmd: PutBack{Lever: "to-standby"}, want: []Type{LeverUndoing}},
@@ -736,7 +736,7 @@ func TestOutcomes(t *testing.T) {
 		want  want
 	}{
 		{"pulled and seen", func(s *tale) { s.declare().pull("to-standby").end(Done) }, want{Diagnose, Active}},
-		{"pulled without effect", func(s *tale) { s.declare().pull("to-standby").end(Undo) }, want{FailOver, Failed}},
+		{"pulled without effect", func(s *tale) { s.declare().pull("to-standby").end(NotDone) }, want{FailOver, Failed}},
 		{"pulled, nobody can tell", func(s *tale) { s.declare().pull("to-standby").end(Unclear) }, want{FailOver, Stuck}},
 		{"nobody could tell, then seen", func(s *tale) {
 			s.declare().pull("to-standby").end(Unclear).do(Outcome{Pull: "to-standby-1", Result: Done})
@@ -746,10 +746,10 @@ func TestOutcomes(t *testing.T) {
 		{"put back after deciding to stay", func(s *tale) {
 			s.declare().do(DecideNoFailover{sentence}).pull("to-standby").seen().putBack("to-standby").end(Done)
 		}, want{Diagnose, Undone}},
-		{"put-back without effect", func(s *tale) { s.contained().putBack("to-standby").end(Undo) }, want{Diagnose, Active}},
+		{"put-back without effect", func(s *tale) { s.contained().putBack("to-standby").end(NotDone) }, want{Diagnose, Active}},
 		{"put back, nobody can tell", func(s *tale) { s.contained().putBack("to-standby").end(Unclear) }, want{Diagnose, Stuck}},
 		{"returned", func(s *tale) { s.returning().passes().end(Done) }, want{Watch, Undone}},
-		{"the return fails", func(s *tale) { s.returning().passes().end(Undo) }, want{Diagnose, Active}},
+		{"the return fails", func(s *tale) { s.returning().passes().end(NotDone) }, want{Diagnose, Active}},
 		{"the return ends unclear", func(s *tale) { s.returning().passes().end(Unclear) }, want{Diagnose, Stuck}},
 		{"seen back before the checks were in", func(s *tale) {
 			s.returning().do(Outcome{Pull: "to-standby-1", Back: true, Result: Done})
@@ -758,7 +758,7 @@ func TestOutcomes(t *testing.T) {
 			s.returning().do(Outcome{Pull: "to-standby-1", Back: true, Result: Done}).passes()
 		}, want{Watch, Undone}},
 		{"relapsed", func(s *tale) { s.watching().do(Relapsed{"front fails"}) }, want{FailOver, Undone}},
-		{"pulled again without effect: nobody is safe", func(s *tale) { s.contained().putBack("to-standby").pull("to-standby").end(Undo) }, want{FailOver, Failed}},
+		{"pulled again without effect: nobody is safe", func(s *tale) { s.contained().putBack("to-standby").pull("to-standby").end(NotDone) }, want{FailOver, Failed}},
 		{"a late word about a pull that is over", func(s *tale) {
 			s.contained().putBack("to-standby").seen().do(Outcome{Pull: "to-standby-1", Result: Done})
 		}, want{FailOver, Undone}},

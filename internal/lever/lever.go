@@ -1,5 +1,5 @@
 // Package lever says what a reversible move is: the contract of drivers, the
-// plan that holds the way back, the states a pull goes through.
+// plan that holds the way back, what the world can be seen as.
 //
 // It is not the engine (which records and calls drivers) and knows no rule about
 // when a lever may be pulled (package incident). Drivers live in folders below

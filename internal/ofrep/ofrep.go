@@ -15,7 +15,6 @@ package ofrep
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -23,6 +22,8 @@ import (
 	"time"
 
 	"golang.org/x/net/netutil"
+
+	"lifeboat/internal/listen"
 )
 
 // RevisionHeader names the response header that says which manifest the answer
@@ -87,25 +88,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelDebug),
 	}
-	stopped := make(chan struct{})
-	ended, end := context.WithCancel(ctx)
-	// Ends with ctx or, when Serve fails by itself, by end.
-	go func() {
-		defer close(stopped)
-		<-ended.Done()
-		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-		defer cancel()
-		if srv.Shutdown(limit) != nil {
-			srv.Close()
-		}
-	}()
-	err := srv.Serve(netutil.LimitListener(ln, s.opts.MaxConns))
-	end()
-	<-stopped
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
+	return listen.HTTP(ctx, netutil.LimitListener(ln, s.opts.MaxConns), srv, stopTimeout)
 }
 
 // Counts are how often each kind of answer was given since the start.

@@ -2,9 +2,9 @@ package probe
 
 import "time"
 
-// Streak counts passes in a row, for the sanity checks that a repaired site must
-// pass before visitors return (rule R13). It is stricter than a Judge: whatever is
-// not a pass takes it back to nothing.
+// Streak counts passes in a row. It is stricter than a Judge: whatever is not a pass
+// takes it back to nothing. The sanity checks of a return (rule R13) are counted by
+// package incident.
 type Streak struct {
 	Passes int       `json:"passes"`
 	Hold   bool      `json:"hold"`          // the newest asking was inconclusive: go neither forward nor back

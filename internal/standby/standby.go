@@ -19,7 +19,6 @@ package standby
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -28,6 +27,8 @@ import (
 	"time"
 
 	"golang.org/x/net/netutil"
+
+	"lifeboat/internal/listen"
 )
 
 // The headers by which the standby and its checkers know each other.
@@ -117,26 +118,7 @@ func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 // Serve answers on ln until ctx ends, then finishes what is under way for at most
 // five seconds. It closes ln. It returns nil after a stop by ctx.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	srv := s.httpServer()
-	stopped := make(chan struct{})
-	ended, end := context.WithCancel(ctx)
-	// Ends with ctx or, when Serve fails by itself, by end.
-	go func() {
-		defer close(stopped)
-		<-ended.Done()
-		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-		defer cancel()
-		if srv.Shutdown(limit) != nil {
-			srv.Close()
-		}
-	}()
-	err := srv.Serve(netutil.LimitListener(ln, s.opts.MaxConns))
-	end()
-	<-stopped
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
+	return listen.HTTP(ctx, netutil.LimitListener(ln, s.opts.MaxConns), s.httpServer(), stopTimeout)
 }
 
 func (s *Server) httpServer() *http.Server {
@@ -191,6 +173,3 @@ func (s *Server) Counts() map[string]Count {
 
 // Strays counts requests for names that are not ours.
 func (s *Server) Strays() uint64 { return s.strays.Load() }
-
-// Open is how many connections Serve holds now.
-func (s *Server) Open() int64 { return s.open.Load() }

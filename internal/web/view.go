@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"html/template"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -353,12 +354,7 @@ func (p *page) beads() {
 		return
 	}
 	r := p.Site.Incident.Return
-	names := make([]string, 0, len(r.Streak))
-	for n := range r.Streak {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	for _, n := range names {
+	for _, n := range slices.Sorted(maps.Keys(r.Streak)) {
 		b := beads{Check: n, Passed: r.Streak[n], Needed: r.Needed}
 		for i := range min(b.Needed, 60) {
 			b.Dots = append(b.Dots, i < b.Passed)
@@ -367,8 +363,8 @@ func (p *page) beads() {
 	}
 }
 
-func newestFirst(heads []engine.Head) []engine.Head {
-	out := slices.Clone(heads)
+func newestFirst[T any](oldestFirst []T) []T {
+	out := slices.Clone(oldestFirst)
 	slices.Reverse(out)
 	return out
 }
@@ -401,7 +397,7 @@ var funcs = template.FuncMap{
 		}
 		return f
 	},
-	"last": func(e []incident.Event) []incident.Event { e = slices.Clone(e); slices.Reverse(e); return e },
+	"last": newestFirst[incident.Event],
 }
 
 // age is a time span in words, short.

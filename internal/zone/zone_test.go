@@ -205,6 +205,7 @@ func TestWarnings(t *testing.T) {
 		"wildcard delegation": {nil, "*.s NS ns.example.net.\n", "do not delegate", 1},
 		"signatures":          {nil, "a NSEC b A\n", "the NSEC record is left out", 0},
 		"hints":               {follow("w"), "w HTTPS 1 . ipv4hint=192.0.2.1\n", "the HTTPS record of w.shop.example.com. is left out", 0},
+		"hints of a service":  {follow("w"), "w SVCB 1 . ipv4hint=192.0.2.1\n", "the SVCB record of w.shop.example.com. is left out", 0},
 		"slow follow":         {func(s *Source) { follow("w")(s); s.TTL = 3600 }, "", "the TTL of the following name w.shop.example.com. is 3600 seconds", 0},
 		"slow way to follow":  {follow("w"), "c 3600 CNAME d\nd CNAME w\n", "c.shop.example.com. leads to the following name w.shop.example.com. with a TTL of 3600", 2},
 		"slow denial":         {follow("w"), "@ SOA a. b. 1 2 3 4 3600\n", "negative answers are cached for 60 seconds", 0},

@@ -19,6 +19,7 @@ import (
 
 	"lifeboat/internal/fault"
 	"lifeboat/internal/feed"
+	"lifeboat/internal/listen"
 	"lifeboat/internal/snapshot"
 )
 
@@ -72,11 +73,8 @@ type session struct {
 	done chan struct{}
 }
 
-// Waits of the feed.
-const (
-	greetLimit  = 5 * time.Second
-	retryAccept = 100 * time.Millisecond
-)
+// greetLimit is how long a connection may take to its greeting.
+const greetLimit = 5 * time.Second
 
 // New makes a Server.
 func New(o Options) *Server {
@@ -88,38 +86,13 @@ func New(o Options) *Server {
 
 // Serve accepts answers until ctx ends.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
-	defer stop()
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for {
-		c, err := ln.Accept()
-		if ctx.Err() != nil {
-			if err == nil {
-				_ = c.Close()
-			}
-			return nil
-		}
-		if errors.Is(err, net.ErrClosed) {
-			return fault.New(fault.Unavailable, "accept answer").Because(err)
-		}
-		if err != nil { // too many open files, for example: it passes
-			s.o.Logger.Error("an answer could not be accepted", "cause", err)
-			select {
-			case <-ctx.Done():
-			case <-time.After(retryAccept):
-			}
-			continue
-		}
-		if s.o.Admit != nil {
-			if err := s.o.Admit(c); err != nil {
-				s.o.Logger.Warn("feed connection refused", "cause", err)
-				_ = c.Close()
-				continue
-			}
-		}
-		wg.Go(func() { s.serve(ctx, &feed.Conn{Conn: c}) }) // ends with the connection or ctx
+	err := listen.Conns(ctx, ln, s.o.Admit, s.o.Logger.With("socket", "feed.sock"), func(c net.Conn) {
+		s.serve(ctx, &feed.Conn{Conn: c}) // ends with the connection or ctx
+	})
+	if err != nil {
+		return fault.New(fault.Unavailable, "accept answer").Because(err)
 	}
+	return nil
 }
 
 // serve speaks with one answer until its connection ends.
