@@ -9,8 +9,10 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"os/user"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -150,10 +152,23 @@ func runControl(cmd *cobra.Command, data string, cfg *config.Config, l listeners
 	return control.Run(cmd.Context(), control.Options{
 		Dir: filepath.Join(data, "control"), Config: cfg, HTTP: console, Root: root, Feed: feed, OFREP: l.ofrep,
 		AdmitRoot: func(c net.Conn) error { return handover.Admit(c, handover.StarterUID()) },
+		PeerRoot:  account,
 		AdmitFeed: func(c net.Conn) error { return handover.Admit(c, handover.FeedUID()) },
 		Tell:      func(line string) { _, _ = fmt.Fprintln(stderr, line) }, Terminal: term.IsTerminal(int(os.Stderr.Fd())),
 		Note: note, Now: time.Now, NewID: newID, Version: version, Logger: logger("control"), Hook: Hook,
 	})
+}
+
+// account names who is on the other end of a local socket.
+func account(c net.Conn) string {
+	uid, err := handover.PeerUID(c)
+	if err != nil {
+		return "somebody"
+	}
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		return u.Username
+	}
+	return fmt.Sprintf("uid %d", uid)
 }
 
 // Hook is called at the points of an act where a crash must do no harm; tests set it.

@@ -55,11 +55,12 @@ type Options struct {
 	Feed   net.Listener // feed.sock
 	OFREP  string       // address to read flags back at
 
-	AdmitRoot func(net.Conn) error // who may speak on Root
-	AdmitFeed func(net.Conn) error // who may follow the feed
-	Tell      func(line string)    // for the person at the terminal; nil: nobody
-	Terminal  bool                 // Tell reaches a terminal, so that a secret may be shown
-	Note      string               // shown on top of the pages (the demo's)
+	AdmitRoot func(net.Conn) error  // who may speak on Root
+	PeerRoot  func(net.Conn) string // what the timeline calls who speaks there; nil: root
+	AdmitFeed func(net.Conn) error  // who may follow the feed
+	Tell      func(line string)     // for the person at the terminal; nil: nobody
+	Terminal  bool                  // Tell reaches a terminal, so that a secret may be shown
+	Note      string                // shown on top of the pages (the demo's)
 
 	Now     func() time.Time
 	NewID   func() string
@@ -122,10 +123,10 @@ func serve(ctx context.Context, o Options, record *store.Guarded, tokens *token.
 	loops.Go(func() { _ = record.Run(inner) })
 	loops.Go(func() { watchStatus(inner, feed, eng) })
 	if o.HTTP != nil {
-		doors.Go(func() { errs <- serveHTTP(ctx, netutil.LimitListener(o.HTTP, maxConsole), console, nil) }) // with ctx
+		doors.Go(func() { errs <- serveHTTP(ctx, netutil.LimitListener(o.HTTP, maxConsole), console, nil, nil) }) // with ctx
 	}
 	if o.Root != nil {
-		doors.Go(func() { errs <- serveHTTP(ctx, o.Root, root, o.AdmitRoot) })
+		doors.Go(func() { errs <- serveHTTP(ctx, o.Root, root, o.AdmitRoot, o.PeerRoot) })
 	}
 	var failed error
 	select {
@@ -282,13 +283,16 @@ const (
 )
 
 // serveHTTP serves a handler until ctx ends, then lets requests under way finish.
-func serveHTTP(ctx context.Context, ln net.Listener, h http.Handler, admit func(net.Conn) error) error {
+func serveHTTP(ctx context.Context, ln net.Listener, h http.Handler, admit func(net.Conn) error, peer func(net.Conn) string) error {
 	if admit != nil {
 		ln = admitted{ln, admit}
 	}
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerLimit, ReadTimeout: requestTime, WriteTimeout: 2 * requestTime, IdleTimeout: idleLimit, MaxHeaderBytes: 32 << 10,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	if peer != nil {
+		srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return api.WithPeer(ctx, peer(c)) }
 	}
 	if err := listen.HTTP(ctx, ln, srv, stopLimit); err != nil {
 		return fault.New(fault.Unavailable, "serve %s", ln.Addr()).Because(err)
