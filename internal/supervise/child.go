@@ -9,15 +9,17 @@ import (
 )
 
 // Restarts: the first comes at once, later ones wait longer until the child has
-// lived for a while.
+// lived for a while. Resolvers ask again after about a second, so answer never waits
+// long enough for that to be lost, whatever ends it again and again.
 const (
-	firstWait = 100 * time.Millisecond
-	longWait  = 2 * time.Second
-	goodLife  = 10 * time.Second
+	firstWait       = 100 * time.Millisecond
+	longWait        = 2 * time.Second
+	longWaitAnswers = 200 * time.Millisecond
+	goodLife        = 10 * time.Second
 )
 
-// backoff is how long to wait before the next start.
-type backoff struct{ next time.Duration }
+// backoff is how long to wait before the next start, at the most for long.
+type backoff struct{ next, long time.Duration }
 
 // after gives the wait after a child that lived this long.
 func (b *backoff) after(life time.Duration) time.Duration {
@@ -25,13 +27,14 @@ func (b *backoff) after(life time.Duration) time.Duration {
 		b.next = 0
 	}
 	wait := b.next
-	b.next = min(max(2*wait, firstWait), longWait)
+	b.next = min(max(2*wait, firstWait), b.long)
 	return wait
 }
 
 // child is one of the two that are kept going.
 type child struct {
 	name    string
+	long    time.Duration // between two starts, at the most
 	start   func() (*process, error)
 	changed func()
 	now     func() time.Time
@@ -44,9 +47,9 @@ type child struct {
 	ending  bool     // guarded by mu
 }
 
-func newChild(name string, start func() (*process, error), p *parent) *child {
+func newChild(name string, long time.Duration, start func() (*process, error), p *parent) *child {
 	return &child{
-		name: name, start: start, changed: p.changed, now: p.Now, log: p.log.With("child", name),
+		name: name, long: long, start: start, changed: p.changed, now: p.Now, log: p.log.With("child", name),
 		stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 }
@@ -54,7 +57,7 @@ func newChild(name string, start func() (*process, error), p *parent) *child {
 // keep starts the child whenever none runs, until end is called.
 func (c *child) keep() {
 	defer close(c.ended)
-	var b backoff
+	b := backoff{long: c.long}
 	for {
 		began := c.now()
 		p, over := c.begin()

@@ -17,7 +17,7 @@ import (
 
 func TestBackoff(t *testing.T) {
 	t.Parallel()
-	var b backoff
+	b := backoff{long: longWait}
 	ms := time.Millisecond
 	for i, step := range []struct{ life, want time.Duration }{
 		{0, 0}, {0, 100 * ms}, {0, 200 * ms}, {9 * time.Second, 400 * ms}, {0, 800 * ms}, {0, 1600 * ms}, {0, 2 * time.Second}, {0, 2 * time.Second},
@@ -218,4 +218,16 @@ func FuzzKey(f *testing.F) {
 func FuzzState(f *testing.F) {
 	f.Add([]byte(`{"boot":"one"}`))
 	f.Fuzz(func(t *testing.T, b []byte) { _, _ = parseState(b, "one") })
+}
+
+// TestAnswerIsNeverLongAway: resolvers ask again after about a second, and must find
+// answer there however often it is ended.
+func TestAnswerIsNeverLongAway(t *testing.T) {
+	t.Parallel()
+	b := backoff{long: longWaitAnswers}
+	for range 20 {
+		if got := b.after(0); got > time.Second/2 {
+			t.Fatalf("answer is away for %v", got)
+		}
+	}
 }

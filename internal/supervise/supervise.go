@@ -193,8 +193,8 @@ func (p *parent) prepare(ctx context.Context) error {
 	if err := p.makeKey(); err != nil {
 		return err
 	}
-	p.control = newChild("control", p.startControl, p)
-	p.answer = newChild("answer", p.startAnswer, p)
+	p.control = newChild("control", longWait, p.startControl, p)
+	p.answer = newChild("answer", longWaitAnswers, p.startAnswer, p)
 	if err := p.join(ctx); err != nil {
 		return err
 	}
