@@ -159,16 +159,23 @@ func runControl(cmd *cobra.Command, data string, cfg *config.Config, l listeners
 	})
 }
 
-// account names who is on the other end of a local socket.
-func account(c net.Conn) string {
+// number names who is on the other end of a local socket by account number.
+func number(c net.Conn) string {
 	uid, err := handover.PeerUID(c)
 	if err != nil {
 		return "somebody"
 	}
-	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
-		return u.Username
-	}
 	return fmt.Sprintf("uid %d", uid)
+}
+
+// account names who is on the other end of a local socket.
+func account(c net.Conn) string {
+	if uid, err := handover.PeerUID(c); err == nil {
+		if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+			return u.Username
+		}
+	}
+	return number(c)
 }
 
 // Hook is called at the points of an act where a crash must do no harm; tests set it.
@@ -210,13 +217,7 @@ func answerRun(cmd *cobra.Command, data string, l listeners, version string) err
 		return d.DialContext(ctx, "unix", feed)
 	}
 	o.Admit = func(c net.Conn) error { return handover.Admit(c, handover.StarterUID()) }
-	o.Caller = func(c net.Conn) string {
-		uid, err := handover.PeerUID(c)
-		if err != nil {
-			return "somebody"
-		}
-		return fmt.Sprintf("uid %d", uid)
-	}
+	o.Caller = number // answer asks no user database: it may be out of reach
 	o.Sockets = func(c *net.UnixConn) error { return handover.Send(c, sockets) }
 	a, err := answer.New(o)
 	if err != nil {
