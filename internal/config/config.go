@@ -2,8 +2,10 @@
 //
 // An unknown key is an error that names file, line and the nearest known key;
 // what a later version has is refused as "not in this version", never ignored.
-// It knows the shapes of sites, zones, levers and features and nothing of how
-// they are served. Values are read-only after Load; live state never lives here.
+// It knows the shapes of sites, zones, levers, features, actions and channels and
+// nothing of how they are served. Values are read-only after Load; live state
+// never lives here. It reads no secret: it passes on the names of the files that
+// hold them.
 //
 // It is not the parser of zone text (zone.Parse is, and names lines with the
 // Source's File and Line) and knows no driver beyond its section's shape. Control,
@@ -12,7 +14,8 @@
 // The YAML it takes is a small one: one document, no anchors, aliases, merge keys
 // or tags, at most 1 MiB, 20 levels deep and 5,000 keys in one mapping. A name
 // that is read here is lower case; addresses are IP addresses, never names, so
-// that nothing of ours waits for somebody else's answer in a crisis.
+// that nothing of ours waits for somebody else's answer in a crisis. Only webhooks
+// are asked by name: nothing waits for them.
 //
 // Concurrency: a *Config is immutable.
 package config
@@ -36,6 +39,10 @@ type Config struct {
 	Levers      []lever.Card   // Config holds ZoneLever or FeatureLever as JSON
 	Features    []feature.Flag // in the file's order
 	Nameservers []Nameserver   // whom to ask what is really answered
+	Resolvers   []Nameserver   // whose cached answer is evidence; Name is the file's own, for example quad9
+	Contacts    []Contact      // whom to call, in the file's order; at most 20
+	Actions     []Action       // prepared acts for a fix, in the file's order
+	Channels    []Channel      // who is told, in the file's order
 
 	warnings []string
 }
@@ -66,6 +73,34 @@ type Site struct {
 	Settle   time.Duration // after an automatic move nothing automatic moves for this long (U5): 30s
 	AutoGap  time.Duration // at most one automatic failover per site in this time (U4): 1h
 	Silence  time.Duration // how long control must be silent before answer acts by itself: 10s
+
+	Capture     Capture
+	Fixes       Fixes
+	UpdateEvery time.Duration // promised time to the next update, pre-filled: 20m
+	Stuck       time.Duration // no news for this long: the page offers three things that help: 30m
+	LookBack    time.Duration // how far back before the first symptom changes are shown: 24h
+}
+
+// Capture is what is collected as evidence when an incident is declared.
+type Capture struct {
+	Paths   []string // asked of each origin by address; those of the HTTP checks unless said; at most 20
+	Metrics *Metrics // nil: none
+	Logs    []string // absolute paths on lifeboat's machine; at most 10
+}
+
+// Metrics is where each origin shows its metrics.
+type Metrics struct {
+	Path string // /metrics
+	Port int    // the site's unless said
+}
+
+// Fixes are the waits and counts of the rules that slow a fix down.
+type Fixes struct {
+	Approval time.Duration // how long another person is waited for before one may go on alone (R9): 10m
+	Pause    time.Duration // how long one reads it again when going on alone (R9): 60s
+	Apart    time.Duration // two fixes closer together than this ask to stop (R11): 20m
+	Rest     time.Duration // how long the stop lasts that R11 proposes: 10m
+	Passes   int           // passes in a row of the promised check until a fix counts as worked: 3
 }
 
 // Origin is a place that runs the site.
@@ -80,9 +115,54 @@ type Sanity struct {
 	Apart  time.Duration // 60s
 }
 
-// Nameserver is an authoritative server of our zones, and where to ask it.
+// Contact is a person who can be called, shown as text on every page.
+type Contact struct {
+	Name  string
+	Phone string
+	Says  string // what they know about; may be empty
+}
+
+// Action is a prepared act for a fix: a program or a webhook, one of the two.
+type Action struct {
+	Name     string
+	Title    string
+	Says     string   // may be empty
+	Site     string   // the site whose fix it may be a part of
+	Exec     []string // the program's absolute path and its arguments; no shell reads them
+	Webhook  *Webhook
+	Deadline time.Duration // for the act and for its undo each: 60s
+	Undo     *Act          // nil: it is said that it can't be undone
+}
+
+// Act is a program or a webhook, one of the two.
+type Act struct {
+	Exec    []string // the program's absolute path and its arguments; no shell reads them
+	Webhook *Webhook
+}
+
+// Webhook is where a POST goes.
+type Webhook struct {
+	URL        string // absolute, http or https, without user, password or fragment
+	SecretFile string // holds what the POST is signed with, relative paths resolved against the file's folder; "" = unsigned
+}
+
+// What a channel can be told.
+const (
+	TellsPublic   = "public"   // updates for visitors
+	TellsStaff    = "staff"    // updates for colleagues
+	TellsIncident = "incident" // declared, contained, over
+)
+
+// Channel is who is told by webhook. One that does not answer holds nothing up.
+type Channel struct {
+	Name    string
+	Webhook Webhook
+	Tells   []string // of public, staff and incident; all three unless said
+}
+
+// Nameserver is a DNS server and where to ask it.
 type Nameserver struct {
-	Name    string         // ns1.example.net.
+	Name    string         // ns1.example.net.; of a resolver the name that the file gives it
 	Address netip.AddrPort // port 53 unless said
 }
 

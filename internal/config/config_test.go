@@ -85,9 +85,98 @@ func wellFormed(t *testing.T, file string, err error) {
 	}
 }
 
+// The bounds and defaults of what lies two keys deep, as the reference has them.
+func TestBoundsOfFixesAndActions(t *testing.T) {
+	t.Parallel()
+	page := string(read(t, "../../docs/reference/configuration.md"))
+	tests := []struct{ key, def, least, most, under, over, text string }{
+		{"sites.SITE.fixes.approval", "10m", "100ms", "24h", "99ms", "24h1ms", "    fixes: {approval: %s}\n"},
+		{"sites.SITE.fixes.pause", "1m", "100ms", "1h", "99ms", "1h1ms", "    fixes: {pause: %s}\n"},
+		{"sites.SITE.fixes.apart", "20m", "100ms", "24h", "99ms", "24h1ms", "    fixes: {apart: %s}\n"},
+		{"sites.SITE.fixes.rest", "10m", "100ms", "24h", "99ms", "24h1ms", "    fixes: {rest: %s}\n"},
+		{"sites.SITE.fixes.passes", "3", "1", "1000", "0", "1001", "    fixes: {passes: %s}\n"},
+		{"sites.SITE.capture.metrics.port", "the site's port", "1", "65535", "0", "65536", "    capture: {metrics: {port: %s}}\n"},
+		{"actions.ACTION.deadline", "1m", "1s", "1h", "999ms", "1h1ms", "actions: {a: {title: X, exec: [/bin/true], undo: none, deadline: %s}}\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.key, func(t *testing.T) {
+			t.Parallel()
+			row := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(tt.key) + "` \\| " + tt.def + " \\| (a [a-z]+, )?" + tt.least + " – " + tt.most + " \\|")
+			if !row.MatchString(page) {
+				t.Error("the reference has no such row")
+			}
+			for _, good := range []string{tt.least, tt.most} {
+				if _, err := Parse("x.yaml", []byte(minimal+fmt.Sprintf(tt.text, good))); err != nil {
+					t.Errorf("%s is refused: %v", good, err)
+				}
+			}
+			for _, bad := range []string{tt.under, tt.over} {
+				if _, err := Parse("x.yaml", []byte(minimal+fmt.Sprintf(tt.text, bad))); err == nil {
+					t.Errorf("%s is taken", bad)
+				}
+			}
+		})
+	}
+}
+
+// Paths that are said to be none are none, and a port that is not said is the site's.
+func TestCapture(t *testing.T) {
+	t.Parallel()
+	const checks = "    checks: {a: {http: {path: /a}}, b: {tcp: {}}}\n    port: 8443\n"
+	tests := []struct {
+		text string
+		want Capture
+	}{
+		{"", Capture{Paths: []string{"/a"}}},
+		{"    capture:\n", Capture{Paths: []string{"/a"}}},
+		{"    capture: {paths: }\n", Capture{Paths: []string{"/a"}}},
+		{"    capture: {paths: []}\n", Capture{}},
+		{"    capture: {metrics: {path: /m}}\n", Capture{Paths: []string{"/a"}, Metrics: &Metrics{"/m", 8443}}},
+		{"    capture: {paths: [/b], logs: []}\n", Capture{Paths: []string{"/b"}}},
+	}
+	for _, tt := range tests {
+		c, err := Parse("x.yaml", []byte(minimal+checks+tt.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.want, c.Sites[0].Capture); diff != "" {
+			t.Errorf("%q: %s", tt.text, diff)
+		}
+	}
+}
+
+// A URL may hold a password: messages and warnings must not carry it on.
+func TestSecretsAreNotRepeated(t *testing.T) {
+	t.Parallel()
+	const secret = "hidden"
+	for _, url := range []string{
+		"https://ada:hidden@chat.example.net/", "https://hidden@chat.example.net/", "https://ada:hid%den@hidden/", "//ada:hidden@chat.example.net/",
+		"https://chat.example.net/hidden#x", "https://chat.example.net:x/hidden", "https://chat.example.net/?token=hidden", "ftp://a/hidden", "https://a b/hidden",
+		"http://chat.example.net/hidden", "https://shop.example.com/hidden", "hidden", "https://" + strings.Repeat("hidden", 1000),
+	} {
+		for _, section := range []string{
+			"channels: {chat: {webhook: {url: %q}}}\n", "channels: {chat: {webhook: %q}}\n", "channels: {chat: %q}\n", "channels: {chat: {webhook: {url: [%q]}}}\n",
+			"actions: {a: {title: X, undo: none, webhook: {url: %q}}}\n", "actions: {a: {title: X, exec: [/bin/true], undo: %q}}\n",
+		} {
+			if url == secret && !strings.Contains(section, "url: %q") {
+				continue // a word like any other
+			}
+			text := minimal + fmt.Sprintf(section, url)
+			c, err := Parse("x.yaml", []byte(text))
+			said := fmt.Sprint(err)
+			if err == nil {
+				said = strings.Join(c.Warnings(), "\n")
+			}
+			if strings.Contains(said, secret) {
+				t.Errorf("%s\nis told as %s", text, said)
+			}
+		}
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"all", "no_nameservers"} {
+	for _, name := range []string{"all", "no_nameservers", "webhooks"} {
 		c, err := Parse(name+".yaml", read(t, "testdata/warn/"+name+".yaml"))
 		if err != nil {
 			t.Fatal(err)
@@ -104,10 +193,15 @@ func TestLaterKeysAreRefusedAsNotInThisVersion(t *testing.T) {
 	}
 }
 
+var allKeys = []keySet{
+	topKeys, siteKeys, originKeys, standbyKeys, checkKeys, httpKeys, tcpKeys, sanityKeys, captureKeys, metricsKeys, fixesKeys, contactKeys,
+	zoneKeys, leverKeys, zoneLeverKeys, featureLeverKeys, featureKeys, actionKeys, undoKeys, webhookKeys, channelKeys,
+}
+
 // A key that is both known and to come would be taken and refused at once.
 func TestKeysAreEitherKnownOrLater(t *testing.T) {
 	t.Parallel()
-	for _, keys := range []keySet{topKeys, siteKeys, originKeys, standbyKeys, checkKeys, httpKeys, tcpKeys, sanityKeys, zoneKeys, leverKeys, zoneLeverKeys, featureLeverKeys, featureKeys} {
+	for _, keys := range allKeys {
 		for _, k := range keys.known {
 			if _, both := keys.later[k]; both {
 				t.Errorf("%q is known and later", k)
@@ -135,11 +229,14 @@ func TestMinimalGetsDefaults(t *testing.T) {
 		Sanity: Sanity{5, time.Minute}, Failover: "propose",
 		TakeBack: 15 * time.Minute, Watch: time.Hour, ArmedFor: 720 * time.Hour,
 		Settle: 30 * time.Second, AutoGap: time.Hour, Silence: 10 * time.Second,
+		Fixes: usualFixes, UpdateEvery: 20 * time.Minute, Stuck: 30 * time.Minute, LookBack: 24 * time.Hour,
 	}}
 	if diff := cmp.Diff(want, c.Sites, same); diff != "" {
 		t.Error(diff)
 	}
 }
+
+var usualFixes = Fixes{Approval: 10 * time.Minute, Pause: time.Minute, Apart: 20 * time.Minute, Rest: 10 * time.Minute, Passes: 3}
 
 func TestGoodFileIsReadWhole(t *testing.T) {
 	t.Parallel()
@@ -156,7 +253,7 @@ func TestGoodFileIsReadWhole(t *testing.T) {
 		Sites: []Site{goodShop, goodBlog},
 		Zones: []zone.Source{
 			{
-				Apex: "shop.example.com.", File: "testdata/good/lifeboat.yaml", Line: 45, TTL: 30, Minimum: 20,
+				Apex: "shop.example.com.", File: "testdata/good/lifeboat.yaml", Line: 59, TTL: 30, Minimum: 20,
 				NS: []string{"ns1.example.net.", "ns2.example.net."}, Contact: `host\.master.example.com.`,
 				Follow: map[string]string{"shop.example.com.": "shop", "www.shop.example.com.": "shop", "blog.shop.example.com.": "blog"},
 				Text:   "\n@ IN MX 10 mail.example.com.\n; ${not a value}\n_dmarc IN TXT \"v=DMARC1; p=reject\"\n",
@@ -175,10 +272,36 @@ func TestGoodFileIsReadWhole(t *testing.T) {
 			{Key: "checkout.v2", Value: []byte("true"), Off: []byte("false"), Says: "Card payments", CodeDefault: []byte("false")},
 			{Key: "banner", Value: []byte("false"), Off: []byte("true")},
 		},
+		Resolvers: []Nameserver{
+			{"quad9", netip.MustParseAddrPort("9.9.9.9:53")},
+			{"own", netip.MustParseAddrPort("[2001:db8::53]:5353")},
+		},
+		Contacts: []Contact{{"Ada", "+1 555 0100", "Databases"}, {"Bob", "ext. 12", ""}},
+		Actions:  goodActions,
+		Channels: []Channel{
+			{"chat", Webhook{"https://chat.example.net/hook", "testdata/chat.secret"}, []string{"staff", "public"}},
+			{"log", Webhook{"http://127.0.0.1:9001/", ""}, []string{"public", "staff", "incident"}},
+		},
 	}
 	if diff := cmp.Diff(want, got, same); diff != "" {
 		t.Error(diff)
 	}
+}
+
+var goodActions = []Action{
+	{
+		Name: "to-standby", Title: "Put the previous release back", Says: "Takes a minute.", Site: "shop", Deadline: time.Hour,
+		Exec: []string{"/usr/local/bin/deploy", "--release", "411", "", "a  b; $HOME"},
+		Undo: &Act{Exec: []string{"/usr/local/bin/deploy", "--release", "latest"}},
+	},
+	{
+		Name: "purge", Title: "Empty the cache", Site: "blog", Deadline: time.Minute,
+		Webhook: &Webhook{"https://ops.example.net:8443/purge?all=1", "testdata/good/secrets/purge"},
+	},
+	{
+		Name: "index", Title: "Build the index", Site: "blog", Deadline: time.Minute, Exec: []string{"/usr/local/bin/index"},
+		Undo: &Act{Webhook: &Webhook{"http://[::1]:9000", "/etc/lifeboat/index.secret"}},
+	},
 }
 
 var goodShop = Site{
@@ -194,13 +317,28 @@ var goodShop = Site{
 	},
 	Sanity: Sanity{3, time.Second}, Failover: "auto",
 	TakeBack: time.Minute, Watch: 2 * time.Minute, ArmedFor: 3 * time.Hour, Settle: 4 * time.Second, AutoGap: 90 * time.Minute, Silence: 6 * time.Second,
+	Capture:     Capture{Paths: []string{"/", "/cart?full=1"}, Metrics: &Metrics{"/metrics", 9100}, Logs: []string{"/var/log/shop/error.log"}},
+	Fixes:       Fixes{Approval: time.Minute, Pause: 2 * time.Second, Apart: 3 * time.Minute, Rest: 4 * time.Minute, Passes: 2},
+	UpdateEvery: 5 * time.Minute, Stuck: 6 * time.Minute, LookBack: 48 * time.Hour,
 }
 
 var goodBlog = Site{
 	ID: "blog", Title: "blog", Names: []string{"blog.shop.example.com"}, Scheme: "https", Port: 443,
 	Origins: []Origin{{"main", addrs("203.0.113.30")}}, Home: "main", Standby: addrs("198.51.100.7"),
+	Checks:  []probe.Check{usualCheck("a", "/b"), usualCheck("b", "/a"), usualCheck("c", "/b"), usualCheck("d", "")},
+	Capture: Capture{Paths: []string{"/b", "/a"}, Metrics: &Metrics{"/metrics", 443}}, Fixes: usualFixes,
+	UpdateEvery: 20 * time.Minute, Stuck: 30 * time.Minute, LookBack: 24 * time.Hour,
 	Sanity: Sanity{5, time.Minute}, Failover: "off",
 	TakeBack: 15 * time.Minute, Watch: time.Hour, ArmedFor: 720 * time.Hour, Settle: 30 * time.Second, AutoGap: time.Hour, Silence: 10 * time.Second,
+}
+
+// usualCheck is a check with its defaults; without a path it is of kind tcp.
+func usualCheck(name, path string) probe.Check {
+	c := probe.Check{Name: name, Kind: probe.KindTCP, Every: 5 * time.Second, Timeout: 2 * time.Second, DownAfter: 3, UpAfter: 5, Gate: true}
+	if path != "" {
+		c.Kind, c.Path, c.Method, c.Status = probe.KindHTTP, path, "GET", 200
+	}
+	return c
 }
 
 func TestExampleIsTakenWithoutAWord(t *testing.T) {
@@ -214,10 +352,38 @@ func TestExampleIsTakenWithoutAWord(t *testing.T) {
 	}
 }
 
+// uncommented is the sample with the keys read that stand in it as comments.
+func uncommented() string {
+	text := regexp.MustCompile(`(?m)^( *)# ( *[a-z_-]+:( .*)?)$`).ReplaceAllString(string(Example()), "$1$2")
+	return regexp.MustCompile(`(?m)^ *file: .*$`).ReplaceAllString(text, "") // stands for records
+}
+
+// What stands in the sample as a comment is as good as the rest of it.
+func TestCommentsOfTheExampleAreTaken(t *testing.T) {
+	t.Parallel()
+	c, err := Parse("example.yaml", []byte(uncommented()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range c.Warnings() {
+		t.Error(w)
+	}
+	if len(c.Resolvers) == 0 || len(c.Actions) < 2 || len(c.Channels) == 0 || c.Sites[0].Capture.Metrics == nil || len(c.Sites[0].Capture.Logs) == 0 {
+		t.Errorf("not all comments were read: %+v", c)
+	}
+	plain, err := Parse("example.yaml", Example())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(plain.Sites[0].Fixes, c.Sites[0].Fixes); diff != "" {
+		t.Errorf("the sample says other defaults: %s", diff)
+	}
+}
+
 // Every key that is known is in the sample, so that nobody has to guess.
 func TestExampleShowsEveryKey(t *testing.T) {
 	t.Parallel()
-	for _, keys := range []keySet{topKeys, siteKeys, originKeys, standbyKeys, checkKeys, httpKeys, tcpKeys, sanityKeys, zoneKeys, leverKeys, zoneLeverKeys, featureLeverKeys, featureKeys} {
+	for _, keys := range allKeys {
 		for _, k := range keys.known {
 			if k != "method" && !regexp.MustCompile(`(?m)(^|[\s{#])`+k+`:`).Match(Example()) {
 				t.Errorf("%s: is not in the sample", k)

@@ -28,6 +28,8 @@ func (b *builder) cross() {
 	}
 	b.drillNames()
 	b.switches()
+	b.cached()
+	b.reached()
 }
 
 // uniqueNames checks that no host name belongs to two sites, or to a site and a
@@ -247,6 +249,17 @@ func (b *builder) switches() {
 		if string(f.Value) == string(f.Off) {
 			b.warn(b.at("features", f.Key, "off"), "feature %s is %s in calm and when it is off: no lever can close it", f.Key, f.Value).
 				WithHint("write the value that it has in calm under value:")
+		}
+	}
+}
+
+// cached warns of resolvers that are name servers: those have nothing cached.
+func (b *builder) cached() {
+	for _, r := range b.c.Resolvers {
+		i := slices.IndexFunc(b.c.Nameservers, func(n Nameserver) bool { return n.Address == r.Address })
+		if i >= 0 {
+			b.warn(b.at("resolvers", r.Name), "resolver %s is name server %s: it does not show what visitors' resolvers have kept", r.Name, b.c.Nameservers[i].Name).
+				WithHint("write the address of a resolver that visitors use, for example 9.9.9.9")
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/http"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -21,6 +22,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(read(f, file))
 	}
 	f.Add(Example())
+	f.Add([]byte(uncommented()))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := Parse("x.yaml", data)
 		if err != nil {
@@ -71,9 +73,73 @@ func promises(t *testing.T, c *Config) {
 			}
 		}
 	}
+	loopPromises(t, c)
 	for _, w := range c.Warnings() {
 		if !strings.HasPrefix(w, "x.yaml:") || !strings.HasSuffix(w, ")") {
 			t.Errorf("warning without place or next step: %s", w)
 		}
+	}
+}
+
+// loopPromises checks what control builds on for causes, fixes and updates.
+func loopPromises(t *testing.T, c *Config) {
+	t.Helper()
+	sites := map[string]bool{}
+	for _, s := range c.Sites {
+		sites[s.ID] = true
+		f := s.Fixes
+		if min(f.Approval, f.Pause, f.Apart, f.Rest, s.UpdateEvery, s.Stuck, s.LookBack) <= 0 || f.Passes < 1 {
+			t.Errorf("site %s: %+v", s.ID, s)
+		}
+		if len(s.Capture.Paths) > maxCapturePaths || len(s.Capture.Logs) > maxCaptureLogs {
+			t.Errorf("site %s captures %+v", s.ID, s.Capture)
+		}
+		for _, p := range append(s.Capture.Paths, s.Capture.Logs...) {
+			if !strings.HasPrefix(p, "/") {
+				t.Errorf("site %s captures %q", s.ID, p)
+			}
+		}
+		if m := s.Capture.Metrics; m != nil && (!strings.HasPrefix(m.Path, "/") || m.Port < 1 || m.Port > 65535) {
+			t.Errorf("site %s: %+v", s.ID, m)
+		}
+	}
+	for _, r := range c.Resolvers {
+		if !r.Address.IsValid() || r.Address.Port() == 0 || !idPattern.MatchString(r.Name) {
+			t.Errorf("resolver %+v", r)
+		}
+	}
+	for _, p := range c.Contacts {
+		if p.Name == "" || p.Phone == "" || len(c.Contacts) > maxContacts {
+			t.Errorf("contact %+v", p)
+		}
+	}
+	for _, a := range c.Actions {
+		if !sites[a.Site] || a.Title == "" || a.Deadline <= 0 || !idPattern.MatchString(a.Name) {
+			t.Errorf("action %+v", a)
+		}
+		actPromises(t, Act{a.Exec, a.Webhook})
+		if a.Undo != nil {
+			actPromises(t, *a.Undo)
+		}
+	}
+	for _, ch := range c.Channels {
+		actPromises(t, Act{Webhook: &ch.Webhook})
+		if len(ch.Tells) == 0 || len(ch.Tells) > 3 {
+			t.Errorf("channel %+v", ch)
+		}
+	}
+}
+
+func actPromises(t *testing.T, a Act) {
+	t.Helper()
+	if (len(a.Exec) > 0) == (a.Webhook != nil) || len(a.Exec) > 0 && !filepath.IsAbs(a.Exec[0]) {
+		t.Errorf("act %+v", a)
+	}
+	if a.Webhook == nil {
+		return
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.Webhook.URL, http.NoBody)
+	if err != nil || r.URL.Hostname() == "" || r.URL.User != nil || r.URL.Scheme != "http" && r.URL.Scheme != "https" {
+		t.Errorf("webhook %+v: %v", a.Webhook, err)
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// idPattern is what sites, origins, checks and levers may be called. "~" is kept
-// for the stand-ins of drills.
+// idPattern is what sites, origins, checks, levers, actions, channels and resolvers
+// may be called. "~" is kept for the stand-ins of drills.
 var idPattern = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
 
 // featurePattern is what features may be called: their keys are the keys in the
@@ -21,20 +21,20 @@ type keySet struct {
 }
 
 var topKeys = keySet{
-	known: []string{"nameservers", "sites", "zones", "levers", "features"},
+	known: []string{"nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "actions", "channels"},
 	later: map[string]string{
 		"databases":    "taking rows away from a database comes later; until then close the feature that meets them",
 		"providers":    "only zones that lifeboat serves itself can be moved; delegate one to it",
 		"certificates": "end TLS in front of lifeboat",
 		"places":       "checks run from this machine only",
 		"alerts":       "declare by hand or let a check propose",
-		"messages":     "tell people by hand",
-		"notify":       "tell people by hand",
+		"messages":     tellChannel,
+		"notify":       tellChannel,
 		"hooks":        "declare by hand or let a check propose",
 		"people":       "make tokens with lifeboat token",
 		"users":        "make tokens with lifeboat token",
 		"sign_in":      "sign in with a token",
-		"evidence":     "collect it by hand",
+		"evidence":     "say under capture of a site what is collected",
 		"changes":      "note what changed in the timeline",
 		"drills":       "rehearse with lifeboat drill LEVER",
 		"cluster":      "run one control and one answer",
@@ -45,7 +45,7 @@ var topKeys = keySet{
 
 var siteKeys = keySet{
 	known: []string{"title", "names", "scheme", "port", "home", "origins", "standby", "status_page", "contact", "checks", "sanity",
-		"failover", "take_back", "watch", "armed_for", "settle", "auto_gap", "silence"},
+		"failover", "take_back", "watch", "armed_for", "settle", "auto_gap", "silence", "capture", "fixes", "update_every", "stuck", "look_back"},
 	later: map[string]string{
 		"go_back":      "visitors go back all at once, after the sanity checks",
 		"stages":       "visitors go back all at once, after the sanity checks",
@@ -58,9 +58,8 @@ var siteKeys = keySet{
 		"quorum":       "checks run from this machine only",
 		"heartbeat":    "use a check of kind http or tcp",
 		"promises":     "note them in the timeline",
-		"capture":      "collect evidence by hand",
 		"alerts":       "declare by hand or let a check propose",
-		"notify":       "tell people by hand",
+		"notify":       tellChannel,
 		"drills":       "rehearse with lifeboat drill LEVER",
 		"readiness":    "see lifeboat check",
 	},
@@ -121,6 +120,35 @@ var sanityKeys = keySet{
 	later: map[string]string{"paths": "write a check with gate: true", "checks": "write gate: true at the check"},
 }
 
+var captureKeys = keySet{
+	known: []string{"paths", "metrics", "logs"},
+	later: map[string]string{
+		"screenshots": "name the pages under paths", "database": "name its log under logs", "sql": "name its log under logs",
+		"exec": "let a command of yours write a file, and name it under logs", "every": "evidence is captured when an incident is declared",
+	},
+}
+
+var metricsKeys = keySet{
+	known: []string{"path", "port"},
+	later: map[string]string{
+		"url": "each origin is asked by address", "host": "each origin is asked by address", "scheme": "the site's scheme is used",
+		"headers": "ask for a path that needs none", "token": "ask for a path that needs none",
+	},
+}
+
+var fixesKeys = keySet{
+	known: []string{"approval", "pause", "apart", "rest", "passes"},
+	later: map[string]string{"approvers": "any other person may approve a fix"},
+}
+
+var contactKeys = keySet{
+	known: []string{"name", "phone", "says"},
+	later: map[string]string{
+		"email": "write the phone number that is answered at night", "mail": "write the phone number that is answered at night",
+		"hours": "say it under says",
+	},
+}
+
 var zoneKeys = keySet{
 	known: []string{"ttl", "ns", "contact", "minimum", "follow", "records", "file"},
 	later: map[string]string{
@@ -138,11 +166,48 @@ var leverKeys = keySet{
 // leverKinds are the drivers to come.
 var leverKinds = map[string]string{
 	"quarantine": useLever, "provider": useLever, "rfc2136": useLever, "route53": useLever, "cloudflare": useLever, "external": useLever,
-	"exec": useLever, "webhook": useLever, "haproxy": useLever, "nginx": useLever, "caddy": useLever, "systemd": useLever, "kubernetes": useLever,
+	"exec": useAction, "webhook": useAction, "haproxy": useLever, "nginx": useLever, "caddy": useLever, "systemd": useLever, "kubernetes": useLever,
 	"go_back": "visitors go back all at once, after the sanity checks",
 }
 
-const useLever = "levers are of kind zone or feature"
+const (
+	useLever    = "levers are of kind zone or feature"
+	useAction   = useLever + "; a prepared act for a fix goes under actions"
+	useWebhook  = "write webhook: {url: …} of a program that turns it into this"
+	tellChannel = "write channels: {chat: {webhook: {url: …}}}"
+)
+
+var actionKeys = keySet{
+	known: []string{"title", "says", "site", "exec", "webhook", "deadline", "undo"},
+	later: map[string]string{
+		"ssh": "write exec: [/usr/bin/ssh, …]", "http": "use webhook", "sql": useScript, "script": useScript, "shell": useScript, "steps": useScript,
+		"env": useScript, "dir": useScript, "user": useScript, "inputs": "make an action of each choice",
+	},
+}
+
+const useScript = "put it into a script and write exec: [/path/of/the/script]"
+
+var undoKeys = keySet{
+	known: []string{"exec", "webhook"},
+	later: map[string]string{"deadline": "the action's deadline holds for its undo too"},
+}
+
+var webhookKeys = keySet{
+	known: []string{"url", "secret_file"},
+	later: map[string]string{
+		"headers": useReceiver, "header": useReceiver, "method": useReceiver, "body": useReceiver, "template": useReceiver, "format": useReceiver,
+	},
+}
+
+const useReceiver = "a webhook is a POST of lifeboat's own JSON; turn it into another form where it is received"
+
+var channelKeys = keySet{
+	known: []string{"webhook", "tells"},
+	later: map[string]string{
+		"mail": useWebhook, "email": useWebhook, "smtp": useWebhook, "sms": useWebhook, "slack": useWebhook, "teams": useWebhook, "matrix": useWebhook,
+		"irc": useWebhook, "exec": useWebhook, "sites": "a channel is told of all sites", "site": "a channel is told of all sites",
+	},
+}
 
 var zoneLeverKeys = keySet{
 	known: []string{"site", "to"},

@@ -99,15 +99,10 @@ func (b *builder) lever(card *lever.Card, s section) bool {
 	case f != nil:
 		card.Kind = kindFeature
 		return b.featureLever(card, s, f)
-	case !s.laterKind():
+	case !s.refused(leverKeys):
 		b.invalid(s.n.at, "%s moves nothing", s.where).WithHint("add zone: {site: shop, to: standby} or feature: {key: checkout, value: false}")
 	}
 	return false
-}
-
-// laterKind says whether the lever's kind was refused already.
-func (s section) laterKind() bool {
-	return s.n.shape == mapShape && slices.ContainsFunc(s.n.entries, func(e entry) bool { return !slices.Contains(leverKeys.known, e.key) })
 }
 
 func (b *builder) zoneLever(card *lever.Card, s section, n *node) bool {
@@ -189,7 +184,7 @@ func (b *builder) featureLever(card *lever.Card, s section, n *node) bool {
 	if !ok {
 		return false
 	}
-	b.featureSite(card, s)
+	card.Site = b.ownSite(s)
 	key, ok := p.known("key", "feature: {key: checkout, value: false}")
 	if !ok {
 		return false
@@ -215,18 +210,20 @@ func (b *builder) featureLever(card *lever.Card, s section, n *node) bool {
 	return true
 }
 
-// featureSite finds the site that a feature lever belongs to: the only one unless
-// said.
-func (b *builder) featureSite(card *lever.Card, s section) {
+// ownSite finds the site that a feature lever or an action belongs to: the only
+// one unless said.
+func (b *builder) ownSite(s section) string {
 	switch n := s.n.get("site"); {
 	case n != nil:
-		if id, ok := b.text(n, s.of("site"), "site: shop"); ok {
-			card.Site = id
+		id, ok := b.text(n, s.of("site"), "site: shop")
+		if ok {
 			b.siteOf(n.at, s.of("site"), id)
 		}
+		return id
 	case len(b.c.Sites) == 1:
-		card.Site = b.c.Sites[0].ID
+		return b.c.Sites[0].ID
 	case len(b.c.Sites) > 1:
 		b.invalid(s.n.at, "%s does not say which site it belongs to", s.where).WithHint("add site: %s beside its title", b.c.Sites[0].ID)
 	}
+	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"lifeboat/internal/fault"
@@ -89,6 +90,7 @@ type builder struct {
 	c    *Config
 
 	zoneKeys []string // the zones of c as the file writes them, for places
+	hooks    []hook   // the webhooks of c, for places
 }
 
 func parse(file string, data []byte, read func(string) ([]byte, error)) (*Config, error) {
@@ -117,10 +119,14 @@ func (b *builder) build() {
 		return
 	}
 	b.nameservers(top)
+	b.resolvers(top)
+	b.contacts(top)
 	b.features(top)
 	b.sites(top)
 	b.zones(top)
 	b.levers(top)
+	b.actions(top)
+	b.channels(top)
 	b.cross()
 }
 
@@ -139,6 +145,25 @@ func (b *builder) nameservers(top section) {
 		}
 		seen[name] = true
 		b.c.Nameservers = append(b.c.Nameservers, Nameserver{name, address})
+	}
+}
+
+// maxResolvers is how many resolvers are asked: each of them for each name.
+const maxResolvers = 10
+
+// resolvers reads whose cached answers are captured as evidence.
+func (b *builder) resolvers(top section) {
+	for _, e := range b.atMost(maxResolvers, top.n.get("resolvers"), "resolvers", "resolvers: {quad9: 9.9.9.9}") {
+		b.id(e.at, "resolver", e.key)
+		address, ok := b.addrPort(e.value, "address of resolver "+clip(e.key))
+		if !ok {
+			continue
+		}
+		if i := slices.IndexFunc(b.c.Resolvers, func(r Nameserver) bool { return r.Address == address }); i >= 0 {
+			b.invalid(e.value.at, "resolvers %s and %s are at the same address, %s", b.c.Resolvers[i].Name, clip(e.key), address).WithHint("remove one")
+			continue
+		}
+		b.c.Resolvers = append(b.c.Resolvers, Nameserver{e.key, address})
 	}
 }
 

@@ -68,6 +68,53 @@ func TestPartsAreWhatAnswerNeeds(t *testing.T) {
 	}
 }
 
+// What people need for causes, fixes and updates is control's alone: the data plane
+// gets the same with and without it, and so do the shadows of drills.
+func TestPartsHoldNothingOfTheLoop(t *testing.T) {
+	t.Parallel()
+	const site = `    capture: {paths: [/cart], metrics: {port: 9100}, logs: [/var/log/shop.log]}
+    fixes: {approval: 1m, pause: 1s, apart: 1m, rest: 1m, passes: 9}
+    update_every: 1m
+    stuck: 1m
+    look_back: 1h
+`
+	const loop = `resolvers: {quad9: 9.9.9.9}
+contacts: [{name: Ada, phone: "1"}]
+actions:
+  to-standby: {title: X, exec: [/bin/true], undo: {webhook: {url: "http://127.0.0.1:1/", secret_file: a}}}
+channels:
+  chat: {webhook: {url: "http://127.0.0.1:1/"}}
+`
+	const rest = `    checks: {home: {http: {path: /}}}
+zones: {shop.example.com: {ns: [ns1.example.net.], follow: {"@": shop}}}
+levers: {to-standby: {title: X, zone: {site: shop, to: standby}}}
+features: {f: {value: true, off: false}}
+`
+	without, err := Parse("x.yaml", []byte(minimal+rest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	with, err := Parse("x.yaml", []byte(minimal+site+rest+loop))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cmp.Equal(without.Sites, with.Sites, same) || len(with.Resolvers)*len(with.Contacts)*len(with.Actions)*len(with.Channels) == 0 {
+		t.Fatal("nothing of the loop was read")
+	}
+	type parts struct {
+		Sites    []snapshot.Site
+		Zones    []zone.Source
+		Features []feature.Flag
+	}
+	var a, b parts
+	a.Sites, a.Zones, a.Features = without.Parts()
+	b.Sites, b.Zones, b.Features = with.Parts()
+	b.Zones[0].Line = a.Zones[0].Line // the text stands further down
+	if diff := cmp.Diff(a, b, same); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestShadowName(t *testing.T) {
 	t.Parallel()
 	c := &Config{

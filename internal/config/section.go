@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -63,6 +64,21 @@ func (r *report) named(n *node, where, example string) []entry {
 	return nil
 }
 
+// atMost is named with a limit.
+func (r *report) atMost(most int, n *node, where, example string) []entry {
+	entries := r.named(n, where, example)
+	if len(entries) > most {
+		r.invalid(n.at, "%s: %d are too many, %d fit", where, len(entries), most).WithHint("keep those that matter most")
+		return nil
+	}
+	return entries
+}
+
+// refused says whether the section has a key that was refused already.
+func (s section) refused(keys keySet) bool {
+	return s.n.shape == mapShape && slices.ContainsFunc(s.n.entries, func(e entry) bool { return !slices.Contains(keys.known, e.key) })
+}
+
 // at is where a key's value is, or the section when the key is not there.
 func (s section) at(key string) position { return s.n.find(key) }
 
@@ -108,12 +124,18 @@ func (s section) line(key, def, example string, most int) string {
 		s.invalid(n.at, "%s is empty", s.of(key)).WithHint("for example %s: %s", key, example)
 	case strings.ContainsAny(text, "\n\t"):
 		s.invalid(n.at, "%s must be one line", s.of(key)).WithHint("for example %s: %s", key, example)
+	case hasControl(text):
+		s.invalid(n.at, "%s has a control character", s.of(key)).WithHint("remove it")
 	case utf8.RuneCountInString(text) > most:
 		s.invalid(n.at, "%s is too long: %d characters, %d fit", s.of(key), utf8.RuneCountInString(text), most).
 			WithHint("say it shorter")
 	}
 	return text
 }
+
+// hasControl says whether text has what only a terminal would notice. The file
+// itself has none; quotes bring it in: "\e".
+func hasControl(text string) bool { return strings.ContainsFunc(text, unicode.IsControl) }
 
 // choice reads one word out of a few.
 func (s section) choice(key, def string, of ...string) string {
@@ -218,6 +240,15 @@ func (s section) list(key, example string) []*node {
 	}
 	s.invalid(n.at, "%s: expected a list, found %s", s.of(key), n.found()).WithHint("for example %s: %s", key, example)
 	return nil
+}
+
+// few is list with a lower limit.
+func (s section) few(key, example string, most int) []*node {
+	if n := s.n.get(key); n != nil && n.shape == listShape && len(n.items) > most {
+		s.invalid(n.at, "%s: %d are too many, %d fit", s.of(key), len(n.items), most).WithHint("keep those that matter most")
+		return nil
+	}
+	return s.list(key, example)
 }
 
 // short writes a duration as people do: 5m, not 5m0s.

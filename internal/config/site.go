@@ -20,6 +20,14 @@ var (
 	settleSpan   = span{30 * time.Second, 0, time.Hour}
 	autoGapSpan  = span{time.Hour, time.Second, 30 * 24 * time.Hour}
 	silenceSpan  = span{10 * time.Second, time.Second, time.Hour}
+	updateSpan   = span{20 * time.Minute, time.Second, 24 * time.Hour}
+	stuckSpan    = span{30 * time.Minute, time.Second, 24 * time.Hour}
+	lookBackSpan = span{24 * time.Hour, time.Minute, 720 * time.Hour}
+
+	approvalSpan = span{10 * time.Minute, 100 * time.Millisecond, 24 * time.Hour}
+	pauseSpan    = span{time.Minute, 100 * time.Millisecond, time.Hour}
+	betweenSpan  = span{20 * time.Minute, 100 * time.Millisecond, 24 * time.Hour}
+	restSpan     = span{10 * time.Minute, 100 * time.Millisecond, 24 * time.Hour}
 )
 
 // StandbyCheckName is the name of the check that StandbyCheck makes; no check in
@@ -55,6 +63,10 @@ func (b *builder) site(id string, s section) Site {
 		Settle:   s.wait("settle", settleSpan),
 		AutoGap:  s.wait("auto_gap", autoGapSpan),
 		Silence:  s.wait("silence", silenceSpan),
+
+		UpdateEvery: s.wait("update_every", updateSpan),
+		Stuck:       s.wait("stuck", stuckSpan),
+		LookBack:    s.wait("look_back", lookBackSpan),
 	}
 	site.Port = s.number("port", schemePort(site.Scheme), 1, 65535)
 	if n := s.n.get("status_page"); n != nil {
@@ -66,6 +78,8 @@ func (b *builder) site(id string, s section) Site {
 	site.Standby = s.standby()
 	site.Checks = b.checks(s)
 	site.Sanity = s.sanity()
+	site.Capture = s.capture(site)
+	site.Fixes = s.fixes()
 	return site
 }
 
@@ -177,6 +191,22 @@ func (s section) sanity() Sanity {
 	return out
 }
 
+func (s section) fixes() Fixes {
+	p := section{s.report, "fixes of " + s.where, &node{at: s.n.at, shape: emptyShape}}
+	if n := s.n.get("fixes"); n != nil {
+		if given, ok := s.section(n, p.where, fixesKeys); ok {
+			p = given
+		}
+	}
+	return Fixes{
+		Approval: p.wait("approval", approvalSpan),
+		Pause:    p.wait("pause", pauseSpan),
+		Apart:    p.wait("apart", betweenSpan),
+		Rest:     p.wait("rest", restSpan),
+		Passes:   p.number("passes", 3, 1, 1000),
+	}
+}
+
 func (b *builder) checks(s section) []probe.Check {
 	var out []probe.Check
 	n := s.n.get("checks")
@@ -218,29 +248,37 @@ func (s section) check(name string) probe.Check {
 		if p, ok := s.section(t, "tcp of "+s.where, tcpKeys); ok && p.n.get("port") != nil {
 			c.Port = p.number("port", 5432, 1, 65535)
 		}
-	case !s.asksLater():
+	case !s.refused(checkKeys):
 		s.invalid(s.n.at, "%s asks nothing", s.where).WithHint("add http: {path: /} or tcp: {port: 5432}")
 	}
 	return c
 }
 
-// asksLater says whether the check is of a kind that was refused already.
-func (s section) asksLater() bool {
-	return s.n.shape == mapShape && slices.ContainsFunc(s.n.entries, func(e entry) bool { return !slices.Contains(checkKeys.known, e.key) })
-}
-
 func (s section) http(c *probe.Check) {
-	c.Path = s.line("path", "/", "/", 2048)
-	if c.Path != "" && !validPath(c.Path) {
-		s.invalid(s.at("path"), "%s: %q is not a path", s.of("path"), clip(c.Path)).
-			WithHint("begin with / and leave out host and spaces, for example path: /cart")
-	}
+	c.Path = s.path("/", "/cart")
 	c.Method = s.choice("method", "GET", "GET", "HEAD", "OPTIONS")
 	c.Status = s.number("status", 200, 100, 599)
 	c.Contains = s.line("contains", "", "Add to cart", 1024)
 	if c.Contains != "" && c.Method == "HEAD" {
 		s.invalid(s.at("contains"), "%s: an answer to HEAD has no text to look in", s.of("contains")).WithHint("use method: GET")
 	}
+}
+
+// maxPath is how long a path may be, in characters.
+const maxPath = 2048
+
+// path reads a path to ask a site for.
+func (s section) path(def, example string) string {
+	path := s.line("path", def, def, maxPath)
+	if path != "" && !validPath(path) {
+		s.notPath(s.at("path"), "path", path, "path: "+example)
+	}
+	return path
+}
+
+func (s section) notPath(at position, key, path, example string) {
+	s.invalid(at, "%s: %q is not a path", s.of(key), clip(path)).
+		WithHint("begin with / and leave out host and spaces, for example %s", example)
 }
 
 func validPath(path string) bool {

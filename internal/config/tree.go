@@ -90,9 +90,12 @@ func (n *node) found() string {
 		return "the number " + clip(n.text)
 	case boolShape:
 		return n.text
-	default:
-		return "the text " + strconv.Quote(clip(n.text))
+	case textShape:
 	}
+	if strings.Contains(n.text, "//") {
+		return "a URL" // which may hold a password
+	}
+	return "the text " + strconv.Quote(clip(n.text))
 }
 
 // clip keeps messages to one readable line.
