@@ -9,18 +9,22 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"lifeboat/internal/fault"
+	"lifeboat/internal/role"
 )
 
 // firstName is the first token's name in the timeline.
 const firstName = "admin"
 
-// EnsureFirst makes sure that somebody can get in: the first token is kept in the
-// file at path, mode 0600. A file whose token the store does not know (the store was
-// deleted) is registered again. Where that token was revoked, a new one is made only
-// if nobody else has one. created says that raw was made just now.
+// EnsureFirst makes sure that somebody can get in and may do everything: the first
+// token, an admin's, is kept in the file at path, mode 0600. A file whose token the
+// store does not know (the store was deleted) is registered again. Where that token
+// was revoked, a new one is made only if no other token is an admin's. It knows no
+// accounts: where one of them is an admin's, the caller leaves it out. created says
+// that raw was made just now.
 func (b *Book) EnsureFirst(ctx context.Context, path string) (created bool, raw string, err error) {
 	b.writing.Lock()
 	defer b.writing.Unlock()
@@ -33,16 +37,16 @@ func (b *Book) EnsureFirst(ctx context.Context, path string) (created bool, raw 
 	case raw != "" && known && !revoked:
 		return false, raw, nil
 	case raw != "" && !known:
-		_, err = b.add(ctx, raw, firstName)
+		_, err = b.add(ctx, raw, firstName, role.Admin)
 		return false, raw, err
-	case len(b.List()) > 0:
+	case slices.ContainsFunc(b.List(), func(other Identity) bool { return other.Role.AtLeast(role.Admin) }):
 		return false, "", nil
 	}
 	raw = generate()
 	if err := writeFirst(path, raw); err != nil { // first the file: a crash before the store costs nothing
 		return false, "", err
 	}
-	if _, err := b.add(ctx, raw, firstName); err != nil {
+	if _, err := b.add(ctx, raw, firstName, role.Admin); err != nil {
 		return false, "", err
 	}
 	return true, raw, nil

@@ -1,9 +1,9 @@
 // Package token holds who may use the API: tokens of 256 random bits, of which the
 // store keeps only SHA-256.
 //
-// It knows no HTTP and decides no right: a token names a person or a machine, and
-// whoever has one may do everything. api and web call Verify; control makes the
-// Book and the first token.
+// It knows no HTTP and decides no right: a token names a person or a machine and has
+// a role (package role), and the edges hold each command against that. api and web
+// call Verify; control makes the Book and the first token.
 //
 // Invariants: a token's text is never in the store; a revoked token stays in the
 // store without its rights, so that it can't come back by a file that still has it.
@@ -32,6 +32,7 @@ import (
 	"unicode/utf8"
 
 	"lifeboat/internal/fault"
+	"lifeboat/internal/role"
 	"lifeboat/internal/store"
 )
 
@@ -48,6 +49,7 @@ const (
 type Identity struct {
 	ID      string    `json:"id"`
 	Name    string    `json:"name"`
+	Role    role.Role `json:"role" enum:"viewer,reporter,operator,commander,admin"`
 	Created time.Time `json:"created"`
 }
 
@@ -96,6 +98,9 @@ func (r *record) read(value []byte) (hash [sha256.Size]byte, err error) {
 	if err != nil || len(raw) != len(hash) {
 		return hash, errors.New("its hash is not one")
 	}
+	if r.Role == "" { // made when a token could do everything; one of a newer version keeps its role, which may do nothing here
+		r.Role = role.Admin
+	}
 	return [sha256.Size]byte(raw), nil
 }
 
@@ -117,13 +122,34 @@ func (b *Book) Verify(raw string) (Identity, error) {
 // Known says whether the token with the id is still good: sign-ins made with one
 // end when it is taken back.
 func (b *Book) Known(id string) bool {
-	return slices.ContainsFunc(b.List(), func(other Identity) bool { return other.ID == id })
+	_, known := b.Lookup(id)
+	return known
 }
 
-// Create makes a token for somebody. Its text is given here once and never again.
+// Lookup gives who the token with the id belongs to, while it is good.
+func (b *Book) Lookup(id string) (Identity, bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for _, r := range b.byHash {
+		if r.ID == id && r.Revoked.IsZero() {
+			return r.Identity, true
+		}
+	}
+	return Identity{}, false
+}
+
+// Create makes a token that may do everything: CreateAs with role.Admin.
 func (b *Book) Create(ctx context.Context, name string) (raw string, id Identity, err error) {
+	return b.CreateAs(ctx, name, role.Admin)
+}
+
+// CreateAs makes a token for somebody. Its text is given here once and never again.
+func (b *Book) CreateAs(ctx context.Context, name string, may role.Role) (raw string, id Identity, err error) {
 	name = strings.TrimSpace(name)
 	if err := nameOK(name); err != nil {
+		return "", Identity{}, err
+	}
+	if _, err := role.ParseRole(string(may)); err != nil {
 		return "", Identity{}, err
 	}
 	b.writing.Lock()
@@ -135,7 +161,7 @@ func (b *Book) Create(ctx context.Context, name string) (raw string, id Identity
 		}
 	}
 	raw = generate()
-	id, err = b.add(ctx, raw, name)
+	id, err = b.add(ctx, raw, name, may)
 	if err != nil {
 		return "", Identity{}, err
 	}
@@ -170,10 +196,10 @@ func nameOK(name string) error {
 
 // add keeps a token in the store and, once it is there, in memory. Its id comes from
 // its hash, so that a token which is registered again is the same one.
-func (b *Book) add(ctx context.Context, raw, name string) (Identity, error) { // with writing held
+func (b *Book) add(ctx context.Context, raw, name string, may role.Role) (Identity, error) { // with writing held
 	hash := sha256.Sum256([]byte(raw))
 	text := hex.EncodeToString(hash[:])
-	r := record{Identity: Identity{ID: text[:12], Name: name, Created: b.now().UTC()}, Hash: text}
+	r := record{Identity: Identity{ID: text[:12], Name: name, Role: may, Created: b.now().UTC()}, Hash: text}
 	if err := b.keep(ctx, r, []store.Cond{{Key: keyPrefix + r.ID}}); err != nil {
 		return Identity{}, err
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lifeboat/internal/fault"
+	"lifeboat/internal/role"
 	"lifeboat/internal/store"
 	"lifeboat/internal/store/mem"
 	"lifeboat/internal/token"
@@ -57,6 +58,70 @@ func TestVerify(t *testing.T) {
 	for _, wrong := range []string{"", "lb_", raw + "x", raw[:len(raw)-1], strings.ToUpper(raw), id.ID, "Bearer " + raw} {
 		_, err := b.Verify(wrong)
 		wantKind(t, err, fault.Denied)
+	}
+}
+
+func TestRole(t *testing.T) {
+	t.Parallel()
+	s := mem.New(mem.Options{})
+	b := open(t, s)
+	for _, may := range role.Roles {
+		raw, id, err := b.CreateAs(t.Context(), string(may), may)
+		if err != nil || id.Role != may {
+			t.Fatalf("%+v, %v", id, err)
+		}
+		for _, book := range []*token.Book{b, open(t, s)} {
+			if got, err := book.Verify(raw); err != nil || got != id {
+				t.Errorf("Verify: %+v, %v", got, err)
+			}
+			if got, known := book.Lookup(id.ID); !known || got != id {
+				t.Errorf("Lookup: %+v, %v", got, known)
+			}
+		}
+	}
+	for _, wrong := range []role.Role{"", "owner"} {
+		_, _, err := b.CreateAs(t.Context(), "Ada", wrong)
+		wantKind(t, err, fault.Invalid)
+	}
+	if _, id := create(t, b, "Ada"); id.Role != role.Admin {
+		t.Errorf("Create: %+v", id)
+	}
+}
+
+// TestRoleOfOldTokens: a token from before there were roles may do what it could; one
+// of a newer version with a role that we don't know may do nothing.
+func TestRoleOfOldTokens(t *testing.T) {
+	t.Parallel()
+	for in, admin := range map[string]bool{``: true, `"role":"",`: true, `"role":"owner",`: false, `"role":"viewer",`: false} {
+		s := mem.New(mem.Options{})
+		raw, id := create(t, open(t, s), "Ada")
+		kv, err := s.Get(t.Context(), "token/"+id.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old := strings.Replace(string(kv.Value), `"role":"admin",`, in, 1)
+		if _, err := s.Txn(t.Context(), nil, []store.Write{{Key: kv.Key, Value: []byte(old)}}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := open(t, s).Verify(raw)
+		if err != nil || got.Role.AtLeast(role.Admin) != admin {
+			t.Errorf("%s: %+v, %v; want an admin's: %v", old, got, err, admin)
+		}
+	}
+}
+
+func TestLookup(t *testing.T) {
+	t.Parallel()
+	b := open(t, mem.New(mem.Options{}))
+	_, id := create(t, b, "Ada")
+	if !b.Known(id.ID) || b.Known("") || b.Known("000000000000") {
+		t.Error("Known is wrong")
+	}
+	if err := b.Revoke(t.Context(), id.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got, known := b.Lookup(id.ID); known || b.Known(id.ID) {
+		t.Errorf("a revoked token is known: %+v", got)
 	}
 }
 
@@ -171,7 +236,7 @@ func TestEnsureFirst(t *testing.T) {
 		if err != nil || created || again != raw {
 			t.Errorf("start with a new store: %v, %q, %v", created, again, err)
 		}
-		if who, err := b.Verify(raw); err != nil || who.Name != "admin" {
+		if who, err := b.Verify(raw); err != nil || who.Name != "admin" || who.Role != role.Admin {
 			t.Errorf("the old token: %+v, %v", who, err)
 		}
 	})
@@ -193,6 +258,9 @@ func TestEnsureFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := b.Revoke(t.Context(), ada.ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := b.CreateAs(t.Context(), "Grace", role.Commander); err != nil { // may not make tokens
 			t.Fatal(err)
 		}
 		created, fresh, err := open(t, s).EnsureFirst(t.Context(), path)

@@ -1,0 +1,355 @@
+// Package account holds the people who sign in with a name and a password, and the
+// sign-ins (sessions) of people, whether they used a password or a token.
+//
+// It knows no HTTP: no cookie, no form. It decides no right: an account has a role
+// (package role), and the edges hold each command against that. web signs people in
+// and asks Session for each request; api and control make and change accounts;
+// control makes the Book, after the book of tokens, and runs Run.
+//
+// Invariants: neither a password nor a session's text is ever in the store, a log or
+// an error. An account is never deleted, only disabled: its name in a timeline stays
+// one person's. Among the accounts that may sign in one is an admin's, once there was
+// one; admin tokens don't count, for a machine that holds one is no person who can be
+// asked. A session's role is its account's or token's role of now.
+//
+// All is read from memory, so that people can sign in while the store is gone, and a
+// sign-in that the store did not take counts until the next restart.
+//
+// Concurrency: the methods of a Book may be called from any goroutine. Run is called
+// once.
+package account
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"lifeboat/internal/fault"
+	"lifeboat/internal/role"
+	"lifeboat/internal/store"
+)
+
+// Limits on accounts.
+const (
+	minName     = 2
+	maxName     = 32
+	maxTitle    = 64 // characters
+	maxAccounts = 10_000
+	keyPrefix   = "account/"
+)
+
+// Account is a person who may sign in.
+type Account struct {
+	Name     string    `json:"name"`  // for signing in: 2 to 32 of a-z 0-9 . - _
+	Title    string    `json:"title"` // as people see it in the timeline
+	Role     role.Role `json:"role" enum:"viewer,reporter,operator,commander,admin"`
+	Created  time.Time `json:"created"`
+	Disabled time.Time `json:"disabled,omitzero"` // since when it may not sign in; zero: it may
+}
+
+// Enabled says whether the account may sign in.
+func (a Account) Enabled() bool { return a.Disabled.IsZero() }
+
+// record is what the store keeps of an account.
+type record struct {
+	Account
+	Password string `json:"password"` // its hash, see phc
+}
+
+// Options of a Book. Store, Now and Logger MUST be set.
+type Options struct {
+	Store  store.Store
+	Now    func() time.Time
+	Logger *slog.Logger
+
+	// Token looks up who a token of an id belongs to, while it is good. It MUST NOT
+	// wait for the store. Where it is nil no token opens a session.
+	Token func(id string) (name string, may role.Role, known bool)
+	// Degraded says that the store has no room for what can wait. It may be nil.
+	Degraded func() bool
+}
+
+// Book knows all accounts and sessions.
+type Book struct {
+	o      Options
+	hasher *hasher
+	doors  *doors
+
+	writing sync.Mutex                      // held over a change in the store; taken before mu
+	stored  map[[sha256.Size]byte]time.Time // the sessions that the store has, and when they were last seen there; guarded by writing
+
+	mu       sync.Mutex // guards all below
+	accounts map[string]record
+	sessions map[[sha256.Size]byte]kept
+}
+
+// New reads all accounts and sessions from the store.
+func New(ctx context.Context, o Options) (*Book, error) {
+	if o.Token == nil {
+		o.Token = func(string) (string, role.Role, bool) { return "", "", false }
+	}
+	if o.Degraded == nil {
+		o.Degraded = func() bool { return false }
+	}
+	b := &Book{
+		o: o, hasher: newHasher(), doors: newDoors(o.Now),
+		stored:   map[[sha256.Size]byte]time.Time{},
+		accounts: map[string]record{},
+		sessions: map[[sha256.Size]byte]kept{},
+	}
+	kvs, _, err := o.Store.List(ctx, keyPrefix)
+	if err != nil {
+		return nil, fmt.Errorf("read accounts: %w", err)
+	}
+	for _, kv := range kvs {
+		var r record
+		if err := json.Unmarshal(kv.Value, &r); err != nil || keyPrefix+r.Name != kv.Key {
+			o.Logger.Error("an account in the store can't be read", "key", kv.Key, "cause", err)
+			continue // it opens nothing, and must not lock everybody out
+		}
+		b.accounts[r.Name] = r
+	}
+	return b, b.loadSessions(ctx)
+}
+
+// Create makes an account. Of a, Name, Title and Role count; a title that is empty is
+// the name.
+func (b *Book) Create(ctx context.Context, a Account, password string) (Account, error) {
+	a = Account{Name: fold(a.Name), Title: strings.TrimSpace(a.Title), Role: a.Role, Created: b.o.Now().UTC()}
+	a.Title = cmp.Or(a.Title, a.Name)
+	if err := a.check(); err != nil {
+		return Account{}, err
+	}
+	hash, err := b.newPassword(ctx, a.Name, a.Title, password)
+	if err != nil {
+		return Account{}, err
+	}
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	if err := b.free(a); err != nil {
+		return Account{}, err
+	}
+	if err := b.keep(ctx, record{a, hash}, false, []store.Cond{{Key: keyPrefix + a.Name}}); err != nil {
+		return Account{}, err
+	}
+	return a, nil
+}
+
+// SetPassword gives an account another password and ends all its sessions. Whoever
+// changes their own is given a new session with Open.
+func (b *Book) SetPassword(ctx context.Context, name, password string) error {
+	a, err := b.Get(name)
+	if err != nil {
+		return err
+	}
+	hash, err := b.newPassword(ctx, a.Name, a.Title, password)
+	if err != nil {
+		return err
+	}
+	return b.change(ctx, a.Name, true, func(r *record) error {
+		r.Password = hash
+		return nil
+	})
+}
+
+// SetRole gives an account another role, its sessions too. The last admin stays one:
+// that is a Conflict.
+func (b *Book) SetRole(ctx context.Context, name string, may role.Role) error {
+	if _, err := role.ParseRole(string(may)); err != nil {
+		return err
+	}
+	return b.change(ctx, name, false, func(r *record) error {
+		if !may.AtLeast(role.Admin) && b.lastAdmin(r.Account) {
+			return onlyAdmin(r.Account)
+		}
+		r.Role = may
+		return nil
+	})
+}
+
+// SetTitle changes how people see an account's name from now on; what is in a
+// timeline stays.
+func (b *Book) SetTitle(ctx context.Context, name, title string) error {
+	return b.change(ctx, name, false, func(r *record) error {
+		r.Title = strings.TrimSpace(title)
+		if err := r.check(); err != nil {
+			return err
+		}
+		return b.titleFree(r.Account)
+	})
+}
+
+// Disable takes an account's rights away and ends its sessions. The last admin stays:
+// that is a Conflict.
+func (b *Book) Disable(ctx context.Context, name string) error {
+	return b.change(ctx, name, true, func(r *record) error {
+		if b.lastAdmin(r.Account) {
+			return onlyAdmin(r.Account)
+		}
+		if r.Enabled() {
+			r.Disabled = b.o.Now().UTC()
+		}
+		return nil
+	})
+}
+
+// Enable lets an account sign in again, with the password that it had.
+func (b *Book) Enable(ctx context.Context, name string) error {
+	return b.change(ctx, name, false, func(r *record) error {
+		r.Disabled = time.Time{}
+		return nil
+	})
+}
+
+// Get gives an account, or a *fault.Error of kind NotFound.
+func (b *Book) Get(name string) (Account, error) {
+	r, known := b.record(fold(name))
+	if !known {
+		return Account{}, fault.New(fault.NotFound, "there is no account %.40q", name).WithHint("see them with: lifeboat account list")
+	}
+	return r.Account, nil
+}
+
+// List gives all accounts in the order of their names.
+func (b *Book) List() []Account {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := make([]Account, 0, len(b.accounts))
+	for _, r := range b.accounts {
+		out = append(out, r.Account)
+	}
+	slices.SortFunc(out, func(x, y Account) int { return cmp.Compare(x.Name, y.Name) })
+	return out
+}
+
+// Count says how many accounts may sign in and have at least a role.
+func (b *Book) Count(least role.Role) int { return b.Others("", least) }
+
+// Others is Count without one account.
+func (b *Book) Others(than string, least role.Role) int {
+	than = fold(than)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for _, r := range b.accounts {
+		if r.Name != than && r.Enabled() && r.Role.AtLeast(least) {
+			n++
+		}
+	}
+	return n
+}
+
+func (b *Book) record(name string) (record, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r, known := b.accounts[name]
+	return r, known
+}
+
+// change keeps what edit makes of an account. With over its sessions end, too.
+func (b *Book) change(ctx context.Context, name string, over bool, edit func(*record) error) error {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	a, err := b.Get(name)
+	if err != nil {
+		return err
+	}
+	r, _ := b.record(a.Name) // accounts are never deleted
+	if err := edit(&r); err != nil {
+		return err
+	}
+	return b.keep(ctx, r, over, nil)
+}
+
+// keep puts an account into the store and, once it is there, into memory. With over
+// its sessions leave both: none may come back when the account is enabled again.
+func (b *Book) keep(ctx context.Context, r record, over bool, conds []store.Cond) error { // with writing held
+	value, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encode account: %w", err)
+	}
+	writes := []store.Write{{Key: keyPrefix + r.Name, Value: value}}
+	if over {
+		for _, s := range b.Sessions(OfAccount(r.Name)) {
+			writes = append(writes, store.Write{Key: sessionPrefix + s.ID, Delete: true})
+		}
+	}
+	if _, err := b.o.Store.Txn(ctx, conds, writes); err != nil {
+		return fmt.Errorf("keep account: %w", err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.accounts[r.Name] = r
+	if over {
+		b.drop(OfAccount(r.Name))
+	}
+	return nil
+}
+
+// lastAdmin says whether nobody else could manage accounts.
+func (b *Book) lastAdmin(a Account) bool {
+	return a.Enabled() && a.Role.AtLeast(role.Admin) && b.Others(a.Name, role.Admin) == 0
+}
+
+func onlyAdmin(a Account) error {
+	return fault.New(fault.Conflict, "%s is the last account that may manage accounts", a.Name).At("name").
+		WithHint("make somebody else an admin first")
+}
+
+// free says whether a new account's name and title are nobody's.
+func (b *Book) free(a Account) error {
+	if _, known := b.record(a.Name); known {
+		return fault.New(fault.Conflict, "there is an account named %q already", a.Name).At("name").WithHint("choose another name")
+	}
+	if len(b.List()) >= maxAccounts {
+		return fault.New(fault.Conflict, "there are %d accounts, and that is the most", maxAccounts).WithHint("give a disabled one to somebody else")
+	}
+	return b.titleFree(a)
+}
+
+// titleFree says whether people could take an account for another one.
+func (b *Book) titleFree(a Account) error {
+	for _, other := range b.List() {
+		if other.Name != a.Name && (strings.EqualFold(other.Title, a.Title) || strings.EqualFold(other.Name, a.Title)) {
+			return fault.New(fault.Conflict, "the account %q is shown under this name already", other.Name).At("title").
+				WithHint("choose a title that tells the two apart")
+		}
+	}
+	return nil
+}
+
+// fold gives a name as it is kept, whatever case it was typed in.
+func fold(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
+
+func (a Account) check() error {
+	if !nameOK(a.Name) {
+		return fault.New(fault.Invalid, "a name has %d to %d letters a to z, digits, dots, hyphens and underscores, and begins with a letter or digit", minName, maxName).
+			At("name").WithHint("choose one like: ada.l")
+	}
+	switch {
+	case a.Title == "":
+		return fault.New(fault.Invalid, "the title is empty").At("title").WithHint("say how the timeline shall show this person")
+	case utf8.RuneCountInString(a.Title) > maxTitle:
+		return fault.New(fault.Invalid, "the title has more than %d characters", maxTitle).At("title").WithHint("choose a shorter one")
+	case !utf8.ValidString(a.Title) || strings.IndexFunc(a.Title, func(r rune) bool { return !unicode.IsPrint(r) }) >= 0:
+		return fault.New(fault.Invalid, "the title holds characters that can't be printed").At("title").WithHint("use one line of plain text")
+	}
+	_, err := role.ParseRole(string(a.Role))
+	return err
+}
+
+func nameOK(name string) bool {
+	if len(name) < minName || len(name) > maxName || strings.ContainsRune(".-_", rune(name[0])) {
+		return false
+	}
+	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == ""
+}
