@@ -1,0 +1,4 @@
+package webhook
+
+// RetryAfter lets tests read the header's forms.
+var RetryAfter = retryAfter
