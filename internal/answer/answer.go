@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"lifeboat/internal/authdns"
+	"lifeboat/internal/capture"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/feed"
 	"lifeboat/internal/feed/follow"
@@ -47,6 +48,7 @@ type Options struct {
 	Sockets func(*net.UnixConn) error               // hands the sockets to a new parent; nil: can't
 	Caller  func(net.Conn) string                   // names who speaks on Orders; nil: nobody in particular
 	Ask     func(context.Context, probe.Target, probe.Check) probe.Result
+	Capture func(context.Context, capture.Job, func(capture.Item)) capture.Done // nil: as package capture does
 
 	Now     func() time.Time
 	NewID   func() string
@@ -92,8 +94,13 @@ func New(o Options) (*Answer, error) {
 		dns: authdns.New(authdns.Options{Logger: o.Logger}), standby: standby.New(standby.Options{Logger: o.Logger}), ofrep: ofrep.New(ofrep.Options{Logger: o.Logger}),
 	}
 	a.prober = prober.New(prober.Options{Logger: o.Logger, Now: o.Now, Ask: o.Ask, OnTransition: a.onTransition})
+	if o.Capture == nil {
+		o.Capture = func(ctx context.Context, j capture.Job, emit func(capture.Item)) capture.Done {
+			return capture.Run(ctx, j, capture.Options{Now: o.Now}, emit)
+		}
+	}
 	if o.Dial != nil {
-		a.follow = follow.New(follow.Options{Dial: o.Dial, Hello: a.hello, Take: a.take, Status: a.status, Ring: a.ring, Now: o.Now, Logger: o.Logger})
+		a.follow = follow.New(follow.Options{Dial: o.Dial, Hello: a.hello, Take: a.take, Status: a.status, Ring: a.ring, Capture: o.Capture, Now: o.Now, Logger: o.Logger})
 	}
 	a.life = o.NewID()
 	a.mu.Lock()

@@ -1,8 +1,10 @@
-// Package feed is the wire between control and answer: snapshots one way, reports
-// the other, over one stream socket.
+// Package feed is the wire between control and answer: snapshots and orders to
+// capture evidence one way, reports and the evidence the other, over one stream
+// socket.
 //
 // It holds only messages and frames; package publish is control's end, package
-// follow is answer's. Answer dials, so that an answer elsewhere works the same
+// follow is answer's. A message of a type that an end does not know is passed over,
+// so that versions can differ. Answer dials, so that an answer elsewhere works the same
 // way. Neither end ever waits for the other without a bound: answer sends at most
 // Window reports ahead of their acknowledgement and a status only when asked.
 //
@@ -43,7 +45,8 @@ type Hello struct {
 	Parts     []string                 `json:"parts"` // hashes held
 	PID       int                      `json:"pid"`
 	Version   string                   `json:"version"`
-	Life      string                   `json:"life,omitempty"` // of the process: Report.Seq counts within it
+	Life      string                   `json:"life,omitempty"`     // of the process: Report.Seq counts within it
+	Captures  bool                     `json:"captures,omitempty"` // it can be asked for evidence
 }
 
 // Publish is a snapshot for answer; parts it holds already are left out.
@@ -114,6 +117,10 @@ const (
 	TypeSeen    = "reports_seen"
 	TypeAsk     = "ask"
 	TypeStatus  = "status"
+
+	TypeCapture     = "capture"      // to answer: a capture.Job
+	TypeCaptured    = "captured"     // from answer: a capture.Item
+	TypeCaptureDone = "capture_done" // from answer: a capture.Done, once for each job, after its items
 )
 
 // Conn frames messages: four bytes of length, then JSON.

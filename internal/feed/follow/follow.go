@@ -1,8 +1,11 @@
 // Package follow is answer's end of the feed: it dials control, says what is
-// served, takes snapshots and hands over reports.
+// served, takes snapshots, hands over reports, and captures evidence when it is asked
+// to.
 //
-// It never makes answer wait: a stopped control costs one blocked goroutine here
-// and nothing else. It imports no control-plane package.
+// It never makes answer wait: a stopped control costs a few blocked goroutines here
+// and nothing else. It imports no control-plane package. Evidence is captured by one
+// job at a time, beside everything else, and belongs to its connection: when that
+// ends, so does the job, and control knows.
 //
 // Concurrency: Run is called once; the other methods from any goroutine.
 package follow
@@ -10,11 +13,14 @@ package follow
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"lifeboat/internal/capture"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/feed"
 )
@@ -26,6 +32,11 @@ type Options struct {
 	Take   func(feed.Publish) feed.Ack // applies a snapshot; called one at a time
 	Status func() feed.Status
 	Ring   *feed.Ring
+
+	// Capture does a job and hands over its items, one at a time; nil: none is done.
+	// It MUST return soon after its context ends.
+	Capture func(ctx context.Context, j capture.Job, emit func(capture.Item)) capture.Done
+
 	Now    func() time.Time
 	Logger *slog.Logger
 	Retry  time.Duration // between attempts to dial; 100ms, and up to 20 times as long after greetings that came to nothing
@@ -35,14 +46,20 @@ type Options struct {
 type Follower struct {
 	o     Options
 	heard atomic.Pointer[time.Time] // when control last said something
+
+	capturing chan struct{}  // holds a token while a job is under way
+	captures  sync.WaitGroup // of the goroutines that do jobs
 }
+
+// maxWaiting is how many jobs wait at the most while one is under way.
+const maxWaiting = 4
 
 // New makes a Follower; control counts as heard now.
 func New(o Options) *Follower {
 	if o.Retry == 0 {
 		o.Retry = 100 * time.Millisecond
 	}
-	f := &Follower{o: o}
+	f := &Follower{o: o, capturing: make(chan struct{}, 1)}
 	f.listen()
 	return f
 }
@@ -65,6 +82,7 @@ func (f *Follower) Silent() time.Duration {
 
 // Run follows until ctx ends.
 func (f *Follower) Run(ctx context.Context) {
+	defer f.captures.Wait()
 	wait := f.o.Retry
 	for {
 		c, err := f.o.Dial(ctx)
@@ -89,12 +107,18 @@ func (f *Follower) Run(ctx context.Context) {
 // session speaks with one control until the connection ends. It says whether a
 // snapshot was taken on it.
 func (f *Follower) session(ctx context.Context, c *feed.Conn) (took bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
 	defer func() { _ = c.Close() }()
-	if c.Send(feed.TypeHello, f.o.Hello()) != nil {
+	hello := f.o.Hello()
+	hello.Captures = f.o.Capture != nil
+	if c.Send(feed.TypeHello, hello) != nil {
 		return false
 	}
+	jobs := make(chan capture.Job, maxWaiting)
+	f.captures.Go(func() { f.capture(ctx, c, jobs) }) // ends with ctx
 	seen := make(chan uint64, 1)
 	done := make(chan struct{})
 	sent := make(chan struct{})
@@ -102,7 +126,7 @@ func (f *Follower) session(ctx context.Context, c *feed.Conn) (took bool) {
 		defer close(sent)
 		f.send(c, seen, done)
 	}()
-	took, err := f.receive(c, seen)
+	took, err := f.receive(c, seen, jobs)
 	close(done)
 	_ = c.Close()
 	<-sent
@@ -111,7 +135,7 @@ func (f *Follower) session(ctx context.Context, c *feed.Conn) (took bool) {
 }
 
 // receive handles control's messages in order.
-func (f *Follower) receive(c *feed.Conn, seen chan uint64) (took bool, err error) {
+func (f *Follower) receive(c *feed.Conn, seen chan uint64, jobs chan<- capture.Job) (took bool, err error) {
 	for {
 		kind, body, err := c.Receive()
 		if err != nil {
@@ -140,9 +164,58 @@ func (f *Follower) receive(c *feed.Conn, seen chan uint64) (took bool, err error
 			seen <- seq
 		case feed.TypeAsk:
 			err = c.Send(feed.TypeStatus, f.o.Status())
+		case feed.TypeCapture:
+			if problem, id := f.order(body, jobs); problem != "" {
+				f.o.Logger.Warn("evidence is not captured", "job", id, "cause", problem)
+				err = c.Send(feed.TypeCaptureDone, capture.Done{Job: id, Problem: problem})
+			}
 		}
 		if err != nil {
 			return took, err
+		}
+	}
+}
+
+// order puts a job in line, or says why not. What can't be read is no reason to lose
+// the connection, on which visitors depend.
+func (f *Follower) order(body json.RawMessage, jobs chan<- capture.Job) (problem, id string) {
+	var j capture.Job
+	if err := json.Unmarshal(body, &j); err != nil { // fills in what it can, so that control knows which job it was
+		return "the job can't be read: " + err.Error(), j.ID
+	}
+	if f.o.Capture == nil {
+		return "this answer captures no evidence", j.ID
+	}
+	select {
+	case jobs <- j:
+		return "", j.ID
+	default:
+		return fmt.Sprintf("%d other jobs wait already", maxWaiting), j.ID
+	}
+}
+
+// capture does one job after the other. One of a connection that has ended may still
+// be on its way out: it is waited for.
+func (f *Follower) capture(ctx context.Context, c *feed.Conn, jobs <-chan capture.Job) {
+	send := func(kind string, body any) {
+		if c.Send(kind, body) != nil {
+			_ = c.Close() // nothing can follow half a message; with it, ctx ends
+		}
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case j := <-jobs:
+			select {
+			case <-ctx.Done():
+				return
+			case f.capturing <- struct{}{}:
+			}
+			done := f.o.Capture(ctx, j, func(it capture.Item) { send(feed.TypeCaptured, it) })
+			<-f.capturing
+			done.Job = j.ID
+			send(feed.TypeCaptureDone, done)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"lifeboat/internal/capture"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/feed"
 	"lifeboat/internal/feed/follow"
@@ -143,6 +144,8 @@ type answer struct {
 	taken []feed.Publish
 	take  func(feed.Publish) feed.Ack
 	parts []string
+
+	capture func(context.Context, capture.Job, func(capture.Item)) capture.Done
 }
 
 func (a *answer) hello(life string) func() feed.Hello {
@@ -181,7 +184,7 @@ func (a *answer) follows(t *testing.T, life string, dial func(context.Context) (
 		a.ring = feed.NewRing()
 	}
 	a.f = follow.New(follow.Options{
-		Dial: dial, Hello: a.hello(life), Take: a.publish, Ring: a.ring, Now: time.Now, Logger: quiet,
+		Dial: dial, Hello: a.hello(life), Take: a.publish, Ring: a.ring, Capture: a.capture, Now: time.Now, Logger: quiet,
 		Status: func() feed.Status { return feed.Status{Epoch: 3, Revision: 4, Problem: life} },
 	})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -1,5 +1,5 @@
 // Package publish is control's end of the feed: it listens, learns what answer
-// serves, publishes snapshots and takes reports.
+// serves, publishes snapshots, takes reports, and asks for evidence.
 //
 // One answer is connected at a time: a newer connection replaces the older one.
 // What is published is decided by package engine; nothing is published on a
@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"lifeboat/internal/capture"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/feed"
 	"lifeboat/internal/listen"
@@ -28,7 +29,7 @@ import (
 var ErrUnsure = errors.New("it is not known whether answer took the order")
 
 // Handler is what the feed tells control. Connected and Reports are called one at a
-// time, and may publish.
+// time, and may publish. One that is a CaptureHandler, too, can be given evidence.
 type Handler interface {
 	// Arriving is called before a new connection can be published on.
 	Arriving()
@@ -49,7 +50,8 @@ type Options struct {
 
 // Server is control's end of the feed.
 type Server struct {
-	o Options
+	o        Options
+	capturer CaptureHandler // nil: none
 
 	mu      sync.Mutex // guards all below
 	conn    *session
@@ -60,13 +62,16 @@ type Server struct {
 	handling sync.Mutex // held while the handler works; guards life and handled
 	life     string     // of answer, whose reports have been handled up to
 	handled  uint64     // this number
+
+	capturing sync.Mutex // held while the capturer works
 }
 
 // session is one connected answer.
 type session struct {
 	*feed.Conn
-	hello feed.Hello
-	held  map[string]bool // parts that answer holds
+	hello    feed.Hello
+	held     map[string]bool // parts that answer holds
+	evidence *evidence
 
 	mu   sync.Mutex // guards acks
 	acks map[[2]uint64]chan feed.Ack
@@ -81,7 +86,9 @@ func New(o Options) *Server {
 	if o.Ask == 0 {
 		o.Ask = time.Second
 	}
-	return &Server{o: o, changed: make(chan struct{})}
+	s := &Server{o: o, changed: make(chan struct{})}
+	s.capturer, _ = o.Handler.(CaptureHandler)
+	return s
 }
 
 // Serve accepts answers until ctx ends.
@@ -101,12 +108,13 @@ func (s *Server) serve(ctx context.Context, c *feed.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
-	se := &session{Conn: c, held: map[string]bool{}, acks: map[[2]uint64]chan feed.Ack{}, done: make(chan struct{})}
+	se := &session{Conn: c, held: map[string]bool{}, evidence: newEvidence(), acks: map[[2]uint64]chan feed.Ack{}, done: make(chan struct{})}
 	reports := make(chan []feed.Report, feed.Window)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
 	defer close(se.done)
+	defer se.evidence.end()
 	if err := s.greet(c, se); err != nil {
 		s.o.Logger.Warn("answer did not greet", "cause", err)
 		return
@@ -124,6 +132,10 @@ func (s *Server) serve(ctx context.Context, c *feed.Conn) {
 		s.work(ctx, serving, se, reports)
 	})
 	wg.Go(func() { s.ask(ctx, se) }) // ends with ctx
+	if s.capturer != nil {
+		wg.Go(func() { se.evidence.send(ctx, se.Conn) })  // ends with ctx
+		wg.Go(func() { s.deliver(serving, se.evidence) }) // ends with the connection, when all is delivered, or with serving
+	}
 	err := s.receive(ctx, se, reports)
 	s.o.Logger.Info("answer left", "cause", err)
 }
@@ -167,6 +179,13 @@ func (s *Server) receive(ctx context.Context, se *session, reports chan<- []feed
 			var st feed.Status
 			if err = json.Unmarshal(body, &st); err == nil {
 				s.setStatus(st)
+			}
+		case feed.TypeCaptured:
+			se.evidence.add(body)
+		case feed.TypeCaptureDone:
+			var d capture.Done
+			if err = json.Unmarshal(body, &d); err == nil {
+				se.evidence.done(d)
 			}
 		}
 		if err != nil {
