@@ -1,14 +1,17 @@
 // Package api is the edge for machines: a JSON API under /api/v1 with a generated
 // OpenAPI 3.1 document, and beside it /metrics, /healthz and /readyz.
 //
-// It decides nothing and stores nothing: each route is one call of the engine or of
-// the token book. What goes wrong is told as a problem document (RFC 9457) that
-// carries a fault's kind, place and hint, or a guard rail's rule, reason and what
-// would satisfy it. Control serves it; cli and apiclient take its types.
+// It decides nothing and stores nothing: each route is one call of the engine, or of
+// the books of tokens and accounts. What goes wrong is told as a problem document (RFC
+// 9457) that carries a fault's kind, place and hint, or a guard rail's rule, reason and
+// what would satisfy it. Control serves it; cli and apiclient take its types.
 //
-// Invariants: every route that is not named as open asks for a token, by the pattern
-// that matched and not by the path that was sent; a body has at most 64 KiB and no
-// unknown field; whatever is read of a request is bounded in time.
+// Invariants: every route that is not named as open asks for a token and for a role, by
+// the pattern that matched and not by the path that was sent; the role of an act is the
+// one that incident.May names, so that the edge and the heart can't disagree. A body has
+// at most 64 KiB and no unknown field, a file at most engine.MaxFile; whatever is read of
+// a request is bounded in time. A POST with an Idempotency-Key is done once. What leads
+// to safety is held up by no limit of requests and by no old page.
 //
 // Concurrency: the handler may be called from any goroutine.
 package api
@@ -16,6 +19,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"reflect"
@@ -28,9 +32,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"lifeboat/internal/account"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/feature"
 	"lifeboat/internal/incident"
+	"lifeboat/internal/ledger"
+	"lifeboat/internal/outbox"
+	"lifeboat/internal/postmortem"
+	"lifeboat/internal/role"
 	"lifeboat/internal/token"
 )
 
@@ -40,30 +49,60 @@ type Engine interface {
 	Do(ctx context.Context, site string, c incident.Command, by incident.Actor) (engine.Result, error)
 	Drill(ctx context.Context, lever string, by incident.Actor) (engine.DrillRecord, error)
 	Check(ctx context.Context) ([]engine.Finding, error)
-	Events(ctx context.Context, id string) ([]incident.Event, error)
-	Incidents(ctx context.Context) ([]engine.Head, error)
 	ResumeAuto(ctx context.Context, site string) error
 	SiteOf(lever string) (string, error)
 	Features() ([]feature.Flag, map[string]feature.Order)
+
+	Incidents(ctx context.Context) ([]engine.Head, error)
+	Incident(ctx context.Context, id string) (incident.Incident, error)
+	DoIn(ctx context.Context, id string, c incident.Command, by incident.Actor) (engine.Result, error)
+	Events(ctx context.Context, id string) ([]incident.Event, error)
+	WriteUp(ctx context.Context, id string, public bool) (postmortem.Document, error)
+	FinishWriteUp(ctx context.Context, id string, by incident.Actor) (engine.Result, error)
+
+	Capture(ctx context.Context, site string) error
+	Attach(ctx context.Context, site string, f engine.File, by incident.Actor) (engine.Result, error)
+	Evidence(ctx context.Context, id, piece string) (incident.Evidence, io.ReadSeekCloser, error)
+	AddChange(ctx context.Context, c ledger.Change, by incident.Actor) (ledger.Change, error)
+	Changes(ctx context.Context, q ledger.Query) ([]ledger.Change, error)
+
+	Queue(ctx context.Context) ([]outbox.Message, error)
+	RetryMessage(ctx context.Context, id string) error
+	DropMessage(ctx context.Context, id string) error
 }
 
 // Tokens is what the API needs of the token book; *token.Book is one.
 type Tokens interface {
 	Verify(raw string) (token.Identity, error)
-	Create(ctx context.Context, name string) (raw string, id token.Identity, err error)
+	CreateAs(ctx context.Context, name string, may role.Role) (raw string, id token.Identity, err error)
 	List() []token.Identity
 	Revoke(ctx context.Context, id string) error
 }
 
+// Accounts is what the API needs of the book of accounts; *account.Book is one.
+type Accounts interface {
+	List() []account.Account
+	Get(name string) (account.Account, error)
+	Create(ctx context.Context, a account.Account, password string) (account.Account, error)
+	SetPassword(ctx context.Context, name, password string) error
+	SetRole(ctx context.Context, name string, may role.Role) error
+	SetTitle(ctx context.Context, name, title string) error
+	Disable(ctx context.Context, name string) error
+	Enable(ctx context.Context, name string) error
+	Sessions(who account.Who) []account.Session
+	CloseAll(ctx context.Context, who account.Who) error
+}
+
 // Options of the API. Engine, Tokens, Logger and Now MUST be set.
 type Options struct {
-	Engine  Engine
-	Tokens  Tokens
-	Logger  *slog.Logger
-	Now     func() time.Time
-	Version string
-	Root    bool         // for control.sock: whoever got in needs no token
-	Ready   func() error // a further condition of /readyz; may be nil
+	Engine   Engine
+	Tokens   Tokens
+	Accounts Accounts // its routes say that there are none where it is nil
+	Logger   *slog.Logger
+	Now      func() time.Time
+	Version  string
+	Root     bool         // for control.sock: whoever got in needs no token, and is an admin
+	Ready    func() error // a further condition of /readyz; may be nil
 
 	Registry *prometheus.Registry // of /metrics; one of its own when nil
 }
@@ -73,13 +112,26 @@ const (
 	maxBody     = 64 << 10         // bytes
 	bodyTime    = 5 * time.Second  // for a body to arrive
 	requestTime = 45 * time.Second // for an answer: a drill there and back, with all its waits
+	fileTime    = 2 * time.Minute  // for a file to arrive, or to be taken
 )
 
 type api struct {
 	o       Options
 	mux     *http.ServeMux
-	spec    []byte // the OpenAPI document
+	h       huma.API
+	spec    []byte            // the OpenAPI document
+	rules   map[string]ruling // of each route, by its pattern
+	once    *once             // what was asked for under an idempotency key
+	brake   *brake            // how much one caller may write
 	metrics *metrics
+}
+
+// ruling is what is asked of a request before its route sees it.
+type ruling struct {
+	least role.Role
+	safe  bool // leads to safety, or only says what is seen: no limit holds it up
+	file  bool // carries a file, which is not looked at here
+	keyed bool // the engine knows what was done under an idempotency key; else the answer is kept
 }
 
 // New makes the handler for /api/, /metrics, /healthz and /readyz.
@@ -87,7 +139,7 @@ func New(o Options) http.Handler {
 	if o.Registry == nil {
 		o.Registry = prometheus.NewRegistry()
 	}
-	a := &api{o: o, mux: http.NewServeMux(), metrics: newMetrics(o.Registry)}
+	a := &api{o: o, mux: http.NewServeMux(), metrics: newMetrics(o.Registry), once: newOnce(o.Now), brake: newBrake(o.Now)}
 	o.Registry.MustRegister(&collector{o: o, errors: a.metrics.readErrors})
 	a.spec = a.routes()
 	a.mux.HandleFunc("GET /api/openapi.json", a.openAPI)
@@ -95,7 +147,7 @@ func New(o Options) http.Handler {
 	a.mux.HandleFunc("GET /readyz", a.readyz)
 	a.mux.Handle("GET /metrics", promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{}))
 	a.mux.HandleFunc("/", a.noRoute)
-	return a.observed(a.admitted(a.mux))
+	return a.observed(a.admitted(a.conditional(a.keyed(a.mux))))
 }
 
 // Document gives the OpenAPI document of a version, indented.
@@ -113,17 +165,22 @@ var useProblems = sync.OnceFunc(func() {
 	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError { return validation(status, msg, errs) }
 })
 
+const aboutAPI = `Carries a company through a site crisis: fail over, diagnose, fix, fail back. What is seen and what is ordered are separate everywhere.
+
+Each operation names the least role that may use it in ` + "`x-role`" + `. An answer about an incident has an ` + "`ETag`" + `; sent back as ` + "`If-Match`" + ` it makes an act
+conditional (412 when somebody has written since), except for what leads to safety, which nothing holds up. A POST with an ` + "`Idempotency-Key`" + ` is done once.`
+
 // routes registers everything under /api/v1 and gives the OpenAPI document.
 func (a *api) routes() []byte {
 	useProblems()
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
-	h := humago.New(a.mux, huma.Config{
+	a.rules = map[string]ruling{}
+	a.h = humago.New(a.mux, huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
 			Info: &huma.Info{
-				Title: "lifeboat", Version: a.o.Version,
-				Description: "Carries a company through a site crisis: fail over, diagnose, fix, fail back. What is seen and what is ordered are separate everywhere.",
-				License:     &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
+				Title: "lifeboat", Version: a.o.Version, Description: aboutAPI,
+				License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
 			},
 			Components: &huma.Components{
 				Schemas:         registry,
@@ -133,17 +190,19 @@ func (a *api) routes() []byte {
 		},
 		Formats: huma.DefaultFormats, DefaultFormat: "application/json", RejectUnknownQueryParameters: true,
 	})
-	a.statusRoutes(h)
-	a.leverRoutes(h)
-	a.siteRoutes(h)
-	a.incidentRoutes(h)
-	a.tokenRoutes(h)
+	shared(a.h.OpenAPI().Components)
+	for _, register := range []func(){
+		a.statusRoutes, a.leverRoutes, a.siteRoutes, a.evidenceRoutes, a.changeRoutes, a.causeRoutes, a.fixRoutes, a.peopleRoutes,
+		a.incidentRoutes, a.followUpRoutes, a.writeUpRoutes, a.queueRoutes, a.tokenRoutes, a.accountRoutes,
+	} {
+		register()
+	}
 	for name, s := range registry.Map() {
 		if !strings.HasSuffix(name, "Body") { // what we send may have more fields in a later version
 			s.AdditionalProperties = nil
 		}
 	}
-	spec, err := json.Marshal(h.OpenAPI())
+	spec, err := json.Marshal(a.h.OpenAPI())
 	if err != nil { // made of our own types when the program starts, and compared in a test
 		panic("the OpenAPI document can't be written: " + err.Error())
 	}
@@ -163,29 +222,20 @@ func schemaName(t reflect.Type, hint string) string {
 		return "ActResult"
 	case "lifeboat/internal/engine.Head":
 		return "IncidentHead"
+	case "lifeboat/internal/engine.Finding":
+		return "CheckFinding"
+	case "lifeboat/internal/incident.Change":
+		return "SeenChange"
+	case "lifeboat/internal/ledger.Change":
+		return "LedgerChange"
+	case "lifeboat/internal/incident.Sight":
+		return "SightChange"
+	case "lifeboat/internal/postmortem.Document":
+		return "PostMortem"
+	case "lifeboat/internal/engine.Act":
+		return "PreparedAct"
 	}
 	return huma.DefaultSchemaNamer(t, hint)
-}
-
-// route registers one operation; its errors become problem documents.
-func route[I, O any](h huma.API, method, path, id, summary string, f func(context.Context, *I) (*O, error)) {
-	op := huma.Operation{
-		Method: method, Path: "/api/v1" + path, OperationID: id, Summary: summary, Tags: []string{tag(path)},
-		MaxBodyBytes: maxBody, BodyReadTimeout: bodyTime,
-	}
-	huma.Register(h, op, func(ctx context.Context, in *I) (*O, error) {
-		out, err := f(ctx, in)
-		if err != nil {
-			return nil, problemOf(err)
-		}
-		return out, nil
-	})
-}
-
-// tag groups operations by the first part of their path.
-func tag(path string) string {
-	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	return first
 }
 
 func (a *api) openAPI(w http.ResponseWriter, _ *http.Request) {

@@ -1,12 +1,14 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
 
 	"lifeboat/internal/fault"
 	"lifeboat/internal/incident"
+	"lifeboat/internal/role"
 )
 
 // open are the routes that need no token: they tell machines how we are, and the
@@ -32,10 +34,12 @@ func WithPeer(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, peerKey{}, name)
 }
 
-// admitted lets a request in by its token, or, on control.sock, without one.
+// admitted lets a request in by its token, or, on control.sock, without one, and then by
+// the role that its route asks for.
 func (a *api) admitted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, pattern := a.mux.Handler(r); open[pattern] {
+		_, pattern := a.mux.Handler(r)
+		if open[pattern] {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -46,8 +50,45 @@ func (a *api) admitted(next http.Handler) http.Handler {
 			p.write(w)
 			return
 		}
+		rule := a.ruling(pattern, r.Method)
+		if err := rule.permits(by); err != nil {
+			problemOf(err).write(w)
+			return
+		}
+		if writes(r.Method) && !rule.safe {
+			if wait := a.brake.take(by.ID + "\x00" + by.Name); wait > 0 {
+				tooMany().write(w)
+				return
+			}
+		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), actorKey{}, by)))
 	})
+}
+
+func writes(method string) bool {
+	return method != http.MethodGet && method != http.MethodHead && method != http.MethodOptions
+}
+
+// ruling is what a pattern asks for. What is no route of ours changes nothing (a redirect
+// to a cleaner path, a path that is not there); should it ever be one that was forgotten,
+// it is closed.
+func (a *api) ruling(pattern, method string) ruling {
+	rule, known := a.rules[pattern]
+	switch {
+	case known:
+		return rule
+	case pattern == "/" || !writes(method):
+		return ruling{least: role.Viewer}
+	}
+	return ruling{least: role.Admin}
+}
+
+// permits says whether somebody's role is enough.
+func (r ruling) permits(by incident.Actor) error {
+	if role.Role(by.Role).AtLeast(r.least) {
+		return nil
+	}
+	return fault.New(fault.Denied, "your role, %s, may not do this", by.Role).WithHint("somebody with the role %s can", r.least)
 }
 
 // actor says who asks.
@@ -57,7 +98,7 @@ func (a *api) actor(r *http.Request) (incident.Actor, error) {
 		by.Via = "cli"
 	}
 	if a.o.Root {
-		by.ID, by.Name = "control.sock", "root"
+		by.ID, by.Name, by.Role = "control.sock", "root", string(role.Admin)
 		if name, said := r.Context().Value(peerKey{}).(string); said && name != "" {
 			by.Name = name
 		}
@@ -76,7 +117,7 @@ func (a *api) actor(r *http.Request) (incident.Actor, error) {
 	if err != nil {
 		return by, err
 	}
-	by.ID, by.Name = who.ID, who.Name
+	by.ID, by.Name, by.Role = who.ID, who.Name, cmp.Or(string(who.Role), string(role.Viewer))
 	return by, nil
 }
 

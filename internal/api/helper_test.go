@@ -16,12 +16,14 @@ import (
 	"testing"
 	"time"
 
+	"lifeboat/internal/account"
 	"lifeboat/internal/api"
 	"lifeboat/internal/config"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/feed"
 	"lifeboat/internal/lever"
 	"lifeboat/internal/probe"
+	"lifeboat/internal/role"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/store"
 	"lifeboat/internal/store/mem"
@@ -169,9 +171,12 @@ type boat struct {
 	world  *atomic.Value
 	record engine.RecordView
 	page   probe.Result // what the standby's check says
+	with   engine.Company
 
-	handler http.Handler // asks for a token
-	raw     string       // a good one
+	accounts *account.Book
+	handler  http.Handler         // asks for a token
+	raw      string               // an admin's, by the name of Ada
+	as       map[role.Role]string // a token of each role
 }
 
 func launch(t *testing.T, change ...func(*boat)) *boat {
@@ -200,7 +205,7 @@ func launch(t *testing.T, change ...func(*boat)) *boat {
 			return b.page
 		},
 		Record: func() engine.RecordView { return b.record },
-		Waits:  engine.Waits{Answer: time.Second, Observe: 50 * time.Millisecond, Drift: time.Hour},
+		Waits:  engine.Waits{Answer: time.Second, Observe: 50 * time.Millisecond, Drift: time.Hour}, Company: b.with,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -219,12 +224,22 @@ func launch(t *testing.T, change ...func(*boat)) *boat {
 	if b.raw, _, err = b.tokens.Create(t.Context(), "Ada"); err != nil {
 		t.Fatal(err)
 	}
+	b.as = map[role.Role]string{}
+	for _, r := range role.Roles {
+		if b.as[r], _, err = b.tokens.CreateAs(t.Context(), "a "+string(r), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.accounts, err = account.New(t.Context(), account.Options{Store: b.store, Now: b.clock.now, Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
 	b.handler = api.New(b.options())
 	return b
 }
 
 func (b *boat) options() api.Options {
-	return api.Options{Engine: b.engine, Tokens: b.tokens, Logger: slog.New(slog.DiscardHandler), Now: b.clock.now, Version: "test"}
+	return api.Options{Engine: b.engine, Tokens: b.tokens, Accounts: b.accounts, Logger: slog.New(slog.DiscardHandler), Now: b.clock.now, Version: "test"}
 }
 
 // reply is an answer, read.
@@ -235,7 +250,8 @@ type reply struct {
 }
 
 // send asks a handler; body may be nil, a string, or anything that becomes JSON.
-func send(t *testing.T, h http.Handler, method, path, raw string, body any) reply {
+// headers are names and values in turn.
+func send(t *testing.T, h http.Handler, method, path, raw string, body any, headers ...string) reply {
 	t.Helper()
 	var r io.Reader
 	switch b := body.(type) {
@@ -253,15 +269,18 @@ func send(t *testing.T, h http.Handler, method, path, raw string, body any) repl
 	if raw != "" {
 		req.Header.Set("Authorization", "Bearer "+raw)
 	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Add(headers[i], headers[i+1])
+	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, req)
 	return reply{w.Code, w.Header(), w.Body.Bytes()}
 }
 
 // do asks with a good token, and fails the test on another status than wanted.
-func (b *boat) do(method, path string, body any, want int) reply {
+func (b *boat) do(method, path string, body any, want int, headers ...string) reply {
 	b.t.Helper()
-	r := send(b.t, b.handler, method, path, b.raw, body)
+	r := send(b.t, b.handler, method, path, b.raw, body, headers...)
 	if r.status != want {
 		b.t.Fatalf("%s %s: status %d, want %d: %s", method, path, r.status, want, r.body)
 	}
@@ -275,3 +294,5 @@ func decode[T any](t *testing.T, r reply) (v T) {
 	}
 	return v
 }
+
+func sessionOf(name string) account.Who { return account.OfAccount(name) }

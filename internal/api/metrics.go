@@ -47,6 +47,13 @@ var (
 	siteTTL        = desc("site_ttl_seconds", "How long the world may keep an answer about the names that move.", "site")
 	autoHeld       = desc("site_auto_held", "1 while nothing moves by itself because a person took an automatic move back.", "site")
 	incidentsOpen  = desc("incidents_open", "1 for the phase of the site's open incident, 0 for the others.", "site", "phase")
+	evidenceHeld   = desc("incident_evidence", "Pieces of evidence of the site's open incident; 0 without one.", "site")
+	updateOverdue  = desc("update_overdue", "1 while news was promised for a time that has passed.", "site")
+	fixInFlight    = desc("fix_in_flight", "1 while a fix holds the site: begun, and its end not settled.", "site")
+	fixes          = desc("fixes", "Fixes of the site's open incident that have come to an end, by what they came to.", "site", "outcome")
+	leversParked   = desc("levers_parked", "Levers that stay pulled past the return, with somebody who looks after them.", "site")
+	parkedOverdue  = desc("levers_parked_overdue", "Parked levers whose date has passed.", "site")
+	messages       = desc("messages_waiting", "Messages to channels that could not go out yet.")
 	leverActive    = desc("lever_active", "How many levers of a kind are pulled.", "site", "kind")
 	leverArmed     = desc("lever_armed_left_seconds", "How long the last good drill keeps a lever armed; 0 when it is not.", "lever")
 	leverDrifted   = desc("lever_drifted", "1 while somebody else has changed what the pulled lever had ordered.", "lever")
@@ -78,12 +85,12 @@ var counted = map[string]*prometheus.Desc{
 }
 
 var plainDescs = []*prometheus.Desc{
-	buildInfo, siteOrdered, siteSeen, seenAge, siteTTL, autoHeld, incidentsOpen, leverActive, leverArmed, leverDrifted,
+	buildInfo, siteOrdered, siteSeen, seenAge, siteTTL, autoHeld, incidentsOpen, evidenceHeld, updateOverdue, fixInFlight, fixes, leversParked, parkedOverdue, messages, leverActive, leverArmed, leverDrifted,
 	answerUp, answerReady, answerWaiting, answerLost, recordDegraded, recordPending, standbyVisits, dnsAnswers,
 }
 
 // openPhases are the phases in which an incident holds its site.
-var openPhases = []incident.Phase{incident.FailOver, incident.Diagnose, incident.Fix, incident.FailBack, incident.Watch, incident.Review}
+var openPhases = []incident.Phase{incident.FailOver, incident.Diagnose, incident.Fixing, incident.FailBack, incident.Watch, incident.Review}
 
 // scrapeTime bounds the look that a scrape takes.
 const scrapeTime = 5 * time.Second
@@ -138,6 +145,7 @@ func (s sink) answer(o Overview) {
 	s.count(answerLost, o.Answer.Gaps)
 	s.gauge(recordDegraded, number(o.Record.Degraded))
 	s.gauge(recordPending, float64(o.Record.Pending))
+	s.gauge(messages, float64(o.Waiting))
 	for name, v := range o.Answer.Counters {
 		if d, known := counted[name]; known {
 			s.count(d, v)
@@ -164,6 +172,36 @@ func (s sink) site(now time.Time, v SiteView) {
 	s.count(standbyVisits, v.Visits.Late, v.ID, "late")
 	s.count(standbyVisits, v.Visits.Checks, v.ID, "checks")
 	s.levers(now, v)
+	s.loop(now, v)
+}
+
+// outcomes are how a fix can end.
+var outcomes = []incident.FixState{incident.StateWorked, incident.StateRolledBack, incident.StateAccepted, incident.StateWithdrawn}
+
+// loop tells how the open incident's diagnosis and fix stand.
+func (s sink) loop(now time.Time, v SiteView) {
+	var in incident.Incident
+	parked := v.Parked
+	if v.Incident != nil && v.Incident.Phase.Open() {
+		in, parked = *v.Incident, v.Incident.ParkedPulls()
+	}
+	late := 0
+	for _, p := range parked {
+		late += int(number(p.Parked != nil && now.After(p.Parked.Until)))
+	}
+	_, flies := in.FixInFlight()
+	s.gauge(evidenceHeld, float64(len(in.Evidence)), v.ID)
+	s.gauge(updateOverdue, number(!in.UpdateDue.IsZero() && now.After(in.UpdateDue)), v.ID)
+	s.gauge(fixInFlight, number(flies), v.ID)
+	s.gauge(leversParked, float64(len(parked)), v.ID)
+	s.gauge(parkedOverdue, float64(late), v.ID)
+	ended := map[incident.FixState]int{}
+	for _, f := range in.Fixes {
+		ended[f.State]++
+	}
+	for _, o := range outcomes {
+		s.gauge(fixes, float64(ended[o]), v.ID, string(o))
+	}
 }
 
 func (s sink) levers(now time.Time, v SiteView) {

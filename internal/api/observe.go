@@ -12,9 +12,13 @@ import (
 // panic in it.
 func (a *api) observed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), requestTime)
-		defer cancel()
 		_, pattern := a.mux.Handler(r)
+		limit := requestTime
+		if a.rules[pattern].file {
+			limit = fileTime
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), limit)
+		defer cancel()
 		began := a.o.Now()
 		rec := &recorder{ResponseWriter: w}
 		rec.Header().Set("Cache-Control", "no-store")

@@ -9,7 +9,9 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"lifeboat/internal/engine"
 	"lifeboat/internal/fault"
+	"lifeboat/internal/incident"
 	"lifeboat/internal/store"
 )
 
@@ -25,6 +27,16 @@ type Problem struct {
 	Incident string         `json:"incident,omitempty" doc:"the incident whose timeline tells more"`
 	Refusal  *fault.Refusal `json:"refusal,omitempty" doc:"kind refused: which guard rail, and what would satisfy it"`
 	Errors   []FieldProblem `json:"errors,omitempty" doc:"kind invalid: everything that is wrong with the request"`
+	Now      *Standing      `json:"now,omitempty" doc:"status 412: the incident as it is now"`
+}
+
+// Standing is where an incident stands, for whoever looked at an older one.
+type Standing struct {
+	ETag     string         `json:"etag"`
+	Incident string         `json:"incident,omitempty"`
+	Phase    incident.Phase `json:"phase,omitempty"`
+	Seq      uint64         `json:"seq,omitempty" doc:"number of its newest event"`
+	Title    string         `json:"title,omitempty"`
 }
 
 // FieldProblem is one thing wrong with a request.
@@ -50,6 +62,11 @@ func (p *Problem) GetHeaders() http.Header {
 		h.Set("Retry-After", "2")
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Bearer realm="lifeboat"`)
+	case http.StatusTooManyRequests:
+		h.Set("Retry-After", "1")
+	}
+	if p.Now != nil {
+		h.Set("ETag", p.Now.ETag)
 	}
 	return h
 }
@@ -71,11 +88,11 @@ func KindOf(status int) fault.Kind {
 	switch status {
 	case http.StatusNotFound:
 		return fault.NotFound
-	case http.StatusConflict:
+	case http.StatusConflict, http.StatusPreconditionFailed:
 		return fault.Conflict
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return fault.Denied
-	case http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
+	case http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout, http.StatusTooManyRequests:
 		return fault.Unavailable
 	case http.StatusNotImplemented:
 		return fault.NotSupported
@@ -115,7 +132,7 @@ func problemOf(err error) *Problem {
 
 // bare is a fault's text without place and hint, which have fields of their own.
 func bare(f *fault.Error) string {
-	if f.Cause != nil {
+	if f.Cause != nil && !errors.Is(f.Cause, engine.ErrStale) { // which says the same
 		return f.Text + ": " + f.Cause.Error()
 	}
 	return f.Text

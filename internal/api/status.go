@@ -1,19 +1,14 @@
 package api
 
-import (
-	"context"
-	"net/http"
-
-	"github.com/danielgtaylor/huma/v2"
-)
+import "context"
 
 // body is an answer with a JSON body.
 type body[T any] struct{ Body T }
 
-func (a *api) statusRoutes(h huma.API) {
-	route(h, http.MethodGet, "/status", "status", "What is seen, what is ordered, what can be done", a.status)
-	route(h, http.MethodGet, "/check", "check", "Look at the whole and say plainly what would hurt", a.check)
-	route(h, http.MethodGet, "/features", "features", "The features and what is ordered for them", a.features)
+func (a *api) statusRoutes() {
+	route(a, get("/status", "status", "What is seen, what is ordered, what can be done"), a.status)
+	route(a, get("/check", "check", "Look at the whole and say plainly what would hurt"), a.check)
+	route(a, get("/features", "features", "The features and what is ordered for them"), a.features)
 }
 
 func (a *api) status(ctx context.Context, _ *struct{}) (*body[Overview], error) {

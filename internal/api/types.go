@@ -1,11 +1,12 @@
 package api
 
 import (
-	"time"
-
+	"lifeboat/internal/account"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/feature"
 	"lifeboat/internal/incident"
+	"lifeboat/internal/outbox"
+	"lifeboat/internal/postmortem"
 	"lifeboat/internal/token"
 )
 
@@ -22,7 +23,12 @@ type (
 	Severity    = engine.Severity
 	Incident    = incident.Incident
 	Event       = incident.Event
+	Evidence    = incident.Evidence
 	Token       = token.Identity
+	Account     = account.Account
+	Session     = account.Session
+	Message     = outbox.Message
+	WriteUp     = postmortem.Document
 )
 
 // The severities of a Finding.
@@ -64,44 +70,4 @@ type Feature struct {
 // Features lists all flags.
 type Features struct {
 	Features []Feature `json:"features"`
-}
-
-// TokenList lists who has a token.
-type TokenList struct {
-	Tokens []Token `json:"tokens"`
-}
-
-// NewToken is a token with its text, which is told once.
-type NewToken struct {
-	Token
-	Text string `json:"token" doc:"the token itself; it is not kept and can't be shown again"`
-}
-
-// DeclareBody says that something is wrong.
-type DeclareBody struct {
-	Title          string    `json:"title,omitempty" maxLength:"200" doc:"what people will call it"`
-	Symptom        string    `json:"symptom,omitempty" enum:"nothing-loads,some-pages,one-thing,wrong-data,not-sure"`
-	Noticed        string    `json:"how_noticed,omitempty" enum:"monitor,visitor,staff,social"`
-	FirstSymptomAt time.Time `json:"first_symptom_at,omitzero" doc:"when it began, as far as known"`
-}
-
-// ReasonBody carries the one sentence that passes a soft guard rail.
-type ReasonBody struct {
-	Reason string `json:"reason,omitempty" maxLength:"2000" doc:"one sentence: why, or why anyway"`
-}
-
-// NoteBody is what somebody saw.
-type NoteBody struct {
-	Text string `json:"text" maxLength:"16384"`
-}
-
-// GoBackBody starts the return.
-type GoBackBody struct {
-	Because string `json:"because,omitempty" maxLength:"2000" doc:"what changed, in one sentence"`
-	Reason  string `json:"reason,omitempty" maxLength:"2000" doc:"why anyway, where a guard rail says no"`
-}
-
-// TokenBody names who a token is for.
-type TokenBody struct {
-	Name string `json:"name" maxLength:"64" doc:"as the timeline will show it"`
 }

@@ -36,6 +36,7 @@ const (
 	maxProblem  = 1 << 20
 	dialTime    = 5 * time.Second
 	requestTime = time.Minute // longer than the server's own bound
+	fileTime    = 3 * time.Minute
 	aliveTime   = 2 * time.Second
 )
 
@@ -51,6 +52,7 @@ type Client struct {
 	base, server, token, via string
 
 	http  *http.Client
+	files *http.Client // for what is large
 	alive sync.Once
 }
 
@@ -72,10 +74,9 @@ func New(o Options) (*Client, error) {
 		}
 		c.base = strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/")
 	}
-	c.http = &http.Client{
-		Transport: transport, Timeout: requestTime,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // a token is sent to nobody else
-	}
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // a token is sent to nobody else
+	c.http = &http.Client{Transport: transport, Timeout: requestTime, CheckRedirect: stay}
+	c.files = &http.Client{Transport: transport, Timeout: fileTime, CheckRedirect: stay}
 	return c, nil
 }
 
@@ -83,20 +84,68 @@ func New(o Options) (*Client, error) {
 // out, nil to drop it.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
+	size := int64(0)
 	if in != nil {
 		b, err := json.Marshal(in)
 		if err != nil {
 			return fmt.Errorf("encode request: %w", err)
 		}
-		body = bytes.NewReader(b)
+		body, size = bytes.NewReader(b), int64(len(b))
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+"/api/v1"+path, body)
+	res, err := c.ask(ctx, c.http, method, path, content{body, "application/json", size})
 	if err != nil {
-		return fmt.Errorf("make request: %w", err)
+		return err
 	}
-	req.Header.Set("Accept", "application/json")
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+	defer func() { _ = res.Body.Close() }() // nothing is lost with it
+	return c.read(res, out)
+}
+
+// send sends a file; what came of it is read into out.
+func (c *Client) send(ctx context.Context, path string, body io.Reader, size int64, out any) error {
+	res, err := c.ask(ctx, c.files, http.MethodPost, path, content{body, "application/octet-stream", size})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }() // nothing is lost with it
+	return c.read(res, out)
+}
+
+// fetch reads an answer that is no JSON for us.
+func (c *Client) fetch(ctx context.Context, path string) ([]byte, error) {
+	res, err := c.ask(ctx, c.files, http.MethodGet, path, content{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = res.Body.Close() }() // it was only read
+	switch {
+	case res.StatusCode >= 300:
+		return nil, problem(res)
+	case res.Header.Get("Content-Security-Policy") == "": // lifeboat says what may be done with it
+		return nil, c.stranger(res.Status)
+	}
+	b, err := io.ReadAll(io.LimitReader(res.Body, maxReply))
+	if err != nil {
+		return nil, fault.New(fault.Unavailable, "the answer of %s did not arrive whole", c.server).Because(err).WithHint("ask again")
+	}
+	return b, nil
+}
+
+// content is the body of a request.
+type content struct {
+	body io.Reader // nil: none
+	kind string
+	size int64 // bytes; -1 where it is not known
+}
+
+// ask sends one request.
+func (c *Client) ask(ctx context.Context, by *http.Client, method, path string, body content) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+"/api/v1"+path, body.body)
+	if err != nil {
+		return nil, fmt.Errorf("make request: %w", err)
+	}
+	if body.body != nil {
+		req.Header.Set("Content-Type", body.kind)
+		req.ContentLength = body.size
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
@@ -105,14 +154,13 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		req.Header.Set(api.ClientHeader, c.via)
 	}
 	if err := c.knock(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	res, err := c.http.Do(req)
+	res, err := by.Do(req)
 	if err != nil {
-		return c.unreachable(err)
+		return nil, c.unreachable(err)
 	}
-	defer func() { _ = res.Body.Close() }() // nothing is lost with it
-	return c.read(res, out)
+	return res, nil
 }
 
 // knock asks once whether anybody is there: a socket can be held for a process that

@@ -66,6 +66,11 @@ func client(t *testing.T, o apiclient.Options) *apiclient.Client {
 func serve(t *testing.T, e still) *apiclient.Client {
 	t.Helper()
 	e.by, e.got = new(incident.Actor), new(incident.Command)
+	return serveEngine(t, e)
+}
+
+func serveEngine(t *testing.T, e api.Engine) *apiclient.Client {
+	t.Helper()
 	book, raw := tokens(t)
 	srv := httptest.NewServer(api.New(api.Options{Engine: e, Tokens: book, Logger: slog.New(slog.DiscardHandler), Now: time.Now}))
 	t.Cleanup(srv.Close)

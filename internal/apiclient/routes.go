@@ -132,8 +132,8 @@ func (c *Client) Tokens(ctx context.Context) ([]api.Token, error) {
 }
 
 // CreateToken makes a token; its text is told once.
-func (c *Client) CreateToken(ctx context.Context, name string) (api.NewToken, error) {
-	return post[api.NewToken](ctx, c, "/tokens", api.TokenBody{Name: name})
+func (c *Client) CreateToken(ctx context.Context, b api.TokenBody) (api.NewToken, error) {
+	return post[api.NewToken](ctx, c, "/tokens", b)
 }
 
 // RevokeToken takes a token's rights away.

@@ -7,7 +7,7 @@ func (a *app) auto() *cobra.Command {
 }
 
 func (a *app) autoResume() *cobra.Command {
-	cmd := &cobra.Command{Use: "resume SITE", Short: "Let rules move the site again", Args: cobra.ExactArgs(1),
+	cmd := &cobra.Command{Use: "resume SITE", Short: "Let rules move the site again", Args: cobra.ExactArgs(1), Example: "  lifeboat auto resume shop",
 		Long: "Let rules move the site again. After a person has taken an automatic move back nothing moves by itself until a person says so here."}
 	r := a.remote(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

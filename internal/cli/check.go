@@ -10,7 +10,7 @@ import (
 
 func (a *app) check() *cobra.Command {
 	var all bool
-	cmd := &cobra.Command{Use: "check", Short: "Look at the whole and say plainly what would hurt in a crisis", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "check", Short: "Look at the whole and say plainly what would hurt in a crisis", Args: cobra.NoArgs, Example: "  lifeboat check --all",
 		Long: "Look at the whole and say plainly what would hurt in a crisis. Exit code 1 when there is a problem: something that does not work now, or would not when it is needed. Warnings alone give 0."}
 	r := a.remote(cmd)
 	cmd.Flags().BoolVar(&all, "all", false, "what is well, too")

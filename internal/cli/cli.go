@@ -13,6 +13,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -36,6 +37,9 @@ type Options struct {
 	Now      func() time.Time
 	Terminal bool // Err is a terminal: progress may be shown
 	Screen   bool // Out is a terminal: it may be redrawn
+	Typed    bool // In is a terminal: somebody can be asked
+
+	Secret func() ([]byte, error) // reads a line that is not shown; nil without a terminal
 }
 
 // Main runs the command line of this process and gives its exit code. The first
@@ -44,10 +48,14 @@ func Main(version string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	return Run(ctx, Options{
+	o := Options{
 		Version: version, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Now: time.Now,
-		Terminal: term.IsTerminal(int(os.Stderr.Fd())), Screen: term.IsTerminal(int(os.Stdout.Fd())),
-	}, os.Args[1:])
+		Terminal: term.IsTerminal(int(os.Stderr.Fd())), Screen: term.IsTerminal(int(os.Stdout.Fd())), Typed: term.IsTerminal(int(os.Stdin.Fd())),
+	}
+	if o.Typed {
+		o.Secret = func() ([]byte, error) { return term.ReadPassword(int(os.Stdin.Fd())) }
+	}
+	return Run(ctx, o, os.Args[1:])
 }
 
 // Run runs one command.
@@ -63,7 +71,9 @@ func Run(ctx context.Context, o Options, args []string) int {
 type app struct {
 	o        Options
 	out, err io.Writer
-	entered  bool // arguments and flags were understood
+	lines    *bufio.Reader // of In, once somebody was asked
+	entered  bool          // arguments and flags were understood
+	every    time.Duration // between two looks of --watch; watchEvery unless a test says
 }
 
 // The groups that help shows.
@@ -97,8 +107,10 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 refused by a guard rail, 4 not found, 5
 	root.SetOut(a.o.Out)
 	root.SetErr(a.o.Err)
 	root.AddGroup(&cobra.Group{ID: groupCrisis, Title: "In a crisis:"}, &cobra.Group{ID: groupCalm, Title: "In calm:"}, &cobra.Group{ID: groupRun, Title: "Running it:"})
-	add(root, groupCrisis, a.status(), a.declare(), a.levers(), a.pull(), a.putBack(), a.noFailover(), a.note(), a.goBack(), a.cancel(), a.close(), a.timeline(), a.incidents())
-	add(root, groupCalm, a.check(), a.drill(), a.config(), a.zone(), a.token(), a.auto())
+	add(root, groupCrisis, a.status(), a.declare(), a.levers(), a.pull(), a.putBack(), a.goOn(), a.update(), a.note(),
+		a.evidence(), a.changes(), a.cause(), a.fix(), a.goBack(), a.park(), a.unpark(), a.makePermanent(),
+		a.role(), a.handover(), a.decide(), a.object(), a.severity(), a.link(), a.cancel(), a.timeline(), a.correct(), a.postmortem(), a.followUp(), a.close(), a.incidents())
+	add(root, groupCalm, a.check(), a.drill(), a.config(), a.zone(), a.account(), a.token(), a.queue(), a.auto())
 	p := processes(a.o.Version)
 	add(root, groupRun, a.answer(p), a.version())
 	for _, make := range []func() *cobra.Command{p.Serve, p.Control, p.Demo} {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -17,12 +18,16 @@ import (
 	"testing"
 	"time"
 
+	accounts "lifeboat/internal/account"
 	"lifeboat/internal/answer"
 	"lifeboat/internal/api"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/feed"
 	"lifeboat/internal/incident"
+	"lifeboat/internal/ledger"
+	"lifeboat/internal/outbox"
+	"lifeboat/internal/postmortem"
 	"lifeboat/internal/probe"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/store/mem"
@@ -51,6 +56,13 @@ type scene struct {
 	did    []incident.Command
 	sites  []string
 	by     incident.Actor
+
+	in      *incident.Incident // what Incident gives, where it is not the site's
+	changes []ledger.Change
+	added   ledger.Change
+	queue   []outbox.Message
+	body    string // of evidence, and what was sent as evidence
+	asked   string // what was asked for that is no command
 }
 
 func (s *scene) Overview(context.Context) (engine.Overview, error)        { return s.over, s.err }
@@ -61,6 +73,66 @@ func (s *scene) SiteOf(string) (string, error)                            { retu
 func (s *scene) ResumeAuto(context.Context, string) error                 { return s.err }
 func (s *scene) Drill(context.Context, string, incident.Actor) (engine.DrillRecord, error) {
 	return s.drill, s.err
+}
+func (s *scene) DoIn(_ context.Context, id string, c incident.Command, by incident.Actor) (engine.Result, error) {
+	s.did, s.sites, s.by = append(s.did, c), append(s.sites, id), by
+	return engine.Result{Incident: failedOver(), Events: s.events}, s.err
+}
+func (s *scene) FinishWriteUp(_ context.Context, id string, _ incident.Actor) (engine.Result, error) {
+	s.asked = "finish " + id
+	return engine.Result{Incident: failedOver()}, s.err
+}
+func (s *scene) WriteUp(_ context.Context, id string, public bool) (postmortem.Document, error) {
+	s.asked = fmt.Sprintf("write-up %s %v", id, public)
+	return postmortem.Document{Incident: id, Title: "Nothing loads"}, s.err
+}
+func (s *scene) Capture(_ context.Context, site string) error {
+	s.asked = "capture " + site
+	return s.err
+}
+func (s *scene) Attach(_ context.Context, site string, f engine.File, _ incident.Actor) (engine.Result, error) {
+	s.asked = "attach " + site + " " + f.Name + " " + f.Title + " " + f.Text
+	if f.Body != nil {
+		b, err := io.ReadAll(f.Body)
+		s.body = string(b)
+		return engine.Result{Incident: failedOver()}, err
+	}
+	return engine.Result{Incident: failedOver()}, s.err
+}
+func (s *scene) Evidence(context.Context, string, string) (incident.Evidence, io.ReadSeekCloser, error) {
+	return incident.Evidence{ID: "e1", Type: "text/plain", SHA256: "ab"}, inMemory{strings.NewReader(s.body)}, s.err
+}
+func (s *scene) AddChange(_ context.Context, c ledger.Change, _ incident.Actor) (ledger.Change, error) {
+	s.added = c
+	return c, s.err
+}
+func (s *scene) Changes(_ context.Context, q ledger.Query) ([]ledger.Change, error) {
+	s.asked = fmt.Sprintf("changes of %s from %s, %d", q.Site, q.From.UTC().Format(time.RFC3339), q.Limit)
+	return s.changes, s.err
+}
+func (s *scene) Queue(context.Context) ([]outbox.Message, error) { return s.queue, s.err }
+func (s *scene) RetryMessage(_ context.Context, id string) error {
+	s.asked = "retry " + id
+	return s.err
+}
+func (s *scene) DropMessage(_ context.Context, id string) error {
+	s.asked = "drop " + id
+	return s.err
+}
+
+// inMemory is a body that is in memory.
+type inMemory struct{ *strings.Reader }
+
+func (inMemory) Close() error { return nil }
+
+func (s *scene) Incident(context.Context, string) (incident.Incident, error) {
+	if s.in != nil {
+		return *s.in, s.err
+	}
+	if in := s.over.Sites[0].Incident; in != nil {
+		return *in, s.err
+	}
+	return failedOver(), s.err
 }
 func (s *scene) Do(_ context.Context, site string, c incident.Command, by incident.Actor) (engine.Result, error) {
 	s.did, s.sites, s.by = append(s.did, c), append(s.sites, site), by
@@ -75,7 +147,7 @@ func failedOver() incident.Incident {
 }
 
 func happened() []incident.Event {
-	ada := incident.Actor{Kind: "person", Name: "Ada", Via: "cli"}
+	ada := incident.Actor{Kind: "person", Name: "Ada", Via: "cli", Role: "admin"}
 	in := incident.Incident{ID: "01JN8"}
 	at := func(min int) time.Time { return noon.Add(time.Duration(min) * time.Minute) }
 	n := 0
@@ -125,20 +197,46 @@ type ran struct {
 // run runs a command against an engine, as control.sock would let it in.
 func run(t *testing.T, e api.Engine, args ...string) ran {
 	t.Helper()
-	book, err := token.New(t.Context(), mem.New(mem.Options{}), time.Now, slog.New(slog.DiscardHandler))
+	return runWith(t, e, Options{}, args...)
+}
+
+// runWith is run in a world of its own.
+func runWith(t *testing.T, e api.Engine, o Options, args ...string) ran {
+	t.Helper()
+	return commandWith(t, o, append(args, "--server", serveAPI(t, e))...)
+}
+
+// serveAPI serves an engine as control.sock would, with books of accounts and tokens.
+func serveAPI(t *testing.T, e api.Engine) (url string) {
+	t.Helper()
+	log, record := slog.New(slog.DiscardHandler), mem.New(mem.Options{})
+	book, err := token.New(t.Context(), record, time.Now, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := httptest.NewServer(api.New(api.Options{Engine: e, Tokens: book, Logger: slog.New(slog.DiscardHandler), Now: time.Now, Root: true}))
-	defer srv.Close()
-	return command(t, append(args, "--server", srv.URL)...)
+	people, err := accounts.New(t.Context(), accounts.Options{Store: record, Now: func() time.Time { return noon }, Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(api.New(api.Options{Engine: e, Tokens: book, Accounts: people, Logger: log, Now: time.Now, Root: true}))
+	t.Cleanup(srv.Close)
+	return srv.URL
 }
 
 // command runs a command in a world without a lifeboat.
 func command(t *testing.T, args ...string) ran {
 	t.Helper()
+	return commandWith(t, Options{}, args...)
+}
+
+func commandWith(t *testing.T, o Options, args ...string) ran {
+	t.Helper()
 	var out, errs bytes.Buffer
-	code := Run(t.Context(), Options{Version: "test", In: strings.NewReader(""), Out: &out, Err: &errs, Getenv: func(string) string { return "" }, Now: func() time.Time { return noon }}, args)
+	o.Version, o.Out, o.Err, o.Getenv, o.Now = "test", &out, &errs, func(string) string { return "" }, func() time.Time { return noon }
+	if o.In == nil {
+		o.In = strings.NewReader("")
+	}
+	code := Run(t.Context(), o, args)
 	return ran{code, out.String(), errs.String()}
 }
 
@@ -231,6 +329,7 @@ func TestCommandsReachTheEngine(t *testing.T) {
 		{[]string{"pull", "to-standby", "--reason", "why"}, engine.PullRequest{Lever: "to-standby", PullLever: incident.PullLever{Reason: "why"}}},
 		{[]string{"put-back", "to-standby", "--reason", "why"}, incident.PutBack{Lever: "to-standby", Reason: "why"}},
 		{[]string{"note", "It smells."}, incident.Note{Text: "It smells."}},
+		{[]string{"go-on", "--reason", "why"}, incident.DecideNoFailover{Reason: "why"}},
 		{[]string{"no-failover", "--reason", "why"}, incident.DecideNoFailover{Reason: "why"}},
 		{[]string{"go-back", "start", "--because", "fixed", "--reason", "why"}, incident.GoBack{Because: "fixed", Reason: "why"}},
 		{[]string{"go-back", "advance", "--reason", "why"}, incident.Advance{Reason: "why"}},
@@ -238,6 +337,49 @@ func TestCommandsReachTheEngine(t *testing.T) {
 		{[]string{"go-back", "end-watch", "--reason", "why"}, incident.WatchOver{Reason: "why"}},
 		{[]string{"cancel", "--reason", "why"}, incident.Cancel{Reason: "why"}},
 		{[]string{"close", "--reason", "why"}, incident.Close{Reason: "why"}},
+		{[]string{"make-permanent", "--reason", "why"}, incident.MakePermanent{Reason: "why"}},
+		{[]string{"park", "close-checkout", "--owner", "Ada", "--until", "2026-03-09", "--reason", "why"},
+			incident.ParkLever{Lever: "close-checkout", Owner: "Ada", Until: time.Date(2026, 3, 9, 23, 59, 0, 0, time.UTC), Reason: "why"}},
+		{[]string{"park", "close-checkout", "--owner", "Ada", "--until", "5d", "--reason", "why"},
+			incident.ParkLever{Lever: "close-checkout", Owner: "Ada", Until: noon.Add(5 * 24 * time.Hour), Reason: "why"}},
+		{[]string{"unpark", "close-checkout"}, incident.UnparkLever{Lever: "close-checkout"}},
+		{[]string{"changes", "mark", "deploy-1", "--note", "n"}, incident.MarkChange{Change: "deploy-1", Suspect: true, Note: "n"}},
+		{[]string{"changes", "mark", "deploy-1", "--clear"}, incident.MarkChange{Change: "deploy-1"}},
+		{[]string{"cause", "add", "It is so.", "--predicts", "p"}, incident.OpenCause{Statement: "It is so.", Prediction: "p"}},
+		{[]string{"cause", "weigh", "c1", "--against", "e1", "--note", "n"}, incident.WeighCause{Cause: "c1", Evidence: "e1", Stance: "against", Note: "n"}},
+		{[]string{"cause", "test", "c1", "held", "--saw", "s", "--predicts", "p"}, incident.TestCause{Cause: "c1", Prediction: "p", Outcome: "held", Saw: "s"}},
+		{[]string{"cause", "rule-out", "c1", "--reason", "why"}, incident.RuleOut{Cause: "c1", Reason: "why"}},
+		{[]string{"cause", "park", "c1", "--reason", "why"}, incident.ParkCause{Cause: "c1", Reason: "why"}},
+		{[]string{"cause", "reopen", "c1", "--reason", "why"}, incident.ReopenCause{Cause: "c1", Reason: "why"}},
+		{[]string{"cause", "confirm", "c1", "--also", "c2,c3", "--factor", "a, b", "--factor", "c", "--confidence", "likely", "--reason", "why"},
+			incident.ConfirmCause{Cause: "c1", Also: []string{"c2", "c3"}, Factors: []string{"a, b", "c"}, Confidence: "likely", Reason: "why"}},
+		{[]string{"cause", "withdraw", "--reason", "why"}, incident.WithdrawDiagnosis{Reason: "why"}},
+		{[]string{"fix", "propose", "--change", "c", "--check", "home", "--below", "500ms", "--within", "2m", "--way-back", "w", "--takes", "t", "--risk", "r", "--owner", "o", "--action", "a", "--reason", "why"},
+			incident.ProposeFix{Change: "c", Promise: incident.Promise{Check: "home", Below: 500 * time.Millisecond, Within: 2 * time.Minute}, WayBack: "w", Takes: "t", Risk: "r", Owner: "o", Action: "a", Reason: "why"}},
+		{[]string{"fix", "report", "--change", "c", "--to", "Orders come in", "--owner", "o"}, incident.ReportFix{Change: "c", Promise: incident.Promise{To: "Orders come in"}, Owner: "o"}},
+		{[]string{"fix", "withdraw", "--reason", "why"}, incident.WithdrawFix{Reason: "why"}},
+		{[]string{"fix", "approve", "f1"}, incident.ApproveFix{}},
+		{[]string{"fix", "object", "f1", "--reason", "why"}, incident.ObjectToFix{Reason: "why"}},
+		{[]string{"fix", "go-alone", "--reason", "why"}, incident.GoAlone{Reason: "why"}},
+		{[]string{"fix", "begin"}, incident.ApplyFix{}},
+		{[]string{"fix", "done"}, incident.FixCarriedOut{OK: true}},
+		{[]string{"fix", "done", "--failed", "--detail", "d"}, incident.FixCarriedOut{Detail: "d"}},
+		{[]string{"fix", "judge", "no-effect", "--reason", "why"}, incident.JudgeFix{Result: incident.StateNoEffect, Reason: "why"}},
+		{[]string{"fix", "measure"}, incident.MeasureFix{}},
+		{[]string{"fix", "roll-back", "f2"}, incident.TakeBackFix{Fix: "f2"}},
+		{[]string{"fix", "rolled-back"}, incident.FixTakenBack{OK: true}},
+		{[]string{"fix", "keep", "--reason", "why"}, incident.KeepFix{Reason: "why"}},
+		{[]string{"severity", "high", "--why", "w"}, incident.SetSeverity{Level: "high", Why: "w"}},
+		{[]string{"role", "take", "lead"}, incident.TakeRole{Role: "lead"}},
+		{[]string{"role", "release", "lead"}, incident.ReleaseRole{Role: "lead"}},
+		{[]string{"handover", "offer", "lead", "--to", "Grace", "--things", "t", "--doing", "d", "--needs", "n"},
+			incident.OfferHandover{Role: "lead", To: "Grace", Brief: incident.Brief{Things: "t", Doing: "d", Needs: "n"}}},
+		{[]string{"handover", "accept", "h1"}, incident.AcceptHandover{Handover: "h1"}},
+		{[]string{"decide", "q?", "--chosen", "a", "--because", "r", "--option", "a, or", "--option", "b"}, incident.Choose{Question: "q?", Options: []string{"a, or", "b"}, Chosen: "a", Reason: "r"}},
+		{[]string{"object", "d1", "no"}, incident.Object{Decision: "d1", Text: "no"}},
+		{[]string{"update", "We know.", "--to", "public", "--next", "20m"}, incident.SendUpdate{Audience: "public", Text: "We know.", NextIn: 20 * time.Minute}},
+		{[]string{"update", "It is over.", "--to", "staff", "--over"}, incident.SendUpdate{Audience: "staff", Text: "It is over.", Final: true}},
+		{[]string{"update", "snooze", "15m", "--reason", "why"}, incident.SnoozeUpdate{By: 15 * time.Minute, Reason: "why"}},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
 			t.Parallel()
@@ -262,9 +404,15 @@ func TestJSON(t *testing.T) {
 	t.Parallel()
 	s := crisisScene()
 	s.heads = []engine.Head{{ID: "01JN8"}}
-	for _, args := range []string{"status", "levers", "timeline", "incidents", "check", "drill to-standby", "pull to-standby", "token list", "token create Ada", "auto resume shop"} {
+	s.over.Sites[0].Incident.Evidence = []incident.Evidence{{ID: "e1", Title: "x"}}
+	url := serveAPI(t, s)
+	if r := commandWith(t, Options{In: strings.NewReader("four words in a row\n")}, "account", "add", "ada", "--password-stdin", "--json", "--server", url); r.code != 0 || !json.Valid([]byte(r.out)) {
+		t.Fatalf("account add: %+v", r)
+	}
+	for _, args := range []string{"evidence list", "evidence show e1", "evidence capture", "changes", "changes add x", "cause list", "cause add x", "fix list", "follow-up list", "follow-up list --all", "postmortem", "postmortem show --format md",
+		"queue list", "queue drop m1", "account list", "account role ada viewer", "account sessions ada", "account sign-out ada", "account disable ada", "status", "levers", "timeline", "incidents", "check", "drill to-standby", "pull to-standby", "token list", "token create Ada", "auto resume shop"} {
 		s.drill.OK = true
-		r := run(t, s, append(strings.Fields(args), "--json")...)
+		r := commandWith(t, Options{}, append(strings.Fields(args), "--json", "--server", url)...)
 		if r.code != 0 || !json.Valid([]byte(r.out)) || strings.TrimSpace(r.out) == "null" {
 			t.Errorf("%s: exit code %d, not JSON: %s%s", args, r.code, r.out, r.err)
 		}
@@ -441,13 +589,17 @@ func (r *wayBack) Do(context.Context, string, incident.Command, incident.Actor) 
 	return engine.Result{Incident: in, Events: happened()[2:3]}, nil
 }
 
-func (r *wayBack) Events(context.Context, string) ([]incident.Event, error) {
-	to := incident.FailBack
+func (r *wayBack) Incident(context.Context, string) (incident.Incident, error) {
+	in := failedOver()
+	in.Phase = incident.FailBack
 	if r.looks.Add(1) > 1 {
-		to = r.end
+		in.Phase = r.end
 	}
-	data, err := json.Marshal(map[string]any{"to": to})
-	return append(happened(), incident.Event{Incident: "01JN8", Seq: 5, Type: incident.PhaseChanged, Data: data, Text: "It is over."}), err
+	return in, nil
+}
+
+func (r *wayBack) Events(context.Context, string) ([]incident.Event, error) {
+	return append(happened(), incident.Event{Incident: "01JN8", Seq: 5, Type: incident.PhaseChanged, Text: "It is over."}), nil
 }
 
 func TestWaitForReturn(t *testing.T) {
@@ -526,7 +678,7 @@ func TestTakenDNSPortNamesItsFlag(t *testing.T) {
 func TestHelpNamesEveryCommand(t *testing.T) {
 	t.Parallel()
 	r := command(t, "--help")
-	for _, name := range []string{"status", "declare", "levers", "pull", "put-back", "note", "go-back", "timeline", "drill", "check", "zone", "config", "token", "answer", "completion", "version"} {
+	for _, name := range []string{"status", "declare", "levers", "pull", "put-back", "go-on", "note", "update", "evidence", "changes", "cause", "fix", "role", "handover", "go-back", "postmortem", "follow-up", "queue", "account", "timeline", "drill", "check", "zone", "config", "token", "answer", "completion", "version"} {
 		if !strings.Contains(r.out, "\n  "+name+" ") {
 			t.Errorf("help does not name %s", name)
 		}

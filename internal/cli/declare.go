@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +13,7 @@ func (a *app) declare() *cobra.Command {
 	var b api.DeclareBody
 	var since string
 	return a.command(act{
-		use: "declare [SITE]", short: "Say that something is wrong", args: cobra.MaximumNArgs(1), site: true, doing: "Declaring",
+		use: "declare [SITE]", short: "Say that something is wrong", args: cobra.MaximumNArgs(1), site: true, complete: theSites, doing: "Declaring",
 		long:    "Say that something is wrong. Nothing moves by this, and nothing can be broken by it; a false alarm ends with: lifeboat cancel.",
 		example: "  lifeboat declare\n  lifeboat declare shop --symptom nothing-loads --title \"The data centre is dark\"",
 		flags: func(cmd *cobra.Command) {
@@ -22,34 +21,22 @@ func (a *app) declare() *cobra.Command {
 			cmd.Flags().StringVar(&b.Symptom, "symptom", "", "nothing-loads, some-pages, one-thing, wrong-data or not-sure")
 			cmd.Flags().StringVar(&b.Noticed, "noticed", "", "who noticed: monitor, visitor, staff or social")
 			cmd.Flags().StringVar(&since, "since", "", "when it began: a time like 2026-03-01T09:00:00Z, or how long ago, like 20m")
+			cmd.Flags().StringVar(&b.RecurrenceOf, "recurrence-of", "", "an earlier incident that this looks like")
 		},
 		do: func(ctx context.Context, c *apiclient.Client, in actInput) (api.Result, error) {
-			at, err := a.began(since)
-			if err != nil {
-				return api.Result{}, err
+			if since != "" {
+				at, err := a.ago("--since", since)
+				if err != nil {
+					return api.Result{}, err
+				}
+				b.FirstSymptomAt = at
 			}
-			b.FirstSymptomAt = at
 			if len(in.args) > 0 {
 				in.site = in.args[0]
 			}
 			return c.Declare(ctx, in.site, b)
 		},
 	})
-}
-
-// began reads when something began: a time, or how long ago.
-func (a *app) began(text string) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
-		return a.o.Now().Add(-ago), nil
-	}
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return time.Time{}, usage("--since: %q is neither a time like 2026-03-01T09:00:00Z nor a duration like 20m", text)
-	}
-	return at, nil
 }
 
 func (a *app) note() *cobra.Command {
@@ -62,18 +49,23 @@ func (a *app) note() *cobra.Command {
 	})
 }
 
-func (a *app) noFailover() *cobra.Command {
-	return a.command(act{
-		use: "no-failover", short: "Go on without moving visitors", args: cobra.NoArgs, site: true, doing: "Writing it down", reason: "one sentence: why visitors stay where they are",
+func (a *app) goOn() *cobra.Command {
+	cmd := a.command(act{
+		use: "go-on", short: "Go on without moving visitors", args: cobra.NoArgs, site: true, doing: "Writing it down", reason: "one sentence: why visitors stay where they are",
+		long:    "Go on to finding out what happened without moving visitors. A lever can still be pulled at any time.",
+		example: "  lifeboat go-on --reason \"Only the search is broken\"",
 		do: func(ctx context.Context, c *apiclient.Client, in actInput) (api.Result, error) {
 			return c.NoFailover(ctx, in.site, in.reason)
 		},
 	})
+	cmd.Aliases = []string{"no-failover"} // its name in earlier versions
+	return cmd
 }
 
 func (a *app) cancel() *cobra.Command {
 	return a.command(act{
 		use: "cancel", short: "It was a false alarm", args: cobra.NoArgs, site: true, doing: "Cancelling", reason: "one sentence: what it was",
+		example: "  lifeboat cancel --reason \"The check was wrong\"",
 		do: func(ctx context.Context, c *apiclient.Client, in actInput) (api.Result, error) {
 			return c.Cancel(ctx, in.site, in.reason)
 		},
@@ -82,7 +74,9 @@ func (a *app) cancel() *cobra.Command {
 
 func (a *app) close() *cobra.Command {
 	return a.command(act{
-		use: "close", short: "Close the incident", args: cobra.NoArgs, site: true, doing: "Closing", reason: "one sentence: why there is no post-mortem",
+		use: "close", short: "Close the incident", args: cobra.NoArgs, site: true, doing: "Closing", reason: "one sentence: why there is no post-mortem, or why anyway",
+		long:    "Close the incident after the watch. It asks that the post-mortem is final and what is owed has owner, date and done-when; a reason passes that.",
+		example: "  lifeboat close",
 		do: func(ctx context.Context, c *apiclient.Client, in actInput) (api.Result, error) {
 			return c.Close(ctx, in.site, in.reason)
 		},

@@ -74,6 +74,7 @@ func (a *app) awaitReturn(ctx context.Context, c *apiclient.Client, site string,
 func (a *app) goBackAdvance() *cobra.Command {
 	return a.command(act{
 		use: "advance", short: "Go on before the sanity checks are all in", args: cobra.NoArgs, site: true, doing: "Going on", reason: "one sentence: why not wait",
+		example: "  lifeboat go-back advance --reason \"I looked myself\"",
 		do: func(ctx context.Context, c *apiclient.Client, in actInput) (api.Result, error) {
 			return c.Advance(ctx, in.site, in.reason)
 		},
@@ -83,6 +84,7 @@ func (a *app) goBackAdvance() *cobra.Command {
 func (a *app) stepBack() *cobra.Command {
 	return a.command(act{
 		use: "step-back", short: "Go back to safety; asks nothing and is never refused", args: cobra.NoArgs, site: true, doing: "Going back to safety",
+		example: "  lifeboat go-back step-back",
 		do: func(ctx context.Context, c *apiclient.Client, in actInput) (api.Result, error) {
 			return c.StepBack(ctx, in.site)
 		},
@@ -92,6 +94,7 @@ func (a *app) stepBack() *cobra.Command {
 func (a *app) endWatch() *cobra.Command {
 	return a.command(act{
 		use: "end-watch", short: "End the watch before its time", args: cobra.NoArgs, site: true, doing: "Ending the watch", reason: "one sentence: why not wait",
+		example: "  lifeboat go-back end-watch --reason \"It has been quiet all day\"",
 		do: func(ctx context.Context, c *apiclient.Client, in actInput) (api.Result, error) {
 			return c.EndWatch(ctx, in.site, in.reason)
 		},

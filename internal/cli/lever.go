@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) levers() *cobra.Command {
-	cmd := &cobra.Command{Use: "levers", Short: "The card: what can be pulled now, its effect, when it was last rehearsed", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "levers", Short: "The card: what can be pulled now, its effect, when it was last rehearsed", Args: cobra.NoArgs, Example: "  lifeboat levers"}
 	r := a.remote(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := a.client(cmd.Context(), r)
@@ -82,7 +82,7 @@ func rehearsed(l api.LeverView, now time.Time) string {
 
 func (a *app) pull() *cobra.Command {
 	return a.command(act{
-		use: "pull LEVER", short: "Pull a lever; done once its effect was seen from outside", args: cobra.ExactArgs(1), doing: "Doing it, and looking from outside",
+		use: "pull LEVER", short: "Pull a lever; done once its effect was seen from outside", args: cobra.ExactArgs(1), complete: theLevers, doing: "Doing it, and looking from outside",
 		long:    "Pull a lever. Without an open incident this declares one. It is done once its effect was seen from outside, and can be put back.",
 		reason:  "one sentence: why, where the lever is not armed or the standby does not answer",
 		example: "  lifeboat pull to-standby",
@@ -94,7 +94,7 @@ func (a *app) pull() *cobra.Command {
 
 func (a *app) putBack() *cobra.Command {
 	return a.command(act{
-		use: "put-back LEVER", short: "Put a lever back", args: cobra.ExactArgs(1), doing: "Putting it back, and looking from outside",
+		use: "put-back LEVER", short: "Put a lever back", args: cobra.ExactArgs(1), complete: theLevers, example: "  lifeboat put-back to-standby", doing: "Putting it back, and looking from outside",
 		long:   "Put one lever back. Soon after the pull this is free; later it exposes visitors again, and is the return: lifeboat go-back start.",
 		reason: "one sentence: why it is put back outside the return",
 		do: func(ctx context.Context, c *apiclient.Client, in actInput) (api.Result, error) {
@@ -113,9 +113,11 @@ func (a *app) drill() *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use: "drill LEVER | --all", Short: "Rehearse a lever on a name that is nobody's: there and back, measured", Args: cobra.MaximumNArgs(1),
-		Long: "Rehearse a lever on a name that is nobody's: there and back, measured from outside. A good one arms the lever: it can then be pulled without a word. Visitors notice nothing.",
+		Example: "  lifeboat drill --all",
+		Long:    "Rehearse a lever on a name that is nobody's: there and back, measured from outside. A good one arms the lever: it can then be pulled without a word. Visitors notice nothing.",
 	}
 	r := a.remote(cmd)
+	cmd.ValidArgsFunction = a.completion(r, theLevers)
 	cmd.Flags().BoolVar(&all, "all", false, "rehearse every lever on the card")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if all == (len(args) == 1) {

@@ -36,6 +36,10 @@ func demoShopCommand() *cobra.Command {
 	f.StringVar(&o.Control, "control", "", "socket that breaks and repairs it")
 	f.StringVar(&o.DataFile, "file", "shop.db", "where its orders are kept")
 	f.StringVar(&o.OFREP, "ofrep", "", "base URL of the kill switches")
+	f.StringVar(&o.Stock, "stock", "", "base URL of the stock service")
 	f.StringVar(&o.Name, "name", "main", "which origin this is")
+	f.StringVar(&o.Release, "release", "", "of the shop's code")
+	f.IntVar(&o.Well, "well", 0, "how many requests a release that only looks well answers first")
+	f.StringVar(&o.Log, "log", "", "file for a line per failing request")
 	return c
 }

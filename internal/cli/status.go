@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,6 +14,7 @@ import (
 
 	"lifeboat/internal/api"
 	"lifeboat/internal/apiclient"
+	"lifeboat/internal/feed"
 	"lifeboat/internal/incident"
 )
 
@@ -20,9 +23,9 @@ const watchEvery = time.Second
 
 func (a *app) status() *cobra.Command {
 	var watch bool
-	cmd := &cobra.Command{Use: "status", Short: "One screen: what is seen, what is ordered, what to do next", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "status", Short: "One screen: what is seen, what is ordered, what to do next", Args: cobra.NoArgs, Example: "  lifeboat status --watch"}
 	r := a.remote(cmd)
-	cmd.Flags().BoolVar(&watch, "watch", false, "look again each second until stopped")
+	cmd.Flags().BoolVar(&watch, "watch", false, "look again each second, and show what has changed, until stopped")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := a.client(cmd.Context(), r)
 		if err != nil {
@@ -44,11 +47,12 @@ func (a *app) status() *cobra.Command {
 	return cmd
 }
 
-// watch looks until it is stopped. What can't be reached is told and tried again: the
-// next look may succeed.
+// watch looks until it is stopped, and shows what has changed. What can't be reached is
+// told and tried again: the next look may succeed.
 func (a *app) watch(ctx context.Context, c *apiclient.Client, asJSON bool) error {
-	tick := time.NewTicker(watchEvery)
+	tick := time.NewTicker(cmp.Or(a.every, watchEvery))
 	defer tick.Stop()
+	last := ""
 	for first := true; ; first = false {
 		o, err := c.Status(ctx)
 		switch {
@@ -57,13 +61,14 @@ func (a *app) watch(ctx context.Context, c *apiclient.Client, asJSON bool) error
 		case err != nil && first:
 			return err
 		case err != nil:
-			a.explain(err)
-		case asJSON:
-			if err := json.NewEncoder(a.o.Out).Encode(o); err != nil {
-				return fmt.Errorf("write: %w", err)
+			if text := err.Error(); text != last {
+				last = text
+				a.explain(err)
 			}
 		default:
-			a.redraw(o)
+			if last, err = a.redraw(o, last, asJSON); err != nil {
+				return err
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -73,15 +78,48 @@ func (a *app) watch(ctx context.Context, c *apiclient.Client, asJSON bool) error
 	}
 }
 
-// redraw draws the screen anew, or below the last one where nothing can be wiped.
-func (a *app) redraw(o api.Overview) {
-	if a.o.Screen {
-		_, _ = fmt.Fprint(a.o.Out, "\x1b[H\x1b[2J") // home, wipe
+// redraw shows the state where it differs from what was shown last. A screen is drawn
+// anew, ages and all; elsewhere only what matters counts, and stands below the last one.
+func (a *app) redraw(o api.Overview, last string, asJSON bool) (shown string, err error) {
+	switch now := stillOf(o); {
+	case asJSON:
+		if now != last {
+			err = json.NewEncoder(a.o.Out).Encode(o)
+		}
+		return now, err
+	case !a.o.Screen:
+		if now != last {
+			a.screen(o)
+			a.printf("\n")
+		}
+		return now, nil
 	}
-	a.screen(o)
-	if !a.o.Screen {
-		a.printf("\n")
+	var screen bytes.Buffer
+	b := &app{o: a.o, out: &plainWriter{&screen}, err: a.err}
+	b.screen(o)
+	if screen.String() == last {
+		return last, nil
 	}
+	_, err = fmt.Fprint(a.o.Out, "\x1b[H\x1b[2J", screen.String()) // home, wipe; the rest holds no control characters
+	return screen.String(), err
+}
+
+// stillOf is what of a state matters: no ages, no counts that grow by themselves.
+func stillOf(o api.Overview) string {
+	o.Now = time.Time{}
+	o.Answer.Counters, o.Answer.HeardAt, o.Answer.Waiting = nil, time.Time{}, 0
+	sites := slices.Clone(o.Sites)
+	for i := range sites {
+		sites[i].Visits = feed.Visits{}
+		seen := slices.Clone(sites[i].Seen)
+		for j := range seen {
+			seen[j].AgeMS, seen[j].Checks = 0, nil
+		}
+		sites[i].Seen = seen
+	}
+	o.Sites = sites
+	b, _ := json.Marshal(o) // it came as JSON
+	return string(b)
 }
 
 // screen is one look at everything.
@@ -112,14 +150,92 @@ func (a *app) site(o api.Overview, s api.SiteView) {
 	for _, l := range s.Levers {
 		t.row("lever", l.Name, leverState(l), "rehearsed "+rehearsed(l, now))
 	}
+	if in != nil {
+		loop(t, *in, now)
+	}
+	for _, p := range parkedOf(s) {
+		t.row("parked", p.Lever, parkedWords(p, now), p.Parked.Reason)
+	}
 	t.end()
 	if in != nil {
 		a.lastEvents(s.Tail)
 	}
 	a.printf("\n")
-	for _, line := range next(orNone(in), &s) {
+	for _, line := range next(orNone(in), &s, now) {
 		a.printf("next: %s\n", line)
 	}
+}
+
+// loop are the rows of an open incident: what is known, what it might be, the fix, and
+// what people were promised.
+func loop(t *table, in incident.Incident, now time.Time) {
+	for _, role := range sorted(in.Roles) {
+		t.row("role", role, in.Roles[role])
+	}
+	if n := len(in.Evidence); n > 0 {
+		t.row("evidence", many(n, "piece"), deciding(in))
+	}
+	for _, c := range in.Causes {
+		t.row("cause", c.ID, stateOf(c), short(c.Statement, 80)+balance(c))
+	}
+	f, found := in.FixInFlight()
+	if !found {
+		f, found = in.FixPlanned()
+	}
+	if !found {
+		f, found = in.LastFix()
+	}
+	if found {
+		t.row("fix", f.ID, fixWords[f.State], short(f.Change, 80)+"; promised: "+f.Promise.Words())
+	}
+	if !in.UpdateDue.IsZero() {
+		t.row("news", "promised", promised(in.UpdateDue, now))
+	}
+}
+
+// deciding is what decides by itself, of all evidence.
+func deciding(in incident.Incident) string {
+	for _, e := range in.Evidence {
+		if e.Deciding != "" {
+			return e.ID + ": " + e.Deciding
+		}
+	}
+	return ""
+}
+
+// balance says what speaks for and against a possible cause.
+func balance(c incident.Cause) string {
+	count := map[string]int{}
+	for _, w := range c.Weights {
+		count[w.Stance]++
+	}
+	if len(c.Weights)+len(c.Tests) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d for, %d against, %s)", count[incident.For], count[incident.Against], many(len(c.Tests), "test"))
+}
+
+func promised(at, now time.Time) string {
+	if now.After(at) {
+		return "for " + clock(at) + ", overdue by " + lasted(now.Sub(at))
+	}
+	return "for " + clock(at) + ", in " + lasted(at.Sub(now))
+}
+
+// parkedOf are the levers that stay pulled: of the open incident, or of an ended one.
+func parkedOf(s api.SiteView) []incident.Pull {
+	if s.Incident != nil && s.Incident.Phase.Open() {
+		return s.Incident.ParkedPulls()
+	}
+	return slices.DeleteFunc(slices.Clone(s.Parked), func(p incident.Pull) bool { return p.Parked == nil })
+}
+
+func parkedWords(p incident.Pull, now time.Time) string {
+	text := "by " + p.Parked.Owner + " until " + day(p.Parked.Until)
+	if now.After(p.Parked.Until) {
+		text += ", overdue"
+	}
+	return text
 }
 
 func (a *app) places(t *table, s api.SiteView) {
@@ -197,36 +313,126 @@ func troubles(o api.Overview) []string {
 	if o.Record.Degraded {
 		out = append(out, fmt.Sprintf("The record can't be written (%s): levers work, %d entries wait in the journal. Next: make room on the disk", o.Record.Reason, o.Record.Pending))
 	}
+	if o.Waiting > 0 {
+		out = append(out, many(o.Waiting, "message")+" could not go out yet. Next: lifeboat queue list")
+	}
 	return out
 }
 
 // next says what to do next in an incident. s adds what is on the card; nil leaves
 // it out.
-func next(in incident.Incident, s *api.SiteView) []string {
+func next(in incident.Incident, s *api.SiteView, now time.Time) []string {
 	for _, p := range in.Holding() {
 		if p.State == incident.Stuck {
 			return []string{fmt.Sprintf("we can't tell whether %s took effect: look with lifeboat check, then pull it again or put it back", p.Lever)}
 		}
 	}
+	var lines []string
 	switch in.Phase {
 	case incident.None, incident.Closed, incident.Cancelled:
-		return []string{"if something looks wrong: lifeboat declare"}
+		return calmly(in, s, now)
 	case incident.FailOver:
-		if s != nil && len(in.Holding()) == 0 && homeUp(s) {
-			return []string{"the site is seen up again; if it was a false alarm: lifeboat cancel", "else " + firstMove(in, s)}
-		}
-		return []string{firstMove(in, s), `or, if visitors should stay where they are: lifeboat no-failover --reason "why"`}
-	case incident.Diagnose, incident.Fix:
-		if len(in.Holding()) == 0 {
-			return []string{"find out what happened; write down what you see: lifeboat note TEXT", "when it is well again: lifeboat cancel"}
-		}
-		return []string{"find out what happened; write down what you see: lifeboat note TEXT", `when it is fixed: lifeboat go-back start --because "what changed"`}
+		lines = failingOver(in, s)
+	case incident.Diagnose:
+		lines = diagnosing(in)
+	case incident.Fixing:
+		lines = fixing(in, now)
 	case incident.FailBack:
-		return returning(in)
+		lines = returning(in)
 	case incident.Watch:
-		return []string{"watching until " + clock(in.WatchUntil), "if it breaks again: lifeboat go-back step-back"}
+		lines = []string{"watching until " + clock(in.WatchUntil), "if it breaks again: lifeboat go-back step-back"}
+	case incident.Review:
+		lines = reviewing(in)
 	}
-	return []string{`it is over. Close it: lifeboat close --reason "why no post-mortem"`}
+	if !in.UpdateDue.IsZero() && now.After(in.UpdateDue) {
+		lines = append(lines, `people were promised news: lifeboat update "…" --to public --next 20m`)
+	}
+	return lines
+}
+
+// calmly says what to do with no incident open: what an ended one left, first.
+func calmly(in incident.Incident, s *api.SiteView, now time.Time) []string {
+	var out []string
+	if s != nil {
+		for _, p := range parkedOf(*s) {
+			if now.After(p.Parked.Until) {
+				out = append(out, fmt.Sprintf("%s should be back by now (%s): lifeboat go-back start --because \"what changed\"", p.Lever, p.Parked.Owner))
+			}
+		}
+	}
+	if in.Phase == incident.Closed && len(in.FollowUps) > 0 {
+		out = append(out, "what is owed: lifeboat follow-up list")
+	}
+	return append(out, "if something looks wrong: lifeboat declare")
+}
+
+func failingOver(in incident.Incident, s *api.SiteView) []string {
+	if s != nil && len(in.Holding()) == 0 && homeUp(s) {
+		return []string{"the site is seen up again; if it was a false alarm: lifeboat cancel", "else " + firstMove(in, s)}
+	}
+	return []string{firstMove(in, s), `or, if visitors should stay where they are: lifeboat go-on --reason "why"`}
+}
+
+// diagnosing says what to do next to find the cause.
+func diagnosing(in incident.Incident) []string {
+	well := `if it went away by itself: lifeboat go-back start --because "what changed"`
+	if len(in.Loose()) == 0 {
+		well = "if it was a false alarm: lifeboat cancel"
+	}
+	if in.Diagnosis != nil {
+		return []string{"the cause is confirmed. Propose one fix: lifeboat fix propose", well}
+	}
+	open := slices.DeleteFunc(slices.Clone(in.Causes), func(c incident.Cause) bool { return !c.Undecided() })
+	switch {
+	case len(open) == 0 && len(in.Causes) == 0:
+		return []string{
+			"look at what changed (lifeboat changes) and at what was collected (lifeboat evidence list)",
+			`say what it might be, so that it could be proved wrong: lifeboat cause add "If it is …" --predicts "then we should see …"`, well,
+		}
+	case len(open) == 0:
+		return []string{`every guess is ruled out or parked, which is progress. What else could it be: lifeboat cause add "…"`, well}
+	case len(open) == 1 && speaksFor(open[0]):
+		return []string{fmt.Sprintf("so this is it? lifeboat cause confirm %s", open[0].ID), well}
+	}
+	test := open[0]
+	if i := slices.IndexFunc(open, func(c incident.Cause) bool { return len(c.Tests) == 0 }); i >= 0 {
+		test = open[i]
+	}
+	return []string{
+		fmt.Sprintf("look whether it is as %s predicts, then: lifeboat cause test %s held|failed|unclear --saw \"…\"", test.ID, test.ID),
+		`rule out what it can't be: lifeboat cause rule-out ID --reason "what shows it"`, well,
+	}
+}
+
+// speaksFor says whether there is what a confirmation needs.
+func speaksFor(c incident.Cause) bool {
+	return c.Has(incident.For) && slices.ContainsFunc(c.Tests, func(t incident.Test) bool { return t.Outcome == incident.TestHeld })
+}
+
+// reviewing says what is still to be written down.
+func reviewing(in incident.Incident) []string {
+	var out []string
+	if !in.WriteUp.Final {
+		out = append(out, "it is over. Read what is written already: lifeboat postmortem")
+		for _, q := range incident.Questions {
+			if _, answered := in.WriteUp.Answers[q.Key]; !answered {
+				out = append(out, fmt.Sprintf("answer: %s lifeboat postmortem answer %s \"…\"", q.Text, q.Key))
+				break
+			}
+		}
+		out = append(out, "judge what there is to learn (lifeboat postmortem finding list), write down what is owed (lifeboat follow-up add), then: lifeboat postmortem finish")
+		return append(out, `or close it without: lifeboat close --reason "why no post-mortem"`)
+	}
+	told, over := false, false
+	for _, u := range in.Updates {
+		if u.Audience == incident.Public {
+			told, over = true, u.Final
+		}
+	}
+	if told && !over {
+		out = append(out, `tell people that it is over: lifeboat update "…" --to public --over`)
+	}
+	return append(out, "close it: lifeboat close")
 }
 
 func returning(in incident.Incident) []string {

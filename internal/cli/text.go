@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -65,7 +66,7 @@ func (a *app) writeJSON(v any) error {
 var phaseWords = map[incident.Phase]string{
 	incident.FailOver:  "Step 1 of 4: get visitors to safety",
 	incident.Diagnose:  "Step 2 of 4: find out what happened",
-	incident.Fix:       "Step 3 of 4: one fix",
+	incident.Fixing:    "Step 3 of 4: one fix",
 	incident.FailBack:  "Step 4 of 4: go back",
 	incident.Watch:     "Watching",
 	incident.Review:    "Write-up",
@@ -106,6 +107,24 @@ func clock(t time.Time) string {
 }
 
 func day(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
+
+// short gives at most so many characters of a text.
+func short(s string, most int) string {
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return s
+}
+
+// spanOf reads a duration, also of days: 90s, 20m, 7d.
+func spanOf(text string) (time.Duration, error) {
+	if days, is := strings.CutSuffix(text, "d"); is {
+		if n, err := strconv.Atoi(days); err == nil && n >= 0 && n <= 10_000 {
+			return time.Duration(n) * 24 * time.Hour, nil
+		}
+	}
+	return time.ParseDuration(text)
+}
 
 // many counts things whose plural ends in s.
 func many(n int, thing string) string {

@@ -1,29 +1,32 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/api"
-	"lifeboat/internal/apiclient"
-	"lifeboat/internal/fault"
 	"lifeboat/internal/incident"
 )
 
 func (a *app) timeline() *cobra.Command {
 	var full bool
-	cmd := &cobra.Command{Use: "timeline [INCIDENT]", Short: "What happened, in order", Args: cobra.MaximumNArgs(1),
+	var named, site string
+	cmd := &cobra.Command{Use: "timeline [INCIDENT]", Short: "What happened, in order", Args: cobra.MaximumNArgs(1), Example: "  lifeboat timeline --full",
 		Long: "What happened in an incident, in order: the open one, or the last, unless another is named. --full adds every single check and who did what through what."}
 	r := a.remote(cmd)
 	cmd.Flags().BoolVar(&full, "full", false, "every event, with its number, kind and actor")
+	cmd.Flags().StringVar(&named, "incident", "", "the incident it is about (default: the open one, or the last)")
+	cmd.Flags().StringVar(&site, "site", "", "the site it is about, where there are several")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := a.client(cmd.Context(), r)
 		if err != nil {
 			return err
 		}
-		id, err := incidentOf(cmd.Context(), c, args)
+		if len(args) > 0 {
+			named = args[0]
+		}
+		id, err := incidentOf(cmd.Context(), c, named, site)
 		if err != nil {
 			return err
 		}
@@ -40,31 +43,6 @@ func (a *app) timeline() *cobra.Command {
 	return cmd
 }
 
-// incidentOf is the incident named, the open one, or the last that was real.
-func incidentOf(ctx context.Context, c *apiclient.Client, args []string) (string, error) {
-	if len(args) > 0 {
-		return args[0], nil
-	}
-	heads, err := c.Incidents(ctx)
-	if err != nil {
-		return "", err
-	}
-	last := ""
-	for _, h := range heads {
-		if h.Drill {
-			continue
-		}
-		if h.Phase.Open() {
-			return h.ID, nil
-		}
-		last = h.ID
-	}
-	if last == "" {
-		return "", fault.New(fault.NotFound, "there was no incident yet").WithHint("if something looks wrong: lifeboat declare")
-	}
-	return last, nil
-}
-
 func (a *app) events(line api.Timeline, full bool) {
 	if len(line.Events) > 0 {
 		a.printf("%s, from %s\n\n", line.Incident, day(line.Events[0].At))
@@ -74,7 +52,7 @@ func (a *app) events(line api.Timeline, full bool) {
 		switch {
 		case full:
 			t.row(fmt.Sprint(e.Seq), clock(e.At), string(e.Type), actor(e.Actor), e.Text)
-		case e.Type != incident.CheckVerdict && e.Type != incident.StageStarted:
+		case !quiet(e.Type):
 			t.row(clock(e.At), e.Text)
 		}
 	}
@@ -82,6 +60,15 @@ func (a *app) events(line api.Timeline, full bool) {
 	if !line.Intact {
 		a.printf("\n! This record was changed after it was written: %s.\n", line.Broken)
 	}
+}
+
+// quiet are the events that only the full timeline shows.
+func quiet(t incident.Type) bool {
+	switch t {
+	case incident.CheckVerdict, incident.StageStarted, incident.FixRead, incident.ChangeSeen:
+		return true
+	}
+	return false
 }
 
 func actor(by incident.Actor) string {
@@ -97,7 +84,7 @@ func actor(by incident.Actor) string {
 
 func (a *app) incidents() *cobra.Command {
 	var drills bool
-	cmd := &cobra.Command{Use: "incidents", Short: "All incidents, oldest first", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "incidents", Short: "All incidents, oldest first", Args: cobra.NoArgs, Example: "  lifeboat incidents --drills"}
 	r := a.remote(cmd)
 	cmd.Flags().BoolVar(&drills, "drills", false, "drills, too")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

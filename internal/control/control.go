@@ -25,6 +25,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
+	"lifeboat/internal/account"
 	"lifeboat/internal/api"
 	"lifeboat/internal/config"
 	"lifeboat/internal/engine"
@@ -36,7 +37,9 @@ import (
 	"lifeboat/internal/lever/featurelever"
 	"lifeboat/internal/lever/zonelever"
 	"lifeboat/internal/listen"
+	"lifeboat/internal/outbox"
 	"lifeboat/internal/prober"
+	"lifeboat/internal/role"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/store"
 	"lifeboat/internal/store/sqlite"
@@ -90,13 +93,18 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer closeRecord()
-	tokens, err := openTokens(ctx, record, o)
+	accounts, tokens, err := openPeople(ctx, record, func() bool { _, _, _, degraded := record.Degraded(); return degraded }, o)
 	if err != nil {
 		return err
 	}
-	eng, err := engine.New(engine.Options{
+	var eng *engine.Engine // told below, before the box runs
+	with, box, err := company(o, record, accounts, func(ctx context.Context, m outbox.Message, err error) { eng.Delivered(ctx, m, err) })
+	if err != nil {
+		return err
+	}
+	eng, err = engine.New(engine.Options{
 		Config: o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
-		Version: o.Version, Record: recordView(record), Hook: o.Hook,
+		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with,
 	})
 	if err != nil {
 		return err
@@ -105,12 +113,25 @@ func Run(ctx context.Context, o Options) error {
 	if err := eng.Start(ctx, feed); err != nil {
 		return err
 	}
-	return serve(ctx, o, record, tokens, eng, feed)
+	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels}.serve(ctx)
+}
+
+// plane is the whole control plane, wired.
+type plane struct {
+	o        Options
+	record   *store.Guarded
+	accounts *account.Book
+	tokens   *token.Book
+	box      *outbox.Box
+	eng      *engine.Engine
+	feed     *publish.Server
+	channels []engine.Channel
 }
 
 // serve runs all loops and edges; the edges end first.
-func serve(ctx context.Context, o Options, record *store.Guarded, tokens *token.Book, eng *engine.Engine, feed *publish.Server) error {
-	console, root, err := edges(o, tokens, eng)
+func (p plane) serve(ctx context.Context) error {
+	o, feed := p.o, p.feed
+	console, root, err := p.edges()
 	if err != nil {
 		return err
 	}
@@ -119,9 +140,11 @@ func serve(ctx context.Context, o Options, record *store.Guarded, tokens *token.
 	var loops, doors sync.WaitGroup
 	errs := make(chan error, 4)
 	loops.Go(func() { errs <- feed.Serve(inner, o.Feed) }) // all end with inner
-	loops.Go(func() { eng.Run(inner) })
-	loops.Go(func() { _ = record.Run(inner) })
-	loops.Go(func() { watchStatus(inner, feed, eng) })
+	loops.Go(func() { p.eng.Run(inner) })
+	loops.Go(func() { _ = p.record.Run(inner) })
+	loops.Go(func() { _ = p.accounts.Run(inner) })
+	loops.Go(func() { _ = p.box.Run(inner) })
+	loops.Go(func() { watchStatus(inner, feed, p.eng) })
 	if o.HTTP != nil {
 		doors.Go(func() { errs <- serveHTTP(ctx, netutil.LimitListener(o.HTTP, maxConsole), console, nil, nil) }) // with ctx
 	}
@@ -176,16 +199,28 @@ func recordView(g *store.Guarded) func() engine.RecordView {
 	}
 }
 
-// openTokens opens the token book and makes the first token.
-func openTokens(ctx context.Context, s store.Store, o Options) (*token.Book, error) {
-	book, err := token.New(ctx, s, o.Now, o.Logger)
+// openPeople opens the books of accounts and tokens, and makes the first token where
+// nobody could sign in yet.
+func openPeople(ctx context.Context, record store.Store, degraded func() bool, o Options) (*account.Book, *token.Book, error) {
+	tokens, err := token.New(ctx, record, o.Now, o.Logger)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	accounts, err := account.New(ctx, account.Options{
+		Store: record, Now: o.Now, Logger: o.Logger,
+		Token: func(id string) (string, role.Role, bool) {
+			who, known := tokens.Lookup(id)
+			return who.Name, who.Role, known
+		},
+		Degraded: degraded,
+	})
+	if err != nil || accounts.Count(role.Admin) > 0 {
+		return accounts, tokens, err
 	}
 	path := filepath.Join(o.Dir, "admin.token")
-	created, raw, err := book.EnsureFirst(ctx, path)
+	created, raw, err := tokens.EnsureFirst(ctx, path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if created && o.Tell != nil {
 		if o.Terminal {
@@ -194,7 +229,7 @@ func openTokens(ctx context.Context, s store.Store, o Options) (*token.Book, err
 			o.Tell("the admin token is in " + path)
 		}
 	}
-	return book, nil
+	return accounts, tokens, nil
 }
 
 // drivers is the one table of levers.
@@ -236,30 +271,27 @@ func names(zones []zone.Source, site string) []string {
 }
 
 // edges makes the handlers of the console and of control.sock.
-func edges(o Options, tokens *token.Book, eng *engine.Engine) (console, root http.Handler, err error) {
+func (p plane) edges() (console, root http.Handler, err error) {
+	o := p.o
 	key, err := sessionKey(filepath.Join(o.Dir, "session.key"))
 	if err != nil {
 		return nil, nil, err
 	}
-	machines := api.New(api.Options{Engine: eng, Tokens: tokens, Logger: o.Logger, Now: o.Now, Version: o.Version})
-	people := web.New(web.Options{Engine: eng, Tokens: bookTokens{tokens}, Key: key, Now: o.Now, Logger: o.Logger, Demo: o.Note})
+	machines := api.Options{Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version}
+	people := web.New(web.Options{
+		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
+	})
 	mux := http.NewServeMux()
-	for _, p := range []string{"/api/", "/metrics", "/healthz", "/readyz"} {
-		mux.Handle(p, machines)
+	remote := api.New(machines)
+	machines.Root = true
+	for _, path := range []string{"/api/", "/metrics", "/healthz", "/readyz"} {
+		mux.Handle(path, remote)
 	}
 	mux.Handle("/", people)
-	return mux, api.New(api.Options{Engine: eng, Tokens: tokens, Logger: o.Logger, Now: o.Now, Version: o.Version, Root: true}), nil
+	return mux, api.New(machines), nil
 }
 
-type bookTokens struct{ *token.Book }
-
-// Verify gives who a token belongs to.
-func (b bookTokens) Verify(raw string) (id, name string, err error) {
-	who, err := b.Book.Verify(raw)
-	return who.ID, who.Name, err
-}
-
-// sessionKey reads or makes the key that signs sign-in cookies.
+// sessionKey reads or makes the key that signs what the pages carry over a redirect.
 func sessionKey(path string) ([]byte, error) {
 	b, err := os.ReadFile(path)
 	if err == nil && len(b) == 32 {
@@ -268,7 +300,7 @@ func sessionKey(path string) ([]byte, error) {
 	b = make([]byte, 32)
 	_, _ = rand.Read(b) // never fails
 	if err := snapshot.WriteFile(path, b); err != nil {
-		return nil, fmt.Errorf("keep the key of sign-ins: %w", err)
+		return nil, fmt.Errorf("keep the key of the pages: %w", err)
 	}
 	return b, nil
 }

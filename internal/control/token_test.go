@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"lifeboat/internal/account"
+	"lifeboat/internal/role"
 	"lifeboat/internal/store/mem"
 )
 
@@ -20,7 +22,8 @@ func TestFirstTokenIsShownToATerminalOnly(t *testing.T) {
 		dir := t.TempDir()
 		s := mem.New(mem.Options{})
 		o := Options{Dir: dir, Terminal: terminal, Tell: func(line string) { told = append(told, line) }, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}
-		book, err := openTokens(t.Context(), s, o)
+		well := func() bool { return false }
+		_, book, err := openPeople(t.Context(), s, well, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -39,8 +42,32 @@ func TestFirstTokenIsShownToATerminalOnly(t *testing.T) {
 		if len(told) != 1 || !strings.Contains(told[0], path) || strings.Contains(told[0], secret) != terminal {
 			t.Errorf("terminal %v: told %d lines, the secret among them %v", terminal, len(told), strings.Contains(strings.Join(told, ""), secret))
 		}
-		if _, err := openTokens(t.Context(), s, o); err != nil || len(told) != 1 {
+		if _, _, err := openPeople(t.Context(), s, well, o); err != nil || len(told) != 1 {
 			t.Errorf("the second start: %v, told %d lines", err, len(told))
 		}
+	}
+}
+
+// Once an admin can sign in with a password, a first token that was revoked does not
+// come back.
+func TestNoFirstTokenBesideAnAdminAccount(t *testing.T) {
+	t.Parallel()
+	dir, s := t.TempDir(), mem.New(mem.Options{})
+	o := Options{Dir: dir, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}
+	well := func() bool { return false }
+	accounts, tokens, err := openPeople(t.Context(), s, well, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := accounts.Create(t.Context(), account.Account{Name: "ada", Title: "Ada", Role: role.Admin}, "a long enough password"); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range tokens.List() {
+		if err := tokens.Revoke(t.Context(), id.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, tokens, err = openPeople(t.Context(), s, well, o); err != nil || len(tokens.List()) != 0 {
+		t.Errorf("%d tokens, %v", len(tokens.List()), err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"lifeboat/internal/demo/shop"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/supervise"
@@ -29,6 +30,11 @@ type boat struct {
 	at   supervise.Addresses // valid once launched
 	main *origin
 	back *origin
+
+	stock    shop.Stock // what the shops ask how much is left
+	stockURL string
+	panel    string   // where the page is that breaks the shop
+	people   []Person // who can sign in; valid once opened
 
 	acting sync.Mutex // held over an act on the shop
 
@@ -58,7 +64,7 @@ func launch(ctx context.Context, o Options) (b *boat, err error) {
 	}
 	inner, end := context.WithCancel(context.WithoutCancel(ctx))
 	b.end = end
-	if err := b.openShops(ctx, g); err != nil {
+	if err := b.openShops(ctx, inner, g); err != nil {
 		g.close()
 		close(b.ended)
 		return nil, errors.Join(err, b.stop(), socket.Close(), os.Remove(socket.Addr().String()))
@@ -66,8 +72,9 @@ func launch(ctx context.Context, o Options) (b *boat, err error) {
 	b.helper.Go(func() { b.obey(inner, socket) }) // ends with stop
 	if err := b.openLifeboat(ctx, inner, g); err != nil {
 		_ = b.stop() // the error is the same, or told already
-		return nil, err
+		return nil, errors.Join(err, g.panel.Close())
 	}
+	b.helper.Go(func() { b.openPanel(inner, g.panel) }) // ends with stop
 	return b, nil
 }
 
@@ -81,7 +88,10 @@ func (b *boat) prepare() (*ground, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.set = g.settings; !g.joining {
+	b.panel = g.panel.Addr().String()
+	b.set = g.settings
+	b.set.Binary, b.set.Data = b.o.Binary, b.o.Data
+	if !g.joining {
 		if err := before.write(b.o.Data, b.set); err != nil {
 			g.close()
 			return nil, err
@@ -95,20 +105,29 @@ func (b *boat) prepare() (*ground, error) {
 	return g, nil
 }
 
-// openShops starts both origins; they share their books.
-func (b *boat) openShops(ctx context.Context, g *ground) error {
+// openShops starts both origins; they share their books, and what a demo before has
+// broken in them is put right.
+func (b *boat) openShops(ctx, inner context.Context, g *ground) error {
+	var err error
+	if b.stockURL, err = b.openStock(inner); err != nil {
+		return err
+	}
 	folder := filepath.Join(b.o.Data, "shop")
 	place := func(name, ip string) *origin {
 		return &origin{
 			binary: b.o.Binary, name: name, ip: ip, port: g.Port, ofrep: "http://" + g.ofrep, log: b.log,
 			dataFile: filepath.Join(folder, "shop.db"), control: filepath.Join(folder, name+".sock"),
+			stock: b.stockURL, shopLog: shopLog(b.o.Data, name),
 		}
 	}
 	b.main, b.back = place("main", mainIP), place("backup", backupIP)
 	if err := b.main.start(ctx, g.main); err != nil {
 		return err
 	}
-	return b.back.start(ctx, g.backup)
+	if err := b.back.start(ctx, g.backup); err != nil {
+		return err
+	}
+	return shop.Repair(ctx, b.main.control)
 }
 
 // openLifeboat starts control and answer and waits until both are ready.
@@ -151,7 +170,7 @@ func (b *boat) asked() error {
 
 // note tells on the page how to break the shop.
 func (b *boat) note() string {
-	return fmt.Sprintf("This is a demo. Break the sample shop with: %s – and repair it with: %s", b.typed("demo break kill"), b.typed("demo repair"))
+	return fmt.Sprintf("This is a demo. Break the sample shop at http://%s/ or with: %s – and repair it with: %s", b.panel, b.typed("demo break kill"), b.typed("demo repair"))
 }
 
 // typed is a command as a person types it here.
@@ -188,7 +207,8 @@ func (b *boat) writeReady() error {
 	}
 	text, err := json.MarshalIndent(place{
 		Addresses: b.at, TokenFile: b.tokenFile(), Config: filepath.Join(b.o.Data, configName), Log: b.log.Name(),
-		Names: []string{Host, wwwHost}, Port: b.set.Port, Main: mainIP, Backup: backupIP, Standby: standbyIP,
+		Names: []string{Host, wwwHost}, Port: b.set.Port, Main: mainIP, Backup: backupIP, Standby: standbyIP, Panel: b.panel,
+		People: b.people,
 	}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write the ready file: %w", err)

@@ -1,19 +1,20 @@
 // Package demo is `lifeboat demo`: a sample shop in processes of its own, with a
-// whole lifeboat around it, ready to be broken; and the same as a play that goes
-// there and back by itself and measures what a visitor would have met.
+// whole lifeboat around it, ready to be broken; and the same as plays of whole crises,
+// each with a crew of its own, that measure what a visitor would have met.
 //
-// It is not a test bench for lifeboat's insides: once everything runs, the play
+// It is not a test bench for lifeboat's insides: once everything runs, a play
 // speaks only the public API, DNS and HTTP, as anybody outside would. It decides
 // nothing about sites and holds nothing of a lifeboat but its processes. Only the
-// command line runs it; package demo/shop is the shop itself.
+// command line runs it; package demo/shop is the shop itself. What a case tells is in
+// the files case_*.go, who does it in crew.go, and where it happens in scene.go.
 //
 // Invariants: the shops never outlive the process that started them; whatever
 // address can't be had is refused at the start, with the flag that changes it; a
 // file of the demo's that a person has edited is never written over; every wait
 // has an end.
 //
-// Concurrency: Run and Play may each be called once a data folder at a time. Break
-// and Repair speak to a demo in another process.
+// Concurrency: Run and Play may each be called once a data folder at a time. Break,
+// Do, Repair and State speak to a demo in another process.
 package demo
 
 import (
@@ -57,6 +58,7 @@ type Options struct {
 	Data    string // the demo folder: kept, and used again
 
 	HTTP, DNS, OFREP string // addresses; port 0 chooses a free one
+	Panel            string // loopback address of the page that breaks the shop; one of the demo's choice if empty
 	ReadyFile        string // where everything is, as JSON, once the levers are rehearsed
 
 	Out    io.Writer // the first screen; this program's standard output if nil
@@ -75,6 +77,9 @@ func (o Options) withDefaults() (Options, error) {
 		if o.Binary, err = os.Executable(); err != nil {
 			return o, fmt.Errorf("find this program: %w", err)
 		}
+	}
+	if o.Binary, err = filepath.Abs(o.Binary); err != nil { // the prepared acts are not called from here
+		return o, fmt.Errorf("find this program: %w", err)
 	}
 	if o.Command == "" {
 		o.Command = "lifeboat"
@@ -113,7 +118,7 @@ func Run(ctx context.Context, o Options) error {
 	return b.stop()
 }
 
-// open rehearses the levers and tells where everything is.
+// open rehearses the levers, makes the accounts, and tells where everything is.
 func (b *boat) open(ctx context.Context) error {
 	c, err := b.client()
 	if err != nil {
@@ -123,11 +128,16 @@ func (b *boat) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.writeReady(); err != nil {
+	if b.people, err = openAccounts(ctx, c, b.o.Data); err != nil {
 		return err
 	}
-	_, err = io.WriteString(b.o.Out, b.screen(drills))
-	return err
+	if err := tellPast(ctx, c, b.o.Now()); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(b.o.Out, b.screen(drills)); err != nil {
+		return err
+	}
+	return b.writeReady()
 }
 
 // client speaks to the API with the first token.
@@ -180,4 +190,6 @@ type place struct {
 	Main      string   `json:"main"`
 	Backup    string   `json:"backup"`
 	Standby   string   `json:"standby"`
+	Panel     string   `json:"panel"`  // where the page is that breaks the shop
+	People    []Person `json:"people"` // who can sign in, with their passwords
 }

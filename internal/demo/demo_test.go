@@ -23,6 +23,7 @@ import (
 	"lifeboat/internal/cli"
 	"lifeboat/internal/demo"
 	"lifeboat/internal/demo/shop"
+	"lifeboat/internal/incident"
 	"lifeboat/internal/supervise"
 )
 
@@ -101,14 +102,25 @@ func running(t *testing.T, folder string) (pids []string) {
 	return pids
 }
 
-// TestThereAndBack plays the whole crisis by command for each way to break the shop.
-func TestThereAndBack(t *testing.T) {
+// TestCases plays some crises by command, each to its own end.
+func TestCases(t *testing.T) {
 	t.Parallel()
-	for _, how := range []shop.Harm{shop.Kill, shop.Hang, shop.BadRelease} {
-		t.Run(string(how), func(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		check   func(t *testing.T, r demo.Report)
+		refused string // the rules that say no
+		fixes   string // what each fix came to
+	}{
+		{"kill", thereAndBack, "R6 R9 R18", "worked"},
+		{"slow-dependency", neverMoved, "R10 R18", "worked"},
+		{"no-effect", thereAndBack, "R10 R11 R18", "no_effect worked"},
+		{"step-back", thereAndBack, "R18", "worked worked"},
+		{"false-alarm", putBack, "R5", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			tmp := workFolder(t)
-			cmd, stdout, stderr := lifeboat(t, tmp, "demo", "--script", "--json", "--case", string(how))
+			tmp, out := workFolder(t), t.TempDir()
+			cmd, stdout, stderr := lifeboat(t, tmp, "demo", "--script", "--json", "--case", c.name, "--out", out)
 			if err := cmd.Run(); err != nil {
 				t.Fatalf("%v\n%s%s", err, stderr, stdout)
 			}
@@ -118,7 +130,15 @@ func TestThereAndBack(t *testing.T) {
 			if err := d.Decode(&r); err != nil {
 				t.Fatalf("the report: %v", err)
 			}
-			checkReport(t, how, r)
+			checkReport(t, c.name, r)
+			c.check(t, r)
+			if got := refusals(r); got != c.refused {
+				t.Errorf("refused by %s, expected %s", got, c.refused)
+			}
+			if got := results(r); got != c.fixes {
+				t.Errorf("the fixes came to %q, expected %q", got, c.fixes)
+			}
+			checkWriteUp(t, r, out)
 			for _, s := range r.Steps {
 				if !strings.Contains(stderr.String(), s.Name) {
 					t.Errorf("the progress does not tell of %q:\n%s", s.Name, stderr)
@@ -134,30 +154,97 @@ func TestThereAndBack(t *testing.T) {
 	}
 }
 
-func checkReport(t *testing.T, how shop.Harm, r demo.Report) {
-	t.Helper()
-	if !r.OK || r.Case != how || r.FailedStep != "" {
-		t.Errorf("the report says %t, %s, %q", r.OK, r.Case, r.FailedStep)
-	}
-	for name, ms := range map[string]float64{
-		"ready": r.ReadyMS, "outage seen": r.OutageSeenMS, "press to DNS": r.PressToDNSMS, "press to done": r.PressToDoneMS,
-		"return to DNS": r.ReturnToDNSMS, "back to DNS": r.BackToDNSMS,
-	} {
-		if ms <= 0 {
-			t.Errorf("%s was not measured: %v ms", name, ms)
+func refusals(r demo.Report) string {
+	var rules []string
+	for _, no := range r.Refusals {
+		if len(rules) == 0 || rules[len(rules)-1] != no.Rule {
+			rules = append(rules, no.Rule)
 		}
 	}
-	if r.StandbyRequests < 50 || r.Visits.Main < 75 || r.Visits.Unexpected != 0 || r.Visits.Backup != 0 {
+	return strings.Join(rules, " ")
+}
+
+func results(r demo.Report) string {
+	var all []string
+	for _, f := range r.Fixes {
+		all = append(all, f.Result)
+	}
+	return strings.Join(all, " ")
+}
+
+// checkReport looks at what every case has.
+func checkReport(t *testing.T, name string, r demo.Report) {
+	t.Helper()
+	if !r.OK || r.Case != name || r.FailedStep != "" || r.Incident == "" {
+		t.Errorf("the report says %t, %s, %q", r.OK, r.Case, r.FailedStep)
+	}
+	if r.Visits.Main < 75 || r.Visits.Unexpected != 0 || r.Visits.Backup != 0 {
 		t.Errorf("visits: %+v", r.Visits)
 	}
 	if r.DNS.Asked < 100 || r.DNS.Wrong != 0 || r.DNS.Missing != 0 {
 		t.Errorf("DNS: %+v", r.DNS)
 	}
-	if c := r.ReturnChecks; c.Needed != 6 || c.Passed["home"] != 6 || c.Passed["books"] != 6 {
+	if len(r.Steps) < 12 || len(r.Drills) != 3 || r.TimelineEvents < 30 || len(r.Summary) == 0 {
+		t.Errorf("%d steps, %d drills, %d events, %q", len(r.Steps), len(r.Drills), r.TimelineEvents, r.Summary)
+	}
+}
+
+func measured(t *testing.T, all map[string]float64) {
+	t.Helper()
+	for name, ms := range all {
+		if ms <= 0 {
+			t.Errorf("%s was not measured: %v ms", name, ms)
+		}
+	}
+}
+
+// thereAndBack looks at what was measured of a case in which visitors leave and return.
+func thereAndBack(t *testing.T, r demo.Report) {
+	t.Helper()
+	measured(t, map[string]float64{
+		"ready": r.ReadyMS, "outage seen": r.OutageSeenMS, "press to DNS": r.PressToDNSMS, "press to done": r.PressToDoneMS,
+		"return to DNS": r.ReturnToDNSMS, "back to DNS": r.BackToDNSMS,
+	})
+	if r.StandbyRequests < 50 {
+		t.Errorf("the standby met %d", r.StandbyRequests)
+	}
+	if c := r.ReturnChecks; c.Needed != 3 || c.Passed["home"] != 3 || c.Passed["books"] != 3 || c.Passed["checkout"] != 3 {
 		t.Errorf("return checks: %+v", c)
 	}
-	if len(r.Steps) != 12 || len(r.Drills) != 3 || r.TimelineEvents < 10 {
-		t.Errorf("%d steps, %d drills, %d events", len(r.Steps), len(r.Drills), r.TimelineEvents)
+}
+
+// neverMoved looks at a case in which closing one feature is enough.
+func neverMoved(t *testing.T, r demo.Report) {
+	t.Helper()
+	measured(t, map[string]float64{"outage seen": r.OutageSeenMS, "press to done": r.PressToDoneMS})
+	if r.PressToDNSMS != 0 || r.StandbyRequests != 0 || r.ReturnChecks.Needed != 3 {
+		t.Errorf("visitors were moved: %+v", r)
+	}
+}
+
+// putBack looks at a case in which nothing was wrong.
+func putBack(t *testing.T, r demo.Report) {
+	t.Helper()
+	measured(t, map[string]float64{"press to DNS": r.PressToDNSMS, "put back to DNS": r.PutBackToDNSMS})
+	if r.Visits.Errors != 0 || r.Cause != "" || r.Phases[len(r.Phases)-1] != incident.Cancelled {
+		t.Errorf("%+v", r)
+	}
+}
+
+// checkWriteUp looks at the post-mortem that is kept.
+func checkWriteUp(t *testing.T, r demo.Report, out string) {
+	t.Helper()
+	if filepath.Dir(r.PostMortem) != out {
+		t.Errorf("the post-mortem is at %s, expected a file in %s", r.PostMortem, out)
+	}
+	text, err := os.ReadFile(r.PostMortem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range append([]string{r.Incident, "final, version 1"}, r.Cause) {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the post-mortem does not say %q", want)
+		}
 	}
 }
 
@@ -184,6 +271,13 @@ func TestSabotage(t *testing.T) {
 		{"the standby listens elsewhere", func(_ *testing.T, o *demo.PlayOptions) { o.StandbyElsewhere("127.0.0.5") }, "rehearse", "R2"},
 		{"the name server falls silent before the press", stopAnswer("press"), "press", ""},
 		{"the name server falls silent after the press", stopAnswer("standby"), "standby", ""},
+		{"nobody carries the prepared act out", func(_ *testing.T, o *demo.PlayOptions) {
+			o.Sabotage = func(step string, _ supervise.PIDs) {
+				if step == "fix" {
+					_ = os.Remove(filepath.Join(o.Data, "demo.sock")) // the step fails where it is there
+				}
+			}
+		}, "fix", "no demo runs on this folder"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -210,9 +304,10 @@ func TestSabotage(t *testing.T) {
 
 // ready is the part of the ready file that the tests need.
 type ready struct {
-	HTTP, DNS, TokenFile, Main string
-	Port                       int
-	PID                        supervise.PIDs
+	HTTP, DNS, TokenFile, Main, Panel string
+	Port                              int
+	PID                               supervise.PIDs
+	People                            []demo.Person
 }
 
 // open starts `lifeboat demo` and waits until its levers are rehearsed.
@@ -233,6 +328,9 @@ func open(t *testing.T, tmp string) (cmd *exec.Cmd, at ready, stdout *output, en
 		Token string `json:"token_file"`
 		Port  int    `json:"port"`
 		Main  string `json:"main"`
+		Panel string `json:"panel"`
+
+		People []demo.Person `json:"people"`
 	}
 	poll(t, "the demo to be ready", func() bool {
 		select {
@@ -243,7 +341,7 @@ func open(t *testing.T, tmp string) (cmd *exec.Cmd, at ready, stdout *output, en
 		text, err := os.ReadFile(file)
 		return err == nil && json.Unmarshal(text, &raw) == nil
 	})
-	return cmd, ready{raw.HTTP, raw.DNS, raw.Token, raw.Main, raw.Port, raw.PID}, stdout, over
+	return cmd, ready{raw.HTTP, raw.DNS, raw.Token, raw.Main, raw.Panel, raw.Port, raw.PID, raw.People}, stdout, over
 }
 
 // poll waits for something in another process.
@@ -258,14 +356,48 @@ func poll(t *testing.T, what string, done func() bool) {
 	}
 }
 
+// command runs a command to its end and gives what it wrote.
+func command(t *testing.T, tmp string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	cmd, out, errs := lifeboat(t, tmp, args...)
+	err = cmd.Run()
+	return out.String(), errs.String(), err
+}
+
 // do runs a command to its end.
 func do(t *testing.T, tmp string, args ...string) error {
 	t.Helper()
-	cmd, _, stderr := lifeboat(t, tmp, args...)
-	if err := cmd.Run(); err != nil {
+	if _, stderr, err := command(t, tmp, args...); err != nil {
 		return fmt.Errorf("%w: %s", err, stderr)
 	}
 	return nil
+}
+
+// TestCommandLine: what can be said without playing anything.
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	tmp := t.TempDir()
+	list, _, err := command(t, tmp, "demo", "--list")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range demo.Cases() {
+		if !strings.Contains(list, c.Name) || !strings.Contains(list, c.Says) {
+			t.Errorf("the list lacks %s:\n%s", c.Name, list)
+		}
+	}
+	for args, want := range map[string]string{
+		"--script --case fire": "one of kill, hang",
+		"--case kill":          "go with --script",
+		"--json":               "go with --script",
+		"do fire":              "one of restart, roll-back",
+		"break fire":           "one of kill, hang",
+	} {
+		stdout, stderr, err := command(t, tmp, append([]string{"demo"}, strings.Fields(args)...)...)
+		if err == nil || stdout != "" || !strings.Contains(stderr, want) {
+			t.Errorf("demo %s: %v\n%s%s", args, err, stdout, stderr)
+		}
+	}
 }
 
 // shopStatus is what the shop answers at main's address, 0 for nothing.
@@ -303,6 +435,10 @@ func TestByHand(t *testing.T) {
 		if got := shopStatus(at); got != http.StatusOK {
 			t.Fatalf("after %s and the repair it answers %d", how, got)
 		}
+	}
+	said, _, err := command(t, tmp, "demo", "do", "roll-back", "--data", boat)
+	if err != nil || !strings.Contains(said, "nothing was changed") {
+		t.Errorf("a roll-back where nothing is to be rolled back: %q, %v", said, err)
 	}
 	if err := do(t, tmp, "demo", "--data", boat, "--http", "127.0.0.1:0"); err == nil || !strings.Contains(err.Error(), "a demo runs on this folder already") {
 		t.Errorf("a second demo on the folder: %v", err)
@@ -370,5 +506,26 @@ func TestKilledDemo(t *testing.T) {
 	if got := shopStatus(after); got != http.StatusOK {
 		t.Errorf("the shop answers %d", got)
 	}
+	samePeople(t, filepath.Join(tmp, "boat"), before.People, after.People)
 	end(t, cmd, ended, tmp)
+}
+
+// samePeople: who could sign in can do so again, with a password that only this
+// folder's owner reads.
+func samePeople(t *testing.T, boat string, before, after []demo.Person) {
+	t.Helper()
+	if len(before) != 3 || !slices.Equal(before, after) {
+		t.Errorf("before %d people, after %d, or others", len(before), len(after))
+	}
+	seen := map[string]bool{}
+	for _, p := range after {
+		if len(p.Password) < 16 || seen[p.Password] {
+			t.Errorf("%s has a password of %d characters, or another's", p.Name, len(p.Password))
+		}
+		seen[p.Password] = true
+	}
+	info, err := os.Stat(filepath.Join(boat, "people.json"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file of passwords: %v, %v", info, err)
+	}
 }

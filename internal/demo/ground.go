@@ -28,6 +28,7 @@ type ground struct {
 	http, ofrep string
 	joining     bool // a lifeboat that outlived its demo holds its own addresses
 
+	panel        *net.TCPListener // of the page that breaks the shop
 	main, backup *net.TCPListener
 	sockets      handover.Sockets // lifeboat's; none when joining
 }
@@ -41,6 +42,9 @@ func openGround(o Options, before *kept) (g *ground, err error) {
 			g.close()
 		}
 	}()
+	if g.panel, err = listenPanel(o); err != nil {
+		return g, err
+	}
 	if g.joining {
 		return g, g.join(o, before)
 	}
@@ -58,7 +62,7 @@ func openGround(o Options, before *kept) (g *ground, err error) {
 		return g, err
 	}
 	dns, err := g.openDNS(o.DNS)
-	g.settings = newSettings(dns, port)
+	g.settings = settings{DNS: dns, Port: port}
 	return g, err
 }
 
@@ -122,7 +126,7 @@ func (g *ground) openPlaces(o Options, before *kept) (standby *net.TCPListener, 
 		}
 	}
 	if before != nil && before.edited {
-		return nil, 0, before.agree(o.Data, newSettings(before.DNS, 0))
+		return nil, 0, before.agree(o.Data, settings{DNS: before.DNS})
 	}
 	return nil, 0, fault.New(fault.Unavailable, "no port is free at %s, %s and %s together", mainIP, backupIP, o.standbyIP).Because(refused)
 }
@@ -197,7 +201,7 @@ func reachable(at netip.AddrPort) netip.AddrPort {
 
 // close lets go of what nobody has taken over.
 func (g *ground) close() {
-	for _, l := range []*net.TCPListener{g.main, g.backup} {
+	for _, l := range []*net.TCPListener{g.panel, g.main, g.backup} {
 		if l != nil {
 			_ = l.Close() // at worst it is closed already
 		}

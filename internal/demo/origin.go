@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -36,11 +37,22 @@ type origin struct {
 	dataFile string
 	control  string // the shop's own control socket
 	ofrep    string
-	log      *os.File
+	stock    string   // base URL of the stock service
+	shopLog  string   // where the shop writes a line per failing request
+	log      *os.File // what the process itself says
 
-	mu    sync.Mutex // guards all below
-	cmd   *exec.Cmd
-	ended chan struct{} // closed when the process has ended
+	mu      sync.Mutex // guards all below
+	cmd     *exec.Cmd
+	ended   chan struct{} // closed when the process has ended
+	release string        // what the next start runs; shop.GoodRelease if empty
+	well    int           // how many requests a leaky one answers first
+}
+
+// runs is the release that runs, or would run if the shop were started.
+func (s *origin) runs() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return cmp.Or(s.release, shop.GoodRelease)
 }
 
 // start runs the shop on a listener, which it takes over, and waits until it answers.
@@ -51,7 +63,7 @@ func (s *origin) start(ctx context.Context, l *net.TCPListener) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(s.binary, "demo-shop", "--name", s.name, "--file", s.dataFile, "--control", s.control, "--ofrep", s.ofrep)
+	cmd := exec.Command(s.binary, s.arguments()...)
 	cmd.Env = append(handover.Environ(os.Environ()), sockets.Env())
 	cmd.ExtraFiles = sockets.ExtraFiles()
 	cmd.Stdout, cmd.Stderr = s.log, s.log
@@ -61,6 +73,19 @@ func (s *origin) start(ctx context.Context, l *net.TCPListener) error {
 		return fault.New(fault.Unavailable, "start the shop %s", s.name).Because(err)
 	}
 	return s.await(ctx)
+}
+
+func (s *origin) arguments() []string {
+	args := []string{
+		"demo-shop", "--name", s.name, "--file", s.dataFile, "--control", s.control,
+		"--ofrep", s.ofrep, "--stock", s.stock, "--log", s.shopLog, "--release", s.runs(),
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.well > 0 {
+		args = append(args, "--well", strconv.Itoa(s.well))
+	}
+	return args
 }
 
 // spawn starts the process from a thread that stays: the kernel takes the end of
@@ -118,17 +143,17 @@ func (s *origin) done() <-chan struct{} {
 	return s.ended
 }
 
-// hurt breaks the shop.
-func (s *origin) hurt(ctx context.Context, how string) error {
+// dead says whether no shop runs.
+func (s *origin) dead() bool {
 	select {
 	case <-s.done():
-		return fault.New(fault.Conflict, "the shop %s is dead already", s.name).WithHint("repair it first: lifeboat demo repair")
+		return true
 	default:
-		return shop.Break(ctx, s.control, how)
+		return false
 	}
 }
 
-// repair brings the shop back; one that has died is started again at its address.
+// repair ends what a shop can do to itself; one that has died is started again.
 func (s *origin) repair(ctx context.Context) error {
 	err := shop.Repair(ctx, s.control)
 	if err == nil {
@@ -141,6 +166,24 @@ func (s *origin) repair(ctx context.Context) error {
 	case <-time.After(shopGrace): // it lives and does not listen to us
 		return err
 	}
+	if err := s.restart(ctx); err != nil {
+		return err
+	}
+	return shop.Repair(ctx, s.control) // what was in its books has outlived it
+}
+
+// deploy puts a release in place of the one that runs.
+func (s *origin) deploy(ctx context.Context, release string, well int) error {
+	s.mu.Lock()
+	s.release, s.well = release, well
+	s.mu.Unlock()
+	return s.restart(ctx)
+}
+
+// restart ends the process, if it runs, and starts one at its address: the same
+// release, the same books.
+func (s *origin) restart(ctx context.Context) error {
+	s.stop()
 	l, err := listenAt(s.ip, s.port)
 	if err != nil {
 		return fault.New(fault.Unavailable, "the shop can't be started again").At(net.JoinHostPort(s.ip, strconv.Itoa(s.port))).Because(err)

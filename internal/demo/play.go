@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"lifeboat/internal/apiclient"
-	"lifeboat/internal/demo/shop"
 	"lifeboat/internal/supervise"
 )
 
@@ -21,9 +20,10 @@ import (
 type PlayOptions struct {
 	Binary           string // what to start the children from; this program if empty
 	Data             string // kept when given; else a folder of its own, removed at the end
+	Out              string // folder for the post-mortem; Data, or UsualData, if empty
 	HTTP, DNS, OFREP string // free ports of the loopback network if empty
 
-	Case     shop.Harm // kill if empty
+	Case     string    // the name of one of Cases; kill if empty
 	Progress io.Writer // one line a step; nowhere if nil
 	Terminal bool      // Progress is a terminal: waits are shown as bars
 	Now      func() time.Time
@@ -41,7 +41,12 @@ func (o PlayOptions) withDefaults() PlayOptions {
 		}
 	}
 	if o.Case == "" {
-		o.Case = shop.Kill
+		o.Case = "kill"
+	}
+	if o.Out == "" {
+		if o.Out = o.Data; o.Out == "" {
+			o.Out = UsualData
+		}
 	}
 	if o.Progress == nil {
 		o.Progress = io.Discard
@@ -66,15 +71,20 @@ func (e *StepError) Error() string { return fmt.Sprintf("the step %q failed: %v"
 // Unwrap gives the cause.
 func (e *StepError) Unwrap() error { return e.Err }
 
-// Play breaks a sample site, brings its visitors to safety, repairs it and brings
-// them back, under load, and tells what it measured. Everything that it started has
-// ended when it returns. The error is a *StepError; the report holds what was
-// measured until then.
+// Play plays a case: it breaks a sample site, brings its visitors to safety, finds the
+// cause, mends it, brings the visitors back and writes it down, under load and with
+// two people, and tells what it measured. Everything that it started has ended when it
+// returns. The error is a *StepError, or a fault.Invalid for an unknown case; the
+// report holds what was measured until then.
 func Play(ctx context.Context, o PlayOptions) (*Report, error) {
 	o = o.withDefaults()
-	p := &play{o: o, now: o.Now, report: &Report{Case: o.Case}}
+	c, err := findCase(o.Case)
+	if err != nil {
+		return nil, err
+	}
+	p := &play{o: o, story: c, now: o.Now, report: &Report{Case: c.Name}, crew: map[who]hand{}, bodies: map[string]string{}}
 	p.tell = teller{w: o.Progress, terminal: o.Terminal, now: o.Now, began: o.Now()}
-	err := p.run(ctx)
+	err = p.run(ctx)
 	p.report.OK = err == nil
 	var step *StepError
 	if errors.As(err, &step) {
@@ -86,24 +96,35 @@ func Play(ctx context.Context, o PlayOptions) (*Report, error) {
 // play is one play under way.
 type play struct {
 	o      PlayOptions
+	story  Case
 	now    func() time.Time
 	tell   teller
 	report *Report
 
 	boat     *boat
-	client   *apiclient.Client
+	client   *apiclient.Client // lifeboat's owner, who plays no part but to look
+	crew     map[who]hand
 	crowd    *crowd
 	visitor  *visitor
 	stopLoad func() // waits for the load to end
+
 	incident string
+	away     bool              // visitors are at the standby
+	named    []string          // what the write-up has to tell of
+	bodies   map[string]string // of evidence that was read, by its id
 }
 
-// step is one step, and how long it may take.
+// act is what one step does; it says in a sentence what came of it.
+type act func(ctx context.Context, p *play) (said string, err error)
+
+// step is one step of a case.
 type step struct {
-	name  string
-	limit time.Duration
-	do    func(context.Context) (said string, err error)
+	name string
+	do   act
 }
+
+// stepTime is how long a step may take.
+const stepTime = time.Minute
 
 // run plays every step and clears up whatever comes.
 func (p *play) run(ctx context.Context) error {
@@ -172,7 +193,7 @@ func (p *play) clear(removeFolder func() error) (string, error) {
 // steps plays the steps in order, each within its time; the first that fails ends
 // the play.
 func (p *play) steps(ctx context.Context) error {
-	for _, s := range p.script() {
+	for _, s := range p.story.steps {
 		if err := p.step(ctx, s); err != nil {
 			return err
 		}
@@ -185,9 +206,9 @@ func (p *play) step(ctx context.Context, s step) error {
 		p.o.Sabotage(s.name, p.boat.at.PID)
 	}
 	began := p.now()
-	ctx, cancel := context.WithTimeoutCause(ctx, s.limit, fmt.Errorf("it was not over after %s", s.limit))
+	ctx, cancel := context.WithTimeoutCause(ctx, stepTime, fmt.Errorf("it was not over after %s", stepTime))
 	defer cancel()
-	said, err := s.do(ctx)
+	said, err := s.do(ctx, p)
 	if err == nil && p.crowd != nil {
 		err = p.crowd.wrong()
 	}

@@ -22,7 +22,7 @@ type teller struct {
 
 // line tells that a step is done, or that it failed.
 func (t *teller) line(mark, step, what string) {
-	_, _ = fmt.Fprintf(t.w, "%7.2f s  %s %-9s %s\n", t.now().Sub(t.began).Seconds(), mark, step, what) // nobody reads: nothing to be done
+	_, _ = fmt.Fprintf(t.w, "%7.2f s  %s %-10s %s\n", t.now().Sub(t.began).Seconds(), mark, step, what) // nobody reads: nothing to be done
 }
 
 // wait shows a bar of n parts; n 0 is a wait of no known length. A bar that nobody

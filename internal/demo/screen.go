@@ -16,7 +16,8 @@ const UsualData = "./lifeboat-data"
 const screenText = `A sample shop is open, and lifeboat stands around it.
 
   lifeboat's page   {{.Page}}
-  sign in with      the token in {{.Token}}
+{{range .People}}  sign in as        {{printf "%-4s" .Name}} {{if .Password}}{{.Password}}{{else}}(with the password that you gave){{end}}   ({{.Role}})
+{{end}}  or with           the token in {{.Token}}
   the shop          {{.Shop}}   (in a browser here: http://{{.Main}}/)
 
 Ask the name server where visitors are sent, and go there yourself:
@@ -26,16 +27,20 @@ Ask the name server where visitors are sent, and go there yourself:
   curl -i --resolve {{.Host}}:{{.Port}}:{{.StandbyIP}} {{.Shop}}    # the standby
   curl -i --resolve "{{.Host}}:{{.Port}}:$({{.Dig}})" {{.Shop}}    # as a visitor
 
-Break it, in another terminal:
+Break it and repair it on the page {{.Panel}}, or in another terminal:
 
   {{.Kill}}           # the shop's process dies
   {{.Hang}}           # it takes connections and never answers
   {{.BadRelease}}    # every page is an error
 
 Then press "Show visitors the status page" on the page, and ask the name server
-again. Repair the shop, and go back from the same page:
+again. Find the cause, mend it with a fix that another person has read (sign in as
+ada in one browser and as bob in another), and go back from the same page. Or mend
+it by hand, whatever was done:
 
   {{.Repair}}
+
+A whole crisis by itself, with its post-mortem: {{.Script}}
 
 Rehearsed, so one press is enough: {{.Drills}}.
 Waits are short on purpose: see {{.Config}}. What happens is in {{.Log}}.
@@ -48,11 +53,11 @@ var screenTemplate = template.Must(template.New("screen").Parse(screenText))
 func (b *boat) screen(drills []drill) string {
 	var out strings.Builder
 	port := fmt.Sprint(b.set.Port)
-	err := screenTemplate.Execute(&out, map[string]string{
-		"Page": "http://" + b.at.HTTP + "/", "Token": near(b.tokenFile()), "Shop": "http://" + net.JoinHostPort(Host, port) + "/",
+	err := screenTemplate.Execute(&out, map[string]any{
+		"People": b.people, "Script": b.o.Command + " demo --script --case NAME (" + b.o.Command + " demo --list names them)", "Page": "http://" + b.at.HTTP + "/", "Token": near(b.tokenFile()), "Shop": "http://" + net.JoinHostPort(Host, port) + "/",
 		"Main": net.JoinHostPort(mainIP, port), "Host": Host, "Port": port, "MainIP": mainIP, "StandbyIP": standbyIP,
 		"Dig": digCommand(b.set.DNS), "Kill": b.typed("demo break kill"), "Hang": b.typed("demo break hang"), "BadRelease": b.typed("demo break bad-release"),
-		"Repair": b.typed("demo repair"),
+		"Repair": b.typed("demo repair"), "Panel": "http://" + b.panel + "/",
 		"Drills": drillWords(drills), "Config": near(filepath.Join(b.o.Data, configName)), "Log": near(b.log.Name()),
 	})
 	if err != nil {

@@ -3,6 +3,7 @@ package demo
 import (
 	"bytes"
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -21,26 +22,34 @@ const configName = "lifeboat.yaml"
 //go:embed lifeboat.yaml.tmpl
 var configText string
 
-var configTemplate = template.Must(template.New(configName).Option("missingkey=error").Parse(configText))
+var configTemplate = template.Must(template.New(configName).Option("missingkey=error").Funcs(template.FuncMap{"quote": quote}).Parse(configText))
+
+// quote writes a text as YAML takes it whatever is in it: JSON is a part of YAML.
+func quote(text string) (string, error) {
+	b, err := json.Marshal(text)
+	return string(b), err
+}
 
 // settings are what differs from one demo's configuration to another's.
 type settings struct {
-	Host                  string
-	DNS                   string // where the name server is asked, with a port that is not 0
-	Port                  int
-	Main, Backup, Standby string
-}
-
-func newSettings(dns string, port int) settings {
-	return settings{Host: Host, DNS: dns, Port: port, Main: mainIP, Backup: backupIP, Standby: standbyIP}
+	DNS    string // where the name server is asked, with a port that is not 0
+	Port   int    // of the shop and of the standby
+	Binary string // absolute path of the program that the prepared acts call
+	Data   string // absolute path of the demo folder
 }
 
 // render writes the configuration.
 func (s settings) render() ([]byte, error) {
 	var b bytes.Buffer
-	err := configTemplate.Execute(&b, s)
+	err := configTemplate.Execute(&b, map[string]any{
+		"Host": Host, "DNS": s.DNS, "Port": s.Port, "Main": mainIP, "Backup": backupIP, "Standby": standbyIP,
+		"Binary": s.Binary, "Data": s.Data, "MainLog": shopLog(s.Data, "main"), "BackupLog": shopLog(s.Data, "backup"),
+	})
 	return b.Bytes(), err
 }
+
+// shopLog is where a shop writes a line for each request that failed.
+func shopLog(data, name string) string { return filepath.Join(data, "shop-"+name+".log") }
 
 // kept is a configuration that was found in the demo folder.
 type kept struct {
@@ -67,15 +76,27 @@ func readKept(data string) (*kept, error) {
 		return nil, fault.New(fault.Invalid, "this is not a configuration of the demo's any more").At(path).
 			WithHint("it needs the site %s with a standby, and nameservers; delete the file, and a fresh one is written", siteID)
 	}
-	k := &kept{settings: newSettings(cfg.Nameservers[0].Address.String(), cfg.Sites[i].Port)}
+	k := &kept{settings: settings{DNS: cfg.Nameservers[0].Address.String(), Port: cfg.Sites[i].Port}}
+	k.Binary, k.Data = caller(cfg)
 	fresh, err := k.render()
 	k.edited = !bytes.Equal(fresh, text)
 	return k, err
 }
 
+// caller gives what the prepared acts of a file call: this program, where it was when
+// the file was written, and its folder.
+func caller(cfg *config.Config) (binary, data string) {
+	for _, a := range cfg.Actions {
+		if n := len(a.Exec); n > 2 && a.Exec[n-2] == "--data" {
+			return a.Exec[0], a.Exec[n-1]
+		}
+	}
+	return "", ""
+}
+
 // agree says whether a kept file that a person edited fits what is wanted now.
 func (k *kept) agree(data string, now settings) error {
-	if !k.edited || k.settings == now {
+	if !k.edited || k.DNS == now.DNS && k.Port == now.Port {
 		return nil
 	}
 	path := filepath.Join(data, configName)

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,11 +19,17 @@ import (
 	"lifeboat/internal/demo/shop"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/handover"
+	"lifeboat/internal/incident"
 )
+
+// testSettings are those of a demo whose paths have all that a path may have.
+func testSettings(dns string, port int) settings {
+	return settings{DNS: dns, Port: port, Binary: `/opt/life "boat": #1/lifeboat`, Data: "/home/ada/my demo's data"}
+}
 
 func TestConfigurationIsValid(t *testing.T) {
 	t.Parallel()
-	text, err := newSettings("127.0.0.1:5354", 8088).render()
+	text, err := testSettings("127.0.0.1:5354", 8088).render()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,8 +51,50 @@ func TestConfigurationIsValid(t *testing.T) {
 	if got := strings.Join(card, " "); got != strings.Join([]string{toStandby, toBackup, closeCheckout}, " ") {
 		t.Errorf("the card is %s", got)
 	}
+	testActions(t, cfg)
+	logs := []string{"/home/ada/my demo's data/shop-main.log", "/home/ada/my demo's data/shop-backup.log"}
+	if !slices.Equal(site.Capture.Logs, logs) || site.Capture.Metrics == nil || len(cfg.Contacts) == 0 {
+		t.Errorf("it captures %+v and names %v", site.Capture, cfg.Contacts)
+	}
 	if !bytes.Contains(text, []byte("SHORT ON PURPOSE")) {
 		t.Error("the file does not say that its waits are short")
+	}
+}
+
+// testActions: each act that there is about the shop is prepared, and what is prepared
+// are acts that there are.
+func testActions(t *testing.T, cfg *config.Config) {
+	t.Helper()
+	said := map[shop.Act]bool{}
+	for _, a := range cfg.Actions {
+		all := [][]string{a.Exec}
+		if a.Undo != nil {
+			all = append(all, a.Undo.Exec)
+		}
+		for i, exec := range all {
+			if len(exec) != 6 || exec[0] != `/opt/life "boat": #1/lifeboat` || exec[1] != "demo" || exec[4] != "--data" || exec[5] != "/home/ada/my demo's data" {
+				t.Fatalf("%s runs %q", a.Name, exec)
+			}
+			switch exec[2] {
+			case "do":
+				r, err := shop.ParseRemedy(exec[3])
+				if err != nil || i > 0 {
+					t.Errorf("%s does %q: %v", a.Name, exec[3], err)
+				}
+				said[r.Act] = true
+			case "break":
+				if _, err := shop.ParseHarm(exec[3]); err != nil || i == 0 {
+					t.Errorf("%s breaks %q: %v", a.Name, exec[3], err)
+				}
+			default:
+				t.Errorf("%s calls demo %s", a.Name, exec[2])
+			}
+		}
+	}
+	for _, a := range shop.Acts() {
+		if !said[a] {
+			t.Errorf("nothing is prepared that does %s", a)
+		}
 	}
 }
 
@@ -55,7 +104,7 @@ func TestKeptConfiguration(t *testing.T) {
 	if k, err := readKept(dir); k != nil || err != nil {
 		t.Fatalf("an empty folder holds %v, %v", k, err)
 	}
-	before := newSettings("127.0.0.1:5354", 8088)
+	before := testSettings("127.0.0.1:5354", 8088)
 	var none *kept
 	if err := none.write(dir, before); err != nil {
 		t.Fatal(err)
@@ -64,7 +113,7 @@ func TestKeptConfiguration(t *testing.T) {
 	if err != nil || k.edited || k.settings != before {
 		t.Fatalf("what was written is read as %+v, %v", k, err)
 	}
-	moved := newSettings("127.0.0.1:5399", 9000)
+	moved := testSettings("127.0.0.1:5399", 9000)
 	if err := k.write(dir, moved); err != nil {
 		t.Errorf("an untouched file can't be written anew: %v", err)
 	}
@@ -77,7 +126,7 @@ func TestKeptConfiguration(t *testing.T) {
 	if err := k.write(dir, moved); err != nil {
 		t.Errorf("an edited file that fits: %v", err)
 	}
-	for flag, other := range map[string]settings{"--dns 127.0.0.1:5399": before, "port: in the file": newSettings(moved.DNS, 1234)} {
+	for flag, other := range map[string]settings{"--dns 127.0.0.1:5399": before, "port: in the file": testSettings(moved.DNS, 1234)} {
 		if err := k.write(dir, other); err == nil || !strings.Contains(err.Error(), flag) {
 			t.Errorf("an edited file that does not fit: %v; expected %q", err, flag)
 		}
@@ -118,6 +167,7 @@ func TestTakenAddresses(t *testing.T) {
 		"--http":  {HTTP: taken, DNS: free, OFREP: free},
 		"--dns":   {HTTP: free, DNS: taken, OFREP: free},
 		"--ofrep": {HTTP: free, DNS: free, OFREP: taken},
+		"--panel": {HTTP: free, DNS: free, OFREP: free, Panel: taken},
 	} {
 		o.Data, o.standbyIP = t.TempDir(), standbyIP
 		g, err := openGround(o, nil)
@@ -271,16 +321,23 @@ func FuzzAddress(f *testing.F) {
 
 func TestReport(t *testing.T) {
 	t.Parallel()
-	r := Report{Case: shop.Kill, OK: true, OutageSeenMS: 512.4, PressToDNSMS: 2.345, PressToDoneMS: 5, StandbyRequests: 120, ReturnToDNSMS: 1812,
+	r := Report{Case: "kill", OK: true, OutageSeenMS: 512.4, PressToDNSMS: 2.345, PressToDoneMS: 5, StandbyRequests: 120, ReturnToDNSMS: 1812,
+		Summary: []string{"The shop was broken.", "It is well."}, Phases: []incident.Phase{incident.FailOver, incident.Closed}, Cause: "A dead process",
+		Fixes: []Tried{{ID: "f1", Change: "Start it.", Words: "It did what it promised."}}, Refusals: []Refusal{{Rule: "R6", Reason: "There is no cause yet."}},
+		TimelineEvents: 97, PostMortem: "/elsewhere/post-mortem-kill.md",
 		BackToDNSMS: 7, ReturnChecks: Checks{6, map[string]int{"home": 6, "books": 5}}, Visits: Visits{Main: 10, Standby: 120, Errors: 3}, DNS: Queries{Asked: 900}}
 	var b strings.Builder
 	if err := r.Write(&b); err != nil {
 		t.Fatal(err)
 	}
 	const want = `
-There and back.
+The shop was broken. It is well.
 
-  the shop was broken by                      kill
+  case                                        kill
+  phases                                      fail_over closed
+  cause                                       A dead process
+  fix f1                                      Start it. It did what it promised.
+  refused by R6                               There is no cause yet.
   outage seen after                           512 ms
   press → first changed DNS answer            2.35 ms
   press → effect seen from outside            5.00 ms
@@ -291,11 +348,13 @@ There and back.
   visits                                      133: 10 met main, 120 the standby, 3 nothing
   visits that met what they should not have   0
   DNS answers                                 900: 0 wrong, 0 missing (0 asked twice)
+  events in the timeline                      97
+  post-mortem                                 /elsewhere/post-mortem-kill.md
 `
 	if b.String() != want {
 		t.Errorf("got %s\nwant %s", b.String(), want)
 	}
-	r = Report{Case: shop.Hang, FailedStep: "press", Failure: "nobody answers"}
+	r = Report{Case: "hang", FailedStep: "press", Failure: "nobody answers"}
 	b.Reset()
 	if err := r.Write(&b); err != nil || !strings.Contains(b.String(), `Stopped at the step "press": nobody answers`) || strings.Contains(b.String(), "→") {
 		t.Errorf("a play that stopped: %v\n%s", err, &b)

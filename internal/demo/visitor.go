@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
-	"net/netip"
 	"net/url"
 	"strings"
 
@@ -125,24 +124,6 @@ func (v *visitor) readStandby(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// checkoutAt asks main's own checkout by its address, as somebody who tests the
-// repaired shop would. open says what it answered.
-func (v *visitor) checkoutAt(ctx context.Context, ip string) (open bool, err error) {
-	client := &http.Client{Timeout: patient, CheckRedirect: v.client.CheckRedirect, Transport: &http.Transport{DisableKeepAlives: true}}
-	at := netip.AddrPortFrom(netip.MustParseAddr(ip), uint16(v.crowd.port))
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.String()+"/checkout", nil)
-	if err != nil {
-		return false, err
-	}
-	req.Host = Host
-	res, err := client.Do(req)
-	if err != nil {
-		return false, err
-	}
-	defer func() { _ = res.Body.Close() }() // nothing is lost with it
-	return res.StatusCode != http.StatusServiceUnavailable, nil
 }
 
 // flag asks the kill switches over OFREP whether the checkout is open.

@@ -226,7 +226,7 @@ func (r *runner) outcome(ctx context.Context, p incident.Pull, c incident.Outcom
 	}
 	writes := r.e.record(site, flag)
 	if p.By.Automatic() && !c.Back {
-		writes = append(writes, r.e.noteAuto(r.site.ID, r.e.o.Now()))
+		writes = append(writes, r.e.noteAuto(r.site().ID, r.e.o.Now()))
 	}
 	f, err := r.facts(ctx, c, incident.Actor{Kind: "system", Name: "lifeboat"})
 	if err != nil {

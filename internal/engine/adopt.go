@@ -107,6 +107,9 @@ func (e *Engine) adopt(ctx context.Context, h feed.Hello) error {
 	if _, err := e.o.Store.Txn(ctx, nil, writes); err != nil {
 		return fmt.Errorf("record what answer serves: %w", err)
 	}
+	if l.Config != "" && l.Config != config {
+		e.noteConfiguration(ctx, config)
+	}
 	e.mu.Lock()
 	e.ordered = next
 	e.mu.Unlock()
@@ -120,7 +123,7 @@ func (e *Engine) adoptPositions(next *ordered, h feed.Hello, all bool) {
 	for _, o := range h.Orders {
 		local[o.Site] = true
 	}
-	for _, s := range e.contents.Sites {
+	for _, s := range e.contents().Sites {
 		pos, served := h.Positions[s.ID]
 		if _, has := s.Positions[pos]; !served || !has || local[s.ID] {
 			continue
@@ -137,7 +140,7 @@ func (e *Engine) adoptPositions(next *ordered, h feed.Hello, all bool) {
 		}
 	}
 	for key, o := range h.Flags {
-		if _, known := e.contents.Flag(key); known && all {
+		if _, known := e.contents().Flag(key); known && all {
 			next.flags[key] = o
 		}
 	}
@@ -157,7 +160,7 @@ func (e *Engine) adoptSerials(next *ordered, served map[string]uint32, changed b
 			next.serials[apex] = n
 		}
 	}
-	for _, z := range e.contents.Zones {
+	for _, z := range e.contents().Zones {
 		if next.serials[z.Apex] == 0 {
 			next.serials[z.Apex] = uint32(e.o.Now().Unix())
 		} else if changed {
@@ -205,15 +208,15 @@ func (e *Engine) takeOver(ctx context.Context, orders []snapshot.Order) error { 
 // explainFlags does for features what explain does for the site's position.
 func (e *Engine) explainFlags(ctx context.Context, r *runner) error {
 	_, orders := e.Features()
-	for _, l := range r.site.Levers {
+	for _, l := range r.site().Levers {
 		o, set := orders[l.Feature]
-		held := slices.ContainsFunc(r.in.Holding(), func(p incident.Pull) bool { return p.Lever == l.Name })
+		held := slices.ContainsFunc(append(r.in.Holding(), r.parked...), func(p incident.Pull) bool { return p.Lever == l.Name })
 		if l.Feature == "" || !set || o.Lever != l.Name || held {
 			continue
 		}
 		c := incident.Adopt{
 			PullID: e.o.NewID(), At: e.o.Now(), By: incident.Actor{Kind: "system", Name: "lifeboat"},
-			Title: fmt.Sprintf("%s: found at start with %s pulled", r.site.Title, l.Name), Detail: "Found at start; the record does not say who pulled it.",
+			Title: fmt.Sprintf("%s: found at start with %s pulled", r.site().Title, l.Name), Detail: "Found at start; the record does not say who pulled it.",
 		}
 		card, err := e.card(l.Name)
 		if err != nil {
@@ -234,7 +237,7 @@ func (e *Engine) takeOrder(ctx context.Context, o snapshot.Order) error {
 		e.note(func(next *ordered) { next.take(o.ID) })
 		return nil
 	}
-	card, left := e.cardOf(r.site, o)
+	card, left := e.cardOf(r.site(), o)
 	if !left {
 		e.o.Logger.Warn("a local order is for something that is not in the configuration", "site", o.Site, "lever", o.Lever, "position", o.Position, "feature", o.Feature)
 		e.note(func(next *ordered) { next.take(o.ID) })
@@ -244,7 +247,7 @@ func (e *Engine) takeOrder(ctx context.Context, o snapshot.Order) error {
 	if o.By == "rule" {
 		by = incident.Actor{Kind: "rule", Name: "The rule for silence", Via: "socket"}
 	}
-	c := incident.Adopt{PullID: o.ID, At: o.At, By: by, Detail: o.Reason, Title: r.site.Title + " was failed over at answer"}
+	c := incident.Adopt{PullID: o.ID, At: o.At, By: by, Detail: o.Reason, Title: r.site().Title + " was failed over at answer"}
 	if err := e.adoptLever(ctx, r, card, c); err != nil {
 		return err
 	}
@@ -286,23 +289,26 @@ func (e *Engine) explain(ctx context.Context, r *runner) error {
 	e.mu.Lock()
 	pos, err := e.position(r.id)
 	e.mu.Unlock()
-	if err != nil || pos == r.site.Home {
+	if err != nil || pos == r.site().Home {
 		return err
 	}
 	if top, on := r.in.OnTop("zone:" + r.id); on && (top.To == pos || top.State != incident.Active) {
 		return nil
 	}
+	if slices.ContainsFunc(r.parked, func(p incident.Pull) bool { return p.To == pos && p.Kind == "zone" }) {
+		return nil
+	}
 	name := ""
-	for _, l := range r.site.Levers {
+	for _, l := range r.site().Levers {
 		if l.Kind == "zone" && l.Position == pos {
 			name = l.Name
 		}
 	}
 	c := incident.Adopt{
 		PullID: e.o.NewID(), At: e.o.Now(), By: incident.Actor{Kind: "system", Name: "lifeboat"},
-		Title: fmt.Sprintf("%s: found at start at %s", r.site.Title, pos), Detail: "Found at start; the record does not say who moved it.",
+		Title: fmt.Sprintf("%s: found at start at %s", r.site().Title, pos), Detail: "Found at start; the record does not say who moved it.",
 	}
-	card, _ := e.cardOf(r.site, snapshot.Order{Lever: name, Position: pos}) // the site has the position
+	card, _ := e.cardOf(r.site(), snapshot.Order{Lever: name, Position: pos}) // the site has the position
 	return e.adoptLever(ctx, r, card, c)
 }
 
@@ -316,7 +322,7 @@ func (e *Engine) adoptLever(ctx context.Context, r *runner, card lever.Card, c i
 	if err != nil {
 		return err
 	}
-	plan.Steps[0].Before = homeOf(card, r.site)
+	plan.Steps[0].Before = homeOf(card, r.site())
 	l, err := r.leverFacts(ctx, card, plan)
 	if err != nil {
 		return err
@@ -324,7 +330,7 @@ func (e *Engine) adoptLever(ctx context.Context, r *runner, card lever.Card, c i
 	f.Lever = &l
 	var writes []store.Write
 	if c.By.Automatic() && c.By.Via == "socket" {
-		writes = append(writes, e.noteAuto(r.site.ID, c.At))
+		writes = append(writes, e.noteAuto(r.site().ID, c.At))
 	}
 	_, err = r.decide(ctx, c, f, writes...)
 	return err
@@ -416,11 +422,15 @@ func (e *Engine) noteAll(ctx context.Context, text string) {
 // by look at what is seen, so that a change missed by an earlier control counts too.
 func (e *Engine) onTransition(ctx context.Context, t probe.Transition) {
 	r, known := e.runners[t.Target.Site]
-	if !known || t.To != probe.Down {
+	if !known {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.seeTransition(ctx, t)
+	if t.To != probe.Down {
+		return
+	}
 	r.ruleAt = time.Time{}
 	r.heed(ctx)
 }
@@ -446,16 +456,16 @@ func (r *runner) heed(ctx context.Context) { // with mu held
 }
 
 func (r *runner) onDown(ctx context.Context, s feed.Sight) { // with mu held
-	why := fmt.Sprintf("%s is seen down: %s (check %s)", r.site.Title, s.Last.Detail, s.Check)
+	why := fmt.Sprintf("%s is seen down: %s (check %s)", r.site().Title, s.Last.Detail, s.Check)
 	rule := incident.Actor{Kind: "rule", Name: "The check " + s.Check}
 	if r.in.Phase == incident.Watch {
 		r.try(ctx, incident.Relapsed{Detail: why}, rule)
 	}
 	name, ok := r.remedy()
-	if !ok || r.site.Failover == "off" {
+	if !ok || r.site().Failover == "off" {
 		return
 	}
-	if r.site.Failover == "auto" {
+	if r.site().Failover == "auto" {
 		_, err := r.do(ctx, PullRequest{Lever: name}, rule)
 		if err == nil {
 			return
@@ -493,7 +503,7 @@ func (r *runner) try(ctx context.Context, c incident.Command, by incident.Actor)
 
 // remedy is the lever that a rule would pull: the first one to the standby.
 func (r *runner) remedy() (string, bool) {
-	for _, l := range r.site.Levers {
+	for _, l := range r.site().Levers {
 		if l.Kind == "zone" && l.Position == snapshot.Standby {
 			return l.Name, true
 		}

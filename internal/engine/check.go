@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -61,6 +62,7 @@ func (e *Engine) Check(ctx context.Context) ([]Finding, error) {
 		c.site(bounded, e.runners[id])
 	}
 	c.levers(bounded)
+	c.outside(bounded)
 	c.configuration()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -132,7 +134,7 @@ func (c *checkup) nameServers(ctx context.Context) {
 	}
 	var all []*asked
 	var wg sync.WaitGroup
-	for _, src := range c.e.contents.Zones {
+	for _, src := range c.e.contents().Zones {
 		names := authorities(src)
 		c.machines(src.Apex, names)
 		for _, ns := range c.e.o.Config.Nameservers {
@@ -229,7 +231,7 @@ func plain(err error) string {
 func (c *checkup) site(ctx context.Context, r *runner) {
 	c.standby(ctx, r)
 	origins := 0
-	for _, p := range r.site.Places {
+	for _, p := range r.site().Places {
 		if p != snapshot.Standby {
 			origins++
 		}
@@ -238,7 +240,7 @@ func (c *checkup) site(ctx context.Context, r *runner) {
 		c.add(SeverityWarning, "one-origin", r.id, "Places to run", "One origin: when it breaks, visitors can be shown the status page and nothing else.",
 			"When you can, run the site at a second place and add it under origins.")
 	}
-	if len(r.site.Checks) == 0 {
+	if len(r.site().Checks) == 0 {
 		c.add(SeverityWarning, "unchecked", r.id, "Checks", "Nothing checks the site: lifeboat can't see whether it works, and nothing is asked before visitors go back.",
 			"Add checks: {home: {http: {path: /}}} to the site.")
 	}
@@ -249,6 +251,7 @@ func (c *checkup) site(ctx context.Context, r *runner) {
 		c.add(SeverityWarning, "ttl", r.id, "How long answers are kept", fmt.Sprintf("The names that move are kept for %d seconds: some visitors would meet the broken site that long.", ttl),
 			"Write ttl: 60s in the zone, now: in a crisis it is too late.")
 	}
+	c.parked(r)
 	in, _ := r.look()
 	for _, p := range in.Holding() {
 		if p.Drifted {
@@ -263,7 +266,7 @@ const maxTTL = 300
 
 func (c *checkup) standby(ctx context.Context, r *runner) {
 	const code, title = "standby", "The status page"
-	if len(r.site.Positions[snapshot.Standby].IPs) == 0 {
+	if len(r.site().Positions[snapshot.Standby].IPs) == 0 {
 		c.add(SeverityProblem, code, r.id, title, "The site has no standby: visitors can't be shown the status page.", "Add standby: {addresses: [...]} to the site.")
 		return
 	}
@@ -271,7 +274,7 @@ func (c *checkup) standby(ctx context.Context, r *runner) {
 		c.add(SeverityProblem, "no-lever", r.id, "A lever to the status page", "No lever shows visitors the status page.",
 			"Add to levers: to-standby: {title: Show visitors the status page, zone: {site: "+r.id+", to: standby}}.")
 	}
-	switch verdict, detail := c.e.standbyNow(ctx, r.site); verdict {
+	switch verdict, detail := c.e.standbyNow(ctx, r.site()); verdict {
 	case "pass":
 		c.add(SeverityOK, code, r.id, title, "The status page answers at the standby's address, by the site's name.", "")
 	case "fail":
@@ -318,10 +321,45 @@ func (c *checkup) rehearsed(ctx context.Context, card lever.Card) {
 	}
 }
 
+// outside looks at what waits to go out to others.
+func (c *checkup) outside(ctx context.Context) {
+	queue, err := c.e.Queue(ctx)
+	if err != nil {
+		return // the record's own finding tells
+	}
+	const code, title, next = "messages", "News to others", "See why with: lifeboat queue list"
+	waiting := map[string]int{}
+	for _, m := range queue {
+		if m.LastError != "" {
+			waiting[m.Channel]++
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(waiting)) {
+		c.add(SeverityWarning, code, name, title, fmt.Sprintf("%d messages could not go out by %s yet; they are tried again for a day.", waiting[name], name), next)
+	}
+	if c.e.o.Company.Bodies == nil {
+		c.add(SeverityProblem, "evidence", "", "Evidence", "The bodies of evidence can't be kept.", "See why in the log, and that the folder control/evidence can be written.")
+	}
+}
+
+// parked tells of levers that stay pulled past their date.
+func (c *checkup) parked(r *runner) {
+	in, _ := r.look()
+	r.viewMu.Lock()
+	left := append(slices.Clone(r.left), in.ParkedPulls()...)
+	r.viewMu.Unlock()
+	for _, p := range left {
+		if parkedOverdue(p, c.e.o.Now()) {
+			c.add(SeverityWarning, "parked", p.Lever, p.Title, fmt.Sprintf("It was parked until %s, and %s looks after it.", p.Parked.Until.Format("2 January 15:04 UTC"), p.Parked.Owner),
+				`Put it back with: lifeboat go-back start --because "what changed", or park it anew.`)
+		}
+	}
+}
+
 // configuration tells the file's own warnings, but for those that were looked at
 // above.
 func (c *checkup) configuration() {
-	for _, w := range c.e.o.Config.Warnings() {
+	for _, w := range append(c.e.o.Config.Warnings(), c.e.homeWarnings()...) {
 		if c.covered(w) {
 			continue
 		}

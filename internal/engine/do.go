@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lifeboat/internal/fault"
@@ -20,21 +21,30 @@ import (
 type runner struct {
 	e    *Engine
 	id   string
-	site snapshot.Site
+	here atomic.Pointer[snapshot.Site]
 
 	mu      sync.Mutex // guards all below
 	in      incident.Incident
-	head    store.Revision // of the incident's head; 0 without one
-	open    store.Revision // of the site's open key; 0 without one
+	head    store.Revision  // of the incident's head; 0 without one
+	open    store.Revision  // of the site's open key; 0 without one
+	parked  []incident.Pull // that an ended incident left pulled
 	driftAt time.Time
 	asking  bool      // sanity checks are under way
+	reading bool      // the check that a fix promised is being asked
+	readAt  time.Time // when it was asked last
+	running string    // key of the prepared act under way
+	hits    hits
 	ruleAt  time.Time // when a rule last looked at what is seen
 	said    string    // what a rule complained of last
 
 	viewMu sync.Mutex // guards view, so that looking never waits for an act
 	view   incident.Incident
 	tail   []incident.Event // the newest events
+	left   []incident.Pull  // parked, with no incident open
 }
+
+// site is what the configuration says of it, with the home of now.
+func (r *runner) site() snapshot.Site { return *r.here.Load() }
 
 // tailLen is how many events a view carries.
 const tailLen = 12
@@ -61,6 +71,9 @@ type Result struct {
 // load reads the open incident of the site from the record.
 func (r *runner) load(ctx context.Context) error { // with mu held
 	r.in, r.head, r.open = incident.Incident{}, 0, 0
+	if err := r.readParked(ctx); err != nil {
+		return err
+	}
 	kv, err := r.e.o.Store.Get(ctx, keyOpen+r.id)
 	if fault.KindOf(err) == fault.NotFound {
 		r.show(nil)
@@ -109,7 +122,7 @@ func (r *runner) show(added []incident.Event) { // with mu held
 	if r.view.ID != r.in.ID {
 		r.tail = nil
 	}
-	r.view = r.in
+	r.view, r.left = r.in, r.parked
 	r.tail = append(r.tail, added...)
 	if n := len(r.tail); n > tailLen {
 		r.tail = append([]incident.Event(nil), r.tail[n-tailLen:]...)
@@ -168,8 +181,8 @@ func (e *Engine) Incidents(ctx context.Context) ([]Head, error) {
 // may go away.
 func (e *Engine) Do(ctx context.Context, site string, c incident.Command, by incident.Actor) (Result, error) {
 	r, known := e.runners[site]
-	if !known || r.site.Shadow != "" {
-		return Result{}, fault.New(fault.NotFound, "there is no site %q", site).WithHint("see them with: lifeboat status")
+	if !known || r.site().Shadow != "" {
+		return Result{}, errNoSite(site)
 	}
 	if acts(c) {
 		e.awaitAnswer(ctx)
@@ -189,27 +202,57 @@ func acts(c incident.Command) bool {
 }
 
 func (r *runner) do(ctx context.Context, c incident.Command, by incident.Actor) (Result, error) { // with mu held
+	now, _ := r.look()
+	if key := keyOf(ctx); key != "" && now.Wrote(key) {
+		return Result{Incident: now}, nil
+	}
+	if !freeWay(c) {
+		if err := expected(ctx, now); err != nil {
+			return Result{Incident: now}, err
+		}
+	}
+	if err := incident.May(bare(c), by); err != nil { // before anything is asked or kept
+		return Result{Incident: now}, err
+	}
 	f, err := r.facts(ctx, c, by)
 	if err != nil {
 		return Result{}, err
+	}
+	f.Key = keyOf(ctx)
+	if _, ends := c.(incident.Cancel); ends && r.in.Phase.Open() { // the last moment to measure
+		if _, err := r.in.Decide(c, f, r.e.o.Now()); err == nil {
+			r.try(context.WithoutCancel(ctx), r.measure(), incident.Actor{Kind: "collector", Name: "lifeboat"})
+		}
 	}
 	added, err := r.decide(ctx, r.complete(c), f)
 	if err != nil {
 		return r.result(added), err
 	}
 	r.follow(ctx, added)
+	r.begun(added)
 	acted, err := r.act(context.WithoutCancel(ctx), false)
 	return r.result(append(added, acted...)), err
 }
 
+// bare is a command as the heart knows it.
+func bare(c incident.Command) incident.Command {
+	if p, is := c.(PullRequest); is {
+		return p.PullLever
+	}
+	return c
+}
+
 // follow publishes what an event says beyond its incident.
 func (r *runner) follow(ctx context.Context, events []incident.Event) {
-	held := func(ev incident.Event) bool { return ev.Type == incident.AutoHeldType }
-	if !slices.ContainsFunc(events, held) {
+	held := slices.ContainsFunc(events, func(ev incident.Event) bool { return ev.Type == incident.AutoHeldType })
+	if h, settled := r.newHome(events, r.in); settled {
+		r.settleHome(ctx, h)
+	}
+	if !held && !moved(events) {
 		return
 	}
 	if err := r.e.republish(ctx); err != nil {
-		r.e.o.Logger.Error("nothing automatic should move any more, but that was not published", "site", r.id, "cause", err)
+		r.e.o.Logger.Error("what answer should say or do was not published", "site", r.id, "cause", err)
 	}
 }
 
@@ -224,6 +267,9 @@ func (r *runner) complete(c incident.Command) incident.Command {
 	case PullRequest:
 		c.PullID = r.e.o.NewID()
 		return c.PullLever
+	case incident.SendUpdate:
+		c.Channels = r.e.channelsFor(c.Audience)
+		return c
 	case incident.StepBack:
 		c.PullIDs = map[string]string{}
 		for _, id := range r.in.Returned() {
@@ -281,6 +327,10 @@ func (r *runner) commit(ctx context.Context, drafts []incident.Event, extra []st
 		next = next.Apply(ev)
 	}
 	conds, writes := r.transaction(events, next, head)
+	writes = append(writes, r.besides(events, next)...)
+	if h, settled := r.newHome(events, next); settled {
+		writes = append(writes, put(keyHome+r.id, h))
+	}
 	rev, err := r.e.o.Store.Txn(ctx, conds, append(extra, writes...))
 	if err != nil {
 		return nil, err
@@ -295,11 +345,29 @@ func (r *runner) commit(ctx context.Context, drafts []incident.Event, extra []st
 		r.open = rev
 	}
 	r.in = next
+	if len(events) > 0 {
+		r.since(events, next)
+	}
 	r.show(events)
 	if !next.Phase.Open() { // it is seen on, but the site is free
 		r.in = incident.Incident{}
 	}
 	return events, nil
+}
+
+// since starts what new events call for; nothing here is waited for.
+func (r *runner) since(events []incident.Event, next incident.Incident) {
+	if !next.Phase.Open() {
+		r.parked = next.ParkedPulls()
+		return
+	}
+	if events[0].Type == incident.Declared {
+		r.parked = nil
+		if !next.Drill {
+			r.countHits()
+			r.collect(next.ID)
+		}
+	}
 }
 
 // transaction gives the writes of events, the incident's head and the site's one open
@@ -312,7 +380,7 @@ func (r *runner) transaction(events []incident.Event, next incident.Incident, he
 		writes = append(writes, put(keyIncident+next.ID, headOf(next)))
 	}
 	for _, ev := range events {
-		writes = append(writes, put(fmt.Sprintf("%s%s/%08d", keyEvent, ev.Incident, ev.Seq), ev))
+		writes = append(writes, put(eventKey(ev), ev))
 		if ev.Type == incident.AutoHeldType {
 			writes = append(writes, r.e.noteHeld(r.id, true))
 		}
@@ -324,6 +392,10 @@ func (r *runner) transaction(events []incident.Event, next incident.Incident, he
 		writes = append(writes, store.Write{Key: keyOpen + r.id, Delete: true})
 	}
 	return conds, writes
+}
+
+func eventKey(ev incident.Event) string {
+	return fmt.Sprintf("%s%s/%08d", keyEvent, ev.Incident, ev.Seq)
 }
 
 func headOf(in incident.Incident) Head {

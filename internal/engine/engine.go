@@ -27,6 +27,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lifeboat/internal/config"
@@ -59,6 +60,7 @@ type Options struct {
 	Record  func() RecordView  // how the record is doing
 	Hook    func(point string) // tests stop the process here
 	Waits   Waits
+	Company Company
 }
 
 // Waits bound the engine's own waiting.
@@ -70,14 +72,13 @@ type Waits struct {
 
 // Engine runs incidents.
 type Engine struct {
-	o        Options
-	drivers  map[string]lever.Driver
-	contents snapshot.Contents
-	parts    map[string][]byte
-	refs     map[string]snapshot.Ref
-	runners  map[string]*runner // by site, shadows too
-	ids      []string           // of the sites, in the configuration's order, without shadows
-	seen     *sights            // has a lock of its own
+	o       Options
+	drivers map[string]lever.Driver
+	now     atomic.Pointer[world]
+	jobs    chan func(context.Context) // what Run does beside its loop
+	runners map[string]*runner         // by site, shadows too
+	ids     []string                   // of the sites, in the configuration's order, without shadows
+	seen    *sights                    // has a lock of its own
 
 	feedMu sync.Mutex // guards feed, set once by Start
 	feed   Feed
@@ -92,6 +93,7 @@ type Engine struct {
 	fence   map[string]uint64 // newest token that moved a site or a feature
 	last    snapshot.Manifest // published last
 	problem string            // why nothing can be published
+	homes   map[string]homeOrder
 }
 
 // New makes an Engine over a configuration; Start must be called before anything
@@ -106,20 +108,41 @@ func New(o Options) (*Engine, error) {
 	if o.Waits == (Waits{}) {
 		o.Waits = Waits{Answer: 5 * time.Second, Observe: 3 * time.Second, Drift: 15 * time.Second}
 	}
-	e := &Engine{o: o, runners: map[string]*runner{}, about: map[string]string{}, fence: map[string]uint64{}, seen: newSights(), greeted: make(chan struct{})}
+	e := &Engine{o: o, jobs: make(chan func(context.Context), 256), runners: map[string]*runner{}, about: map[string]string{}, fence: map[string]uint64{}, seen: newSights(), greeted: make(chan struct{})}
 	e.drivers = o.Drivers(e)
-	var err error
-	e.contents.Sites, e.contents.Zones, e.contents.Features = o.Config.Parts()
-	if e.parts, e.refs, err = e.contents.Encode(); err != nil {
-		return nil, err
-	}
-	for _, s := range e.contents.Sites {
-		e.runners[s.ID] = &runner{e: e, id: s.ID, site: s}
+	var c snapshot.Contents
+	c.Sites, c.Zones, c.Features = o.Config.Parts()
+	for _, s := range c.Sites {
+		e.runners[s.ID] = &runner{e: e, id: s.ID}
 		if s.Shadow == "" {
 			e.ids = append(e.ids, s.ID)
 		}
 	}
-	return e, nil
+	return e, e.setWorld(c)
+}
+
+// world is what the configuration comes to, with the homes that people have made
+// permanent since. It is replaced as a whole.
+type world struct {
+	contents snapshot.Contents
+	parts    map[string][]byte
+	refs     map[string]snapshot.Ref
+}
+
+func (e *Engine) world() *world               { return e.now.Load() }
+func (e *Engine) contents() snapshot.Contents { return e.now.Load().contents }
+
+func (e *Engine) setWorld(c snapshot.Contents) error {
+	w := &world{contents: c}
+	var err error
+	if w.parts, w.refs, err = c.Encode(); err != nil {
+		return err
+	}
+	e.now.Store(w)
+	for _, s := range c.Sites {
+		e.runners[s.ID].here.Store(&s)
+	}
+	return nil
 }
 
 // Start reads the record and takes the feed into use.
@@ -129,6 +152,9 @@ func (e *Engine) Start(ctx context.Context, f Feed) error {
 	e.feedMu.Unlock()
 	if err := e.loadOrdered(ctx); err != nil {
 		return fmt.Errorf("read what is ordered: %w", err)
+	}
+	if err := e.loadHomes(ctx); err != nil {
+		return fmt.Errorf("read which place is home: %w", err)
 	}
 	for _, r := range e.runners {
 		r.mu.Lock()
@@ -255,8 +281,8 @@ func put(key string, v any) store.Write {
 // configHash names the parts.
 func (e *Engine) configHash() string {
 	h := sha256.New()
-	for _, n := range slices.Sorted(maps.Keys(e.refs)) {
-		h.Write([]byte(n + e.refs[n].SHA256))
+	for _, n := range slices.Sorted(maps.Keys(e.world().refs)) {
+		h.Write([]byte(n + e.world().refs[n].SHA256))
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

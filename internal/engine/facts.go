@@ -29,14 +29,45 @@ func (r *runner) facts(ctx context.Context, c incident.Command, by incident.Acto
 	cfg, _ := r.e.site(r.id)
 	a := r.e.autoOf(cfg.ID)
 	f := incident.Facts{
-		Actor: by, Site: r.id, SiteTitle: cfg.Title, Gates: gates(cfg), HomeSeen: string(r.e.seen.place(cfg.ID, r.site.Home, r.e.o.Now())),
+		Actor: by, Site: r.id, SiteTitle: cfg.Title, Gates: gates(cfg), HomeSeen: string(r.e.seen.place(cfg.ID, r.site().Home, r.e.o.Now())),
 		Settings: incident.Settings{Passes: cfg.Sanity.Passes, Apart: cfg.Sanity.Apart, TakeBack: cfg.TakeBack, Watch: cfg.Watch, Settle: cfg.Settle, AutoGap: cfg.AutoGap},
-		LastAuto: a.Last, AutoHeld: a.Held,
+		LastAuto: a.Last, AutoHeld: a.Held, Parked: r.parked,
 	}
+	f.Settings.Approval, f.Settings.Pause, f.Settings.FixApart, f.Settings.FixPasses = cfg.Fixes.Approval, cfg.Fixes.Pause, cfg.Fixes.Apart, cfg.Fixes.Passes
+	r.placeFacts(ctx, &f)
+	r.fixFacts(&f, c, by)
 	if p, pulls := c.(PullRequest); pulls {
 		return f, r.pullFacts(ctx, &f, p)
 	}
 	return f, nil
+}
+
+// placeFacts says where visitors are ordered to be, and what is seen there.
+func (r *runner) placeFacts(ctx context.Context, f *incident.Facts) {
+	pos, err := r.e.Position(ctx, r.id)
+	if err != nil {
+		return
+	}
+	f.Place, f.Origin = pos, pos != snapshot.Standby
+	f.PlaceSeen = string(r.e.seen.place(r.id, pos, r.e.o.Now()))
+}
+
+// fixFacts are what the rules about fixes look at.
+func (r *runner) fixFacts(f *incident.Facts, c incident.Command, by incident.Actor) {
+	cfg, _ := r.e.site(r.id)
+	for _, x := range cfg.Checks {
+		f.Checks = append(f.Checks, x.Name)
+	}
+	for _, a := range r.e.actsOf(cfg.ID) {
+		f.Actions = append(f.Actions, incident.ActionFacts{Name: a.Name, Undo: a.Undo})
+	}
+	if r.e.o.Company.Others != nil {
+		f.Approvers = r.e.o.Company.Others(by)
+	}
+	switch c.(type) {
+	case incident.ProposeFix, incident.ReportFix, incident.ApplyFix:
+		f.Verdicts = r.verdicts()
+	}
 }
 
 // PullRequest is a PullLever that still has to be told what the lever is.
@@ -67,7 +98,7 @@ func (r *runner) pullFacts(ctx context.Context, f *incident.Facts, p PullRequest
 	}
 	f.Lever = &l
 	if l.ToStandby {
-		f.Standby, f.StandbyDetail = r.e.standbyNow(ctx, r.e.runners[card.Site].site)
+		f.Standby, f.StandbyDetail = r.e.standbyNow(ctx, r.e.runners[card.Site].site())
 	}
 	return nil
 }
@@ -101,11 +132,11 @@ func (r *runner) leverFacts(ctx context.Context, card lever.Card, plan lever.Pla
 		Name: card.Name, Kind: card.Kind, Title: card.Title, Target: card.Kind + ":" + plan.Target, From: from, To: to,
 		Reversible: true, ArmedUntil: rec.ArmedUntil, Plan: raw, ToRank: 1,
 	}
-	if flag, known := r.e.contents.Flag(plan.Target); known && from == "" {
+	if flag, known := r.e.contents().Flag(plan.Target); known && from == "" {
 		l.From = string(flag.Value) // its own: nothing is ordered
 	}
 	if card.Kind == "zone" {
-		l.FromRank, l.ToRank = r.site.Rank(from), r.site.Rank(to)
+		l.FromRank, l.ToRank = r.site().Rank(from), r.site().Rank(to)
 		l.ToStandby = to == snapshot.Standby
 		l.ToSeen = string(r.e.seen.place(card.Site, to, r.e.o.Now()))
 	}

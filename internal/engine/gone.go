@@ -24,7 +24,7 @@ func (e *Engine) cardOf(s snapshot.Site, o snapshot.Order) (lever.Card, bool) {
 		}
 	}
 	if o.Feature != "" {
-		_, known := e.contents.Flag(o.Feature)
+		_, known := e.contents().Flag(o.Feature)
 		return featureCard(s, o), known
 	}
 	_, has := s.Positions[o.Position]
@@ -56,10 +56,10 @@ func (r *runner) refit(plan lever.Plan) lever.Plan {
 	}
 	step := &plan.Steps[0]
 	if !r.has(step.Before) {
-		step.Before = quote(r.site.Home)
+		step.Before = quote(r.site().Home)
 	}
 	if !r.has(step.After) {
-		step.After, plan.Config = quote(snapshot.Standby), zoneCard(r.site, plan.Lever, snapshot.Standby).Config
+		step.After, plan.Config = quote(snapshot.Standby), zoneCard(r.site(), plan.Lever, snapshot.Standby).Config
 	}
 	return plan
 }
@@ -70,14 +70,14 @@ func (r *runner) has(position json.RawMessage) bool {
 	if json.Unmarshal(position, &p) != nil {
 		return false
 	}
-	_, has := r.site.Positions[p]
+	_, has := r.site().Positions[p]
 	return has
 }
 
 // goneFeature says whether a pull moved a feature that there is no more: nobody asks
 // for it, so it counts as put back.
 func (r *runner) goneFeature(p incident.Pull, plan lever.Plan) bool {
-	_, known := r.e.contents.Flag(plan.Target)
+	_, known := r.e.contents().Flag(plan.Target)
 	return p.Kind == "feature" && !known
 }
 

@@ -30,7 +30,7 @@ func (e *Engine) Position(_ context.Context, site string) (string, error) {
 }
 
 func (e *Engine) position(site string) (string, error) { // with mu held
-	s, known := e.contents.Site(site)
+	s, known := e.contents().Site(site)
 	if !known {
 		return "", fault.New(fault.NotFound, "there is no site %q", site)
 	}
@@ -47,7 +47,7 @@ func (e *Engine) position(site string) (string, error) { // with mu held
 func (e *Engine) Flag(_ context.Context, key string) (json.RawMessage, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if _, known := e.contents.Flag(key); !known {
+	if _, known := e.contents().Flag(key); !known {
 		return nil, fault.New(fault.NotFound, "there is no feature %q", key)
 	}
 	if o, ordered := e.ordered.flags[key]; ordered {
@@ -59,14 +59,14 @@ func (e *Engine) Flag(_ context.Context, key string) (json.RawMessage, error) {
 // Move orders a site to a position and waits for answer's word. It implements
 // lever.Orders.
 func (e *Engine) Move(ctx context.Context, site, position string, t lever.Token) error {
-	s, known := e.contents.Site(site)
+	s, known := e.contents().Site(site)
 	if _, has := s.Positions[position]; !known || !has {
 		return fault.New(fault.NotFound, "site %q has no position %q", site, position)
 	}
 	return e.change(ctx, "site/"+site, &t, func(next *ordered) {
 		o := next.sites[site]
 		o.Position, o.Since, o.Generation = position, e.o.Now().UTC(), o.Generation+1
-		o.Incident, o.Title, o.Message = "", "", ""
+		o.Incident = ""
 		if position != s.Home {
 			o.Incident = e.about[site] // its title is the staff's, not for the page
 		}
@@ -80,7 +80,7 @@ func (e *Engine) Move(ctx context.Context, site, position string, t lever.Token)
 // SetFlag orders a value for a feature; nil takes the order back. It implements
 // lever.Orders.
 func (e *Engine) SetFlag(ctx context.Context, key string, value json.RawMessage, t lever.Token) error {
-	if _, known := e.contents.Flag(key); !known {
+	if _, known := e.contents().Flag(key); !known {
 		return fault.New(fault.NotFound, "there is no feature %q", key)
 	}
 	return e.change(ctx, "flag/"+key, &t, func(next *ordered) {
@@ -206,7 +206,7 @@ func (e *Engine) publish(ctx context.Context, next ordered) error { // with chan
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.o.Waits.Answer)
 	defer cancel()
-	ack, err := e.getFeed().Publish(ctx, m, signed, e.parts)
+	ack, err := e.getFeed().Publish(ctx, m, signed, e.world().parts)
 	if err != nil && !errors.Is(err, publish.ErrUnsure) {
 		return err
 	}
@@ -238,15 +238,16 @@ func (e *Engine) manifest(ctx context.Context, o ordered) (snapshot.Manifest, er
 		}
 	}
 	m := snapshot.Manifest{
-		Format: snapshot.Format, Epoch: o.epoch, Revision: uint64(rev), At: e.o.Now().UTC(), Parts: e.refs,
+		Format: snapshot.Format, Epoch: o.epoch, Revision: uint64(rev), At: e.o.Now().UTC(), Parts: e.world().refs,
 		Sites: map[string]snapshot.SiteOrder{}, Features: o.flags, Serials: o.serials, Taken: o.taken,
 	}
-	for _, s := range e.contents.Sites {
+	for _, s := range e.contents().Sites {
 		so := o.sites[s.ID]
 		if so.Position == "" {
 			so.Position = s.Home
 		}
 		so.Auto = e.auto(s, o)
+		so.Title, so.Message = "", e.runners[s.ID].publicMessage()
 		m.Sites[s.ID] = so
 	}
 	return m, nil
@@ -266,7 +267,7 @@ func (e *Engine) republish(ctx context.Context) error {
 // zonesOf are the zones in which a name follows the site.
 func (e *Engine) zonesOf(site string) []string {
 	var out []string
-	for _, z := range e.contents.Zones {
+	for _, z := range e.contents().Zones {
 		if follows(z, site) {
 			out = append(out, z.Apex)
 		}

@@ -32,7 +32,23 @@ func (e *Engine) Run(ctx context.Context) {
 		if busy {
 			wait = busyTick
 		}
-		if pause(ctx, wait); ctx.Err() != nil {
+		if e.rest(ctx, wait, &wg); ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// rest waits, and starts what has to be done beside the loop.
+func (e *Engine) rest(ctx context.Context, wait time.Duration, wg *sync.WaitGroup) {
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	for {
+		select {
+		case f := <-e.jobs:
+			wg.Go(func() { f(ctx) }) // ends with ctx
+		case <-t.C:
+			return
+		case <-ctx.Done():
 			return
 		}
 	}
@@ -58,11 +74,18 @@ func (r *runner) due(ctx context.Context, wg *sync.WaitGroup) bool {
 		return false
 	}
 	now, system := r.e.o.Now(), incident.Actor{Kind: "system", Name: "lifeboat"}
+	r.countHits()
+	r.dueFix(now)
+	r.dueImpact(ctx)
+	if due := r.in.UpdateDue; !due.IsZero() && !r.in.UpdateRem && !now.Before(due) {
+		r.try(ctx, incident.UpdateOverdue{}, system)
+	}
 	switch r.in.Phase {
 	case incident.FailBack:
 		r.dueSanity(ctx, wg, now)
 	case incident.Watch:
-		if !now.Before(r.in.WatchUntil) && (len(r.site.Checks) == 0 || r.e.seen.place(r.id, r.site.Home, now) == probe.Up) {
+		r.dueAgain(now)
+		if !now.Before(r.in.WatchUntil) && (len(r.site().Checks) == 0 || r.e.seen.place(r.id, r.site().Home, now) == probe.Up) && r.keptAgain() {
 			r.try(ctx, incident.WatchOver{}, system)
 		}
 	}
@@ -122,7 +145,7 @@ func (r *runner) sanity(ctx context.Context, checks []probe.Check) {
 // askHome asks a check at every address of the home origin; the worst answer counts.
 func (r *runner) askHome(ctx context.Context, c probe.Check) probe.Result {
 	worst := probe.Result{At: r.e.o.Now(), Verdict: probe.Pass}
-	for _, t := range r.site.Targets(r.site.Home) {
+	for _, t := range r.site().Targets(r.site().Home) {
 		res := r.e.o.Ask(ctx, t, c)
 		if res.Verdict == probe.Fail || res.Verdict == probe.Inconclusive && worst.Verdict == probe.Pass {
 			worst = res

@@ -58,6 +58,7 @@ type boat struct {
 	wrap    func(lever.Driver) lever.Driver // of the zone driver; nil: none
 	hook    func(point string)
 	looks   atomic.Int64 // of a driver that a test has wrapped
+	with    engine.Company
 }
 
 func (b *boat) now() time.Time {
@@ -83,6 +84,7 @@ sites:
     checks:
       home: {http: {path: /}, every: 100ms, timeout: 100ms, down_after: 2, up_after: 2}
     sanity: {passes: 1, apart: 100ms}
+    fixes: {approval: 300ms, pause: 100ms, apart: 1s, passes: 2}
     watch: 1s
     take_back: 1m
     failover: %s
@@ -160,7 +162,8 @@ func (b *boat) control() {
 				b.hook(p)
 			}
 		},
-		Waits: engine.Waits{Answer: 5 * time.Second, Observe: 500 * time.Millisecond, Drift: 100 * time.Millisecond},
+		Company: b.with,
+		Waits:   engine.Waits{Answer: 5 * time.Second, Observe: 500 * time.Millisecond, Drift: 100 * time.Millisecond},
 		Drivers: func(o lever.Orders) map[string]lever.Driver {
 			wrap := b.wrap
 			if wrap == nil {
@@ -216,7 +219,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-var me = incident.Actor{Kind: "person", Name: "Ada", Via: "api"}
+var me = incident.Actor{Kind: "person", Name: "Ada", Via: "api", Role: "admin"}
 
 // addr is what DNS answers now.
 func (b *boat) addr() string {

@@ -22,6 +22,15 @@ type Overview struct {
 	Answer   AnswerView `json:"answer"`
 	Record   RecordView `json:"record"`
 	Warnings []string   `json:"warnings,omitempty"`
+	Contacts []Contact  `json:"contacts,omitempty"` // who else can be called
+	Waiting  int        `json:"waiting,omitempty"`  // messages that could not go out yet
+}
+
+// Contact is somebody who can be called.
+type Contact struct {
+	Name  string `json:"name"`
+	Phone string `json:"phone"`
+	Says  string `json:"says,omitempty"` // what for
 }
 
 // SiteView is one site.
@@ -37,7 +46,20 @@ type SiteView struct {
 	Tail     []incident.Event   `json:"tail,omitempty"`     // its newest events
 	Levers   []LeverView        `json:"levers"`
 	Visits   feed.Visits        `json:"visits"`
+	Parked   []incident.Pull    `json:"parked,omitempty"` // levers that an ended incident left pulled
+	Actions  []Act              `json:"actions,omitempty"`
+	Checks   []string           `json:"checks,omitempty"`
+	Promises Promises           `json:"promises"`
 	TTL      uint32             `json:"ttl"` // seconds, the longest of the names that move
+}
+
+// Promises are the waits that the pages tell people about.
+type Promises struct {
+	UpdateEvery time.Duration `json:"update_every"` // until the next message, pre-filled
+	Stuck       time.Duration `json:"stuck"`        // without news the page offers help
+	Rest        time.Duration `json:"rest"`         // how long a stop after a third fix lasts
+	Approval    time.Duration `json:"approval"`
+	Pause       time.Duration `json:"pause"`
 }
 
 // OrderedView is where visitors are ordered to go.
@@ -99,7 +121,17 @@ type RecordView struct {
 
 // Overview gives one look at everything.
 func (e *Engine) Overview(ctx context.Context) (Overview, error) {
-	o := Overview{Now: e.o.Now().UTC(), Version: e.o.Version, Answer: e.answerView(), Record: e.o.Record(), Warnings: e.o.Config.Warnings()}
+	o := Overview{Now: e.o.Now().UTC(), Version: e.o.Version, Answer: e.answerView(), Record: e.o.Record(), Warnings: append(e.o.Config.Warnings(), e.homeWarnings()...)}
+	for _, c := range e.o.Config.Contacts {
+		o.Contacts = append(o.Contacts, Contact{Name: c.Name, Phone: c.Phone, Says: c.Says})
+	}
+	if queue, err := e.Queue(ctx); err == nil {
+		for _, m := range queue {
+			if m.LastError != "" { // the others are on their way
+				o.Waiting++
+			}
+		}
+	}
 	st, _, _ := e.getFeed().Status()
 	for _, id := range e.ids {
 		v, err := e.siteView(ctx, e.runners[id], st)
@@ -131,14 +163,23 @@ func (e *Engine) siteView(ctx context.Context, r *runner, st feed.Status) (SiteV
 		return SiteView{}, err
 	}
 	v := SiteView{
-		ID: r.id, Title: r.site.Title, Names: r.site.Names, Failover: r.site.Failover, AutoHeld: a.Held, Visits: st.Visits[r.id],
-		Ordered: OrderedView{Position: pos, Home: pos == r.site.Home, Since: so.Since, Generation: so.Generation}, TTL: e.ttl(r.id),
+		ID: r.id, Title: r.site().Title, Names: r.site().Names, Failover: r.site().Failover, AutoHeld: a.Held, Visits: st.Visits[r.id],
+		Ordered: OrderedView{Position: pos, Home: pos == r.site().Home, Since: so.Since, Generation: so.Generation}, TTL: e.ttl(r.id),
 	}
 	if in, tail := r.look(); in.ID != "" {
 		v.Incident, v.Tail = &in, tail
 	}
-	for _, p := range r.site.Places {
-		v.Seen = append(v.Seen, e.placeView(r.site, p))
+	r.viewMu.Lock()
+	v.Parked = r.left
+	r.viewMu.Unlock()
+	cfg, _ := e.site(r.id)
+	v.Actions = e.actsOf(r.id)
+	for _, c := range cfg.Checks {
+		v.Checks = append(v.Checks, c.Name)
+	}
+	v.Promises = Promises{UpdateEvery: cfg.UpdateEvery, Stuck: cfg.Stuck, Rest: cfg.Fixes.Rest, Approval: cfg.Fixes.Approval, Pause: cfg.Fixes.Pause}
+	for _, p := range r.site().Places {
+		v.Seen = append(v.Seen, e.placeView(r.site(), p))
 	}
 	for _, c := range e.o.Config.Levers {
 		if c.Site != r.id {
@@ -183,7 +224,7 @@ func (e *Engine) leverView(ctx context.Context, r *runner, c lever.Card) (LeverV
 		return LeverView{}, err
 	}
 	v := LeverView{Name: c.Name, Title: c.Title, Says: c.Says, Kind: c.Kind, Site: c.Site, State: "free", Drill: rec, Armed: e.o.Now().Before(rec.ArmedUntil)}
-	for _, l := range r.site.Levers {
+	for _, l := range r.site().Levers {
 		if l.Name == c.Name {
 			v.To = l.Position + l.Feature
 		}
@@ -205,7 +246,7 @@ func (e *Engine) leverView(ctx context.Context, r *runner, c lever.Card) (LeverV
 // ttl is the longest TTL of the zones in which the site's names move, in seconds.
 func (e *Engine) ttl(site string) uint32 {
 	var out uint32
-	for _, z := range e.contents.Zones {
+	for _, z := range e.contents().Zones {
 		if follows(z, site) {
 			out = max(out, z.TTL)
 		}
@@ -217,7 +258,7 @@ func (e *Engine) ttl(site string) uint32 {
 func (e *Engine) Features() ([]feature.Flag, map[string]feature.Order) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.contents.Features, e.ordered.clone().flags
+	return e.contents().Features, e.ordered.clone().flags
 }
 
 // Preflight asks every driver in calm whether its levers could be pulled.

@@ -7,7 +7,10 @@ import (
 
 // Command is what somebody wants. Each command is a value; Decide says what comes
 // of it.
-type Command interface{ name() string }
+type Command interface {
+	name() string // as in "can't ..."
+	decide(d *draft) error
+}
 
 // Declare opens an incident.
 type Declare struct {
@@ -15,6 +18,7 @@ type Declare struct {
 	Symptom        string // nothing-loads, some-pages, one-thing, wrong-data, not-sure
 	Noticed        string // monitor, visitor, staff, social
 	FirstSymptomAt time.Time
+	RecurrenceOf   string // an earlier incident
 	Drill          bool
 }
 
@@ -106,8 +110,24 @@ type WatchOver struct{ Reason string }
 // Cancel says that it was a false alarm (R5).
 type Cancel struct{ Reason string }
 
-// Close ends the incident (R18).
+// Close ends the incident (R18 to R21). The reason passes what is still open.
 type Close struct{ Reason string }
+
+// ParkLever leaves a lever pulled when the rest goes back, with somebody who looks
+// after it and a date (R17).
+type ParkLever struct {
+	Lever  string
+	Owner  string
+	Until  time.Time
+	Reason string
+}
+
+// UnparkLever lets the return take a parked lever back with the rest.
+type UnparkLever struct{ Lever string }
+
+// MakePermanent makes the place where visitors are the site's home: the old one does
+// not come back.
+type MakePermanent struct{ Reason string }
 
 // Remind makes the clock of a held failover speak (U2).
 type Remind struct{}
@@ -134,6 +154,32 @@ func (Cancel) name() string           { return "cancel" }
 func (Close) name() string            { return "close" }
 func (Remind) name() string           { return "remind" }
 func (ScoreDrill) name() string       { return "score" }
+func (ParkLever) name() string        { return "park a lever" }
+func (UnparkLever) name() string      { return "unpark a lever" }
+func (MakePermanent) name() string    { return "make it permanent" }
+
+func (c Declare) decide(d *draft) error          { return d.declare(c) }
+func (c PullLever) decide(d *draft) error        { return d.pull(c) }
+func (c Adopt) decide(d *draft) error            { return d.adopt(c) }
+func (c PutBack) decide(d *draft) error          { return d.putBack(c) }
+func (c Outcome) decide(d *draft) error          { return d.outcome(c) }
+func (c Propose) decide(d *draft) error          { return d.propose(c) }
+func (c Drifted) decide(d *draft) error          { return d.drifted(c) }
+func (c Note) decide(d *draft) error             { return d.note(c) }
+func (c DecideNoFailover) decide(d *draft) error { return d.noFailover(c) }
+func (c GoBack) decide(d *draft) error           { return d.goBack(c) }
+func (c Sanity) decide(d *draft) error           { return d.sanity(c) }
+func (c Advance) decide(d *draft) error          { return d.advance(c) }
+func (c StepBack) decide(d *draft) error         { return d.stepBack(c) }
+func (c Relapsed) decide(d *draft) error         { return d.relapsed(c) }
+func (c WatchOver) decide(d *draft) error        { return d.watchOver(c) }
+func (c Cancel) decide(d *draft) error           { return d.cancel(c) }
+func (c Close) decide(d *draft) error            { return d.close(c) }
+func (c ScoreDrill) decide(d *draft) error       { return d.score(c) }
+func (c ParkLever) decide(d *draft) error        { return d.park(c) }
+func (c UnparkLever) decide(d *draft) error      { return d.unpark(c) }
+func (c MakePermanent) decide(d *draft) error    { return d.makePermanent(c) }
+func (Remind) decide(d *draft) error             { return d.remind() }
 
 // Facts are what Decide may know of the world. Whoever calls Decide gathers them
 // just before; what is not known stays zero and counts as "can't tell".
@@ -154,6 +200,23 @@ type Facts struct {
 
 	LastAuto time.Time // last automatic move of this site (U4, U5)
 	AutoHeld bool      // a person aborted an automatic move (U3)
+
+	Key       string            // idempotency key of the write
+	Ended     bool              // the command is for an incident that has ended
+	Parked    []Pull            // levers that an earlier incident left parked
+	Place     string            // where visitors are ordered to be
+	PlaceSeen string            // up, down, unknown: what the checks of that place come to
+	Origin    bool              // that place is an origin, not the standby
+	Checks    []string          // names of all checks
+	Verdicts  map[string]string // of the checks at the real origin just now: of ProposeFix and ApplyFix
+	Actions   []ActionFacts     // prepared acts of the site
+	Approvers int               // other people who may approve a fix (R9)
+}
+
+// ActionFacts is a prepared act for a fix.
+type ActionFacts struct {
+	Name string
+	Undo bool // how it is taken back is declared
 }
 
 // LeverFacts are what is known of the lever that is to be pulled.
@@ -182,4 +245,9 @@ type Settings struct {
 	Watch    time.Duration
 	Settle   time.Duration
 	AutoGap  time.Duration
+
+	Approval  time.Duration // how long another person is waited for (R9)
+	Pause     time.Duration // how long one reads it again alone (R9)
+	FixApart  time.Duration // two fixes closer together ask to stop (R11)
+	FixPasses int           // passes in a row until a fix counts as worked
 }

@@ -1,6 +1,8 @@
 package incident
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,6 +22,9 @@ func (d *draft) pull(c PullLever) error {
 	if err := d.ensure(c.title(d), c.Drill); err != nil {
 		return err
 	}
+	if err := d.twice(l); err != nil { // one that an earlier incident left parked
+		return err
+	}
 	if c.Drill {
 		d.add(DrillStarted, Subject{"lever", l.Name}, DrillData{Lever: l.Name}, "DRILL: %s rehearses %q on a name that is nobody's.", d.who(), l.Title)
 	}
@@ -27,7 +32,7 @@ func (d *draft) pull(c PullLever) error {
 	if l.ToRank < l.FromRank {
 		rules = append(rules, U1.refuse("Use: lifeboat go-back start, or put the newer lever back.", "It leads from %s to %s, which is less safe.", l.From, l.To))
 	}
-	if err := d.pass(c.Reason, rules...); err != nil {
+	if err := d.pass(cut(c.Reason, maxText), rules...); err != nil {
 		return err
 	}
 	d.interrupt(l.Target)
@@ -54,11 +59,19 @@ func (d *draft) mayPull(c PullLever, l *LeverFacts) error {
 	if d.in.Phase.Open() && d.in.Drill != c.Drill {
 		return U10.refuse("Finish the drill first.", "A drill and a real move are never mixed.")
 	}
-	if p, on := d.in.OnTop(l.Target); on && p.Lever == l.Name && (p.State == Applying || p.State == Active) {
-		return fault.New(fault.Conflict, "%q is pulled already", l.Name).WithHint("see where it stands with: lifeboat status")
+	if err := d.twice(l); err != nil {
+		return err
 	}
 	if u := autoRules(d.facts, d.now); u != nil {
 		return u
+	}
+	return nil
+}
+
+// twice refuses a lever that is pulled already.
+func (d *draft) twice(l *LeverFacts) error {
+	if p, on := d.in.OnTop(l.Target); on && p.Lever == l.Name && (p.State == Applying || p.State == Active) {
+		return fault.New(fault.Conflict, "%q is pulled already", l.Name).WithHint("see where it stands with: lifeboat status")
 	}
 	return nil
 }
@@ -67,6 +80,7 @@ func (d *draft) mayPull(c PullLever, l *LeverFacts) error {
 // watch end, and the incident is back where visitors are made safe.
 func (d *draft) interrupt(target string) {
 	d.overtake(target)
+	d.interruptFix()
 	switch d.in.Phase {
 	case FailBack:
 		d.add(SteppedBack, Subject{"site", d.in.Site}, reasonData{Reason: "a lever was pulled"}, "The return stops here: a lever was pulled.")
@@ -104,7 +118,7 @@ func (d *draft) adopt(c Adopt) error {
 	if p, known := d.in.Pull(c.PullID); known && p.Holds() { // taken over before, and not let go of since
 		return nil
 	}
-	d.facts.Actor = c.By
+	d.facts.Actor, c.Detail = c.By, brief(c.Detail)
 	if !c.At.IsZero() {
 		d.at = c.At
 	}
@@ -140,18 +154,31 @@ func (d *draft) putBack(c PutBack) error {
 	if p.State == Applying {
 		return R10.refuse("Wait until its effect is seen.", "%q is still being pulled.", p.Title)
 	}
-	free := d.in.Drill || d.in.Phase == FailOver || d.now.Before(p.At.Add(d.facts.Settings.TakeBack)) || p.State == Stuck
-	if !free {
-		u := U1.refuse(`Use: lifeboat go-back start --because "what changed".`, "It was pulled more than %s ago, so putting it back exposes visitors: that is the return.", spell(d.facts.Settings.TakeBack))
-		if err := d.pass(c.Reason, u); err != nil {
-			return err
-		}
+	if err := d.mayPutBack(p, c.Reason); err != nil {
+		return err
 	}
 	if !d.facts.Actor.Automatic() && p.By.Automatic() && !d.facts.AutoHeld {
 		d.add(AutoHeldType, Subject{"site", d.in.Site}, ruleData{Rule: U3.ID, Reason: "a person took an automatic move back"}, "Nothing moves by itself until a person lets it: %s took an automatic move back.", d.who())
 	}
 	d.undo(p)
 	return nil
+}
+
+// mayPutBack is U1 for taking a pull back: free for a while, when nobody can tell
+// whether it is in force, and when it does harm itself; later it is the return. A
+// parked one comes back once the real site is well.
+func (d *draft) mayPutBack(p Pull, reason string) error {
+	harmful := p.Kind == "zone" && d.facts.Place == p.To && d.facts.PlaceSeen == "down" && d.facts.HomeSeen == "up"
+	switch {
+	case d.in.Drill || d.in.Phase == FailOver || p.State == Stuck || harmful || d.now.Before(p.At.Add(d.facts.Settings.TakeBack)):
+		return nil
+	case p.Parked != nil && (d.in.Phase == Watch || d.in.Phase == Review):
+		if d.facts.HomeSeen == "up" || len(d.facts.Gates) == 0 {
+			return nil
+		}
+		return d.pass(reason, R13.refuse("Wait until the checks pass.", "The checks do not all pass: the site is seen %s.", cmp.Or(d.facts.HomeSeen, "unknown")))
+	}
+	return d.pass(reason, U1.refuse(`Use: lifeboat go-back start --because "what changed".`, "It was pulled more than %s ago, so putting it back exposes visitors: that is the return.", spell(d.facts.Settings.TakeBack)))
 }
 
 func (d *draft) undo(p Pull) {
@@ -180,7 +207,8 @@ func (d *draft) outcome(c Outcome) error {
 	if !p.awaits(c.Back) {
 		return nil
 	}
-	data := OutcomeData{Pull: c.Pull, Detail: c.Detail, Seen: c.Seen, TookMS: c.TookMS}
+	c.Detail = brief(c.Detail)
+	data := OutcomeData{Pull: c.Pull, Detail: c.Detail, Seen: seen(c.Seen), TookMS: c.TookMS}
 	s := Subject{"pull", p.ID}
 	switch {
 	case c.Result == Unclear:
@@ -198,6 +226,15 @@ func (d *draft) outcome(c Outcome) error {
 		d.endFailedReturn(p)
 	}
 	return nil
+}
+
+// seen is what the witnesses saw, or nothing where that is too much to be written down;
+// what it comes to is in the sentence beside it.
+func seen(raw json.RawMessage) json.RawMessage {
+	if b, err := json.Marshal(raw); err == nil && len(b) > maxSeen {
+		return nil
+	}
+	return raw
 }
 
 // awaits says whether word of an act in this direction can still tell something. An
@@ -234,7 +271,7 @@ func (d *draft) done(p Pull, data OutcomeData) {
 
 func (d *draft) undone(p Pull, data OutcomeData) {
 	d.add(LeverUndone, Subject{"pull", p.ID}, data, "%q is put back. Seen from outside: %s.", p.Title, data.Detail)
-	if len(d.in.Holding()) == 0 && d.in.Phase == FailBack && d.in.Return != nil && d.in.Return.Passed {
+	if len(d.in.Loose()) == 0 && d.in.Phase == FailBack && d.in.Return != nil && d.in.Return.Passed {
 		d.complete()
 		return
 	}
@@ -242,9 +279,12 @@ func (d *draft) undone(p Pull, data OutcomeData) {
 }
 
 // exposed goes back to the first step once no lever is pulled any more, unless a
-// person has decided so.
+// person has decided so, or a fix is at work.
 func (d *draft) exposed() {
-	if len(d.in.Holding()) == 0 && d.in.Phase == Diagnose && d.in.NoFailover == "" {
+	if _, busy := d.in.FixInFlight(); busy {
+		return
+	}
+	if len(d.in.own()) == 0 && d.in.Phase == Diagnose && d.in.NoFailover == "" {
 		d.to(FailOver, "No lever is pulled any more: visitors meet the site as it is.")
 	}
 }
@@ -254,9 +294,10 @@ func (d *draft) propose(c Propose) error {
 	if l == nil {
 		return fault.New(fault.Internal, "propose without a lever")
 	}
-	if d.in.Proposed == l.Name || len(d.in.Holding()) > 0 {
+	if d.in.Proposed == l.Name || len(d.in.Loose()) > 0 {
 		return nil
 	}
+	c.Why = brief(c.Why)
 	if !d.in.Phase.Open() {
 		if err := d.open(Declare{Title: c.Why, Noticed: "monitor", FirstSymptomAt: d.at}); err != nil {
 			return err
@@ -271,7 +312,8 @@ func (d *draft) drifted(c Drifted) error {
 	if !known || p.State != Active || p.Drifted {
 		return nil
 	}
-	d.add(LeverDrift, Subject{"pull", p.ID}, OutcomeData{Pull: c.Pull, Detail: c.Detail, Seen: c.Seen}, "%q no longer holds: somebody else changed this. %s.", p.Title, c.Detail)
+	c.Detail = brief(c.Detail)
+	d.add(LeverDrift, Subject{"pull", p.ID}, OutcomeData{Pull: c.Pull, Detail: c.Detail, Seen: seen(c.Seen)}, "%q no longer holds: somebody else changed this. %s.", p.Title, c.Detail)
 	return nil
 }
 
@@ -284,5 +326,109 @@ func (d *draft) noFailover(c DecideNoFailover) error {
 	}
 	d.add(DecisionMade, Subject{"site", d.in.Site}, reasonData{Reason: c.Reason}, "%s decided not to move visitors: %s", d.who(), c.Reason)
 	d.to(Diagnose, "On to finding out what happened.")
+	return nil
+}
+
+// park leaves a lever pulled past the return.
+func (d *draft) park(c ParkLever) error {
+	p, err := d.holding(c.Lever)
+	switch {
+	case err != nil:
+		return err
+	case d.in.Drill:
+		return U10.refuse("Put it back.", "A drill leaves nothing behind.")
+	case p.State != Active:
+		return fault.New(fault.Conflict, "%q is %s; only a lever that is in force can be parked", c.Lever, p.State)
+	case strings.TrimSpace(c.Owner) == "" || tooLong(c.Owner, 64): // "Bo" is a name
+		return fault.New(fault.Invalid, "say who looks after it").At("owner").WithHint("a name, as it will stand in the timeline")
+	case !c.Until.After(d.now):
+		return fault.New(fault.Invalid, "say until when, and that in the future").At("until").WithHint("for example 2006-01-02")
+	case !says(c.Reason):
+		return fault.New(fault.Invalid, "say why it stays").At("reason").WithHint("one sentence")
+	case d.in.Phase == FailBack && d.in.Return != nil && d.in.Return.Passed:
+		return R10.refuse("Wait until the return is done.", "Another change is under way: the return.")
+	}
+	k := Parking{Owner: strings.TrimSpace(c.Owner), Until: c.Until.UTC(), Reason: strings.TrimSpace(c.Reason), By: d.facts.Actor, At: d.at.UTC()}
+	for _, x := range d.in.Holding() { // with what lies below it on the same target, which cannot go back before it
+		if x.ID == p.ID || x.Target == p.Target && x.Parked == nil && x.State != Undoing {
+			d.add(LeverParked, Subject{"pull", x.ID}, parkData{x.ID, k}, "%q stays pulled until %s; %s looks after it: %s", x.Title, k.Until.Format("2 January 15:04 UTC"), k.Owner, stop(k.Reason))
+		}
+		if x.ID == p.ID {
+			break
+		}
+	}
+	return nil
+}
+
+func (d *draft) unpark(c UnparkLever) error {
+	p, err := d.holding(c.Lever)
+	if err != nil {
+		return err
+	}
+	if i := slices.IndexFunc(d.in.ParkedPulls(), func(x Pull) bool { return x.Lever == c.Lever }); i >= 0 {
+		p = d.in.ParkedPulls()[i]
+	}
+	switch {
+	case p.Parked == nil:
+		return nil
+	case d.in.Phase == Watch || d.in.Phase == Review:
+		return fault.New(fault.Conflict, "the rest has gone back already").WithHint("put it back: lifeboat put-back %s", c.Lever)
+	case d.in.Phase == FailBack && d.in.Return != nil && d.in.Return.Passed:
+		return R10.refuse("Wait until the return is done.", "Another change is under way: the return.")
+	}
+	for _, x := range d.in.ParkedPulls() { // what lies above it on the same target goes first
+		if x.Target == p.Target {
+			d.add(LeverUnparked, Subject{"pull", x.ID}, parkData{Pull: x.ID}, "%q goes back with the rest.", x.Title)
+		}
+	}
+	return nil
+}
+
+// makePermanent adopts the place where visitors are as the site's home. It is asked
+// for as much as a return.
+func (d *draft) makePermanent(c MakePermanent) error {
+	if u := neverBack(d.facts); u != nil {
+		return u
+	}
+	switch d.in.Phase {
+	case Diagnose, Fixing, FailBack:
+	default:
+		return fault.New(fault.Conflict, "the incident is at %s", d.in.Phase.Words()).WithHint("send visitors to the other place first: lifeboat levers")
+	}
+	if lock := d.in.Lock(); lock != "" && lock != "the return" {
+		return R10.refuse("Wait until it is done.", "Another change is under way: %s.", lock)
+	}
+	if err := d.nothingBegins(); err != nil {
+		return err
+	}
+	p, on := d.in.OnTop("zone:" + d.in.Site)
+	switch {
+	case !on || !d.facts.Origin || p.To != d.facts.Place:
+		return fault.New(fault.Conflict, "visitors are not at another place that runs the site").WithHint("pull the lever that sends them there first")
+	case p.State != Active:
+		return R10.refuse("Wait until its effect is seen.", "%q is %s.", p.Title, p.State)
+	case !says(c.Reason):
+		return fault.New(fault.Invalid, "say why the old place does not come back").At("reason").WithHint("one sentence")
+	}
+	if d.facts.PlaceSeen != "up" {
+		u := R13.refuse("Wait until its checks pass.", "The checks at %s do not all pass: it is seen %s.", p.To, cmp.Or(d.facts.PlaceSeen, "unknown"))
+		if err := d.pass(c.Reason, u); err != nil {
+			return err
+		}
+	}
+	if d.in.Phase != FailBack {
+		d.add(ReturnPlanned, Subject{"site", d.in.Site}, returnData{Because: c.Reason, Needed: 1}, "%s ends the failover where visitors are: %s", d.who(), stop(c.Reason))
+		d.to(FailBack, "Nobody moves: the place where visitors are becomes the site's home.")
+	}
+	for _, x := range d.in.Holding() {
+		if x.Target == p.Target {
+			d.add(LeverSettled, Subject{"pull", x.ID}, OutcomeData{Pull: x.ID, Detail: "home is " + p.To + " now"}, "%q is permanent: home is %s now.", x.Title, p.To)
+		}
+	}
+	if len(d.in.Loose()) == 0 {
+		d.complete()
+		return nil
+	}
+	d.passed("home is " + p.To + " now")
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 )
@@ -28,6 +29,9 @@ const (
 	LeverUndoing  Type = "lever.undo_applying"
 	LeverUndone   Type = "lever.undo_done"
 	LeverDrift    Type = "lever.drift"
+	LeverParked   Type = "lever.parked"
+	LeverUnparked Type = "lever.unparked"
+	LeverSettled  Type = "lever.made_permanent"
 
 	CheckVerdict Type = "check.verdict"
 	DecisionMade Type = "decision.made"
@@ -62,8 +66,11 @@ const (
 
 // Limits on an event.
 const (
-	MaxData = 64 << 10 // bytes
-	schema  = 1
+	MaxData  = 64 << 10 // bytes of Data
+	maxTold  = 17 << 10 // bytes of Text: a whole note and who wrote it
+	maxBrief = 1000     // characters of what a machine says
+	maxSeen  = 24 << 10 // bytes of what the witnesses saw
+	schema   = 1
 )
 
 // Event is one thing that happened in an incident. Events are only ever added.
@@ -85,6 +92,7 @@ type Event struct {
 	Text       string          `json:"text"`       // one sentence for the timeline
 	Data       json.RawMessage `json:"data,omitempty"`
 	Corrects   string          `json:"corrects,omitempty"`
+	Key        string          `json:"key,omitempty"` // idempotency key of the write, on its first event
 	PrevHash   string          `json:"prev_hash"`
 	Hash       string          `json:"hash"`
 }
@@ -105,6 +113,8 @@ type (
 		Noticed        string    `json:"how_noticed,omitempty"`
 		FirstSymptomAt time.Time `json:"first_symptom_at,omitzero"`
 		Drill          bool      `json:"drill,omitempty"`
+		RecurrenceOf   string    `json:"recurrence_of,omitempty"`
+		Carried        []Pull    `json:"carried,omitempty"` // levers that an earlier incident left parked
 	}
 	phaseData struct {
 		From Phase `json:"from"`
@@ -146,6 +156,10 @@ type (
 		Reason string `json:"reason,omitempty"`
 		Lever  string `json:"lever,omitempty"`
 	}
+	parkData struct {
+		Pull    string  `json:"pull"`
+		Parking Parking `json:"parking,omitzero"`
+	}
 	watchData struct {
 		Until time.Time `json:"until"`
 	}
@@ -182,7 +196,7 @@ func (in Incident) Seal(drafts []Event, now time.Time, newID func() string) []Ev
 // clean makes typed text fit JSON, so that an event that is read back has the same
 // hash.
 func (e *Event) clean() {
-	for _, s := range []*string{&e.Incident, &e.Text, &e.Actor.ID, &e.Actor.Name, &e.Actor.Via, &e.Subject.ID} {
+	for _, s := range []*string{&e.Incident, &e.Text, &e.Actor.ID, &e.Actor.Name, &e.Actor.Via, &e.Subject.ID, &e.Key, &e.Corrects} {
 		*s = strings.ToValidUTF8(*s, "\ufffd")
 	}
 }
@@ -220,7 +234,7 @@ func Verify(events []Event) error {
 func Fold(events []Event) Incident {
 	var in Incident
 	for _, e := range events {
-		in = in.Apply(e)
+		in.apply(e)
 	}
 	return in
 }
@@ -230,12 +244,35 @@ func Fold(events []Event) Incident {
 // Only a declaration counts by its envelope alone, so that the site stays held.
 func (in Incident) Apply(e Event) Incident {
 	in = in.clone()
-	in.Seq, in.Hash = e.Seq, e.Hash
-	if f, known := folds[e.Type]; known {
-		f(&in, e)
-	}
+	in.apply(e)
 	return in
 }
+
+// maxKeys is how many idempotency keys an incident remembers.
+const maxKeys = 256
+
+func (in *Incident) apply(e Event) {
+	in.Seq, in.Hash = e.Seq, e.Hash
+	if f, known := folds[e.Type]; known {
+		f(in, e)
+	}
+	if e.Key != "" {
+		in.Keys = append(in.Keys, e.Key)
+		in.Keys = in.Keys[max(0, len(in.Keys)-maxKeys):]
+	}
+}
+
+// folder says how each type of event changes the state.
+type folder = map[Type]func(*Incident, Event)
+
+// folds are those of all files together.
+var folds = func() folder {
+	all := folder{}
+	for _, f := range []folder{coreFolds, evidenceFolds, causeFolds, fixFolds, peopleFolds, writeUpFolds} {
+		maps.Copy(all, f)
+	}
+	return all
+}()
 
 // read decodes an event's data.
 func read[T any](e Event) (v T, err error) {
@@ -261,7 +298,7 @@ func returning[T any](f func(*Return, Event, T)) func(*Incident, Event) {
 	})
 }
 
-var folds = map[Type]func(*Incident, Event){
+var coreFolds = folder{
 	Declared:      foldDeclared,
 	PhaseChanged:  with(foldPhase),
 	CancelledType: func(in *Incident, e Event) { in.Phase, in.Since, in.EndedAt = Cancelled, e.At, e.At },
@@ -273,8 +310,20 @@ var folds = map[Type]func(*Incident, Event){
 	LeverUnknown:  setState(Stuck),
 	LeverUndoing:  setState(Undoing),
 	LeverUndone:   setState(Undone),
+	LeverSettled:  setState(Settled),
+	LeverParked: with(func(in *Incident, e Event, d parkData) {
+		in.each(d.Pull, func(p *Pull) { p.Parked = &d.Parking })
+	}),
+	LeverUnparked: with(func(in *Incident, _ Event, d parkData) {
+		in.each(d.Pull, func(p *Pull) { p.Parked = nil })
+	}),
 	LeverSeen: with(func(in *Incident, e Event, d OutcomeData) {
-		in.each(d.Pull, func(p *Pull) { p.SeenAt, p.Detail, p.Drifted = e.At, d.Detail, false })
+		in.each(d.Pull, func(p *Pull) {
+			p.SeenAt, p.Detail, p.Drifted = e.At, d.Detail, false
+			if p.FirstAt.IsZero() {
+				p.FirstAt = e.At
+			}
+		})
 	}),
 	LeverDrift: with(func(in *Incident, _ Event, d OutcomeData) {
 		in.each(d.Pull, func(p *Pull) { p.Drifted = true })
@@ -291,6 +340,13 @@ var folds = map[Type]func(*Incident, Event){
 	}),
 	AutoHeldType: func(in *Incident, _ Event) { in.AutoHeld = true },
 	TimerFired:   func(in *Incident, _ Event) { in.Reminders++ },
+	NoteAdded: with(func(in *Incident, e Event, n noteData) {
+		if n.Text != "" {
+			in.NewsAt = e.At
+		}
+	}),
+	SteppedBack:  with(foldStepBack),
+	WatchRelapse: with(foldStepBack),
 }
 
 func foldDeclared(in *Incident, e Event) {
@@ -299,7 +355,22 @@ func foldDeclared(in *Incident, e Event) {
 	}
 	d, _ := read[declaredData](e)
 	in.ID, in.Site, in.Title, in.Symptom, in.Noticed, in.Drill = e.Incident, d.Site, d.Title, d.Symptom, d.Noticed, d.Drill
-	in.DeclaredAt, in.FirstSymptomAt, in.Phase, in.Since = e.At, d.FirstSymptomAt, FailOver, e.At
+	in.DeclaredAt, in.FirstSymptomAt, in.Phase, in.Since, in.NewsAt = e.At, d.FirstSymptomAt, FailOver, e.At, e.At
+	for _, p := range d.Carried {
+		p.Carried = true
+		in.Pulls = append(in.Pulls, p)
+	}
+	if d.RecurrenceOf != "" {
+		in.Links = append(in.Links, Link{d.RecurrenceOf, "recurrence_of"})
+	}
+}
+
+// foldStepBack doubts a fix that worked when a return steps back after it: the next one
+// needs more than its promise (R12).
+func foldStepBack(in *Incident, _ Event, d reasonData) {
+	if f, found := in.cured(); found && d.Reason != "" {
+		change(in.Fixes, f.ID, Fix.id, func(f *Fix) { f.Doubted = true })
+	}
 }
 
 func foldPhase(in *Incident, e Event, d phaseData) {
@@ -332,9 +403,12 @@ func foldPlan(in *Incident, e Event, d returnData) {
 }
 
 func setState(s PullState) func(*Incident, Event) {
-	return with(func(in *Incident, _ Event, d OutcomeData) {
+	return with(func(in *Incident, e Event, d OutcomeData) {
 		in.each(d.Pull, func(p *Pull) {
 			p.State = s
+			if s == Undone || s == Settled {
+				p.BackAt = e.At
+			}
 			if d.Detail != "" {
 				p.Detail = d.Detail
 			}

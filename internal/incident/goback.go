@@ -15,33 +15,31 @@ func (d *draft) goBack(c GoBack) error {
 	if u := neverBack(d.facts); u != nil {
 		return u
 	}
+	if !d.in.Phase.Open() { // a lever that an earlier incident left parked
+		if len(d.facts.Parked) == 0 {
+			return fault.New(fault.NotFound, "can't %s: there is no open incident", c.name()).WithHint("declare one with: lifeboat declare SITE")
+		}
+		if err := d.ensure("Going back: a lever was parked", false); err != nil {
+			return err
+		}
+		for _, p := range d.in.ParkedPulls() {
+			d.add(LeverUnparked, Subject{"pull", p.ID}, parkData{Pull: p.ID}, "%q goes back with the rest.", p.Title)
+		}
+	}
 	switch d.in.Phase {
 	case FailBack:
 		return R10.refuse("Wait, or step back.", "The return is under way already.")
-	case FailOver, Diagnose, Fix:
+	case FailOver, Diagnose, Fixing:
 	default:
 		return fault.New(fault.Conflict, "there is nothing to go back from: the incident is at %s", d.in.Phase.Words())
 	}
-	if len(d.in.Holding()) == 0 {
-		return fault.New(fault.Conflict, "no lever is pulled, so visitors are on the real site").WithHint("a false alarm ends with: lifeboat cancel")
+	if err := d.mayGoBack(); err != nil {
+		return err
 	}
-	if lock := d.in.Lock(); lock != "" {
-		return R10.refuse("Wait until it is done.", "Another change is under way: %s.", lock)
+	because, needed, err := d.reasonToGo(c)
+	if err != nil {
+		return err
 	}
-	for _, p := range d.in.Holding() {
-		if p.State == Applying {
-			return R10.refuse("Wait until its effect is seen.", "%q is still being pulled.", p.Title)
-		}
-	}
-	because := strings.TrimSpace(c.Because)
-	if !says(because) {
-		u := R22.refuse(`Say it: lifeboat go-back start --because "what changed".`, "No fix is recorded, so one sentence must say what changed.")
-		if err := d.pass(c.Reason, u); err != nil {
-			return err
-		}
-		because = strings.TrimSpace(c.Reason)
-	}
-	needed := 2 * max(1, d.facts.Settings.Passes)
 	if len(d.facts.Gates) == 0 {
 		u := R13.refuse("Add a check to the site.", "The site has no check that could say it is well.")
 		if err := d.pass(c.Reason, u); err != nil {
@@ -59,6 +57,54 @@ func (d *draft) goBack(c GoBack) error {
 	return nil
 }
 
+// mayGoBack holds what no sentence passes: there is something to end, and nothing else
+// is under way (R10).
+func (d *draft) mayGoBack() error {
+	_, fixed := d.in.LastFix()
+	if len(d.in.Loose()) == 0 && !fixed && d.in.NoFailover == "" {
+		return fault.New(fault.Conflict, "no lever is pulled, so visitors are on the real site").WithHint("a false alarm ends with: lifeboat cancel")
+	}
+	if lock := d.in.Lock(); lock != "" {
+		return R10.refuse("Wait until it is done; a fix that did not help is taken back, or kept with a reason.", "Another change is under way: %s.", lock)
+	}
+	return d.nothingBegins()
+}
+
+// nothingBegins refuses while a fix or a pull is on its way (R10).
+func (d *draft) nothingBegins() error {
+	if f, found := d.in.FixPlanned(); found {
+		return R10.refuse("Begin it, or withdraw it: lifeboat fix withdraw.", "A fix is proposed and not begun: %s.", f.ID)
+	}
+	for _, p := range d.in.Holding() {
+		if p.State == Applying {
+			return R10.refuse("Wait until its effect is seen.", "%q is still being pulled.", p.Title)
+		}
+	}
+	return nil
+}
+
+// reasonToGo says why the site should be well, and how many passes in a row show it:
+// the set number after a fix that did what it promised (R12), twice as many where only
+// words say so (R22).
+func (d *draft) reasonToGo(c GoBack) (because string, needed int, err error) {
+	because, needed = strings.TrimSpace(c.Because), max(1, d.facts.Settings.Passes)
+	if !says(because) {
+		because = ""
+	}
+	f, fixed := d.in.LastFix()
+	switch {
+	case fixed && f.State == StateWorked && !f.Doubted:
+		return cmp.Or(because, f.ID+" did what it promised: "+stop(f.Result)), needed, nil
+	case fixed && f.State == StateWorked:
+		err = d.pass(cmp.Or(because, c.Reason), R12.refuse("Say what is different this time, or find out what it was.", "The fix %s did what it promised, and still the last return stepped back.", f.ID))
+	case fixed && f.State == StateAccepted:
+		err = d.pass(cmp.Or(because, c.Reason), R12.refuse("Roll it back, or say what changed.", "The fix %s was kept, though it was not seen to do what it promised.", f.ID))
+	case because == "":
+		err = d.pass(c.Reason, R22.refuse(`Say it: lifeboat go-back start --because "what changed".`, "No fix is recorded, so one sentence must say what changed."))
+	}
+	return cmp.Or(because, strings.TrimSpace(c.Reason)), 2 * needed, err
+}
+
 // sanity counts one result. Enough passes in a row of every gate check put
 // everything back; an inconclusive result holds; three fails step back.
 func (d *draft) sanity(c Sanity) error {
@@ -66,6 +112,7 @@ func (d *draft) sanity(c Sanity) error {
 	if d.in.Phase != FailBack || r == nil || r.Passed {
 		return fault.New(fault.Conflict, "no sanity check is awaited")
 	}
+	c.Detail = brief(c.Detail)
 	streak, failing := r.Streak[c.Check], 0
 	switch c.Verdict {
 	case "pass":
@@ -110,9 +157,9 @@ func (d *draft) streaksFull() bool {
 }
 
 // passed ends the stage and starts to put everything back, newest first; every
-// pull that holds is taken (R15: nothing else stays).
+// pull that holds is taken (R15: nothing else stays) unless it is parked.
 func (d *draft) passed(why string) {
-	hold := d.in.Holding()
+	hold := d.in.Loose()
 	ids := make([]string, 0, len(hold))
 	for i := len(hold) - 1; i >= 0; i-- {
 		ids = append(ids, hold[i].ID)
@@ -144,13 +191,16 @@ func (d *draft) advance(c Advance) error {
 // complete ends the return once all is put back and seen from outside.
 func (d *draft) complete() {
 	d.add(ReturnCompleted, Subject{"site", d.in.Site}, struct{}{}, "Everybody is back on the real site.")
-	until := d.now.Add(d.facts.Settings.Watch)
+	window := d.facts.Settings.Watch
+	if f, found := d.in.cured(); found && !f.AppliedAt.IsZero() { // at least twice as long as the effect may take
+		window = max(window, 2*min(f.Promise.Within, f.MeasuredAt.Sub(f.AppliedAt).Round(time.Millisecond)))
+	}
 	d.to(Watch, "You're back. We keep an eye on it.")
-	d.add(WatchStarted, Subject{"site", d.in.Site}, watchData{Until: until}, "We keep watching for %s.", spell(d.facts.Settings.Watch))
+	d.add(WatchStarted, Subject{"site", d.in.Site}, watchData{Until: d.now.Add(window)}, "We keep watching for %s.", spell(window))
 }
 
-// endReturn gives the return up; levers that it had put back are pulled again by
-// the engine, which follows SteppedBack.
+// endReturn gives the return up. What it could not put back stays in force; levers that
+// it had put back already are one press away.
 func (d *draft) endReturn(why string) {
 	d.add(SteppedBack, Subject{"site", d.in.Site}, reasonData{Reason: why}, "We go back to the safe page: %s.", why)
 	next := "Back to finding out what happened."
@@ -186,7 +236,7 @@ func (d *draft) stepBack(c StepBack) error {
 	}
 	for _, p := range again {
 		id := c.PullIDs[p.ID]
-		p.ID, p.SeenAt, p.Detail, p.Drifted = id, time.Time{}, "", false
+		p.ID, p.SeenAt, p.FirstAt, p.BackAt, p.Detail, p.Drifted = id, time.Time{}, time.Time{}, time.Time{}, "", false
 		d.add(LeverApplying, Subject{"pull", id}, pullData{Pull: p}, "%s pulled %q again.", d.who(), p.Title)
 	}
 	d.exposed()
@@ -223,6 +273,7 @@ func (d *draft) relapsed(c Relapsed) error {
 	if d.in.Phase != Watch {
 		return fault.New(fault.Conflict, "there is no watch")
 	}
+	c.Detail = brief(c.Detail)
 	d.add(WatchRelapse, Subject{"site", d.in.Site}, reasonData{Reason: c.Detail}, "It is not over: %s.", c.Detail)
 	d.to(FailOver, "The same lever is one press away.")
 	return nil
@@ -236,8 +287,11 @@ func (d *draft) watchOver(c WatchOver) error {
 	if d.now.Before(d.in.WatchUntil) {
 		rules = append(rules, R17.refuse("Wait until then.", "The watch goes on until %s.", d.in.WatchUntil.UTC().Format("15:04:05 UTC")))
 	}
-	if len(d.in.Holding()) > 0 {
-		rules = append(rules, R17.refuse("Put it back first.", "A lever is still pulled."))
+	if len(d.in.Loose()) > 0 {
+		rules = append(rules, R17.refuse("Put it back first, or park it.", "A lever is still pulled."))
+	}
+	if f, found := d.in.cured(); found && f.Promise.Check != "" && f.Again != "pass" {
+		rules = append(rules, R17.refuse("Wait until it is measured.", "What %s promised was not measured again with everybody back.", f.ID))
 	}
 	if d.facts.HomeSeen != "up" && len(d.facts.Gates) > 0 {
 		rules = append(rules, R17.refuse("Wait until the checks pass.", "The checks do not all pass: the site is seen %s.", cmp.Or(d.facts.HomeSeen, "unknown")))
@@ -254,8 +308,10 @@ func (d *draft) cancel(c Cancel) error {
 	switch {
 	case d.in.Phase != FailOver && d.in.Phase != Diagnose:
 		return fault.New(fault.Conflict, "only an incident in its first two steps can be a false alarm").WithHint("close it instead: lifeboat close")
-	case len(d.in.Holding()) > 0:
+	case len(d.in.own()) > 0:
 		return R5.refuse("Put every lever back first.", "A lever is still pulled.")
+	case d.in.Lock() != "":
+		return R10.refuse("Wait until it is done, or keep it with a reason.", "Another change is under way: %s.", d.in.Lock())
 	case len(d.facts.Gates) > 0 && d.facts.HomeSeen != "up":
 		return R5.refuse("Wait until the checks pass.", "The checks do not all pass: the site is seen %s.", cmp.Or(d.facts.HomeSeen, "unknown"))
 	}
@@ -271,11 +327,40 @@ func (d *draft) close(c Close) error {
 		return u
 	case d.in.Phase != Review:
 		return fault.New(fault.Conflict, "the incident is at %s; it can be closed after the watch", d.in.Phase.Words()).WithHint(`go back first: lifeboat go-back start --because "what changed"`)
-	case !says(c.Reason) || d.facts.Actor.Automatic():
-		return R18.refuse(`Say why: lifeboat close --reason "why no post-mortem".`, "There is no post-mortem, and no reason why.")
+	case d.in.Lock() != "": // what came of it would have no place to be written
+		return R10.refuse("Wait until it is done.", "Another change is under way: %s.", d.in.Lock())
 	}
-	d.add(ClosedType, Subject{"site", d.in.Site}, reasonData{Reason: c.Reason}, "%s closed it. No post-mortem: %s", d.who(), c.Reason)
+	if err := d.pass(c.Reason, d.unfinished(c.Reason)...); err != nil {
+		return err
+	}
+	end := "The post-mortem is final."
+	if !d.in.WriteUp.Final {
+		end = "No post-mortem: " + stop(c.Reason)
+	}
+	d.add(ClosedType, Subject{"site", d.in.Site}, reasonData{Reason: c.Reason}, "%s closed it. %s", d.who(), end)
 	return nil
+}
+
+// unfinished are R17 to R21, as far as they do not hold. The reason for having no
+// post-mortem is what R18 asks for, not an override of it.
+func (d *draft) unfinished(reason string) []unmet {
+	var out []unmet
+	if len(d.in.Loose()) > 0 {
+		out = append(out, R17.refuse("Put it back first, or park it.", "A lever is still pulled."))
+	}
+	if !d.in.WriteUp.Final && (!says(reason) || d.facts.Actor.Automatic()) {
+		out = append(out, R18.refuse(`Finish it: lifeboat postmortem finish. Or say why none: lifeboat close --reason "why no post-mortem".`, "The post-mortem is not final, and no reason says why there is none."))
+	}
+	if owed := d.in.owed(); len(owed) > 0 {
+		out = append(out, R19.refuse("Add them with: lifeboat follow-up change.", "A commitment lacks its owner, its date or how anybody sees that it is done: %s.", strings.Join(owed, ", ")))
+	}
+	if d.in.WriteUp.Final && !d.in.onProcess() {
+		out = append(out, R20.refuse("Accept a finding on process, or write one.", "The post-mortem says nothing on how we work."))
+	}
+	if told, over := d.in.toldPublic(); told && !over {
+		out = append(out, R21.refuse("Send it: lifeboat update --to public --over.", "The public was told that it began, and not that it is over."))
+	}
+	return out
 }
 
 func (d *draft) score(c ScoreDrill) error {

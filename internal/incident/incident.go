@@ -6,9 +6,10 @@
 // numbers. What the world looks like comes in as Facts, and the facts that a rule
 // used are copied into the events, so that a timeline can be read years later.
 //
-// It is not the engine: it neither stores nor acts. It imports nothing of ours
-// but fault. Causes, fixes and the write-up are phases that exist here already
-// and get their commands later.
+// It is not the engine: it neither stores nor acts. It imports of ours
+// only fault and role. Each part of the loop has a file of its own with its values, its
+// commands, what Decide makes of them and how their events fold: contain.go,
+// evidence.go, cause.go, fix.go, goback.go, people.go, writeup.go.
 //
 // Rule numbers (R1 ... R22, U1 ... U12) are listed in rules.go and are used in
 // refusals, in the timeline and in tests.
@@ -19,6 +20,7 @@ package incident
 import (
 	"encoding/json"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -30,7 +32,7 @@ const (
 	None      Phase = ""
 	FailOver  Phase = "fail_over"
 	Diagnose  Phase = "diagnose"
-	Fix       Phase = "fix"
+	Fixing    Phase = "fix"
 	FailBack  Phase = "fail_back"
 	Watch     Phase = "watch"
 	Review    Phase = "review"
@@ -44,7 +46,7 @@ func (p Phase) Open() bool { return p != None && p != Closed && p != Cancelled }
 // known says whether this version has the phase.
 func (p Phase) known() bool {
 	switch p {
-	case FailOver, Diagnose, Fix, FailBack, Watch, Review, Closed, Cancelled:
+	case FailOver, Diagnose, Fixing, FailBack, Watch, Review, Closed, Cancelled:
 		return true
 	}
 	return false
@@ -57,7 +59,7 @@ func (p Phase) Words() string {
 		return "step 1, getting visitors to safety"
 	case Diagnose:
 		return "step 2, finding out what happened"
-	case Fix:
+	case Fixing:
 		return "step 3, the fix"
 	case FailBack:
 		return "step 4, going back"
@@ -75,14 +77,17 @@ func (p Phase) Words() string {
 
 // Incident is what the events so far come to.
 type Incident struct {
-	ID      string    `json:"id"`
-	Site    string    `json:"site"`
-	Title   string    `json:"title"`
-	Symptom string    `json:"symptom,omitempty"`
-	Noticed string    `json:"how_noticed,omitempty"`
-	Drill   bool      `json:"drill,omitempty"`
-	Phase   Phase     `json:"phase"`
-	Since   time.Time `json:"since"` // of the phase
+	ID       string    `json:"id"`
+	Site     string    `json:"site"`
+	Title    string    `json:"title"`
+	Symptom  string    `json:"symptom,omitempty"`
+	Noticed  string    `json:"how_noticed,omitempty"`
+	Severity string    `json:"severity,omitempty"` // low, medium, high, critical
+	Drill    bool      `json:"drill,omitempty"`
+	Phase    Phase     `json:"phase"`
+	Since    time.Time `json:"since"` // of the phase
+	NewsAt   time.Time `json:"news_at,omitzero"`
+	Links    []Link    `json:"links,omitempty"` // to other incidents
 
 	DeclaredAt     time.Time `json:"declared_at"`
 	FirstSymptomAt time.Time `json:"first_symptom_at,omitzero"`
@@ -96,6 +101,26 @@ type Incident struct {
 	Overrides  []Override `json:"overrides,omitempty"`
 	Reminders  int        `json:"reminders,omitempty"` // U2: how often the clock has spoken
 	AutoHeld   bool       `json:"auto_held,omitempty"` // U3
+
+	Evidence  []Evidence `json:"evidence,omitempty"`
+	Changes   []Change   `json:"changes,omitempty"` // newest first
+	Sights    []Sight    `json:"sights,omitempty"`  // changes of what the checks see, oldest first
+	Impact    *Impact    `json:"impact,omitempty"`
+	Causes    []Cause    `json:"causes,omitempty"`
+	Diagnosis *Diagnosis `json:"diagnosis,omitempty"`
+	Fixes     []Fix      `json:"fixes,omitempty"`
+
+	Roles     map[string]string `json:"roles,omitempty"` // who holds it, by role
+	Handovers []Handover        `json:"handovers,omitempty"`
+	Decisions []Decision        `json:"decisions,omitempty"`
+	Updates   []Update          `json:"updates,omitempty"`
+	UpdateDue time.Time         `json:"update_due,omitzero"` // when the next was promised
+	UpdateRem bool              `json:"update_reminded,omitempty"`
+
+	FollowUps []FollowUp `json:"follow_ups,omitempty"`
+	WriteUp   WriteUp    `json:"write_up,omitzero"`
+
+	Keys []string `json:"-"` // idempotency keys of the newest writes
 
 	Seq  uint64 `json:"seq"`  // of the last event
 	Hash string `json:"hash"` // of the last event
@@ -111,7 +136,8 @@ const (
 	Undoing  PullState = "undoing"
 	Undone   PullState = "undone"
 	Failed   PullState = "failed"
-	Stuck    PullState = "unknown" // neither before nor after: a person must look
+	Settled  PullState = "permanent" // where it led is home now
+	Stuck    PullState = "unknown"   // neither before nor after: a person must look
 )
 
 // Pull is a lever that was pulled in this incident.
@@ -127,14 +153,27 @@ type Pull struct {
 	Token   uint64          `json:"token"` // sequence number of the intent: the fencing token within the incident
 	By      Actor           `json:"by"`
 	At      time.Time       `json:"at"`               // pressed
-	SeenAt  time.Time       `json:"seen_at,omitzero"` // effect seen from outside
+	SeenAt  time.Time       `json:"seen_at,omitzero"` // effect seen from outside, the last time that it was doubted
+	FirstAt time.Time       `json:"first_seen_at,omitzero"`
+	BackAt  time.Time       `json:"back_at,omitzero"` // put back, seen from outside
 	Detail  string          `json:"detail,omitempty"`
 	Drifted bool            `json:"drifted,omitempty"` // U7
+	Parked  *Parking        `json:"parked,omitempty"`  // R17: it stays pulled past the return
+	Carried bool            `json:"carried,omitempty"` // an earlier incident left it parked
 	Plan    json.RawMessage `json:"plan,omitempty"`
 }
 
+// Parking says who looks after a lever that stays pulled when the rest goes back.
+type Parking struct {
+	Owner  string    `json:"owner"`
+	Until  time.Time `json:"until"`
+	Reason string    `json:"reason"`
+	By     Actor     `json:"by"`
+	At     time.Time `json:"at"`
+}
+
 // Holds says whether the pull keeps visitors where it put them, or may.
-func (p Pull) Holds() bool { return p.State != Undone && p.State != Failed }
+func (p Pull) Holds() bool { return p.State != Undone && p.State != Failed && p.State != Settled }
 
 // Return is the way back under way.
 type Return struct {
@@ -164,7 +203,8 @@ type Actor struct {
 	Kind string `json:"kind"` // person, rule, collector, api, system
 	ID   string `json:"id,omitempty"`
 	Name string `json:"name,omitempty"`
-	Via  string `json:"via,omitempty"` // web, cli, api, socket
+	Via  string `json:"via,omitempty"`  // web, cli, api, socket
+	Role string `json:"role,omitempty"` // what a person may do: viewer ... admin
 }
 
 // Automatic says that no person pressed.
@@ -193,14 +233,30 @@ func (in Incident) Holding() []Pull {
 	return out
 }
 
+// Loose gives the pulls that hold and are not parked, oldest first: those which the
+// return takes back.
+func (in Incident) Loose() []Pull {
+	return slices.DeleteFunc(in.Holding(), func(p Pull) bool { return p.Parked != nil })
+}
+
+// ParkedPulls gives the pulls that stay when the rest goes back.
+func (in Incident) ParkedPulls() []Pull {
+	return slices.DeleteFunc(in.Holding(), func(p Pull) bool { return p.Parked == nil })
+}
+
 // Contained says whether a pull is active with its effect seen from outside.
 func (in Incident) Contained() bool {
 	for _, p := range in.Pulls {
-		if p.State == Active && !p.SeenAt.IsZero() {
+		if p.State == Active && !p.SeenAt.IsZero() && !p.Carried {
 			return true
 		}
 	}
 	return false
+}
+
+// own gives the pulls of this incident that hold, parked ones too.
+func (in Incident) own() []Pull {
+	return slices.DeleteFunc(in.Holding(), func(p Pull) bool { return p.Carried })
 }
 
 // Lock says who holds the one lock of a site (R10), or "".
@@ -209,6 +265,9 @@ func (in Incident) Lock() string {
 		if p.State == Undoing {
 			return "taking back " + p.Lever
 		}
+	}
+	if f, found := in.FixInFlight(); found {
+		return "the fix " + f.ID
 	}
 	if in.Phase == FailBack {
 		return "the return"
@@ -226,10 +285,26 @@ func (in Incident) OnTop(target string) (Pull, bool) {
 	return Pull{}, false
 }
 
+// Wrote says whether a write with the idempotency key is in the incident already.
+func (in Incident) Wrote(key string) bool { return slices.Contains(in.Keys, key) }
+
 // clone makes a copy that shares nothing that Apply changes.
 func (in Incident) clone() Incident {
-	in.Pulls = append([]Pull(nil), in.Pulls...)
-	in.Overrides = append([]Override(nil), in.Overrides...)
+	in.Pulls = slices.Clone(in.Pulls)
+	in.Overrides = slices.Clone(in.Overrides)
+	in.Links = slices.Clone(in.Links)
+	in.Evidence = slices.Clone(in.Evidence)
+	in.Changes = slices.Clone(in.Changes)
+	in.Sights = slices.Clone(in.Sights)
+	in.Handovers = slices.Clone(in.Handovers)
+	in.Decisions = slices.Clone(in.Decisions)
+	in.Updates = slices.Clone(in.Updates)
+	in.FollowUps = slices.Clone(in.FollowUps)
+	in.Keys = slices.Clone(in.Keys)
+	in.Causes = slices.Clone(in.Causes)
+	in.Fixes = slices.Clone(in.Fixes)
+	in.Roles = maps.Clone(in.Roles)
+	in.WriteUp = in.WriteUp.clone()
 	if in.Return != nil {
 		r := *in.Return
 		r.Streak, r.Failing = map[string]int{}, map[string]int{}

@@ -17,22 +17,29 @@ type Rule struct {
 	Overridable bool
 }
 
-// The rules that bind in this version. Those about causes, fixes and the write-up
-// (R6 to R9, R11, R19 to R21) come with them.
+// The rules.
 var (
 	R1  = Rule{"R1", "a lever is armed: rehearsed lately, its way back stored first", true}
 	R2  = Rule{"R2", "the standby is healthy now", true}
 	R3  = Rule{"R3", "the place visitors are sent to is not down", true}
 	R4  = Rule{"R4", "a reason is written down when nothing was contained", true}
 	R5  = Rule{"R5", "a false alarm has every lever put back and its checks passing", false}
+	R6  = Rule{"R6", "a fix follows a confirmed diagnosis", true}
+	R7  = Rule{"R7", "two possible causes were considered, or one line decides by itself", true}
+	R8  = Rule{"R8", "a fix says what it will change, how it is taken back and who does it", true}
+	R9  = Rule{"R9", "another person has read the fix, or one waits and pauses alone", true}
 	R10 = Rule{"R10", "one change at a time on a site", false}
+	R11 = Rule{"R11", "no third fix without a new cause, and no two close together", true}
 	R12 = Rule{"R12", "a recorded fix did what was expected", true}
 	R13 = Rule{"R13", "every gate check passed enough times in a row at the real origin", true}
 	R14 = Rule{"R14", "there is a plan for the return", true}
-	R15 = Rule{"R15", "the return leaves no other lever pulled", true}
+	R15 = Rule{"R15", "the return leaves no other lever pulled, unless it is parked", true}
 	R16 = Rule{"R16", "stepping back is never blocked", false}
-	R17 = Rule{"R17", "the watch is over and no lever is active", true}
-	R18 = Rule{"R18", "there is a post-mortem, or a written reason why none", true}
+	R17 = Rule{"R17", "the watch is over, the promise holds with everybody back, and no lever is pulled unless it is parked", true}
+	R18 = Rule{"R18", "the post-mortem is final, or a reason says why there is none", true}
+	R19 = Rule{"R19", "every commitment has an owner, a due date and a way to see that it is done", true}
+	R20 = Rule{"R20", "there is at least one statement on how we work", true}
+	R21 = Rule{"R21", "who was told that it began is told that it is over", true}
 	R22 = Rule{"R22", "a return without a fix says in words what changed", true}
 	U1  = Rule{"U1", "towards safety is free; the way back to danger is the return", true}
 	U2  = Rule{"U2", "a failover never expires by itself", false}
@@ -48,8 +55,8 @@ var (
 	U12 = Rule{"U12", "all waits and counts are settings of the site", false}
 )
 
-// Rules are all rules of this version, in order.
-var Rules = []Rule{R1, R2, R3, R4, R5, R10, R12, R13, R14, R15, R16, R17, R18, R22, U1, U2, U3, U4, U5, U6, U7, U8, U9, U10, U11, U12}
+// Rules are all rules, in order.
+var Rules = []Rule{R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, R11, R12, R13, R14, R15, R16, R17, R18, R19, R20, R21, R22, U1, U2, U3, U4, U5, U6, U7, U8, U9, U10, U11, U12}
 
 // The counts that are not settings.
 const (
@@ -62,6 +69,13 @@ func (r Rule) refuse(satisfy, format string, args ...any) *fault.Refusal {
 	return &fault.Refusal{Rule: r.ID, Reason: fmt.Sprintf(format, args...), Satisfy: satisfy, Overridable: r.Overridable}
 }
 
+// hard refuses in a way that nobody passes.
+func (r Rule) hard(satisfy, format string, args ...any) *fault.Refusal {
+	u := r.refuse(satisfy, format, args...)
+	u.Overridable = false
+	return u
+}
+
 // unmet is a rule that does not hold for a command.
 type unmet = *fault.Refusal
 
@@ -71,6 +85,12 @@ func (d *draft) pass(reason string, rules ...unmet) error {
 	for _, u := range rules {
 		if u == nil {
 			continue
+		}
+		if u.Overridable && !mayOverride(u.Rule, d.facts.Actor) {
+			closed := *u
+			closed.Overridable = false
+			closed.Satisfy = strings.TrimSpace(closed.Satisfy + " Somebody with the role " + string(overrideRole(u.Rule)) + " can go on anyway with a reason.")
+			return &closed
 		}
 		if !u.Overridable || d.facts.Actor.Automatic() || !says(reason) {
 			return u
@@ -101,7 +121,7 @@ func pullRules(f Facts, drill bool, now time.Time) []unmet {
 		out = append(out, R1.refuse("Pull a lever that can be put back.", "The lever %q can't be put back exactly.", l.Name))
 	}
 	if l.ToStandby && f.Standby != "pass" {
-		out = append(out, R2.refuse("See why with: lifeboat check.", "The status page does not answer as it should: %s.", cmp.Or(f.StandbyDetail, "it was not asked yet")))
+		out = append(out, R2.refuse("See why with: lifeboat check.", "The status page does not answer as it should: %s.", cmp.Or(brief(f.StandbyDetail), "it was not asked yet")))
 	}
 	if !l.ToStandby && l.ToSeen == "down" {
 		out = append(out, R3.refuse("Pull a lever that leads to the status page.", "The place it sends visitors to, %s, is down too.", l.To))

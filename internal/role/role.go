@@ -37,8 +37,8 @@ var Roles = []Role{Viewer, Reporter, Operator, Commander, Admin}
 var may = map[Role]string{
 	Viewer:    "Looks at everything and changes nothing.",
 	Reporter:  "Looks, says that something is wrong, pulls armed levers, writes notes, adds evidence and changes.",
-	Operator:  "Does what a reporter does. Also works on possible causes, puts levers back, proposes and applies fixes, goes back, and tells people.",
-	Commander: "Does what an operator does. Also approves fixes, passes guard rails by override, parks levers, and ends an incident: close, cancel, make permanent.",
+	Operator:  "Does what a reporter does. Also works on possible causes, puts levers back, proposes, reads and begins fixes, goes back, calls a false alarm, and tells people.",
+	Commander: "Does what an operator does. Also passes the guard rails of approval, return and end by override, parks levers, makes a place permanent, and closes.",
 	Admin:     "Does what a commander does. Also manages accounts and tokens.",
 }
 

@@ -1,97 +1,204 @@
 package web
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
+	"html/template"
 	"net/http"
+	"net/url"
+	"strings"
 
+	"lifeboat/internal/account"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/incident"
+	"lifeboat/internal/role"
 )
 
-// act runs the command that a button stands for, then leads back to the page.
-func (s *server) act(w http.ResponseWriter, r *http.Request, who person) {
-	site, name := r.PathValue("site"), r.PathValue("act")
-	f := form{Lever: r.PostFormValue("lever"), Text: r.PostFormValue("text"), Reason: r.PostFormValue("reason")}
-	by := incident.Actor{Kind: "person", ID: who.ID, Name: who.Name, Via: "web"}
-	done, err := s.run(r.Context(), site, name, f, by)
-	if err == nil {
-		s.back(w, r, site, done)
-		return
-	}
-	m := messageOf(err)
-	m.Typed, m.Reason = f.Text, f.Reason
-	o, oerr := s.o.Engine.Overview(r.Context())
-	v, known := siteOf(o, site)
-	if oerr != nil || !known {
-		m.Typed = typed(r)
-		s.problem(w, statusOf(err), m)
-		return
-	}
-	p := sitePage(v, o, name, f.Lever, m)
-	if p.Ask == nil || p.Ask.Field == "" { // the form is gone, what was typed is not
-		m.Typed = typed(r)
-	}
-	s.show(w, statusOf(err), "site.html", frame{Title: "Not yet – " + v.Title, Who: who.Name, Banners: banners(o), Say: m, Body: p})
+// act is one thing that a person can do: the words of its button, what is asked, what
+// is said below, and the command that comes of it.
+type act struct {
+	title  string
+	titled func(x scope) string
+	head   func(x scope) string        // the sentence on its own page; its button's words without
+	lede   func(x scope) string        // below that
+	before func(x scope) template.HTML // above its fields
+	need   incident.Command            // whose role it takes
+	least  role.Role                   // where no command says so
+	fields func(x scope) []field
+	terms  func(x scope) terms
+	off    func(x scope) string // why it can't be pressed now; "" where it can
+	make   func(x scope) (incident.Command, error)
+	do     func(ctx context.Context, x scope) (string, error) // in place of make
+	after  func(x scope) string                               // where it leads; the scope's page without
 }
 
-// form is what a form carries.
-type form struct{ Lever, Text, Reason string }
+// acts are all of them. Each name is a route of a page's forms.
+var acts map[string]act
+
+func init() { // they refer to each other through pages that hold their forms
+	acts = map[string]act{}
+	for _, part := range []map[string]act{containActs, tellActs, causeActs, fixActs, returnActs, crewActs, evidenceActs, writeUpActs, otherActs} {
+		for name, a := range part {
+			acts[name] = a
+		}
+	}
+}
+
+func (a act) words(x scope) string {
+	if a.titled != nil {
+		return a.titled(x)
+	}
+	return a.title
+}
+
+// offFor says why an act can't be pressed, the role first.
+func (a act) offFor(x scope) string {
+	if why := a.forbidden(x); why != "" {
+		return why
+	}
+	if a.off != nil {
+		return a.off(x)
+	}
+	return ""
+}
+
+func (a act) forbidden(x scope) string {
+	if a.need != nil {
+		if err := incident.May(a.need, x.by()); err != nil {
+			return plain(err)
+		}
+	}
+	if a.least != "" && !x.who.Role.AtLeast(a.least) {
+		return fmt.Sprintf("Your role, %s, may not do this. Somebody with the role %s can.", cmp.Or(x.who.Role, role.Viewer), a.least)
+	}
+	return ""
+}
+
+// plain is an error as sentences.
+func plain(err error) string {
+	m := messageOf(err)
+	return strings.TrimSpace(m.Text + " " + m.Next)
+}
+
+// newKey makes the key by which a form that is sent twice acts once.
+func newKey() string {
+	var b [12]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// act does what a button stands for, then leads back to the page.
+func (s *server) act(w http.ResponseWriter, r *http.Request, who account.Session) {
+	if isUpload(r) {
+		s.upload(w, r, who)
+		return
+	}
+	s.press(w, r, who, r.PathValue("act"), r.PostForm, nil)
+}
+
+// press runs an act with what was typed; f is the file that came with it.
+func (s *server) press(w http.ResponseWriter, r *http.Request, who account.Session, name string, args url.Values, f *engine.File) {
+	x, err := s.scope(r.Context(), who, r.PathValue("site"), r.PathValue("id"), args)
+	if err != nil {
+		s.problem(w, statusOf(err), who, messageOf(err), typed(r))
+		return
+	}
+	a, known := acts[name]
+	if !known {
+		s.problem(w, http.StatusNotFound, who, messageOf(fault.New(fault.NotFound, "there is no act %q", cut(name, 60))), typed(r))
+		return
+	}
+	done, err := a.run(expecting(r.Context(), args, f), x)
+	if err != nil {
+		s.refused(w, r, x, name, err)
+		return
+	}
+	s.back(w, r, a.leads(x), done)
+}
+
+type fileKey struct{}
+
+// expecting carries what the form was made for, its key and its file along.
+func expecting(ctx context.Context, args url.Values, f *engine.File) context.Context {
+	if key := args.Get("key"); key != "" {
+		ctx = engine.WithKey(ctx, "web-"+key)
+	}
+	if in, phase := args.Get("incident"), args.Get("phase"); in != "" || phase != "" {
+		ctx = engine.WithExpect(ctx, engine.Expect{Incident: in, Phase: incident.Phase(phase)})
+	}
+	if f != nil {
+		ctx = context.WithValue(ctx, fileKey{}, *f)
+	}
+	return ctx
+}
 
 // run gives the sentence that says what was done.
-func (s *server) run(ctx context.Context, site, name string, f form, by incident.Actor) (string, error) {
-	switch name {
-	case "drill":
-		rec, err := s.o.Engine.Drill(ctx, f.Lever, by)
-		if err == nil && !rec.OK {
-			err = fault.New(fault.Unavailable, "the drill of %s failed: %s", f.Lever, rec.Detail)
-		}
-		return fmt.Sprintf("DRILL: there in %d ms, back in %d ms. Nothing real was moved.", rec.ThereMS, rec.BackMS), err
-	case "resume":
-		return "Rules may move this site again.", s.o.Engine.ResumeAuto(ctx, site)
+func (a act) run(ctx context.Context, x scope) (string, error) {
+	if why := a.forbidden(x); why != "" && (a.need == nil || a.do != nil) { // what the engine does not look at itself
+		return "", fault.New(fault.Denied, "%s", strings.TrimSuffix(why, "."))
 	}
-	c, known := commandOf(name, f)
-	if !known {
-		return "", fault.New(fault.NotFound, "there is no act %q", name)
+	if a.do != nil {
+		return a.do(ctx, x)
 	}
-	res, err := s.o.Engine.Do(ctx, site, c, by)
+	c, err := a.make(x)
+	if err != nil {
+		return "", err
+	}
+	var res engine.Result
+	if x.past {
+		res, err = x.s.o.Engine.DoIn(ctx, x.in.ID, c, x.by())
+	} else {
+		res, err = x.s.o.Engine.Do(ctx, x.v.ID, c, x.by())
+	}
 	return lastText(res.Events), err
 }
 
-// commandOf is the command of a form. Each name is a route of the page's forms.
-func commandOf(name string, f form) (incident.Command, bool) {
-	switch name {
-	case "declare":
-		return incident.Declare{Title: f.Text, Noticed: "staff"}, true
-	case "pull":
-		return engine.PullRequest{Lever: f.Lever, PullLever: incident.PullLever{Reason: f.Text}}, true
-	case "put-back":
-		return incident.PutBack{Lever: f.Lever, Reason: f.Text}, true
-	case "note":
-		return incident.Note{Text: f.Text}, true
-	case "stay":
-		return incident.DecideNoFailover{Reason: f.Text}, true
-	case "go-back":
-		return incident.GoBack{Because: f.Text, Reason: f.Reason}, true
-	case "advance":
-		return incident.Advance{Reason: f.Text}, true
-	case "step-back":
-		return incident.StepBack{}, true
-	case "end-watch":
-		return incident.WatchOver{Reason: f.Text}, true
-	case "cancel":
-		return incident.Cancel{Reason: f.Text}, true
-	case "close":
-		return incident.Close{Reason: f.Text}, true
+// leads is where an act leads to.
+func (a act) leads(x scope) string {
+	switch {
+	case a.after != nil:
+		return a.after(x)
+	case x.past:
+		return "/incidents/" + url.PathEscape(x.in.ID)
+	case x.v.ID != "":
+		return "/sites/" + url.PathEscape(x.v.ID)
 	}
-	return nil, false
+	return "/"
 }
 
 // lastText is the last sentence that an act wrote into the timeline.
 func lastText(events []incident.Event) string {
 	if len(events) == 0 {
-		return "Done."
+		return "It is done."
 	}
 	return events[len(events)-1].Text
+}
+
+// refused shows why something was not done, with all that was typed, in the form as it
+// is now.
+func (s *server) refused(w http.ResponseWriter, r *http.Request, x scope, name string, err error) {
+	m := messageOf(err)
+	if y, again := s.scope(r.Context(), x.who, r.PathValue("site"), r.PathValue("id"), x.args); again == nil {
+		x = y
+	}
+	if name == "declare" && x.open() && fault.KindOf(err) == fault.Conflict {
+		s.back(w, r, acts[name].leads(x), "Somebody has called it already. This is where it stands.")
+		return
+	}
+	if m.Kind == "stale" {
+		m.Since = meanwhile(x)
+	}
+	s.showForm(w, statusOf(err), x, name, &m)
+}
+
+// meanwhile is the newest sentence of the timeline.
+func meanwhile(x scope) string {
+	if n := len(x.v.Tail); n > 0 && !x.past {
+		return x.v.Tail[n-1].Text
+	}
+	return ""
 }

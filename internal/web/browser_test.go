@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"unicode/utf16"
 
@@ -39,21 +40,40 @@ func browse(t *testing.T, h http.Handler) *browser {
 	t.Helper()
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
+	return another(t, server.Client(), server.URL)
+}
+
+// other is another browser at the same server.
+func (b *browser) other() *browser { return another(b.t, &http.Client{}, b.base) }
+
+func another(t *testing.T, client *http.Client, base string) *browser {
+	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := server.Client()
-	client.Jar = jar
-	return &browser{t: t, client: client, base: server.URL}
+	c := *client
+	c.Jar = jar
+	return &browser{t: t, client: &c, base: base}
 }
 
-// enter signs in by the form and gives the first page.
-func (b *browser) enter() *sheet {
+// enter signs in with the boat's token and gives the first page.
+func (b *browser) enter(boat *boat) *sheet {
 	b.t.Helper()
-	p := b.open("/").press("Sign in", theToken)
-	if p.status != http.StatusOK || p.url.Path != "/" {
-		b.t.Fatalf("after sign-in: %d at %s:\n%s", p.status, p.url, p.raw)
+	return b.open("/").press("Sign in with the token", "token="+boat.token).at("/")
+}
+
+// enterAs signs in with a name and a password.
+func (b *browser) enterAs(name string) *sheet {
+	b.t.Helper()
+	return b.open("/").press("Sign in", "name="+name, "password="+password).at("/")
+}
+
+// at fails unless the page is this one.
+func (p *sheet) at(path string) *sheet {
+	p.b.t.Helper()
+	if p.status != http.StatusOK || p.url.Path != path {
+		p.b.t.Fatalf("%d at %s, want %s:\n%s", p.status, p.url, path, fmt.Sprintf("%.2000s", p.text()))
 	}
 	return p
 }
@@ -90,54 +110,64 @@ func newSheet(b *browser, status int, u *url.URL, h http.Header, raw string) *sh
 	return &sheet{b: b, status: status, url: u, header: h, raw: raw, doc: doc}
 }
 
-// press sends the form of the button with exactly this text, with what is typed in
-// its fields in order, as a browser does: a field that must be filled is, and holds
-// no more than it may.
+// press sends the form of the button with these words, with what is typed ("name=text")
+// in its fields, as a browser does: a field that must be filled is, and holds no more
+// than it may. A button that can't be pressed is not.
 func (p *sheet) press(button string, typed ...string) *sheet {
 	p.b.t.Helper()
+	r := p.prepare(button, typed...)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	return p.b.send(r)
+}
+
+// prepare is press without sending.
+func (p *sheet) prepare(button string, typed ...string) *http.Request {
+	p.b.t.Helper()
 	for _, form := range p.all("form") {
-		if !hasButton(form, button) {
-			continue
+		for _, n := range within(form, "button") {
+			if words(n) == button && get(n, "aria-disabled") != "true" {
+				if name := get(n, "name"); name != "" {
+					typed = append(typed, name+"="+get(n, "value"))
+				}
+				return p.request(form, typed)
+			}
 		}
-		r := p.request(form, typed)
-		r.Header.Set("Sec-Fetch-Site", "same-origin")
-		return p.b.send(r)
 	}
 	p.b.t.Fatalf("no button %q on %s:\n%s", button, p.url, p.text())
 	return nil
 }
 
-func hasButton(form *html.Node, label string) bool {
-	for _, n := range within(form, "button") {
-		if _, off := attr(n, "disabled"); !off && textOf(n) == label {
-			return true
-		}
+// words are a button's or link's: its label for those who don't see, or its text, or
+// the beginning of it that is set apart.
+func words(n *html.Node) string {
+	if label := get(n, "aria-label"); label != "" {
+		return label
 	}
-	return false
+	if n.FirstChild != nil && n.FirstChild.Type == html.TextNode && strings.TrimSpace(n.FirstChild.Data) != "" {
+		return strings.TrimSpace(n.FirstChild.Data)
+	}
+	return strings.Join(strings.Fields(textOf(n)), " ")
 }
 
+// request makes what a browser sends for a form.
 func (p *sheet) request(form *html.Node, typed []string) *http.Request {
 	p.b.t.Helper()
-	fields := url.Values{}
-	for _, n := range within(form, "input", "textarea") {
-		name, value := get(n, "name"), get(n, "value")
-		if n.Data == "textarea" {
-			value = textOf(n)
+	fields := p.filled(form)
+	written := url.Values{}
+	for _, t := range typed {
+		name, value, found := strings.Cut(t, "=")
+		if !found {
+			p.b.t.Fatalf("%q is no name=text", t)
 		}
-		if get(n, "type") != "hidden" && len(typed) > 0 {
-			value, typed = typed[0], typed[1:]
-		}
-		if _, must := attr(n, "required"); must && value == "" {
-			p.b.t.Fatalf("the browser asks to fill in %q", name)
-		}
-		if most := get(n, "maxlength"); most == "16000" && len(utf16.Encode([]rune(value))) > 16000 {
-			p.b.t.Fatalf("the browser lets nobody type so much into %q", name)
-		}
-		fields.Set(name, value)
+		written.Add(name, value)
 	}
-	if len(typed) > 0 {
-		p.b.t.Fatalf("no field to type %q into", typed[0])
+	for name, v := range written {
+		if !p.hasField(form, name) {
+			p.b.t.Fatalf("%s has no field %q:\n%s", p.url, name, p.text())
+		}
+		fields[name] = v
 	}
+	p.mustBeFilled(form, fields)
 	body, kind := encode(p.b.t, get(form, "enctype"), fields)
 	r, err := http.NewRequestWithContext(p.b.t.Context(), http.MethodPost, p.resolve(get(form, "action")), body)
 	if err != nil {
@@ -147,6 +177,63 @@ func (p *sheet) request(form *html.Node, typed []string) *http.Request {
 	return r
 }
 
+// filled is what a form holds before anybody types.
+func (p *sheet) filled(form *html.Node) url.Values {
+	fields := url.Values{}
+	for _, n := range within(form, "input", "textarea", "select") {
+		name, value := get(n, "name"), get(n, "value")
+		switch {
+		case n.Data == "textarea":
+			value = textOf(n)
+		case n.Data == "select":
+			value = selected(n)
+		case get(n, "type") == "file":
+			continue
+		case get(n, "type") == "radio" || get(n, "type") == "checkbox":
+			if _, on := attr(n, "checked"); !on {
+				continue
+			}
+		}
+		fields.Add(name, value)
+	}
+	return fields
+}
+
+func selected(n *html.Node) string {
+	options := within(n, "option")
+	for _, o := range options {
+		if _, on := attr(o, "selected"); on {
+			return get(o, "value")
+		}
+	}
+	if len(options) > 0 {
+		return get(options[0], "value")
+	}
+	return ""
+}
+
+func (p *sheet) hasField(form *html.Node, name string) bool {
+	for _, n := range within(form, "input", "textarea", "select", "button") {
+		if get(n, "name") == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *sheet) mustBeFilled(form *html.Node, fields url.Values) {
+	p.b.t.Helper()
+	for _, n := range within(form, "input", "textarea", "select") {
+		name := get(n, "name")
+		if _, must := attr(n, "required"); must && fields.Get(name) == "" {
+			p.b.t.Fatalf("the browser asks to fill in %q on %s", name, p.url)
+		}
+		if most := get(n, "maxlength"); most == "16000" && len(utf16.Encode([]rune(fields.Get(name)))) > 16000 {
+			p.b.t.Fatalf("the browser lets nobody type so much into %q", name)
+		}
+	}
+}
+
 func encode(t *testing.T, kind string, fields url.Values) (io.Reader, string) {
 	t.Helper()
 	if kind != "multipart/form-data" {
@@ -154,9 +241,11 @@ func encode(t *testing.T, kind string, fields url.Values) (io.Reader, string) {
 	}
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
-	for name := range fields {
-		if err := w.WriteField(name, fields.Get(name)); err != nil {
-			t.Fatal(err)
+	for name, all := range fields {
+		for _, v := range all {
+			if err := w.WriteField(name, v); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	if err := w.Close(); err != nil {
@@ -165,11 +254,11 @@ func encode(t *testing.T, kind string, fields url.Values) (io.Reader, string) {
 	return &b, w.FormDataContentType()
 }
 
-// follow opens the link with exactly this text.
+// follow opens the link with these words.
 func (p *sheet) follow(link string) *sheet {
 	p.b.t.Helper()
 	for _, a := range p.all("a") {
-		if textOf(a) == link {
+		if words(a) == link {
 			return p.b.open(strings.TrimPrefix(p.resolve(get(a, "href")), p.b.base))
 		}
 	}
@@ -193,22 +282,32 @@ func (p *sheet) want(status int, says ...string) *sheet {
 		p.b.t.Errorf("%s: status %d, want %d:\n%s", p.url, p.status, status, fmt.Sprintf("%.3000s", p.text()))
 	}
 	for _, s := range says {
-		if !strings.Contains(p.text(), s) {
-			p.b.t.Errorf("%s does not say %q:\n%s", p.url, s, fmt.Sprintf("%.3000s", p.text()))
+		if !p.says(s) {
+			p.b.t.Errorf("%s does not say %q:\n%s", p.url, s, fmt.Sprintf("%.4000s", p.text()))
 		}
 	}
 	return p
 }
 
-// field gives what stands in the field with the id.
-func (p *sheet) field(id string) string {
+// says tells whether the page says this, whatever keeps figures and units together.
+func (p *sheet) says(s string) bool {
+	return strings.Contains(plainSpace(p.text()), plainSpace(s))
+}
+
+func plainSpace(s string) string { return strings.ReplaceAll(s, nbsp, " ") }
+
+// field gives what stands in the field with the name.
+func (p *sheet) field(name string) string {
 	p.b.t.Helper()
 	for _, n := range p.all("textarea", "input") {
-		if get(n, "id") == id {
+		if get(n, "name") == name || get(n, "id") == name {
+			if n.Data == "input" {
+				return get(n, "value")
+			}
 			return textOf(n)
 		}
 	}
-	p.b.t.Errorf("%s has no field %q", p.url, id)
+	p.b.t.Errorf("%s has no field %q:\n%s", p.url, name, p.text())
 	return ""
 }
 
@@ -216,7 +315,7 @@ func (p *sheet) all(tags ...string) []*html.Node { return within(p.doc, tags...)
 
 // text is what can be read on the page.
 func (p *sheet) text() string {
-	return strings.Join(strings.Fields(textOf(p.doc)), " ")
+	return strings.Join(strings.FieldsFunc(textOf(p.doc), func(r rune) bool { return r == ' ' || r == '\n' || r == '\t' || r == '\r' }), " ")
 }
 
 func within(n *html.Node, tags ...string) []*html.Node {
@@ -253,4 +352,17 @@ func attr(n *html.Node, key string) (string, bool) {
 func get(n *html.Node, key string) string {
 	v, _ := attr(n, key)
 	return v
+}
+
+// boats are the boats behind servers, by their address.
+var boats sync.Map
+
+// enterBoat signs another browser in at the server of the first one.
+func (b *browser) enterBoat(first *browser) *sheet {
+	b.t.Helper()
+	found, known := boats.Load(first.base)
+	if !known {
+		b.t.Fatal("no boat is known at this address")
+	}
+	return b.enter(found.(*boat))
 }

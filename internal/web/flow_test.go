@@ -2,141 +2,102 @@ package web
 
 import (
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
-	"lifeboat/internal/incident"
 	"lifeboat/internal/probe"
+	"lifeboat/internal/role"
 )
 
-// TestThereAndBack goes the whole way with nothing but what the pages offer: no
+// TestWholeLoop goes the whole way with nothing but what the pages offer: no
 // JavaScript, no address that is not in a link.
-func TestThereAndBack(t *testing.T) {
+func TestWholeLoop(t *testing.T) {
 	t.Parallel()
-	b := newBoat()
-	b.set(func(b *boat) { b.unarmed = true })
-	p := browse(t, b.handler()).enter().want(http.StatusOK, "All is well.", "Visitors go to main (home).")
-
-	p = p.press("Something is wrong").want(http.StatusOK, "Let’s get out of hot water first.", "Ada declared: Something is wrong with The shop")
-	p = p.press("Show visitors the status page").want(http.StatusConflict, "Not yet.", "It was never rehearsed.", "Rule R1", "Do it anyway, because …")
-	p = p.press("Do it anyway: Show visitors the status page", "the house is on fire").want(http.StatusOK, "Visitors are looked after.", "Visitors go to the status page.")
-
-	p = p.follow("Write down what you see").press("Write down what you see", "smoke on camera 2").want(http.StatusOK, "Done.", "Ada: smoke on camera 2")
-	b.wait(5 * time.Minute)
-	p = p.press("Put back: Show visitors the status page").want(http.StatusConflict, "that is the return", "Do it anyway, because …").follow("Leave it")
-
-	p = p.follow("Go back").press("Go back", "the fire is out").want(http.StatusOK, "We ask the real site, directly.")
-	b.sane(t, 2)
-	p = p.follow("lifeboat").want(http.StatusOK, "front: 2 of 4 in a row.")
-	p = p.press("Go back to safety").want(http.StatusOK, "Visitors are looked after.", "We go back to the safe page")
-
-	p = p.follow("Go back").press("Go back", "the fire is really out").want(http.StatusOK, "We ask the real site, directly.")
-	p = p.follow("Go on before the checks are all in").press("Go on before the checks are all in", "I can see it with my eyes").want(http.StatusOK, "You’re back.", "Visitors go to main (home).")
-	p = p.press("Go back to safety").want(http.StatusOK, "Visitors are looked after.", "Visitors go to the status page.")
-	p = p.follow("Go back").press("Go back", "that was only steam")
-	b.sane(t, 4)
-	p = p.follow("lifeboat").want(http.StatusOK, "You’re back.", "We keep watching until 04:09:11 UTC.")
-
-	p = p.follow("End the watch now").press("End the watch now", "it is morning").want(http.StatusOK, "It is over. Well done.")
-	p = p.follow("Close it").press("Close it", "it was a fire, we know").want(http.StatusOK, "All is well.", "Something is wrong")
-	p = p.follow("All of it").want(http.StatusOK, "Closed", "Ada closed it. No post-mortem: it was a fire, we know", "incident.declared")
-	p.press("Sign out Ada").want(http.StatusOK, "Sign in.").b.open("/").want(http.StatusOK, "Sign in.")
-
-	if err := incident.Verify(b.events); err != nil {
-		t.Error(err)
-	}
-	for _, e := range b.events {
-		if want := "note"; e.Type == incident.NoteAdded && (e.Actor.Via != "web" || e.Actor.ID != "t1" || e.Actor.Kind != "person") {
-			t.Errorf("the %s is by %+v", want, e.Actor)
-		}
-	}
-}
-
-// TestOtherWays: what the long way does not pass.
-func TestOtherWays(t *testing.T) {
-	t.Parallel()
-	t.Run("false alarm", func(t *testing.T) {
-		t.Parallel()
-		p := browse(t, newBoat().handler()).enter().press("Something is wrong")
-		p.follow("It was a false alarm").press("It was a false alarm", "").want(http.StatusOK, "All is well.", "false alarm")
-	})
-	t.Run("visitors stay", func(t *testing.T) {
-		t.Parallel()
-		p := browse(t, newBoat().handler()).enter().press("Something is wrong")
-		p.follow("Leave visitors where they are").press("Leave visitors where they are", "it is one page").want(http.StatusOK, "Visitors stay where they are.", "it is one page")
-	})
-	t.Run("one press declares and pulls", func(t *testing.T) {
-		t.Parallel()
-		b := newBoat()
-		b.set(func(b *boat) { b.home = probe.Down })
-		browse(t, b.handler()).enter().press("Show visitors the status page").want(http.StatusOK, "Visitors are looked after.")
-	})
-	t.Run("taken back at once", func(t *testing.T) {
-		t.Parallel()
-		p := browse(t, newBoat().handler()).enter().press("Show visitors the status page")
-		p.press("Put back: Show visitors the status page").want(http.StatusOK, "Let’s get out of hot water first.", "is put back")
-	})
-	t.Run("rehearse", func(t *testing.T) {
-		t.Parallel()
-		b := newBoat()
-		p := browse(t, b.handler()).enter()
-		p.press("Rehearse").want(http.StatusServiceUnavailable, "The drill of no-checkout failed: no answer.")
-		b.set(func(b *boat) { b.lever = "a-first" })
-		r := p.request(within(p.doc, "form")[len(within(p.doc, "form"))-1], nil) // of the second lever
-		p.b.send(r).want(http.StatusOK, "DRILL: there in 7 ms, back in 8 ms.")
-	})
-	t.Run("rules may move it again", func(t *testing.T) {
-		t.Parallel()
-		b := newBoat()
-		b.set(func(b *boat) { b.autoHeld = true })
-		p := browse(t, b.handler()).enter().press("Let rules move it again").want(http.StatusOK, "Rules may move this site again.")
-		if b.resumed != 1 || strings.Contains(p.text(), "Nothing moves by itself") {
-			t.Errorf("resumed %d times:\n%s", b.resumed, p.text())
-		}
-	})
-	t.Run("return without a check", func(t *testing.T) {
-		t.Parallel()
-		b := newBoat()
-		contained(t, b)
-		b.set(func(b *boat) { b.ungated = true })
-		p := browse(t, b.handler()).enter().follow("Go back").press("Go back", "the cable is back").want(http.StatusConflict, "Rule R13")
-		p.press("Do it anyway: Go back", "the cable is really back", "we never had a check").want(http.StatusOK, "You’re back.")
-		last := b.commands[len(b.commands)-1]
-		if want := (incident.GoBack{Because: "the cable is really back", Reason: "we never had a check"}); last != want {
-			t.Errorf("the command is %+v, want %+v", last, want)
-		}
-	})
-}
-
-// TestNothingChangesByGet: a link that somebody sends can't press anything.
-func TestNothingChangesByGet(t *testing.T) {
-	t.Parallel()
-	b := newBoat()
+	b := launch(t)
+	b.drill("to-standby")
+	b.person("jonas", "Jonas", role.Operator)
 	br := browse(t, b.handler())
-	br.enter()
-	for _, act := range []string{"declare", "pull", "put-back", "note", "stay", "go-back", "advance", "step-back", "end-watch", "cancel", "close", "drill", "resume"} {
-		p := br.open("/sites/shop/" + act + "?lever=to-standby&text=because")
-		if p.url.Path != "/sites/shop" || p.status != http.StatusOK {
-			t.Errorf("%s leads to %d at %s, want the site's page", act, p.status, p.url)
-		}
+	p := br.enter(b).want(http.StatusOK, "All is well.", "Visitors go to main (home).")
+	b.breaks(probe.Down, "502 after 30 s")
+
+	p = p.press("Something is wrong").want(http.StatusOK, "Let’s get out of hot water first.", "What are visitors meeting?")
+	p = p.press("Nothing loads").want(http.StatusOK, "Visitors meet: Nothing loads", "Change the answer")
+	p = p.press("Show visitors the status page").want(http.StatusOK, "Visitors are looked after.", "We know that Example Shop does not open.", "Visitors go to the status page.")
+	p = p.press("Tell people").want(http.StatusOK, "What happened?", "told everybody: We know that Example Shop does not open.")
+
+	p = p.follow("Add a guess").press("Add a guess", "text=the pool of release 412 is too large", "prediction=fewer connections with release 411")
+	p = p.follow("Add a guess").press("Add a guess", "text=a robot floods the shop", "prediction=ten times the visitors").want(http.StatusOK, "2 guesses, 0 ruled out")
+	p.follow("Add evidence").press("Add evidence", "title=300 of 300 connections", "text=full since 02:58").want(http.StatusOK, "300 of 300 connections")
+	p = br.open("/").follow("Weigh: c1").press("Weigh it", "evidence=e1", "stance=for", "note=it is the limit").want(http.StatusOK, "It is the limit.")
+	p = p.follow("Test: c1").press("Write down the test", "outcome=held", "saw=84 with release 411").want(http.StatusOK, "84 with release 411")
+	p = p.follow("Rule out: c2").press("Rule it out", "text=as many visitors as on other nights").want(http.StatusOK, "So this is it?", "2 guesses, 1 ruled out")
+	p = p.follow("Look at it once more").want(http.StatusOK, "We saw: 300 of 300 connections", "We ruled out c2.").press("Yes, this is the cause", "factors=no alarm on connections").want(http.StatusOK, "So this is it.")
+
+	fix := func(p *sheet, change string) *sheet {
+		t.Helper()
+		return p.follow("Write down one fix").press("Write down one fix", "text="+change, "check=home", "within=1 min", "way_back=set it back to 200", "takes=two minutes")
 	}
-	if br.open("/sign-out").want(http.StatusNotFound).b.open("/").url.Path != "/" || len(b.commands)+b.resumed > 0 {
-		t.Errorf("signed out, or something was done: %+v", b.commands)
+	fix(p, "set the pool to 20").want(http.StatusOK, "Ask somebody to read it.", "Nobody else has read it yet.")
+	jo := br.other()
+	jo.enterAs("jonas").want(http.StatusOK, "Read it, please.", "Ada wants to change one thing").press("No strong objection").want(http.StatusOK, "It has been read.")
+	br.open("/").press("Do it").want(http.StatusOK, "Do it now.").press("It is done").want(http.StatusOK, "Waiting to see what it did.")
+	for range 3 {
+		b.reads("fail", 0, nil)
 	}
+	p = br.open("/").want(http.StatusOK, "It did not do what we expected.", "Seen: it fails.")
+	p.press("Take it back").want(http.StatusOK, "Taking it back.").press("It is taken back").want(http.StatusOK, "So this is it?")
+
+	b.wait(20 * time.Minute)
+	p = br.open("/").want(http.StatusOK, "So this is it?").follow("Look at it once more").press("Yes, this is the cause").want(http.StatusOK, "So this is it.")
+	b.breaks(probe.Up, "")
+	fix(p, "put release 411 back")
+	b.wait(10 * time.Minute)
+	br.open("/").follow("Go on alone").press("Go on alone", "text=nobody answers at night").want(http.StatusOK, "Read it once more, slowly.", "You are alone, so there is a pause.")
+	b.wait(time.Minute)
+	br.open("/").press("Do it").press("It is done")
+	for range 3 {
+		b.reads("pass", 120*time.Millisecond, nil)
+	}
+	p = br.open("/").want(http.StatusOK, "It did what it promised.")
+
+	p.follow("Go back").press("Go back").want(http.StatusOK, "We ask the real site, directly.")
+	b.sane(1)
+	p = br.open("/").want(http.StatusOK, "1 of 2").press("Go back to safety").want(http.StatusOK, "The fix holds, and visitors are still safe.")
+	p.follow("Go back").press("Go back", "text=the cache is warm now").want(http.StatusOK, "We ask the real site, directly.")
+	b.sane(4)
+	br.open("/").want(http.StatusOK, "You’re back.", "You may get some air.", "Visitors go to main (home).")
+	b.machineReadsAgain()
+	for range 4 {
+		b.wait(15 * time.Minute)
+		p = br.open("/")
+	}
+	p = p.follow("End the watch now").press("End the watch now", "text=an hour is over").want(http.StatusOK, "It is over. Well done.")
+
+	p = p.follow("Tell people").press("Tell people", "final=yes").want(http.StatusOK, "works again as it should")
+	p = p.follow("Read the draft").want(http.StatusOK, "Four questions", "Why were we surprised?")
+	for _, answer := range []string{"nobody saw both programs", "it was night", "the limit is in no document", "an alarm, and one pool"} {
+		p = p.answerNext(answer)
+	}
+	p = p.press("Add a finding", "about=process", "text=nobody reads what a release changes").want(http.StatusOK, "nobody reads what a release changes")
+	p = p.press("Add a follow-up", "text=Alarm at 200 connections", "owner=Jonas", "due=2026-03-31", "done_when=a rehearsal raises it").want(http.StatusOK, "Alarm at 200 connections", "31 March 2026")
+	p = p.follow("Change a1").press("Keep the changes", "due=2026-04-02").want(http.StatusOK, "2 April 2026")
+	p = p.press("Finish the write-up").want(http.StatusOK, "It is final already.")
+	p = p.press("Close it").want(http.StatusOK, "All is well.")
+	p = p.follow("All of it").want(http.StatusOK, "It is closed.", "Ada closed it. The post-mortem is final.").follow("Write-up")
+	p = p.follow("Say how a1 ended").press("Say how it ended", "state=verified", "text=it rang").want(http.StatusOK, "verified")
+	p.follow("Ada").press("Sign out").want(http.StatusOK, "Sign in.").b.open("/").want(http.StatusOK, "Sign in.")
 }
 
-// TestEngineFails: pages that can't be made say so in words.
-func TestEngineFails(t *testing.T) {
-	t.Parallel()
-	b := newBoat()
-	br := browse(t, b.handler())
-	p := br.enter().press("Something is wrong").follow("Write down what you see")
-	b.set(func(b *boat) { b.fails = http.ErrServerClosed })
-	for _, path := range []string{"/", "/sites/shop", "/incidents", "/incidents/" + b.in.ID} {
-		br.open(path).want(http.StatusInternalServerError, "That did not work.", "To the first page")
+// answerNext answers the first question that has no answer yet.
+func (p *sheet) answerNext(text string) *sheet {
+	p.b.t.Helper()
+	for _, f := range p.all("form") {
+		for _, n := range within(f, "textarea") {
+			if p.hasField(f, "question") && textOf(n) == "" {
+				return p.b.send(p.request(f, []string{"text=" + text}))
+			}
+		}
 	}
-	if got := p.press("Write down what you see", " ").want(http.StatusBadRequest, "The note is empty.").field("typed"); got != " " && got != "\n " {
-		t.Errorf("what was typed came back as %q", got)
-	}
+	p.b.t.Fatal("no question is open")
+	return nil
 }

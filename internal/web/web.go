@@ -1,13 +1,16 @@
-// Package web is the edge for people: the plain page, rendered here, that works
-// without JavaScript.
+// Package web is the edge for people: the whole loop as pages that are rendered here
+// and work without JavaScript.
 //
-// It decides nothing: every button is a command to the engine, and every refusal is
-// shown as the engine gave it, with the field that lets a person go on where that is
-// possible. POST leads to a redirect; nothing changes by GET. Only package control
-// opens it.
+// It decides nothing. Every button is a command to the engine, and every refusal is
+// shown as the engine gave it, with all that was typed and the field that lets a
+// person go on where that is possible. What can be pressed is one table (acts); a
+// form on a page, on a page of its own and after a refusal is the same form. POST
+// leads to a redirect; nothing changes by GET. Only package control opens it.
 //
 // Invariants: without a valid sign-in nothing of a site is shown; what was typed comes
-// back when it was refused; a page with a field to type in does not reload itself.
+// back when it was refused; a page with a field to type in does not reload itself; a
+// button that can't be pressed keeps its place and says why; nothing of what somebody
+// wrote or sent is run, here or in a browser.
 //
 // Concurrency: a handler may be called from any goroutine.
 package web
@@ -18,51 +21,92 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
-	"errors"
 	"html/template"
+	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"time"
 
+	"lifeboat/internal/account"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/incident"
+	"lifeboat/internal/ledger"
+	"lifeboat/internal/outbox"
+	"lifeboat/internal/postmortem"
+	"lifeboat/internal/role"
+	"lifeboat/internal/token"
 )
 
 // Engine is what the pages need of the engine.
 type Engine interface {
 	Overview(ctx context.Context) (engine.Overview, error)
-	Do(ctx context.Context, site string, c incident.Command, by incident.Actor) (engine.Result, error)
-	Drill(ctx context.Context, lever string, by incident.Actor) (engine.DrillRecord, error)
-	Events(ctx context.Context, id string) ([]incident.Event, error)
 	Incidents(ctx context.Context) ([]engine.Head, error)
+	Incident(ctx context.Context, id string) (incident.Incident, error)
+	Events(ctx context.Context, id string) ([]incident.Event, error)
+	Do(ctx context.Context, site string, c incident.Command, by incident.Actor) (engine.Result, error)
+	DoIn(ctx context.Context, id string, c incident.Command, by incident.Actor) (engine.Result, error)
+	Drill(ctx context.Context, lever string, by incident.Actor) (engine.DrillRecord, error)
 	ResumeAuto(ctx context.Context, site string) error
+
+	Capture(ctx context.Context, site string) error
+	Attach(ctx context.Context, site string, f engine.File, by incident.Actor) (engine.Result, error)
+	Evidence(ctx context.Context, id, piece string) (incident.Evidence, io.ReadSeekCloser, error)
+	Changes(ctx context.Context, q ledger.Query) ([]ledger.Change, error)
+	AddChange(ctx context.Context, c ledger.Change, by incident.Actor) (ledger.Change, error)
+
+	WriteUp(ctx context.Context, id string, public bool) (postmortem.Document, error)
+	FinishWriteUp(ctx context.Context, id string, by incident.Actor) (engine.Result, error)
+
+	Queue(ctx context.Context) ([]outbox.Message, error)
+	RetryMessage(ctx context.Context, id string) error
+	DropMessage(ctx context.Context, id string) error
 }
 
-// Tokens says whom a token belongs to; a wrong one is an error.
+// Tokens says whom a token belongs to; a wrong one is an error. token.Book is one.
 type Tokens interface {
-	Verify(raw string) (id, name string, err error)
-	Known(id string) bool // the token with this id has not been taken back
+	Verify(raw string) (token.Identity, error)
 }
 
-// Options of the pages. All but Demo MUST be set.
+// Accounts holds who may sign in, and the sign-ins; account.Book is one.
+type Accounts interface {
+	SignIn(ctx context.Context, name, password, from string) (account.Account, error)
+	Open(ctx context.Context, who account.Who, how string) (raw string, s account.Session, err error)
+	Session(raw string) (account.Session, bool)
+	Sessions(who account.Who) []account.Session
+	Close(ctx context.Context, raw string) error
+	CloseAll(ctx context.Context, who account.Who) error
+
+	List() []account.Account
+	Get(name string) (account.Account, error)
+	Create(ctx context.Context, a account.Account, password string) (account.Account, error)
+	SetRole(ctx context.Context, name string, may role.Role) error
+	SetPassword(ctx context.Context, name, password string) error
+	Enable(ctx context.Context, name string) error
+	Disable(ctx context.Context, name string) error
+}
+
+// Options of the pages. Engine, Tokens, Accounts, Key, Now and Logger MUST be set.
 type Options struct {
-	Engine Engine
-	Tokens Tokens
-	Key    []byte // signs sign-ins and messages; 32 bytes
-	Now    func() time.Time
-	Logger *slog.Logger
-	Demo   string // one line on top of every page
+	Engine   Engine
+	Tokens   Tokens
+	Accounts Accounts
+	Key      []byte // signs what a redirect says; 32 bytes
+	Now      func() time.Time
+	Logger   *slog.Logger
+	Channels []engine.Channel // who is told what: the message to send names them
+	Zone     *time.Location   // local time, shown beside UTC; the machine's when nil
+	Demo     string           // one line on top of every page
 }
 
-//go:embed page/*.html page/style.css
+//go:embed page/*.html page/*.css
 var files embed.FS
 
 var (
-	style = mustRead("page/style.css")
-	pages = template.Must(template.New("").Funcs(funcs).ParseFS(files, "page/*.html"))
-	csp   = "default-src 'none'; style-src 'sha256-" + hash(style) + "'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	style   = mustRead("page/style.css")
+	article = style + mustRead("page/writeup.css") // of the one page with a long text
+	pages   = template.Must(template.New("").Funcs(funcs(time.UTC)).ParseFS(files, "page/*.html"))
+	csp     = "default-src 'none'; style-src 'sha256-" + hash(style) + "' 'sha256-" + hash(article) + "'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 func mustRead(name string) string {
@@ -80,34 +124,70 @@ func hash(s string) string {
 
 type server struct {
 	o     Options
-	doors *doors
+	pages *template.Template // with the words of this server's time zone
+	doors *doors             // of tokens; accounts have their own
 }
 
 // New makes the handler of all pages.
 func New(o Options) http.Handler {
-	s := &server{o: o, doors: newDoors(o.Now)}
+	s := newServer(o)
 	foreign := http.NewCrossOriginProtection()
 	foreign.SetDenyHandler(http.HandlerFunc(s.foreign))
 	return headers(foreign.Handler(s.forms(s.routes())))
 }
 
+func newServer(o Options) *server {
+	if o.Zone == nil {
+		o.Zone = time.Local
+	}
+	return &server{o: o, pages: template.Must(pages.Clone()).Funcs(funcs(o.Zone)), doors: newDoors(o.Now)}
+}
+
 func (s *server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", s.signedIn(s.home))
-	mux.HandleFunc("GET /sites/{site}", s.signedIn(s.site))
-	mux.HandleFunc("GET /incidents", s.signedIn(s.incidents))
-	mux.HandleFunc("GET /incidents/{id}", s.signedIn(s.timeline))
-	mux.HandleFunc("POST /sites/{site}/{act}", s.signedIn(s.act))
-	mux.HandleFunc("GET /sites/{site}/{act}", func(w http.ResponseWriter, r *http.Request) { // the address of a refused form, opened anew
-		http.Redirect(w, r, "/sites/"+url.PathEscape(r.PathValue("site")), http.StatusSeeOther)
-	})
+	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request, account.Session){
+		"GET /{$}":                s.home,
+		"GET /sites/{site}":       s.site,
+		"GET /sites/{site}/{act}": s.form,
+		"GET /levers":             s.levers,
+		"GET /changes":            s.changes,
+		"GET /messages":           s.messages,
+		"GET /incidents":          s.incidents,
+
+		"GET /incidents/{id}":                        s.timeline,
+		"GET /incidents/{id}/crew":                   s.crew,
+		"GET /incidents/{id}/write-up":               s.writeUp,
+		"GET /incidents/{id}/write-up.md":            s.writeUpText,
+		"GET /incidents/{id}/write-up.html":          s.writeUpFile,
+		"GET /incidents/{id}/evidence":               s.evidence,
+		"GET /incidents/{id}/evidence/{piece}":       s.piece,
+		"GET /incidents/{id}/evidence/{piece}/image": s.image,
+		"GET /incidents/{id}/evidence/{piece}/file":  s.file,
+		"GET /incidents/{id}/{act}":                  s.form,
+
+		"POST /sites/{site}/{act}":   s.act,
+		"POST /incidents/{id}/{act}": s.act,
+		"POST /lifeboat/{act}":       s.act,
+		"GET /lifeboat/{act}":        s.form,
+
+		"GET /account":            s.ownAccount,
+		"POST /account/password":  s.ownPassword,
+		"POST /account/leave-all": s.leaveAll,
+		"GET /accounts":           s.accounts,
+		"GET /accounts/{name}":    s.oneAccount,
+		"/":                       s.noPage,
+	} {
+		mux.HandleFunc(pattern, s.signedIn(h))
+	}
 	mux.HandleFunc("GET /sign-in", s.signIn)
 	mux.HandleFunc("POST /sign-in", s.enter)
+	mux.HandleFunc("POST /sign-in/name", s.enter)
 	mux.HandleFunc("POST /sign-out", s.leave)
-	mux.HandleFunc("/", s.signedIn(func(w http.ResponseWriter, r *http.Request, who person) {
-		s.fail(w, fault.New(fault.NotFound, "there is no such page").WithHint("go to the first one"))
-	}))
 	return mux
+}
+
+func (s *server) noPage(w http.ResponseWriter, r *http.Request, who account.Session) {
+	s.fail(w, who, fault.New(fault.NotFound, "there is no such page").WithHint("go to the first one"))
 }
 
 // headers puts what every answer carries.
@@ -123,23 +203,15 @@ func headers(next http.Handler) http.Handler {
 	})
 }
 
-// frame is what every page has around its own part.
-type frame struct {
-	Title   string
-	Style   template.CSS
-	Demo    string
-	Who     string
-	Refresh int // seconds; 0: the page does not reload itself
-	Say     message
-	Banners []string
-	Body    any
-}
-
 // show renders a page; a fault of ours in it is logged and told.
-func (s *server) show(w http.ResponseWriter, status int, name string, f frame) {
-	f.Style, f.Demo = template.CSS(style), s.o.Demo //nolint:gosec // our own file
+func (s *server) show(w http.ResponseWriter, status int, name string, p page) {
+	p.Demo = s.o.Demo
+	if p.Style = template.CSS(style); name == "writeup.html" { //nolint:gosec // our own file
+		p.Style = template.CSS(article) //nolint:gosec // our own file
+	}
+	p.finish()
 	var b bytes.Buffer
-	if err := pages.ExecuteTemplate(&b, name, f); err != nil {
+	if err := s.pages.ExecuteTemplate(&b, name, p); err != nil {
 		s.o.Logger.Error("a page could not be rendered", "page", name, "cause", err)
 		http.Error(w, "This page could not be made. Commands still work: lifeboat status", http.StatusInternalServerError)
 		return
@@ -162,127 +234,18 @@ func statusOf(err error) int {
 		return http.StatusForbidden
 	case fault.Unavailable:
 		return http.StatusServiceUnavailable
+	case fault.NotSupported:
+		return http.StatusNotImplemented
 	}
 	return http.StatusInternalServerError
 }
 
 // fail shows an error that has no page to go back to.
-func (s *server) fail(w http.ResponseWriter, err error) {
-	s.problem(w, statusOf(err), messageOf(err))
+func (s *server) fail(w http.ResponseWriter, who account.Session, err error) {
+	s.problem(w, statusOf(err), who, messageOf(err), "")
 }
 
-func (s *server) problem(w http.ResponseWriter, status int, m message) {
-	s.show(w, status, "problem.html", frame{Title: "That did not work", Body: m})
-}
-
-// home is the one site's page, or the list of sites.
-func (s *server) home(w http.ResponseWriter, r *http.Request, who person) {
-	o, err := s.o.Engine.Overview(r.Context())
-	if err != nil {
-		s.fail(w, err)
-		return
-	}
-	if len(o.Sites) == 1 {
-		s.showSite(w, r, who, o, o.Sites[0])
-		return
-	}
-	var sites []siteLine
-	for _, v := range o.Sites {
-		m := momentOf(v, o.Now)
-		sites = append(sites, siteLine{ID: v.ID, Title: v.Title, Sentence: m.Headline, Place: placeWords(v.Ordered.Position)})
-	}
-	s.show(w, http.StatusOK, "sites.html", frame{Title: "All sites", Who: who.Name, Refresh: 10, Banners: banners(o), Say: s.said(r), Body: sites})
-}
-
-type siteLine struct{ ID, Title, Sentence, Place string }
-
-func (s *server) site(w http.ResponseWriter, r *http.Request, who person) {
-	o, err := s.o.Engine.Overview(r.Context())
-	if err != nil {
-		s.fail(w, err)
-		return
-	}
-	v, known := siteOf(o, r.PathValue("site"))
-	if !known {
-		s.fail(w, fault.New(fault.NotFound, "there is no site %q", r.PathValue("site")).WithHint("go to the first page"))
-		return
-	}
-	s.showSite(w, r, who, o, v)
-}
-
-func siteOf(o engine.Overview, id string) (engine.SiteView, bool) {
-	for _, v := range o.Sites {
-		if v.ID == id {
-			return v, true
-		}
-	}
-	return engine.SiteView{}, false
-}
-
-func (s *server) showSite(w http.ResponseWriter, r *http.Request, who person, o engine.Overview, v engine.SiteView) {
-	say := s.said(r)
-	p := sitePage(v, o, r.URL.Query().Get("ask"), r.URL.Query().Get("lever"), say)
-	f := frame{Title: p.Moment.Headline + " – " + v.Title, Who: who.Name, Banners: banners(o), Say: say, Body: p}
-	if p.Ask == nil {
-		f.Refresh = p.Moment.Refresh
-	}
-	s.show(w, http.StatusOK, "site.html", f)
-}
-
-func (s *server) incidents(w http.ResponseWriter, r *http.Request, who person) {
-	heads, err := s.o.Engine.Incidents(r.Context())
-	if err != nil {
-		s.fail(w, err)
-		return
-	}
-	s.show(w, http.StatusOK, "incidents.html", frame{Title: "Incidents", Who: who.Name, Body: newestFirst(heads)})
-}
-
-func (s *server) timeline(w http.ResponseWriter, r *http.Request, who person) {
-	events, err := s.o.Engine.Events(r.Context(), r.PathValue("id"))
-	if err != nil {
-		s.fail(w, err)
-		return
-	}
-	in := incident.Fold(events)
-	broken := ""
-	if err := incident.Verify(events); err != nil {
-		broken = err.Error()
-	}
-	s.show(w, http.StatusOK, "timeline.html", frame{Title: in.Title, Who: who.Name, Body: struct {
-		In     incident.Incident
-		Events []incident.Event
-		Broken string
-	}{in, events, broken}})
-}
-
-// banners are what stands above everything else.
-func banners(o engine.Overview) []string {
-	var out []string
-	if !o.Answer.Connected {
-		out = append(out, "The answer process is not connected. It goes on as it was told last; a lever can be pulled on its machine with: lifeboat answer pull LEVER.")
-	} else if o.Answer.Problem != "" {
-		out = append(out, "The answer process has a problem: "+o.Answer.Problem+".")
-	}
-	if o.Record.Degraded {
-		out = append(out, "The record is degraded: "+o.Record.Reason+". Everything works, and what happens is kept aside until it can be written.")
-	}
-	return out
-}
-
-// messageOf turns an error into what is shown.
-func messageOf(err error) message {
-	var refusal *fault.Refusal
-	if errors.As(err, &refusal) {
-		return message{Kind: "refused", Text: refusal.Reason, Next: refusal.Satisfy, Rule: refusal.Rule, Override: refusal.Overridable}
-	}
-	var e *fault.Error
-	if errors.As(err, &e) {
-		text := e.Text
-		if e.Cause != nil {
-			text += ": " + e.Cause.Error()
-		}
-		return message{Kind: "failed", Text: sentence(text), Next: sentence(e.Hint)}
-	}
-	return message{Kind: "failed", Text: sentence(err.Error())}
+// problem shows what went wrong, with what was typed.
+func (s *server) problem(w http.ResponseWriter, status int, who account.Session, m message, typed string) {
+	s.show(w, status, "problem.html", page{Title: "That did not work", Who: who, Bare: true, Headline: "That did not work.", Room: true, Say: m, Body: typed})
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // dataPlane is what keeps answering when everything else is gone.
-var dataPlane = []string{"answer", "authdns", "standby", "prober", "ofrep", "proxy"}
+var dataPlane = []string{"answer", "authdns", "standby", "prober", "capture", "ofrep", "proxy"}
 
 // TestDataPlane holds the wall between the two planes, through all imports.
 func TestDataPlane(t *testing.T) {
@@ -20,7 +20,7 @@ func TestDataPlane(t *testing.T) {
 		"golang.org/x/crypto/acme":         "certificates come in the snapshot; renewing them must not be able to stop an answer",
 		"github.com/caddyserver/certmagic": "certificates come in the snapshot; renewing them must not be able to stop an answer",
 	}
-	for _, name := range []string{"store", "journal", "engine", "control", "certs", "evidence", "postmortem", "notify", "api", "web", "cli", "apiclient", "supervise", "demo", "feed/publish"} {
+	for _, name := range []string{"store", "journal", "engine", "control", "certs", "evidence", "ledger", "outbox", "action", "webhook", "account", "token", "postmortem", "api", "web", "cli", "apiclient", "supervise", "demo", "feed/publish"} {
 		banned[module+"/internal/"+name] = "answer keeps serving from its last snapshot with the control plane dead; what it does not import can't take it down"
 	}
 	for _, name := range dataPlane {
@@ -53,7 +53,7 @@ func TestDataPlane(t *testing.T) {
 }
 
 // pure packages decide and never touch the world.
-var pure = []string{"fault", "probe", "zone", "feature", "lever", "snapshot", "incident", "statuspage"}
+var pure = []string{"fault", "role", "probe", "zone", "feature", "lever", "snapshot", "incident", "postmortem", "statuspage"}
 
 func TestPurePackages(t *testing.T) {
 	t.Parallel()
@@ -117,6 +117,8 @@ func TestImportDirection(t *testing.T) {
 		{place: "api", allowed: []string{"control", "cli", "apiclient", "web", "demo"}, reason: "the API is an edge: nothing inside leans on it"},
 		{place: "web", allowed: []string{"control"}, reason: "the pages are an edge: nothing inside leans on them"},
 		{place: "control", allowed: []string{"cli", "supervise", "demo"}, reason: "control wires the control plane; only what starts it may know it"},
+		{place: "outbox", allowed: []string{"control", "engine", "api", "web"}, reason: "news goes out beside what happens, never in its way"},
+		{place: "action", allowed: []string{"control"}, reason: "the engine runs prepared acts by their names"},
 		{place: "answer", allowed: []string{"cli", "supervise", "demo"}, reason: "answer wires the data plane; only what starts it may know it"},
 		{place: "cli", allowed: []string{}, reason: "the command line is the outermost room; only cmd/lifeboat opens it"},
 		{place: "demo", allowed: []string{"cli", "demo"}, reason: "the product must not know its sample site"},

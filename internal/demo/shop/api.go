@@ -50,9 +50,9 @@ func allow(methods string) http.HandlerFunc {
 }
 
 func (s *site) apiProducts(w http.ResponseWriter, r *http.Request) {
-	list, err := s.data.products(r.Context())
+	list, err := s.data.products(r.Context(), "")
 	if err != nil {
-		s.apiFail(w, r, err)
+		s.apiFail(w, err)
 		return
 	}
 	writeJSON(w, http.StatusOK, "application/json", map[string]any{"products": list})
@@ -61,7 +61,7 @@ func (s *site) apiProducts(w http.ResponseWriter, r *http.Request) {
 func (s *site) apiOrders(w http.ResponseWriter, r *http.Request) {
 	list, err := s.data.orders(r.Context())
 	if err != nil {
-		s.apiFail(w, r, err)
+		s.apiFail(w, err)
 		return
 	}
 	writeJSON(w, http.StatusOK, "application/json", map[string]any{"orders": list})
@@ -131,19 +131,31 @@ func parseOrder(body []byte) (wish, error) {
 }
 
 func (s *site) apiPlace(w http.ResponseWriter, r *http.Request, wanted wish) {
+	p, err := s.price(r.Context(), wanted.Lines)
+	if err == nil {
+		err = s.count(r.Context(), &p)
+	}
+	if short := p.short(); err == nil && short != "" {
+		writeProblem(w, http.StatusUnprocessableEntity, "Not enough left", short)
+		return
+	}
+	if err != nil {
+		s.apiFail(w, err)
+		return
+	}
 	o, err := s.data.place(r.Context(), wanted)
 	switch {
 	case errors.Is(err, errUnknownProduct):
 		writeProblem(w, http.StatusUnprocessableEntity, "No such product", "GET /api/products lists what we have.")
 	case err != nil:
-		s.apiFail(w, r, err)
+		s.apiFail(w, err)
 	default:
 		w.Header().Set("Location", "/orders/"+o.Reference)
 		writeJSON(w, http.StatusCreated, "application/json", o)
 	}
 }
 
-func (s *site) apiFail(w http.ResponseWriter, r *http.Request, err error) {
-	s.logger.Error("request failed", "path", r.URL.Path, "error", err)
-	writeProblem(w, http.StatusServiceUnavailable, "Something went wrong", "We could not read our books just now.")
+func (s *site) apiFail(w http.ResponseWriter, err error) {
+	blame(w, err)
+	writeProblem(w, statusOf(err), "Something went wrong", "We could not do that just now.")
 }

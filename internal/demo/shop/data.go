@@ -21,10 +21,15 @@ const (
 	keptOrders  = 5000 // older ones go, so that a shop under load for days stays small
 	shownOrders = 50
 	dataTimeout = 3 * time.Second
+	diskPages   = 4096 // of 4 KiB: the disk on which the books are kept has 16 MiB
 )
 
-// errUnknownProduct is an order for something that the shop does not have.
-var errUnknownProduct = errors.New("no such product")
+var (
+	// errUnknownProduct is an order for something that the shop does not have.
+	errUnknownProduct = errors.New("no such product")
+	// errBadRow is a row of the books that makes no sense.
+	errBadRow = errors.New("a row can't be read")
+)
 
 //go:embed schema.sql
 var schema string
@@ -66,6 +71,7 @@ type wish struct {
 type data struct {
 	db  *sql.DB
 	now func() time.Time
+	job job // what holds the books locked, sometimes
 }
 
 // openData opens the file, makes the tables and fills the shelves. Two shops may do
@@ -76,14 +82,15 @@ func openData(ctx context.Context, file string, now func() time.Time) (*data, er
 		return nil, dataFault(file, err)
 	}
 	source := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{
-		"_pragma": {"busy_timeout(2000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)"},
+		"_pragma": {"busy_timeout(2000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)",
+			fmt.Sprintf("max_page_count(%d)", diskPages), "journal_size_limit(1048576)"},
 		"_txlock": {"immediate"},
 	}.Encode()}
 	db, err := sql.Open("sqlite", source.String())
 	if err != nil {
 		return nil, dataFault(file, err)
 	}
-	db.SetMaxOpenConns(4)
+	db.SetMaxOpenConns(6)
 	if _, err := db.ExecContext(ctx, "BEGIN IMMEDIATE;\n"+schema+"\nCOMMIT;"); err != nil {
 		return nil, errors.Join(dataFault(file, err), db.Close())
 	}
@@ -95,34 +102,85 @@ func dataFault(file string, err error) error {
 		WithHint("does its folder exist, and may this account write there?")
 }
 
-// Close closes the database.
-func (d *data) Close() error { return d.db.Close() }
-
-// ping says whether the database answers.
-func (d *data) ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, dataTimeout)
-	defer cancel()
-	var one int
-	return d.db.QueryRowContext(ctx, "SELECT 1 FROM products LIMIT 1").Scan(&one)
+// Close closes the database; a job that holds it ends first.
+func (d *data) Close() error {
+	d.job.end()
+	return d.db.Close()
 }
 
-func (d *data) products(ctx context.Context) ([]product, error) {
+// ping says whether the books can be read and written: it leaves a sign of life.
+func (d *data) ping(ctx context.Context) error {
+	return d.write(ctx, "write heartbeat", func(ctx context.Context, tx *sql.Tx) error { return beat(ctx, tx, d.now()) })
+}
+
+// beat writes a heartbeat and drops those before. Each is as long as a page, and the
+// new one is written first: so it succeeds only while there is room on the disk.
+func beat(ctx context.Context, tx *sql.Tx, now time.Time) error {
+	result, err := tx.ExecContext(ctx, "INSERT INTO heartbeats (at, room) VALUES (?, zeroblob(4096))", now.UnixMilli())
+	if err != nil {
+		return err
+	}
+	last, err := result.LastInsertId()
+	if err != nil {
+		return fmt.Errorf("number heartbeat: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, "DELETE FROM heartbeats WHERE id <> ?", last); err != nil {
+		return fmt.Errorf("drop heartbeats: %w", err)
+	}
+	return nil
+}
+
+const productColumns = "SELECT id, name, text, cents, picture FROM products "
+
+// products lists what there is, on one shelf or, without a shelf's name, on all.
+func (d *data) products(ctx context.Context, shelf string) ([]product, error) {
 	ctx, cancel := context.WithTimeout(ctx, dataTimeout)
 	defer cancel()
-	rows, err := d.db.QueryContext(ctx, "SELECT id, name, text, cents, picture FROM products ORDER BY id")
+	rows, err := d.db.QueryContext(ctx, productColumns+
+		"WHERE ?1 = '' OR id IN (SELECT product FROM shelves WHERE shelf = ?1) ORDER BY id", shelf)
 	if err != nil {
 		return nil, fmt.Errorf("list products: %w", err)
 	}
 	defer rows.Close()
 	var list []product
 	for rows.Next() {
-		var p product
-		if err := rows.Scan(&p.ID, &p.Name, &p.Text, &p.Cents, &p.Picture); err != nil {
-			return nil, fmt.Errorf("read product: %w", err)
+		p, err := readProduct(rows.Scan)
+		if err != nil {
+			return nil, fmt.Errorf("list products: %w", err)
 		}
 		list = append(list, p)
 	}
 	return list, rows.Err()
+}
+
+// product gives one, sql.ErrNoRows when there is none.
+func (d *data) product(ctx context.Context, id int) (product, error) {
+	ctx, cancel := context.WithTimeout(ctx, dataTimeout)
+	defer cancel()
+	return findProduct(ctx, d.db, id)
+}
+
+func findProduct(ctx context.Context, q querier, id int) (product, error) {
+	p, err := readProduct(q.QueryRowContext(ctx, productColumns+"WHERE id = ?", id).Scan)
+	if err != nil {
+		return product{}, fmt.Errorf("find product: %w", err)
+	}
+	return p, nil
+}
+
+// readProduct reads a row. A column of SQLite holds whatever was put into it.
+func readProduct(scan func(...any) error) (product, error) {
+	var p product
+	var price any
+	if err := scan(&p.ID, &p.Name, &p.Text, &price, &p.Picture); err != nil {
+		return product{}, err
+	}
+	cents, whole := price.(int64)
+	if !whole {
+		return product{}, fmt.Errorf("%w: products, id %d (%q): the price %q is not a whole number of cents", errBadRow, p.ID, p.Name, fmt.Sprint(price))
+	}
+	p.Cents = int(cents)
+	return p, nil
 }
 
 // place stores an order and gives it back; with a key that was used before, the
@@ -142,6 +200,9 @@ func (d *data) place(ctx context.Context, w wish) (order, error) {
 	if err == nil || !errors.Is(err, sql.ErrNoRows) {
 		return earlier, err
 	}
+	if err := beat(ctx, tx, d.now()); err != nil { // an order is kept whole, or refused
+		return order{}, fmt.Errorf("place order: %w", err)
+	}
 	o, err := insert(ctx, tx, w, d.now())
 	if err != nil {
 		return order{}, err
@@ -155,14 +216,14 @@ func (d *data) place(ctx context.Context, w wish) (order, error) {
 func insert(ctx context.Context, tx *sql.Tx, w wish, now time.Time) (order, error) {
 	o := order{Reference: rand.Text(), Placed: now.UTC().Truncate(time.Millisecond), Name: w.Name}
 	for _, l := range w.Lines {
-		row := orderLine{Product: l.Product, Quantity: l.Quantity}
-		err := tx.QueryRowContext(ctx, "SELECT name, cents FROM products WHERE id = ?", l.Product).Scan(&row.Name, &row.Cents)
+		p, err := findProduct(ctx, tx, l.Product)
 		if errors.Is(err, sql.ErrNoRows) {
 			return order{}, fmt.Errorf("%w: %d", errUnknownProduct, l.Product)
 		}
 		if err != nil {
-			return order{}, fmt.Errorf("read price: %w", err)
+			return order{}, err
 		}
+		row := orderLine{Product: l.Product, Name: p.Name, Quantity: l.Quantity, Cents: p.Cents}
 		o.Lines = append(o.Lines, row)
 		o.Cents += row.Cents * row.Quantity
 	}

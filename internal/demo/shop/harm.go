@@ -1,12 +1,10 @@
 package shop
 
 import (
-	"bytes"
-	_ "embed"
-	"io"
-	"net/http"
-	"sync"
-	"sync/atomic"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"lifeboat/internal/fault"
@@ -15,129 +13,196 @@ import (
 // Harm is a way in which a shop can be broken.
 type Harm string
 
-// The ways. Kill can't be repaired from here: somebody must start the shop again.
+// The ways. A shop does to itself Kill, Hang, PoisonRow, FullDisk and Flaky; the
+// others are done by whoever runs it: it starts the shop with a release that is bad,
+// or lets the Stock service become slow.
 const (
-	None       Harm = "none"
-	Kill       Harm = "kill"        // the process exits at once with code 137
-	Hang       Harm = "hang"        // accepts, reads, never answers
-	BadRelease Harm = "bad-release" // every page is a 500 with a stack trace
+	Kill           Harm = "kill"            // the process exits at once with code 137
+	Hang           Harm = "hang"            // it accepts, reads, and never answers
+	BadRelease     Harm = "bad-release"     // release 413: every page panics
+	LeakyRelease   Harm = "leaky-release"   // release 415: well at first, then it has no worker left
+	PoisonRow      Harm = "poison-row"      // a product's price can't be read: what lists it fails
+	SlowDependency Harm = "slow-dependency" // the stock service takes its time, and workers wait for it
+	FullDisk       Harm = "full-disk"       // nothing can be written into the books
+	Flaky          Harm = "flaky"           // a job locks the books for a while, then lets go by itself
 )
 
-// exitKilled is what a shell reports of a process that got SIGKILL.
-const exitKilled = 137
+// harms are all ways, in the order in which they are told.
+var harms = []Harm{Kill, Hang, BadRelease, LeakyRelease, PoisonRow, SlowDependency, FullDisk, Flaky}
 
-//go:embed templates/trace.html
-var tracePage []byte
+// Harms are all ways to break a shop.
+func Harms() []Harm { return slices.Clone(harms) }
 
-// ParseHarm reads a way to break a shop. None is not one.
+// ParseHarm reads a way to break a shop.
 func ParseHarm(text string) (Harm, error) {
-	switch h := Harm(text); h {
-	case Kill, Hang, BadRelease:
+	if h := Harm(text); slices.Contains(harms, h) {
 		return h, nil
 	}
 	return "", fault.New(fault.Invalid, "no such way to break the shop: %q", text).
-		WithHint("one of kill, hang, bad-release")
+		WithHint("one of %s", join(harms))
 }
 
-// harm is the present condition of a shop, and what it does to each request.
-type harm struct {
-	done <-chan struct{} // closed when the shop stops
-	exit func(int)
+// Act is one thing that somebody can do about a broken shop. Not every act helps
+// against every harm, and most help against only one.
+type Act string
 
-	held atomic.Int64 // requests that hang now
+// The acts. A shop does RepairRow and FreeDisk itself; the others are done by
+// whoever runs it.
+const (
+	Restart       Act = "restart"         // the process anew: same release, same books
+	RollBack      Act = "roll-back"       // the good release again
+	RollBackBadly Act = "roll-back-badly" // a release that only looks well: LeakyRelease
+	RepairRow     Act = "repair-row"      // the product that can't be read is taken out
+	SpeedUp       Act = "speed-up"        // the stock service answers at once again
+	FreeDisk      Act = "free-disk"       // what fills the disk is deleted
+)
 
-	mu      sync.Mutex // guards the rest
-	current Harm
-	changed chan struct{} // closed, and replaced, at each change
-}
+var acts = []Act{Restart, RollBack, RollBackBadly, RepairRow, SpeedUp, FreeDisk}
 
-func newHarm(done <-chan struct{}, exit func(int)) *harm {
-	return &harm{done: done, exit: exit, current: None, changed: make(chan struct{})}
-}
+// Acts are all acts.
+func Acts() []Act { return slices.Clone(acts) }
 
-func (h *harm) set(to Harm) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.current = to
-	close(h.changed)
-	h.changed = make(chan struct{})
-}
-
-// now gives the condition, and a channel that is closed when it changes.
-func (h *harm) now() (Harm, <-chan struct{}) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.current, h.changed
-}
-
-// inflict stands before every public page.
-func (h *harm) inflict(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !h.survive(r) {
-			// Nobody is there to be answered, or the shop is going: end the
-			// connection without a byte, as a dying server does.
-			panic(http.ErrAbortHandler)
-		}
-		// Counted from here and not from the request, which may have hung for long.
-		// A writer without deadlines (in a test) is no reason to stop.
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
-		if current, _ := h.now(); current == BadRelease {
-			serveTrace(w)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// survive waits while the shop hangs. It is false when the client gave up or the
-// shop stops; a request that outlives the hang is answered like any other.
-func (h *harm) survive(r *http.Request) bool {
-	for {
-		current, changed := h.now()
-		if current != Hang {
-			return true
-		}
-		// The server notices that a client left only once the body is read.
-		if err := holdBody(r); err != nil {
-			return false
-		}
-		if !h.hold(r, changed) {
-			return false
-		}
+// ParseAct reads an act.
+func ParseAct(text string) (Act, error) {
+	if a := Act(text); slices.Contains(acts, a) {
+		return a, nil
 	}
+	return "", fault.New(fault.Invalid, "no such thing to do about the shop: %q", text).
+		WithHint("one of %s", join(acts))
 }
 
-// hold waits for a change; false when there is nobody left to wait for.
-func (h *harm) hold(r *http.Request, changed <-chan struct{}) bool {
-	h.held.Add(1)
-	defer h.held.Add(-1)
-	select {
-	case <-changed:
-		return true
-	case <-r.Context().Done():
-	case <-h.done:
+func join[T ~string](list []T) string {
+	words := make([]string, len(list))
+	for i, w := range list {
+		words[i] = string(w)
 	}
-	return false
+	return strings.Join(words, ", ")
 }
 
-// holdBody reads the body into memory, for whoever answers the request later.
-func holdBody(r *http.Request) error {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+// What a setting is where none is named, and its bounds.
+const (
+	usualFlaky = 10 * time.Second
+	minFlaky   = 100 * time.Millisecond
+	maxFlaky   = 10 * time.Minute
+	usualWell  = 40
+	minWell    = 10
+	maxWell    = 1_000_000
+)
+
+// Breakage is a way to break the shop with its setting.
+type Breakage struct {
+	How  Harm
+	For  time.Duration // of Flaky: how long it lasts
+	Well int           // of LeakyRelease: about how many requests it answers first
+}
+
+// ParseBreakage reads a way to break the shop: its name, and after a question mark
+// the setting that it may have, as in "flaky?for=5s" and "leaky-release?well=40".
+func ParseBreakage(text string) (Breakage, error) {
+	name, setting, _ := strings.Cut(text, "?")
+	how, err := ParseHarm(name)
 	if err != nil {
-		return err
+		return Breakage{}, err
 	}
-	if len(body) > maxBody {
-		// Too long to keep; the handler refuses it by its length.
-		r.Body = http.MaxBytesReader(nil, io.NopCloser(bytes.NewReader(body)), maxBody)
+	b := Breakage{How: how}
+	switch how {
+	case Flaky:
+		b.For, err = parseFor(setting)
+	case LeakyRelease:
+		b.Well, err = parseWell(setting)
+	default:
+		err = noSetting(name, setting)
+	}
+	return b, err
+}
+
+// String is what ParseBreakage reads.
+func (b Breakage) String() string {
+	switch b.How {
+	case Flaky:
+		return string(b.How) + "?for=" + b.For.String()
+	case LeakyRelease:
+		return string(b.How) + "?well=" + strconv.Itoa(b.Well)
+	}
+	return string(b.How)
+}
+
+// Remedy is an act with its setting.
+type Remedy struct {
+	Act  Act
+	Well int // of RollBackBadly: about how many requests the release answers first
+}
+
+// ParseRemedy reads an act: its name, and after a question mark the setting that it
+// may have, as in "roll-back-badly?well=40".
+func ParseRemedy(text string) (Remedy, error) {
+	name, setting, _ := strings.Cut(text, "?")
+	act, err := ParseAct(name)
+	if err != nil {
+		return Remedy{}, err
+	}
+	r := Remedy{Act: act}
+	if act == RollBackBadly {
+		r.Well, err = parseWell(setting)
+	} else {
+		err = noSetting(name, setting)
+	}
+	return r, err
+}
+
+// String is what ParseRemedy reads.
+func (r Remedy) String() string {
+	if r.Act == RollBackBadly {
+		return string(r.Act) + "?well=" + strconv.Itoa(r.Well)
+	}
+	return string(r.Act)
+}
+
+func noSetting(name, setting string) error {
+	if setting == "" {
 		return nil
 	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	return nil
+	return fault.New(fault.Invalid, "%s has no setting %q", name, setting).WithHint("leave out what follows the question mark")
 }
 
-func serveTrace(w http.ResponseWriter) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusInternalServerError)
-	_, _ = w.Write(tracePage) // a client that left needs nothing more
+// parseFor reads "for=5s"; nothing is the usual length.
+func parseFor(setting string) (time.Duration, error) {
+	text, err := value(setting, "for")
+	if text == "" || err != nil {
+		return usualFlaky, err
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < minFlaky || d > maxFlaky {
+		return 0, fault.New(fault.Invalid, "not a length of time that fits: %q", text).At("for").
+			WithHint("from %s to %s, such as for=5s", minFlaky, maxFlaky)
+	}
+	return d, nil
+}
+
+// parseWell reads "well=40"; nothing is the usual number.
+func parseWell(setting string) (int, error) {
+	text, err := value(setting, "well")
+	if text == "" || err != nil {
+		return usualWell, err
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < minWell || n > maxWell {
+		return 0, fault.New(fault.Invalid, "not a number of requests that fits: %q", text).At("well").
+			WithHint("from %d to %d, such as well=%d", minWell, maxWell, usualWell)
+	}
+	return n, nil
+}
+
+// value gives the one setting that is allowed; any other is refused.
+func value(setting, key string) (string, error) {
+	values, err := url.ParseQuery(setting)
+	if err != nil {
+		return "", fault.New(fault.Invalid, "not a setting: %q", setting).WithHint("write %s=…", key)
+	}
+	for k, list := range values {
+		if k != key || len(list) != 1 {
+			return "", fault.New(fault.Invalid, "not a setting here: %q", setting).WithHint("write %s=… once", key)
+		}
+	}
+	return values.Get(key), nil
 }

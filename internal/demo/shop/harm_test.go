@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,33 +40,60 @@ func (s *open) repair() {
 	}
 }
 
-func (s *open) wantHarm(want Harm) {
+// condition is how the shop is.
+func (s *open) condition() Condition {
 	s.t.Helper()
 	c, err := State(bounded(s.t), s.control)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if c.Harm != want || c.Name != "main" || "http://"+c.Address != s.base || c.PID != os.Getpid() {
-		s.t.Errorf("condition %+v, want %s of the shop at %s", c, want, s.base)
+	return c
+}
+
+// wantHarms checks what is wrong with the shop now.
+func (s *open) wantHarms(want ...Harm) {
+	s.t.Helper()
+	c := s.condition()
+	if !slices.Equal(c.Harms, want) || c.Name != "main" || "http://"+c.Address != s.base || c.PID != os.Getpid() {
+		s.t.Errorf("condition %+v, want %v of the shop at %s", c, want, s.base)
 	}
 }
 
+// does does an act that the shop can do itself.
+func (s *open) does(act Act) string {
+	s.t.Helper()
+	said, err := Do(bounded(s.t), s.control, act)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return said
+}
+
+// TestBadRelease: whatever is asked of release 413 panics for real; nothing that can be
+// done to the running process helps.
 func TestBadRelease(t *testing.T) {
 	t.Parallel()
-	s := start(t, nil)
-	s.wantHarm(None)
-	s.breaks("bad-release")
-	s.wantHarm(BadRelease)
+	file := filepath.Join(t.TempDir(), "shop.db")
+	s := start(t, func(o *Options) { o.Release, o.DataFile = BadRelease.ReleaseOf(), file })
+	s.wantHarms(BadRelease)
 	for _, path := range []string{"/", "/products/1", "/orders", "/api/products", "/healthz", "/nowhere"} {
 		a := s.get(path)
-		a.want(t, 500, "goroutine", "nil pointer dereference")
+		a.want(t, 500, "goroutine", "nil pointer dereference", "(*discounts).today", "release 413")
 		if a.header.Get(OriginHeader) != "main" {
 			t.Errorf("%s: no %s on a broken page", path, OriginHeader)
 		}
 	}
+	s.get("/metrics").want(t, 200, `shop_build_info{origin="main",release="413"} 1`, "shop_errors_total 6", `shop_requests_total{status="500"} 6`)
 	s.repair()
-	s.wantHarm(None)
-	s.get("/").want(t, 200)
+	s.does(RepairRow)
+	s.does(FreeDisk)
+	s.wantHarms(BadRelease)
+	s.get("/").want(t, 500)
+
+	good := start(t, func(o *Options) { o.DataFile = file })
+	good.wantHarms()
+	good.get("/").want(t, 200)
+	good.get("/metrics").want(t, 200, `release="412"`)
 }
 
 // TestHang sends requests into a shop that hangs: none is answered before the
@@ -74,7 +102,7 @@ func TestHang(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
 	s.breaks("hang")
-	s.wantHarm(Hang)
+	s.wantHarms(Hang)
 	answers := make(chan string, 2)
 	ask := func(req *http.Request) {
 		resp, err := s.client.Do(req)
@@ -187,7 +215,7 @@ func TestControlIsPrivate(t *testing.T) {
 	s.post("/break/bad-release", nil).want(t, 404)
 	s.post("/repair", nil).want(t, 404)
 	s.get("/state").want(t, 404)
-	s.wantHarm(None)
+	s.wantHarms()
 }
 
 func TestControlRefuses(t *testing.T) {
@@ -196,8 +224,17 @@ func TestControlRefuses(t *testing.T) {
 	if err := Break(bounded(t), s.control, "fire"); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("unknown way to break: %v", err)
 	}
-	if _, err := call(bounded(t), s.control, "POST", "/break/none"); err == nil {
-		t.Error("the control took a way that there is not")
+	for path, want := range map[string]string{
+		"/break/none":            "one of kill, hang, bad-release",
+		"/break/bad-release":     "ask the demo",
+		"/break/slow-dependency": "ask the demo",
+		"/break/flaky?for=never": "such as for=5s",
+		"/do/restart":            "ask the demo",
+		"/do/dance":              "ask the demo",
+	} {
+		if _, err := call(bounded(t), s.control, "POST", path); fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want a refusal that says %q", path, err, want)
+		}
 	}
 	if _, err := State(bounded(t), filepath.Join(t.TempDir(), "none.sock")); fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("nobody there: %v", err)
@@ -206,7 +243,7 @@ func TestControlRefuses(t *testing.T) {
 	if fault.KindOf(err) != fault.Conflict {
 		t.Errorf("a second shop on one control socket: %v", err)
 	}
-	s.wantHarm(None)
+	s.wantHarms()
 }
 
 // childEnv makes this test binary a shop; its value is the folder to use.

@@ -6,6 +6,23 @@ CREATE TABLE IF NOT EXISTS products (
 	picture TEXT NOT NULL
 );
 
+CREATE TABLE IF NOT EXISTS shelves (
+	product INTEGER PRIMARY KEY REFERENCES products (id) ON DELETE CASCADE,
+	shelf   TEXT NOT NULL
+);
+
+-- What a disk is full of when it is full: an export that nobody deletes.
+CREATE TABLE IF NOT EXISTS exports (
+	id   INTEGER PRIMARY KEY,
+	body BLOB NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS heartbeats (
+	id   INTEGER PRIMARY KEY AUTOINCREMENT,
+	at   INTEGER NOT NULL, -- milliseconds since 1970, UTC
+	room BLOB NOT NULL
+);
+
 CREATE TABLE IF NOT EXISTS orders (
 	number    INTEGER PRIMARY KEY AUTOINCREMENT,
 	reference TEXT NOT NULL UNIQUE,
@@ -34,6 +51,9 @@ INSERT OR IGNORE INTO products (id, name, text, cents, picture) VALUES
 	(6, 'Ship''s bell', 'Solid brass. One ring is heard two fields away, so mind the neighbours.', 6500, 'bell'),
 	(7, 'Tin of biscuits', 'Oat and salt. They keep for a year, in theory.', 890, 'tin'),
 	(8, 'Book of knots', 'Sixty knots, drawn by somebody who ties them. Waterproof paper.', 2200, 'book');
+
+INSERT OR IGNORE INTO shelves (product, shelf) VALUES
+	(1, 'galley'), (2, 'deck'), (3, 'galley'), (4, 'deck'), (5, 'deck'), (6, 'deck'), (7, 'galley'), (8, 'reading');
 
 -- A shop that has been open for a while has sold something.
 INSERT INTO orders (number, reference, key, placed, name, email, address, cents)

@@ -1,19 +1,22 @@
 // Package shop is the sample site of the demo: a small web shop that does what
-// real shops do (pages, a basket, a checkout, an API, a database) and that can be
-// broken on request.
+// real shops do (pages, a basket, a checkout, an API, a database, a service that it
+// depends on, metrics and a log) and that can be broken on request.
 //
 // It is not part of lifeboat's own work: no other package knows what it sells, and
 // it knows nothing of lifeboat but the address of a flag endpoint (OFREP). It runs
 // in its own process, one for each origin of the demo; package cli starts it and
-// package demo breaks it. Several shops may share one data file.
+// package demo breaks it. Several shops may share one data file: what is wrong with
+// the books is wrong for all of them, and outlives their processes.
 //
-// Invariants: the public port never offers a way to break the shop, only the
-// control socket does (mode 0600); every answer carries the header Shop-Origin;
-// when the flag endpoint does not answer in time, the checkout stays open (the code
-// default); connections, bodies, baskets and the orders kept are bounded.
+// Invariants: nothing is pretended: whatever goes wrong goes wrong in the shop's own
+// code, its books or the service that it asks; the public port never offers a way to
+// break the shop, only the control socket does (mode 0600); every answer carries the
+// header Shop-Origin; when the flag endpoint does not answer in time, the checkout
+// stays open (the code default); while the checkout is closed, nobody asks the stock
+// service; connections, bodies, baskets, the orders kept and the log are bounded.
 //
-// Concurrency: Run starts all goroutines and returns when they have ended. Break,
-// Repair and State may be called from any goroutine of any process.
+// Concurrency: Run starts all goroutines and returns when they have ended. Break, Do,
+// Repair and State may be called from any goroutine of any process; so may a Stock.
 package shop
 
 import (
@@ -25,6 +28,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -50,7 +54,11 @@ type Options struct {
 	Control  string       // path of the control socket; no control when empty
 	DataFile string       // the SQLite file; made when it does not exist
 	OFREP    string       // base URL of the flag endpoint; always the code default when empty
+	Stock    string       // base URL of the stock service; nobody is asked when empty
 	Name     string       // which origin this is, "main" when empty
+	Release  string       // of the shop's code: GoodRelease when empty
+	Well     int          // how many requests a LeakyRelease answers first, about; 40 when 0
+	Log      string       // file for a line per failing request, at most 4 MiB and as much before; Logger when empty
 	Logger   *slog.Logger // slog.Default when nil
 	Ready    func(net.Addr)
 	Now      func() time.Time
@@ -65,9 +73,16 @@ func (o Options) withDefaults() Options {
 	if o.Name == "" {
 		o.Name = "main"
 	}
+	if o.Release == "" {
+		o.Release = GoodRelease
+	}
+	if o.Well == 0 {
+		o.Well = usualWell
+	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	o.Logger = o.Logger.With("origin", o.Name)
 	if o.Ready == nil {
 		o.Ready = func(net.Addr) {}
 	}
@@ -85,12 +100,21 @@ func (o Options) validate() error {
 		return fault.New(fault.Invalid, "no data file given").At("data file").
 			WithHint("name a file that the shop may write, such as shop.db")
 	}
-	if o.OFREP == "" {
+	if o.Well < minWell || o.Well > maxWell {
+		return fault.New(fault.Invalid, "not a number of requests that fits: %d", o.Well).At("well").
+			WithHint("from %d to %d", minWell, maxWell)
+	}
+	return errors.Join(checkRelease(o.Release), checkURL("ofrep", o.OFREP), checkURL("stock", o.Stock))
+}
+
+// checkURL says whether a text is the base URL of a service, or nothing.
+func checkURL(place, text string) error {
+	if text == "" {
 		return nil
 	}
-	u, err := url.Parse(o.OFREP)
+	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return fault.New(fault.Invalid, "not the URL of a flag endpoint: %q", o.OFREP).At("ofrep").
+		return fault.New(fault.Invalid, "not the URL of a service: %q", text).At(place).
 			WithHint("give a base such as http://127.0.0.1:8016")
 	}
 	return nil
@@ -103,6 +127,11 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.validate(); err != nil {
 		return errors.Join(err, closeListener(o.Listener))
 	}
+	log, closeLog, err := o.openLog()
+	if err != nil {
+		return errors.Join(err, closeListener(o.Listener))
+	}
+	defer closeLog()
 	data, err := openData(ctx, o.DataFile, o.Now)
 	if err != nil {
 		return errors.Join(err, closeListener(o.Listener))
@@ -112,13 +141,12 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	flag := newFlagClient(o.OFREP, o.Logger)
-	defer flag.close()
-	harm := newHarm(ctx.Done(), o.exit)
+	s := newSite(o, data, ctx.Done(), log)
+	defer s.close()
 	servers := []*running{{
 		name:     "public",
 		listener: netutil.LimitListener(public, maxConnections),
-		server:   newServer(newSite(o, data, flag, harm), o.Logger),
+		server:   newServer(s.handler(), o.Logger),
 	}}
 	if o.Control != "" {
 		socket, err := listenSocket(o.Control)
@@ -129,12 +157,26 @@ func Run(ctx context.Context, o Options) error {
 		servers = append(servers, &running{
 			name:     "control",
 			listener: socket,
-			server:   newServer(newControl(o.Name, public.Addr().String(), harm), o.Logger),
+			server:   newServer(newControl(s, public.Addr().String(), o.exit), o.Logger),
 		})
 	}
 	o.Ready(public.Addr())
-	o.Logger.Info("shop open", "origin", o.Name, "address", public.Addr().String())
+	for _, l := range slices.Compact([]*slog.Logger{o.Logger, log}) {
+		l.Info("shop open", "release", o.Release, "address", public.Addr().String())
+	}
 	return serveAll(ctx, servers)
+}
+
+// openLog gives the logger for failing requests, and what closes it.
+func (o Options) openLog() (log *slog.Logger, closed func(), err error) {
+	if o.Log == "" {
+		return o.Logger, func() {}, nil
+	}
+	f, err := openLog(o.Log, maxLog)
+	if err != nil {
+		return nil, nil, err
+	}
+	return slog.New(slog.NewTextHandler(f, nil)).With("origin", o.Name), func() { _ = f.Close() }, nil // nothing is buffered
 }
 
 func closeListener(l net.Listener) error {

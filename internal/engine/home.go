@@ -1,0 +1,93 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"lifeboat/internal/incident"
+	"lifeboat/internal/store"
+)
+
+// The keys of what outlives an incident.
+const (
+	keyHome   = "home/"   // SITE → homeOrder: the home that people made permanent
+	keyParked = "parked/" // SITE → []incident.Pull: levers that stay pulled
+)
+
+// loadHomes takes homes made permanent into use; where the file agrees by now they are
+// forgotten.
+func (e *Engine) loadHomes(ctx context.Context) error {
+	homes := map[string]homeOrder{}
+	if err := list(ctx, e.o.Store, keyHome, homes); err != nil {
+		return err
+	}
+	var writes []store.Write
+	for id, h := range homes {
+		s, known := e.contents().Site(id)
+		_, has := s.Positions[h.Place]
+		if !known || !has || s.Home == h.Place {
+			delete(homes, id)
+			writes = append(writes, store.Write{Key: keyHome + id, Delete: true})
+		}
+	}
+	if len(writes) > 0 {
+		if _, err := e.o.Store.Txn(ctx, nil, writes); err != nil {
+			return err
+		}
+	}
+	e.mu.Lock()
+	e.homes = homes
+	e.mu.Unlock()
+	return e.setWorld(withHomes(e.contents(), homes))
+}
+
+// settled says which place events make a site's home, and gives the write that keeps it.
+func (r *runner) newHome(events []incident.Event, next incident.Incident) (homeOrder, bool) {
+	for _, ev := range events {
+		if ev.Type != incident.LeverSettled {
+			continue
+		}
+		if p, known := next.Pull(ev.Subject.ID); known {
+			return homeOrder{Place: p.To, At: ev.At, By: ev.Actor.Name, Was: r.site().Home}, true
+		}
+	}
+	return homeOrder{}, false
+}
+
+// settleHome takes a new home into use: what is served does not move, only what counts
+// as home.
+func (r *runner) settleHome(ctx context.Context, h homeOrder) {
+	e := r.e
+	e.mu.Lock()
+	if e.homes == nil {
+		e.homes = map[string]homeOrder{}
+	}
+	e.homes[r.id] = h
+	homes := map[string]homeOrder{r.id: h}
+	e.mu.Unlock()
+	err := e.setWorld(withHomes(e.contents(), homes))
+	if err == nil {
+		err = e.republish(ctx)
+	}
+	if err != nil {
+		e.o.Logger.Error("the new home is on record and was not published", "site", r.id, "cause", err)
+	}
+}
+
+// homeWarnings say where the configuration file disagrees with a home made permanent.
+func (e *Engine) homeWarnings() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var out []string
+	for _, id := range e.ids {
+		if h, has := e.homes[id]; has {
+			out = append(out, h.warning(id))
+		}
+	}
+	return out
+}
+
+// parkedOverdue says whether a parked lever's date has passed.
+func parkedOverdue(p incident.Pull, now time.Time) bool {
+	return p.Parked != nil && now.After(p.Parked.Until)
+}

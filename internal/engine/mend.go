@@ -1,0 +1,247 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/fault"
+	"lifeboat/internal/incident"
+	"lifeboat/internal/probe"
+)
+
+// A fix runs beside the incident's lock, because a prepared act may take long: what
+// came of it is a command like any other.
+
+// verdicts is what each check saw last at the home origin. Nobody is asked: whoever
+// wants to get to safety may be waiting behind this.
+func (r *runner) verdicts() map[string]string {
+	cfg, _ := r.e.site(r.id)
+	out, now := map[string]string{}, r.e.o.Now()
+	for _, c := range cfg.Checks {
+		out[c.Name] = string(probe.Inconclusive)
+		if res, found := r.e.seen.last(cfg.ID, r.site().Home, c.Name); found && now.Sub(res.At.Add(res.Took)) <= max(staleAfter, 3*c.Every) {
+			out[c.Name] = string(res.Verdict)
+		}
+	}
+	return out
+}
+
+// dueFix starts what a fix needs next: its act, its undo, or a look at what it promised.
+func (r *runner) dueFix(now time.Time) { // with mu held
+	f, flies := r.in.FixInFlight()
+	if !flies {
+		r.running = ""
+		return
+	}
+	switch f.State {
+	case incident.StateApplying:
+		if f.Action != "" && r.running == "" { // nobody runs it: we were restarted meanwhile
+			r.try(context.Background(), incident.FixCarriedOut{Detail: "lifeboat was restarted while it ran, so look before anything else is done"}, incident.Actor{Kind: "system", Name: "lifeboat"})
+		}
+	case incident.StateRollingBack:
+		if f.Action != "" && f.Undo && r.running == "" {
+			r.startAct(f, true) // an undo is safe to run again
+		}
+	case incident.StateMeasuring:
+		r.dueReading(f, now)
+	}
+}
+
+// startAct runs a fix's prepared act, or its undo.
+func (r *runner) startAct(f incident.Fix, undo bool) { // with mu held
+	job := Job{Action: f.Action, Incident: r.in.ID, Fix: f.ID, Site: r.id, Undo: undo, Key: r.in.ID + "-" + f.ID}
+	if undo {
+		job.Key += "-undo"
+	}
+	r.running = job.Key
+	id := r.in.ID
+	r.e.later("run "+f.Action, func(ctx context.Context) {
+		ran := Ran{Detail: "this lifeboat has no actions"}
+		if r.e.o.Company.Run != nil {
+			ran = r.e.o.Company.Run(ctx, job)
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.in.ID != id || ctx.Err() != nil { // the next start finds it begun and not ended
+			return
+		}
+		r.running = ""
+		var c incident.Command = incident.FixCarriedOut{OK: ran.OK, Detail: ran.Detail, Output: ran.Output}
+		if undo {
+			c = incident.FixTakenBack{OK: ran.OK, Detail: ran.Detail, Output: ran.Output}
+		}
+		by := incident.Actor{Kind: "system", Name: "lifeboat"}
+		if _, err := r.do(ctx, c, by); err != nil { // a lever was pulled meanwhile, or a person has ended it
+			how := "it had ended well"
+			if !ran.OK {
+				how = "it had not: " + ran.Detail
+			}
+			r.try(ctx, incident.Note{Text: fmt.Sprintf("The action %s of %s ended after the fix was interrupted; %s. It said: %s", f.Action, f.ID, how, clip(ran.Output, 2000))}, by)
+		}
+	})
+}
+
+// begun starts the acts that events call for.
+func (r *runner) begun(events []incident.Event) { // with mu held
+	for _, ev := range events {
+		f, flies := r.in.FixInFlight()
+		if !flies || f.ID != ev.Subject.ID || f.Action == "" {
+			continue
+		}
+		switch {
+		case ev.Type == incident.FixApplying && f.State == incident.StateApplying:
+			r.startAct(f, false)
+		case ev.Type == incident.FixRollingBack && f.State == incident.StateRollingBack && f.Undo:
+			r.startAct(f, true)
+		}
+	}
+}
+
+// readingEvery is how often a promise is looked at: often enough for a picture, no
+// oftener than its check.
+func readingEvery(c probe.Check, within time.Duration) time.Duration {
+	return max(100*time.Millisecond, min(c.Every, within/10))
+}
+
+func (r *runner) dueReading(f incident.Fix, now time.Time) { // with mu held
+	cfg, _ := r.e.site(r.id)
+	c, known := checkOf(cfg, f.Promise.Check)
+	if !known || r.reading { // a person judges what no check can
+		return
+	}
+	if since := now.Sub(r.readAt); since >= 0 && since < readingEvery(c, f.Promise.Within) {
+		return
+	}
+	r.reading, r.readAt = true, now
+	id := r.in.ID
+	r.e.later("measure a fix", func(ctx context.Context) {
+		res := r.askHome(ctx, c)
+		others := map[string]string{}
+		for _, o := range cfg.Checks {
+			if o.Gate && o.Name != c.Name && f.Before[o.Name] == string(probe.Pass) {
+				others[o.Name] = string(r.askHome(ctx, o).Verdict)
+			}
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.reading = false
+		now, flies := r.in.FixInFlight()
+		if ctx.Err() != nil || r.in.ID != id || !flies || now.ID != f.ID || now.State != incident.StateMeasuring {
+			return
+		}
+		r.try(ctx, incident.ReadFix{Reading: readingOf(res), Others: others}, incident.Actor{Kind: "collector", Name: "lifeboat"})
+	})
+}
+
+func readingOf(res probe.Result) incident.Reading {
+	return incident.Reading{At: res.At.UTC(), Verdict: string(res.Verdict), Took: res.Took, Detail: clip(res.Detail, 300)}
+}
+
+func checkOf(cfg config.Site, name string) (probe.Check, bool) {
+	for _, c := range cfg.Checks {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return probe.Check{}, false
+}
+
+// dueAgain measures the promise again with everybody back (R17).
+func (r *runner) dueAgain(now time.Time) { // with mu held
+	f, found := r.in.LastFix()
+	if !found || f.State != incident.StateWorked || f.Promise.Check == "" || f.Again == string(probe.Pass) || r.reading {
+		return
+	}
+	cfg, _ := r.e.site(r.id)
+	c, known := checkOf(cfg, f.Promise.Check)
+	if since := now.Sub(r.readAt); !known || since >= 0 && since < max(c.Every, cfg.Sanity.Apart) {
+		return
+	}
+	r.reading, r.readAt = true, now
+	id := r.in.ID
+	r.e.later("measure a promise again", func(ctx context.Context) {
+		res := r.askHome(ctx, c)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.reading = false
+		if ctx.Err() == nil && r.in.ID == id && r.in.Phase == incident.Watch {
+			r.try(ctx, incident.ReadAgain{Reading: readingOf(res)}, incident.Actor{Kind: "collector", Name: "lifeboat"})
+		}
+	})
+}
+
+// keptAgain says whether nothing that a fix promised is left to be measured again.
+func (r *runner) keptAgain() bool { // with mu held
+	f, found := r.in.LastFix()
+	return !found || f.State != incident.StateWorked || f.Promise.Check == "" || f.Again == string(probe.Pass)
+}
+
+// actsOf gives the prepared acts of a site.
+func (e *Engine) actsOf(site string) []Act {
+	var out []Act
+	for _, a := range e.o.Company.Acts {
+		if a.Site == site {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// dueImpact records the impact once visitors are back, and when the watch is over.
+func (r *runner) dueImpact(ctx context.Context) { // with mu held
+	switch r.in.Phase {
+	case incident.Watch, incident.Review:
+	default:
+		return
+	}
+	if r.in.Impact == nil || r.in.Impact.At.Before(r.in.Since) {
+		r.try(ctx, r.measure(), incident.Actor{Kind: "collector", Name: "lifeboat"})
+	}
+}
+
+// measure is the impact by now, with who met the status page.
+func (r *runner) measure() incident.Measure { // with mu held
+	m := r.in.Measured(r.e.o.Now())
+	m.StandbyHit, m.Late = r.hits.failover, r.hits.late
+	if r.in.Impact != nil {
+		m.StandbyHit, m.Late = max(m.StandbyHit, r.in.Impact.StandbyHit), max(m.Late, r.in.Impact.Late)
+	}
+	return incident.Measure{Impact: m}
+}
+
+// hits counts who met the status page during an incident; answer's own counts begin
+// anew with its process.
+type hits struct {
+	incident          string
+	failover, late    uint64 // in the incident
+	lastOver, lastTap uint64 // answer's counts when last looked
+}
+
+func (r *runner) countHits() { // with mu held
+	st, _, connected := r.e.getFeed().Status()
+	v, known := st.Visits[r.id]
+	if !connected || !known {
+		return
+	}
+	if r.hits.incident != r.in.ID {
+		r.hits = hits{incident: r.in.ID, lastOver: v.Failover, lastTap: v.Late}
+		return
+	}
+	r.hits.failover += grown(r.hits.lastOver, v.Failover)
+	r.hits.late += grown(r.hits.lastTap, v.Late)
+	r.hits.lastOver, r.hits.lastTap = v.Failover, v.Late
+}
+
+func grown(from, to uint64) uint64 {
+	if to < from {
+		return to
+	}
+	return to - from
+}
+
+// errNoSite says that a site is not known.
+func errNoSite(site string) error {
+	return fault.New(fault.NotFound, "there is no site %q", site).WithHint("see them with: lifeboat status")
+}

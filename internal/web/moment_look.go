@@ -1,0 +1,285 @@
+package web
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"net/url"
+	"slices"
+	"time"
+
+	"lifeboat/internal/incident"
+)
+
+// lookAround is step 2: first people are told, then the board is filled.
+func (x scope) lookAround(p *page, see string) {
+	p.Step = 2
+	contained := len(x.in.Holding()) > 0
+	if contained && len(x.in.Updates) == 0 && len(x.in.Causes) == 0 && see != "board" {
+		x.tellFirst(p)
+		return
+	}
+	p.Headline, p.Lede = "What happened?", "Visitors are looked after. There is no hurry."
+	if !contained {
+		p.Lede = "Visitors stay where they are. " + sentence(x.in.NoFailover)
+	}
+	x.nextLook(p)
+	p.Board = x.board(p.May)
+	names := []string{"tell", "fix", "report-fix"}
+	if !worked(x) {
+		names = append(names, "go-back")
+	}
+	if x.in.Diagnosis != nil {
+		names = append(names, "withdraw-diagnosis")
+	}
+	if x.awayFromHome() && x.v.Ordered.Position != "standby" {
+		names = append(names, "permanent")
+	}
+	x.others(p, names...)
+	if !contained {
+		x.others(p, "cancel")
+	}
+	x.heldLevers(p)
+	x.levers(p, "")
+	p.Main = x.part("parked", x.stillPulled())
+}
+
+// tellFirst is the moment after the press: visitors are safe, and want to know.
+func (x scope) tellFirst(p *page) {
+	p.Headline, p.Lede = "Visitors are looked after.", "There is no hurry now. The next 10 minutes are for looking, not for touching."
+	p.Where[0] = "Safe"
+	b := boxOf(x.ask("tell"))
+	b.Title, b.Ask.Title = "Tell people, in one short message", "Tell people"
+	p.Box = b
+	later := ask{Title: "Later: what happened?", Page: sitePath(x) + "?see=board", Says: "The board, with what was changed and seen."}
+	p.Others = append(p.Others, later)
+	x.heldLevers(p)
+	x.levers(p, "")
+	p.Main = x.part("dont", nil)
+}
+
+// heldLevers are ways to take a lever back, or to leave it when the rest goes back.
+func (x scope) heldLevers(p *page) {
+	for _, pull := range x.in.Holding() {
+		if pull.State != incident.Active {
+			continue
+		}
+		a := x.ask("put-back", "lever", pull.Lever)
+		a.Says = "The old state returns to visitors. Later than some minutes after the press that is the return, with its checks."
+		p.Others = append(p.Others, a)
+		if pull.Parked == nil {
+			b := x.ask("park", "lever", pull.Lever)
+			b.Says = "It stays past the return, with somebody who looks after it and a date."
+			p.Others = append(p.Others, b)
+		}
+	}
+}
+
+// nextLook is the one thing to do next on the way to a cause.
+func (x scope) nextLook(p *page) {
+	in := *x.in
+	fixed, repaired := in.LastFix()
+	switch {
+	case in.Diagnosis != nil && repaired && fixed.State == incident.StateWorked:
+		p.Headline, p.Lede = "The fix holds, and visitors are still safe.", "The last return stepped back. Say what is different before the next one."
+		p.Box = linked(x.ask("go-back"))
+	case in.Diagnosis != nil:
+		p.Headline, p.Lede = "So this is it.", sentence(in.Diagnosis.Statement)
+		p.Box = linked(x.ask("fix"))
+	case x.ready() != "":
+		p.Headline = "So this is it?"
+		b := linked(x.ask("confirm", "cause", x.ready()))
+		b.Ask.Terms = terms{"You read once more what speaks for it, and say yes, partly or no.", "A minute.", "You can take this back."}
+		b.Ask.Title, p.Box = "Look at it once more", b
+	case x.isStuck():
+		p.Headline = "Nothing new for " + spell(x.quietFor()) + "."
+		p.Lede = "That is normal. Three things help:"
+		p.Lead = x.part("stuck", struct{ Say, Changes string }{sitePath(x) + "/hand-over", "/changes?site=" + url.QueryEscape(x.v.ID)})
+		p.Box = linked(x.ask("cause"))
+	default:
+		p.Box = linked(x.ask("cause"))
+	}
+	if x.in.Diagnosis == nil {
+		p.Box.Ask.Terms = terms{}
+		p.Box.After = x.part("progress", struct{ Words string }{progress(in)})
+	}
+}
+
+// progress says how far the looking is.
+func progress(in incident.Incident) string {
+	if len(in.Causes) == 0 {
+		return "No guess yet. What changed last, and what was seen first?"
+	}
+	return guesses(in) + ". Ruling out is progress."
+}
+
+func (x scope) isStuck() bool {
+	after := cmp.Or(x.v.Promises.Stuck, 30*time.Minute)
+	return x.quietFor() >= after
+}
+
+// ready gives the possible cause that nothing stands against any more.
+func (x scope) ready() string {
+	found := ""
+	for _, c := range x.in.Causes {
+		if !c.Undecided() {
+			continue
+		}
+		held := slices.ContainsFunc(c.Tests, func(t incident.Test) bool { return t.Outcome == incident.TestHeld })
+		if found != "" || !c.Has(incident.For) || !held {
+			return ""
+		}
+		found = c.ID
+	}
+	return found
+}
+
+// boardPart are the three columns, and the picture above them.
+type boardPart struct {
+	Picture  template.HTML
+	May      string
+	Changes  []changeItem
+	Older    int
+	Evidence []incident.Evidence
+	More     int
+	Causes   []causeItem
+	Guesses  string
+	All      string // leads to the evidence
+	Add      string
+	Ledger   string
+	NewAdd   string
+}
+
+type changeItem struct {
+	incident.Change
+	N      int
+	Before string // how long before the first symptom
+	Mark   ask
+}
+
+type causeItem struct {
+	incident.Cause
+	Lines  []causeLine
+	Links  []ask
+	By     string
+	Struck bool
+}
+
+type causeLine struct{ Label, Words string }
+
+const perColumn = 8
+
+// board fills the three columns: what changed, what we saw, what it might be.
+func (x scope) board(may string) template.HTML {
+	in := *x.in
+	b := boardPart{May: may, All: evidencePath(x), Add: sitePath(x) + "/" + upload, Ledger: "/changes?site=" + url.QueryEscape(x.v.ID), NewAdd: "/lifeboat/change?at_site=" + url.QueryEscape(x.v.ID), Guesses: count(len(in.Causes), "guess", "guesses")}
+	onset := x.onset()
+	for i, c := range in.Changes {
+		if len(b.Changes) == perColumn {
+			b.Older = len(in.Changes) - i
+			break
+		}
+		b.Changes = append(b.Changes, x.changeItem(c, i+1, onset))
+	}
+	seen := slices.Clone(in.Evidence)
+	slices.Reverse(seen)
+	slices.SortStableFunc(seen, func(a, c incident.Evidence) int { return weight(c) - weight(a) })
+	b.Evidence = seen[:min(perColumn, len(seen))]
+	b.More = len(seen) - len(b.Evidence)
+	for _, c := range in.Causes {
+		b.Causes = append(b.Causes, x.causeItem(c))
+	}
+	slices.SortStableFunc(b.Causes, func(a, c causeItem) int { return rankOf(a.State) - rankOf(c.State) })
+	b.Picture = x.axis(onset)
+	return x.part("board", b)
+}
+
+// weight puts what decides by itself on top.
+func weight(e incident.Evidence) int {
+	if e.Deciding != "" {
+		return 1
+	}
+	return 0
+}
+
+func rankOf(s incident.CauseState) int {
+	return slices.Index([]incident.CauseState{incident.CauseSure, incident.CauseTesting, incident.CauseOpen, incident.CauseAside, incident.CauseOut}, s)
+}
+
+// onset is when the first symptom was measured, or told.
+func (x scope) onset() time.Time {
+	at := x.in.DeclaredAt
+	if !x.in.FirstSymptomAt.IsZero() {
+		at = x.in.FirstSymptomAt
+	}
+	for _, s := range x.in.Sights {
+		if s.Home && s.Seen == "down" && s.At.Before(at) {
+			at = s.At
+		}
+	}
+	return at
+}
+
+func (x scope) changeItem(c incident.Change, n int, onset time.Time) changeItem {
+	i := changeItem{Change: c, N: n}
+	if d := onset.Sub(c.At); d >= 0 {
+		i.Before = spell(d) + " before the first failure"
+	} else {
+		i.Before = spell(-d) + " after the first failure"
+	}
+	suspect := "yes"
+	if c.Suspect {
+		suspect = "no"
+	}
+	i.Mark = x.ask("mark", "change", c.ID, "suspect", suspect)
+	i.Mark.Small = true
+	return i
+}
+
+func (x scope) causeItem(c incident.Cause) causeItem {
+	i := causeItem{Cause: c, By: c.By.Name, Struck: c.State == incident.CauseOut}
+	add := func(label, words string) {
+		if words != "" {
+			i.Lines = append(i.Lines, causeLine{label, words})
+		}
+	}
+	for _, w := range c.Weights {
+		words := sentence(shown(*x.in, w.Evidence))
+		if w.Note != "" {
+			words += " " + sentence(w.Note)
+		}
+		add(stance(w.Stance), words)
+	}
+	for _, t := range c.Tests {
+		add("tested", fmt.Sprintf("%s %s %s", sentence(t.Prediction), outcome(t.Outcome), sentence(t.Saw)))
+	}
+	if len(c.Tests) == 0 && c.Undecided() {
+		add("next", sentence(c.Prediction))
+	}
+	add("because", sentence(c.Reason))
+	names := []string{"weigh", "test", "confirm", "rule-out", "park-cause"}
+	switch c.State {
+	case incident.CauseOut, incident.CauseAside:
+		names = []string{"reopen"}
+	case incident.CauseSure:
+		names = nil
+	}
+	for _, name := range names {
+		a := x.ask(name, "cause", c.ID)
+		a.Title = map[string]string{"weigh": "Weigh", "test": "Test", "confirm": "This is it", "rule-out": "Rule out", "park-cause": "Park", "reopen": "Take it up again"}[name]
+		a.Name = a.Title + ": " + c.ID
+		i.Links = append(i.Links, a)
+	}
+	return i
+}
+
+func stance(s string) string {
+	if s == incident.Neutral {
+		return "neither"
+	}
+	return s
+}
+
+func outcome(s string) string {
+	return map[string]string{incident.TestHeld: "It is so.", incident.TestFailed: "It is not so.", incident.TestUnclear: "We can’t tell."}[s]
+}

@@ -1,0 +1,200 @@
+package web
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"lifeboat/internal/account"
+	"lifeboat/internal/fault"
+	"lifeboat/internal/incident"
+)
+
+// The cookie that holds a sign-in, how often a token may be tried.
+const (
+	cookieName   = "lifeboat_session"
+	secureCookie = "__Host-" + cookieName // browsers take it only over TLS, for this host alone
+	cookieLife   = 12 * time.Hour         // the longest that a session lasts; the book of accounts ends it sooner
+	triesAtOnce  = 10
+	tryEvery     = 6 * time.Second
+	maxDoors     = 4096
+)
+
+// nameOfCookie is the cookie's: over TLS one that nobody without TLS can set.
+func nameOfCookie(r *http.Request) string {
+	if r.TLS != nil {
+		return secureCookie
+	}
+	return cookieName
+}
+
+// session gives the sign-in that a request carries.
+func (s *server) session(r *http.Request) (who account.Session, raw string, good bool) {
+	c, err := r.Cookie(nameOfCookie(r))
+	if err != nil {
+		return account.Session{}, "", false
+	}
+	who, good = s.o.Accounts.Session(c.Value)
+	return who, c.Value, good
+}
+
+// actor is how a person's acts stand in the timeline.
+func actor(who account.Session) incident.Actor {
+	return incident.Actor{Kind: "person", ID: who.Who.Account + who.Who.Token, Name: who.Name, Via: "web", Role: string(who.Role)}
+}
+
+// signedIn lets only those pass who are signed in; the others meet the sign-in page,
+// with what they typed if their sign-in ended meanwhile.
+func (s *server) signedIn(next func(http.ResponseWriter, *http.Request, account.Session)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		who, _, good := s.session(r)
+		if !good {
+			s.stranger(w, r)
+			return
+		}
+		next(w, r, who)
+	}
+}
+
+// stranger sends the browser to the sign-in page. A form is answered with that page
+// itself: nothing was done, and what was typed is there to be copied.
+func (s *server) stranger(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
+		return
+	}
+	m := message{Kind: "failed", Text: "Your sign-in has ended, so nothing was done.", Next: "Sign in again, then press again."}
+	text := typed(r)
+	if text != "" {
+		m.Next = "Copy what you typed, sign in again, and send it again."
+	}
+	s.showSignIn(w, http.StatusForbidden, signInForm{Typed: text}, m)
+}
+
+func (s *server) setCookie(w http.ResponseWriter, r *http.Request, value string, life time.Duration) {
+	http.SetCookie(w, &http.Cookie{
+		Name: nameOfCookie(r), Value: value, Path: "/", MaxAge: int(life.Seconds()), HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// signInForm is what the sign-in page shows again.
+type signInForm struct{ Name, Typed string }
+
+func (s *server) showSignIn(w http.ResponseWriter, status int, f signInForm, m message) {
+	s.show(w, status, "signin.html", page{Title: "Sign in", Bare: true, Room: true, Headline: "Sign in.", Lede: "With your name and password, or with a token.", Say: m, Body: f})
+}
+
+func (s *server) signIn(w http.ResponseWriter, _ *http.Request) {
+	s.showSignIn(w, http.StatusOK, signInForm{}, message{})
+}
+
+// enter takes a name and a password, or a token, and signs the browser in.
+func (s *server) enter(w http.ResponseWriter, r *http.Request) {
+	who, how, err := s.proved(r)
+	if err != nil {
+		s.notSignedIn(w, r, err)
+		return
+	}
+	s.open(w, r, who, how)
+}
+
+// proved says who has shown to be somebody.
+func (s *server) proved(r *http.Request) (account.Who, string, error) {
+	raw := strings.TrimSpace(r.PostFormValue("token"))
+	if raw == "" {
+		a, err := s.o.Accounts.SignIn(r.Context(), r.PostFormValue("name"), r.PostFormValue("password"), r.RemoteAddr)
+		return account.OfAccount(a.Name), "password", err
+	}
+	if wait := s.doors.try(r.RemoteAddr); wait > 0 {
+		soon := &account.TooSoon{Wait: wait}
+		return account.Who{}, "", fault.New(fault.Denied, "too many tries to sign in").Because(soon).WithHint("wait %s, then try again", soon.Wait)
+	}
+	id, err := s.o.Tokens.Verify(raw)
+	return account.OfToken(id.ID), "token", err
+}
+
+// open makes a session. The one that the browser had ends: nobody's old text can
+// become somebody's new sign-in.
+func (s *server) open(w http.ResponseWriter, r *http.Request, who account.Who, how string) {
+	if _, old, good := s.session(r); good {
+		_ = s.o.Accounts.Close(r.Context(), old) // it has ended all the same
+	}
+	raw, _, err := s.o.Accounts.Open(r.Context(), who, how)
+	if err != nil {
+		s.notSignedIn(w, r, err)
+		return
+	}
+	s.setCookie(w, r, raw, cookieLife)
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+func (s *server) notSignedIn(w http.ResponseWriter, r *http.Request, err error) {
+	m, status := messageOf(err), statusOf(err)
+	m.Kind = "failed"
+	var soon *account.TooSoon
+	if errors.As(err, &soon) {
+		w.Header().Set("Retry-After", seconds(soon.Wait))
+		status, m.Text = http.StatusTooManyRequests, "There were too many tries to sign in."
+	}
+	s.showSignIn(w, status, signInForm{Name: cut(r.PostFormValue("name"), 64)}, m)
+}
+
+// leave ends the session, here and for good.
+func (s *server) leave(w http.ResponseWriter, r *http.Request) {
+	if _, raw, good := s.session(r); good {
+		if err := s.o.Accounts.Close(r.Context(), raw); err != nil {
+			s.o.Logger.Warn("a sign-out is not kept yet", "cause", err)
+		}
+	}
+	s.setCookie(w, r, "", -time.Second)
+	http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
+}
+
+// doors counts tries with a token by address: a bucket each, of bounded number.
+type doors struct {
+	now func() time.Time
+	mu  sync.Mutex // guards m
+	m   map[string]bucket
+}
+
+type bucket struct {
+	left int
+	at   time.Time
+}
+
+func newDoors(now func() time.Time) *doors { return &doors{now: now, m: map[string]bucket{}} }
+
+// try takes one try of an address, or says how long to wait for the next.
+func (d *doors) try(remote string) time.Duration {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		host = remote
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	b, known := d.m[host]
+	if !known {
+		if len(d.m) >= maxDoors { // forget all: better than to lock somebody out for good
+			d.m = map[string]bucket{}
+		}
+		b = bucket{triesAtOnce, now}
+	}
+	switch more := int(now.Sub(b.at) / tryEvery); {
+	case more > 0:
+		b.left, b.at = min(triesAtOnce, b.left+more), now
+	case now.Before(b.at): // the clock was set back: nobody waits for it to catch up
+		b.at = now
+	}
+	var wait time.Duration
+	if b.left > 0 {
+		b.left--
+	} else {
+		wait = max(time.Second, b.at.Add(tryEvery).Sub(now).Round(time.Second))
+	}
+	d.m[host] = b
+	return wait
+}

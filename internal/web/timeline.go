@@ -1,0 +1,124 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"lifeboat/internal/account"
+	"lifeboat/internal/incident"
+)
+
+// incidents is the list of all incidents.
+func (s *server) incidents(w http.ResponseWriter, r *http.Request, who account.Session) {
+	heads, err := s.o.Engine.Incidents(r.Context())
+	if err != nil {
+		s.fail(w, who, err)
+		return
+	}
+	o, err := s.o.Engine.Overview(r.Context())
+	if err != nil {
+		s.fail(w, who, err)
+		return
+	}
+	slices.Reverse(heads)
+	p := s.room(who, o, "/incidents", count(len(heads), "incident", "incidents")+".", "Each with its timeline, its evidence and its write-up. More reports are healthier.")
+	if len(heads) == 0 {
+		p.Headline, p.Lede = "There was none yet.", ""
+	}
+	p.Body = heads[:min(len(heads), maxRows)]
+	s.show(w, http.StatusOK, "incidents.html", p)
+}
+
+// eventRow is an event as it is told, with what corrects it.
+type eventRow struct {
+	incident.Event
+	Corrections []incident.Event
+	NewDay      bool
+	Correct     string // leads to a correction
+}
+
+// timeline is all that happened in an incident: the story, or everything.
+func (s *server) timeline(w http.ResponseWriter, r *http.Request, who account.Session) {
+	x, err := s.incidentScope(r, who)
+	if err != nil {
+		s.fail(w, who, err)
+		return
+	}
+	events, err := s.o.Engine.Events(r.Context(), x.in.ID)
+	if err != nil {
+		s.fail(w, who, err)
+		return
+	}
+	broken := ""
+	if err := incident.Verify(events); err != nil {
+		broken = sentence(err.Error())
+	}
+	all := x.arg("all") != ""
+	p := x.incidentRoom(cut(x.in.Title, 160), lineOf(*x.in))
+	p.Say = s.said(r)
+	p.Where = p.Where[:2]
+	p.Body = struct {
+		Rows   []eventRow
+		All    bool
+		Broken string
+		Hidden int
+		In     incident.Incident
+	}{x.rows(events, all), all, broken, len(events) - len(x.rows(events, false)), *x.in}
+	s.show(w, http.StatusOK, "timeline.html", p)
+}
+
+// lineOf says in a sentence where an incident stands.
+func lineOf(in incident.Incident) string {
+	switch {
+	case in.Phase.Open():
+		return "It is open: " + in.Phase.Words() + "."
+	case in.Phase == incident.Cancelled:
+		return "It was a false alarm."
+	}
+	return "It is closed."
+}
+
+// rows puts corrections beside what they correct, and marks where a day begins.
+func (x scope) rows(events []incident.Event, all bool) []eventRow {
+	fixes := map[string][]incident.Event{}
+	for _, e := range events {
+		if e.Corrects != "" {
+			fixes[e.Corrects] = append(fixes[e.Corrects], e)
+		}
+	}
+	if !all { // the story is told in the order in which it happened
+		events = slices.Clone(events)
+		slices.SortStableFunc(events, func(a, b incident.Event) int { return a.At.Compare(b.At) })
+	}
+	day := ""
+	var out []eventRow
+	for _, e := range events {
+		if !all && (!told(e) || e.Corrects != "") {
+			continue
+		}
+		row := eventRow{Event: e, Corrections: fixes[e.ID]}
+		if d := e.At.In(x.s.o.Zone).Format("2 January 2006"); d != day {
+			day, row.NewDay = d, true
+		}
+		if all {
+			row.Correct = x.ask("correct", "event", e.ID).Page
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+// answeredBefore looks for the newest answer to the one question in the whole record.
+func (s *server) answeredBefore(in *incident.Incident) string {
+	events, err := s.o.Engine.Events(context.Background(), in.ID) // reads memory or a local file, and is bounded by the record
+	if err != nil {
+		return ""
+	}
+	for _, e := range slices.Backward(events) {
+		if a := answered(e); a != "" {
+			return a
+		}
+	}
+	return ""
+}
