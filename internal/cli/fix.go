@@ -2,15 +2,12 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/api"
 	"lifeboat/internal/apiclient"
-	"lifeboat/internal/fault"
 	"lifeboat/internal/incident"
 )
 
@@ -266,75 +263,4 @@ func (a *app) fixJudge() *cobra.Command {
 			return c.JudgeFix(ctx, in.site, api.JudgeBody{Result: strings.ReplaceAll(in.args[0], "-", "_"), Reason: in.reason})
 		},
 	})
-}
-
-// fixing says what to do next about a fix.
-func fixing(in incident.Incident, now time.Time) []string {
-	f, found := in.FixInFlight()
-	if !found {
-		f, found = in.FixPlanned()
-	}
-	if !found {
-		f, found = in.LastFix()
-	}
-	back := "take it back: lifeboat fix roll-back"
-	keep := `or keep it as it is: lifeboat fix keep --reason "why"`
-	switch {
-	case !found:
-		return []string{"propose one fix: lifeboat fix propose"}
-	case f.State == incident.StateProposed || f.State == incident.StateApproved:
-		return reading(f, now)
-	case f.State == incident.StateApplying && f.Action != "":
-		return []string{fmt.Sprintf("%s is being put in place by its prepared act: wait", f.ID)}
-	case f.State == incident.StateApplying:
-		return []string{fmt.Sprintf("%s does it now; when it is in place: lifeboat fix done %s", f.Owner, f.ID)}
-	case f.State == incident.StateMeasuring:
-		return measuring(f, now)
-	case f.State == incident.StateNoEffect || f.State == incident.StateWorse:
-		return []string{fmt.Sprintf("%s %s; %s", f.ID, fixWords[f.State], back), keep}
-	case f.State == incident.StateInterrupted:
-		return []string{fmt.Sprintf("%s was interrupted; %s", f.ID, back), "or measure it: lifeboat fix measure; " + keep}
-	case f.State == incident.StateRollingBack && f.Undo:
-		return []string{fmt.Sprintf("%s is being taken back by its prepared act: wait", f.ID)}
-	case f.State == incident.StateRollingBack:
-		return []string{fmt.Sprintf("when %s is taken back (%s): lifeboat fix rolled-back", f.ID, f.WayBack)}
-	case f.State == incident.StateWorked:
-		return []string{f.ID + " did what it promised. Go back: lifeboat go-back start", back}
-	}
-	return []string{"propose one fix: lifeboat fix propose"}
-}
-
-// reading is what comes before a fix is begun: another person, or a pause.
-func reading(f incident.Fix, now time.Time) []string {
-	withdraw := `or withdraw it: lifeboat fix withdraw --reason "why"`
-	alone := f.At.Add(f.Waits)
-	switch {
-	case f.Objection != "":
-		return []string{"somebody objects to " + f.ID + ": " + f.Objection, "talk; " + withdraw}
-	case len(f.Approvals) > 0 || f.Alone && !now.Before(f.PauseUntil):
-		return []string{"begin it: lifeboat fix begin " + f.ID, withdraw}
-	case f.Alone:
-		return []string{fmt.Sprintf("read %s once more, slowly, until %s; then: lifeboat fix begin %s", f.ID, clock(f.PauseUntil), f.ID), withdraw}
-	case now.Before(alone):
-		return []string{fmt.Sprintf("somebody else reads %s: lifeboat fix list, then lifeboat fix approve %s", f.ID, f.ID), fmt.Sprintf("alone from %s on: lifeboat fix go-alone --reason \"why\"; %s", clock(alone), withdraw)}
-	}
-	return []string{fmt.Sprintf("nobody has read %s yet: lifeboat fix approve %s", f.ID, f.ID), `or go on alone: lifeboat fix go-alone --reason "why"; ` + withdraw}
-}
-
-// measuring is the wait for what a fix promised.
-func measuring(f incident.Fix, now time.Time) []string {
-	if f.Promise.Check == "" {
-		return []string{"no check can tell, so say what came of it: lifeboat fix judge worked|no-effect|worse --reason \"what you saw\""}
-	}
-	until := f.AppliedAt.Add(f.Promise.Within)
-	line := fmt.Sprintf("hands off until %s (%s): %s", clock(until), lasted(until.Sub(now)), f.Promise.Words())
-	if f.Streak > 0 {
-		line += fmt.Sprintf("; so far %d in a row", f.Streak)
-	}
-	return []string{line, "to take it back already: lifeboat fix roll-back"}
-}
-
-// errNotThere says that an incident has no such thing.
-func errNotThere(what, id, list string) error {
-	return fault.New(fault.NotFound, "there is no %s %q", what, id).WithHint("see them with: %s", list)
 }

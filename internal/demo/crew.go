@@ -251,33 +251,31 @@ func rulesOut(by who, words, reason string) act {
 	}
 }
 
-// confirms says that the one that held is the cause.
+// confirms says that what held is the cause: the newest, and what is still open beside
+// it.
 func confirms(by who, factors ...string) act {
 	return func(ctx context.Context, p *play) (string, error) {
 		in, err := p.current(ctx)
 		if err != nil {
 			return "", err
 		}
-		i := slices.IndexFunc(in.Causes, incident.Cause.Undecided)
-		if i < 0 {
+		var left []string
+		for _, c := range in.Causes {
+			if c.Undecided() {
+				left = append(left, c.ID)
+			}
+		}
+		if len(left) == 0 {
 			return "", errors.New("no possible cause is left")
 		}
-		res, err := p.as(by).ConfirmCause(ctx, siteID, in.Causes[i].ID, api.ConfirmBody{Factors: factors})
+		cause, also := left[len(left)-1], left[:len(left)-1]
+		res, err := p.as(by).ConfirmCause(ctx, siteID, cause, api.ConfirmBody{Also: also, Factors: factors})
 		if err != nil {
 			return "", err
 		}
 		p.named = append(p.named, factors...)
 		p.report.Cause = res.Incident.Diagnosis.Statement
-		return fmt.Sprintf("%s: so this is it, %s: %s", p.name(by), in.Causes[i].ID, in.Causes[i].Statement), nil
-	}
-}
-
-// withdraws takes the diagnosis back.
-func withdraws(by who, reason string) act {
-	return func(ctx context.Context, p *play) (string, error) {
-		_, err := p.as(by).WithdrawDiagnosis(ctx, siteID, reason)
-		p.report.Cause = ""
-		return "the diagnosis is open again: " + reason, err
+		return fmt.Sprintf("%s: so this is it, %s: %s", p.name(by), strings.Join(append([]string{cause}, also...), " and "), p.report.Cause), nil
 	}
 }
 
@@ -399,6 +397,33 @@ func (p *play) measured(ctx context.Context, id string) (f incident.Fix, err err
 		p.report.Fixes = append(p.report.Fixes, Tried{ID: f.ID, Change: f.Change, Result: string(f.State), Words: f.Result})
 	}
 	return f, err
+}
+
+// takesBack rolls the last fix back by its act's own undo.
+func takesBack(by who) act {
+	return func(ctx context.Context, p *play) (string, error) {
+		res, err := p.as(by).RollBackFix(ctx, siteID, "")
+		if err != nil {
+			return "", err
+		}
+		f, found := res.Incident.LastFix()
+		if !found {
+			return "", errors.New("there is no fix to take back")
+		}
+		err = until(ctx, lookEvery, func() (bool, string, error) {
+			in, err := p.current(ctx)
+			if err != nil {
+				return false, "", err
+			}
+			f, _ = in.LastFix()
+			if f.State == incident.StateInterrupted {
+				return false, "", fmt.Errorf("%s could not be taken back: %s: %s", f.ID, f.Result, short(f.Output))
+			}
+			return f.State == incident.StateRolledBack, fmt.Sprintf("%s is %s", f.ID, f.State), nil
+		})
+		p.report.Cause = ""
+		return fmt.Sprintf("%s took %s back; the diagnosis is open again", p.name(by), f.ID), err
+	}
 }
 
 // takesBackByHand rolls a fix back whose act has no undo.

@@ -16,6 +16,7 @@ import (
 	"lifeboat/internal/incident"
 	"lifeboat/internal/ledger"
 	"lifeboat/internal/probe"
+	"lifeboat/internal/snapshot"
 )
 
 // What is collected when an incident is declared: what answer sees from outside, what
@@ -84,6 +85,9 @@ func (e *Engine) captureJob(r *runner, id string) capture.Job {
 	s := r.site()
 	j := capture.Job{ID: e.o.NewID(), Incident: id, Site: r.id, Names: s.Names, Scheme: cfg.Scheme, Port: cfg.Port, Paths: cfg.Capture.Paths}
 	for _, p := range s.Places {
+		if p == snapshot.Standby { // its own check looks at it; what broke is not there
+			continue
+		}
 		place := capture.Place{Name: p}
 		for _, t := range s.Targets(p) {
 			if ip, err := netip.ParseAddr(t.Address); err == nil {

@@ -16,6 +16,7 @@ import (
 type Bodies interface {
 	Put(r io.Reader, most int64) (evidence.Blob, error)
 	Get(sha256 string) (io.ReadSeekCloser, int64, error)
+	Remove(sha256 string) error
 }
 
 // Ledger is the book of changes; ledger.Book is one.

@@ -230,6 +230,7 @@ func (r *runner) do(ctx context.Context, c incident.Command, by incident.Actor) 
 	}
 	r.follow(ctx, added)
 	r.begun(added)
+	r.e.forget(added)
 	acted, err := r.act(context.WithoutCancel(ctx), false)
 	return r.result(append(added, acted...)), err
 }

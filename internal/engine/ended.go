@@ -99,6 +99,7 @@ func (e *Engine) doEnded(ctx context.Context, id string, c incident.Command, by 
 	if r, known := e.runners[in.Site]; known {
 		r.revise(next, added)
 	}
+	e.forget(added)
 	return Result{Incident: next, Events: added}, nil
 }
 

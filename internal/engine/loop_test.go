@@ -318,3 +318,29 @@ func TestARestartInTheMiddleOfAnAction(t *testing.T) {
 	b.do(incident.MeasureFix{}, me)
 	b.eventually("worked", func() bool { f, _ := b.state().LastFix(); return f.State == incident.StateWorked })
 }
+
+func TestARedactedBodyIsDeleted(t *testing.T) {
+	t.Parallel()
+	b := launchLoop(t)
+	ctx := context.Background()
+	id := b.do(incident.Declare{}, me).ID
+	for _, name := range []string{"a.txt", "the same.txt"} {
+		_, err := b.eng.Attach(ctx, "shop", engine.File{Name: name, Body: strings.NewReader("a customer's address")}, me)
+		must(t, err)
+	}
+	var pieces []incident.Evidence
+	for _, e := range b.state().Evidence {
+		if e.Kind == "file" {
+			pieces = append(pieces, e)
+		}
+	}
+	gone := func() bool { _, _, err := b.with.Bodies.Get(pieces[0].SHA256); return err != nil }
+	b.do(incident.Redact{Evidence: pieces[0].ID, Reason: "It shows an address."}, me)
+	if _, body, err := b.eng.Evidence(ctx, id, pieces[1].ID); err != nil || gone() {
+		t.Fatalf("the other piece has lost its body: %v", err)
+	} else {
+		must(t, body.Close())
+	}
+	b.do(incident.Redact{Evidence: pieces[1].ID, Reason: "It shows it, too."}, me)
+	b.eventually("deleted", gone)
+}

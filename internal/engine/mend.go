@@ -14,15 +14,23 @@ import (
 // A fix runs beside the incident's lock, because a prepared act may take long: what
 // came of it is a command like any other.
 
-// verdicts is what each check saw last at the home origin. Nobody is asked: whoever
-// wants to get to safety may be waiting behind this.
+// verdicts is what each check sees at the home origin now, the worst of its addresses.
+// Nobody is asked: whoever wants to get to safety may be waiting behind this.
 func (r *runner) verdicts() map[string]string {
 	cfg, _ := r.e.site(r.id)
 	out, now := map[string]string{}, r.e.o.Now()
 	for _, c := range cfg.Checks {
 		out[c.Name] = string(probe.Inconclusive)
-		if res, found := r.e.seen.last(cfg.ID, r.site().Home, c.Name); found && now.Sub(res.At.Add(res.Took)) <= max(staleAfter, 3*c.Every) {
-			out[c.Name] = string(res.Verdict)
+	}
+	for _, s := range r.e.seen.of(cfg.ID) {
+		if _, asked := out[s.Check]; !asked || s.Place != r.site().Home || out[s.Check] == string(probe.Fail) {
+			continue
+		}
+		switch known(s, now) {
+		case probe.Down:
+			out[s.Check] = string(probe.Fail)
+		case probe.Up:
+			out[s.Check] = string(s.Last.Verdict)
 		}
 	}
 	return out

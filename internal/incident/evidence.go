@@ -186,7 +186,7 @@ func (c Redact) decide(d *draft) error {
 	if d.in.Evidence[i].Redacted != "" {
 		return nil
 	}
-	d.add(EvidenceRedacted, Subject{"evidence", c.Evidence}, aboutData{ID: c.Evidence, Reason: c.Reason}, "%s took the body of %s away: %s", d.who(), c.Evidence, stop(c.Reason))
+	d.add(EvidenceRedacted, Subject{"evidence", c.Evidence}, RedactedData{ID: c.Evidence, Reason: c.Reason, SHA256: d.in.Evidence[i].SHA256}, "%s took the body of %s away: %s", d.who(), c.Evidence, stop(c.Reason))
 	return nil
 }
 
@@ -205,9 +205,17 @@ func (c SeeChanges) decide(d *draft) error {
 		known[x.ID] = true
 		x.Suspect, x.Note = false, ""
 		from := strings.TrimSuffix(x.Kind+", "+orElse(x.Who, x.Source), ", ")
-		d.add(ChangeSeen, Subject{"change", x.ID}, x, "Changed at %s: %s (%s).", x.At.UTC().Format(clock), strings.TrimSuffix(x.What, "."), from)
+		d.add(ChangeSeen, Subject{"change", x.ID}, x, "Changed at %s: %s (%s).", d.when(x.At), strings.TrimSuffix(x.What, "."), from)
 	}
 	return nil
+}
+
+// when tells a time of day, with its date where that is another day.
+func (d *draft) when(t time.Time) string {
+	if t.UTC().Format(time.DateOnly) == d.at.UTC().Format(time.DateOnly) {
+		return t.UTC().Format(clock)
+	}
+	return t.UTC().Format("15:04:05 UTC on 2 January")
 }
 
 func (c MarkChange) decide(d *draft) error {
@@ -275,6 +283,13 @@ func (c Measure) decide(d *draft) error {
 	return nil
 }
 
+// RedactedData says which body was taken away, and why.
+type RedactedData struct {
+	ID     string `json:"id"`
+	Reason string `json:"reason,omitempty"`
+	SHA256 string `json:"sha256,omitempty"` // of the body that is gone
+}
+
 type (
 	aboutData struct {
 		ID     string `json:"id"`
@@ -293,7 +308,7 @@ type (
 var evidenceFolds = folder{
 	EvidenceCaptured: with(foldEvidence),
 	EvidenceAttached: with(foldEvidence),
-	EvidenceRedacted: with(func(in *Incident, _ Event, a aboutData) {
+	EvidenceRedacted: with(func(in *Incident, _ Event, a RedactedData) {
 		change(in.Evidence, a.ID, Evidence.id, func(e *Evidence) { e.Redacted, e.SHA256, e.Size = a.Reason, "", 0 })
 	}),
 	ChangeSeen: with(func(in *Incident, _ Event, c Change) {

@@ -118,10 +118,19 @@ func (p Promise) Words() string {
 	if p.Below > 0 {
 		s += " and takes less than " + spell(p.Below)
 	}
-	if p.From != "" {
-		s += fmt.Sprintf(" (now: %s)", p.From)
+	s += " within " + spell(p.Within)
+	switch p.From {
+	case "":
+	case "pass":
+		s += " (now it passes)"
+	case "fail":
+		s += " (now it fails)"
+	case "inconclusive":
+		s += " (now nobody can tell)"
+	default:
+		s += " (now: " + p.From + ")"
 	}
-	return s + " within " + spell(p.Within)
+	return s
 }
 
 // kept says whether a reading is as promised.

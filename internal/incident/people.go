@@ -189,7 +189,7 @@ func (c LinkIncident) decide(d *draft) error {
 		return fault.New(fault.Invalid, "%q is no way for incidents to be linked", kind).At("kind").WithHint("write related or recurrence_of")
 	}
 	if c.Incident == "" || c.Incident == d.in.ID || tooLong(c.Incident, 40) {
-		return fault.New(fault.Invalid, "%q is not another incident", c.Incident).At("incident").WithHint("see them with: lifeboat status --all")
+		return fault.New(fault.Invalid, "%q is not another incident", c.Incident).At("incident").WithHint("see them with: lifeboat incidents")
 	}
 	if slices.Contains(d.in.Links, Link{c.Incident, kind}) {
 		return nil

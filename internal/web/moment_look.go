@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"html/template"
 	"net/url"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"lifeboat/internal/incident"
@@ -194,12 +196,25 @@ func (x scope) board(may string) template.HTML {
 	return x.part("board", b)
 }
 
-// weight puts what decides by itself on top.
+// unwell finds what says that something was not answered as it should.
+var unwell = regexp.MustCompile(`answered [45]\d\d|no answer`)
+
+// weight puts on top what decides by itself, then what people brought, logs, and what
+// was not answered well. What was sent, word by word, is for a closer look.
 func weight(e incident.Evidence) int {
-	if e.Deciding != "" {
-		return 1
+	switch {
+	case e.Deciding != "":
+		return 5
+	case e.Collector == "person":
+		return 4
+	case e.Kind == "log" && e.Problem == "":
+		return 3
+	case e.Kind == "http" && strings.HasPrefix(e.Title, "What "):
+		return 0
+	case e.Kind == "http" && unwell.MatchString(e.Summary):
+		return 2
 	}
-	return 0
+	return 1
 }
 
 func rankOf(s incident.CauseState) int {
