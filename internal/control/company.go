@@ -45,7 +45,11 @@ func company(o Options, record store.Store, accounts *account.Book, result func(
 	c.Acts, c.Run = cards(o.Config), runner(o, acts)
 	c.Others = func(a incident.Actor) int { return accounts.Others(a.ID, role.Operator) }
 	box, err := channels(o, record, &c, result)
-	return c, box, err
+	if err != nil {
+		return c, nil, err
+	}
+	c.Outbox = box
+	return c, box, nil
 }
 
 // secret reads the secret of a webhook; "" is none.

@@ -81,3 +81,21 @@ func TestActionsAreRunByName(t *testing.T) {
 		t.Errorf("its card is %+v", c)
 	}
 }
+
+// Whatever the engine can go on without must still be given to it.
+func TestTheEngineGetsAllOfIt(t *testing.T) {
+	t.Parallel()
+	o := Options{Dir: t.TempDir(), Now: time.Now, NewID: func() string { return "id" }, Logger: slog.New(slog.DiscardHandler), Config: &config.Config{}}
+	s := mem.New(mem.Options{})
+	accounts, _, err := openPeople(t.Context(), s, func() bool { return false }, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, box, err := company(o, s, accounts, func(context.Context, outbox.Message, error) {})
+	if err != nil || box == nil {
+		t.Fatalf("%v, %v", box, err)
+	}
+	if c.Bodies == nil || c.Ledger == nil || c.Outbox == nil || c.Run == nil || c.Others == nil || c.Tail == nil {
+		t.Errorf("something is missing in %+v", c)
+	}
+}

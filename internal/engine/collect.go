@@ -159,7 +159,7 @@ func (r *runner) keep(ctx context.Context, i capture.Item, collector string) {
 
 func (e *Engine) store(body io.Reader, most int64) (evidence.Blob, error) {
 	if e.o.Company.Bodies == nil {
-		return evidence.Blob{}, fault.New(fault.Unavailable, "there is no folder for evidence")
+		return evidence.Blob{}, fault.New(fault.Unavailable, "there is no folder for evidence").WithHint("write a note; why there is no folder is in lifeboat's log")
 	}
 	return e.o.Company.Bodies.Put(body, most)
 }

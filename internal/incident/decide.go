@@ -3,6 +3,7 @@ package incident
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -21,7 +22,7 @@ func (in Incident) Decide(c Command, f Facts, now time.Time) ([]Event, error) {
 		d.at = now
 	}
 	if err := d.decide(c); err != nil {
-		return nil, err
+		return nil, withNext(err)
 	}
 	if d.err != nil {
 		return nil, fault.New(fault.Internal, "write down what was decided").Because(d.err)
@@ -32,6 +33,15 @@ func (in Incident) Decide(c Command, f Facts, now time.Time) ([]Event, error) {
 		}
 	}
 	return d.events, nil
+}
+
+// withNext gives an error that names no next step the one that always helps.
+func withNext(err error) error {
+	var f *fault.Error
+	if errors.As(err, &f) && f.Kind == fault.Conflict && f.Hint == "" {
+		return f.WithHint("see where things stand with: lifeboat status")
+	}
+	return err
 }
 
 func (d *draft) decide(c Command) error {
