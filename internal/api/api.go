@@ -147,7 +147,7 @@ func New(o Options) http.Handler {
 	a.mux.HandleFunc("GET /readyz", a.readyz)
 	a.mux.Handle("GET /metrics", promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{}))
 	a.mux.HandleFunc("/", a.noRoute)
-	return a.observed(a.admitted(a.conditional(a.keyed(a.mux))))
+	return drained(a.observed(a.admitted(a.conditional(a.keyed(a.mux)))))
 }
 
 // Document gives the OpenAPI document of a version, indented.
