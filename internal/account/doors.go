@@ -21,6 +21,9 @@ const (
 	alone      = 2 // at once: of an address for a name whose tries are used up
 	aloneEvery = 30 * time.Second
 	maxBuckets = 4096 // of each sort
+
+	knownFor = 30 * 24 * time.Hour // from where somebody has signed in
+	maxKnown = 4096
 )
 
 // TooSoon is in the error of a sign-in that was not looked at because there were too
@@ -35,10 +38,11 @@ func (t *TooSoon) Error() string { return fmt.Sprintf("the next try counts in %s
 type doors struct {
 	now func() time.Time
 
-	mu        sync.Mutex // guards all below
-	addresses buckets    // by address
-	names     buckets    // by name
-	pairs     buckets    // by name and address
+	mu        sync.Mutex           // guards all below
+	addresses buckets              // by address
+	names     buckets              // by name
+	pairs     buckets              // by name and address
+	homes     map[string]time.Time // when somebody last signed in from somewhere, by name and address
 }
 
 func newDoors(now func() time.Time) *doors {
@@ -47,7 +51,30 @@ func newDoors(now func() time.Time) *doors {
 		addresses: buckets{size: tries, every: tryEvery, m: map[string]bucket{}},
 		names:     buckets{size: tries, every: tryEvery, m: map[string]bucket{}},
 		pairs:     buckets{size: alone, every: aloneEvery, m: map[string]bucket{}},
+		homes:     map[string]time.Time{},
 	}
+}
+
+// remember notes that somebody has signed in from an address.
+func (d *doors) remember(name, from string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	key := name + " " + address(from)
+	if _, again := d.homes[key]; !again && len(d.homes) >= maxKnown {
+		for other := range d.homes { // any: it only waits its turn again
+			delete(d.homes, other)
+			break
+		}
+	}
+	d.homes[key] = d.now()
+}
+
+// known says whether somebody of that name has signed in from an address before.
+func (d *doors) known(name, from string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	at, known := d.homes[name+" "+address(from)]
+	return known && d.now().Sub(at) < knownFor
 }
 
 // try takes one try, or says how long to wait for the next.

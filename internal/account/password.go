@@ -61,42 +61,51 @@ func (b *Book) newPassword(ctx context.Context, name, title, password string) (s
 	return b.hasher.make(ctx, password)
 }
 
-// Limits on the work of hashing: each takes about 20 MiB and some 30 ms of a core.
+// Limits on the work of hashing: each takes about 20 MiB and some 30 ms of a core. As
+// many strangers as the console has connections are all looked at within longQueue.
 const (
 	atOnce    = 2
-	longQueue = 10 * time.Second
+	keptFree  = 1 // more, for those who are known here
+	longQueue = 25 * time.Second
 )
 
 // hasher hashes passwords, a few at once.
 type hasher struct {
 	slots  chan struct{} // taken by who hashes
+	known  chan struct{} // and by those who are known: strangers can't keep them waiting
 	derive func(password, salt []byte, passes, memory uint32, lanes uint8, keyLen uint32) []byte
 }
 
 func newHasher() *hasher {
-	return &hasher{slots: make(chan struct{}, atOnce), derive: argon2.IDKey}
+	return &hasher{slots: make(chan struct{}, atOnce), known: make(chan struct{}, keptFree), derive: argon2.IDKey}
 }
 
 // key waits for its turn and derives the key that p would have of the password.
-func (h *hasher) key(ctx context.Context, password string, p phc) ([]byte, error) {
-	tired := fault.New(fault.Unavailable, "many people sign in at once").WithHint("wait a moment and try again")
+func (h *hasher) key(ctx context.Context, known bool, password string, p phc) ([]byte, error) {
+	tired := fault.New(fault.Unavailable, "many people sign in at once").WithHint("wait a moment and try again, or sign in with a token")
 	ctx, cancel := context.WithTimeoutCause(ctx, longQueue, tired)
 	defer cancel()
+	own, taken := h.known, h.slots
+	if !known {
+		own = nil // never ready
+	}
 	select {
 	case h.slots <- struct{}{}:
+	case own <- struct{}{}:
+		taken = own
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	defer func() { <-h.slots }()
+	defer func() { <-taken }()
 	return h.derive([]byte(password), p.salt, p.passes, p.memory, p.lanes, uint32(len(p.key))), nil
 }
 
-// make gives a new password's hash.
+// make gives a new password's hash. Who sets one is known.
 func (h *hasher) make(ctx context.Context, password string) (string, error) {
 	p := phc{params: current, salt: make([]byte, saltLen), key: make([]byte, keyLen)}
 	_, _ = rand.Read(p.salt) // never fails
 	var err error
-	if p.key, err = h.key(ctx, password, p); err != nil {
+	if p.key, err = h.key(ctx, true, password, p); err != nil {
 		return "", err
 	}
 	return p.String(), nil
@@ -104,12 +113,12 @@ func (h *hasher) make(ctx context.Context, password string) (string, error) {
 
 // verify says whether hash is the password's, and whether it should be made anew. It
 // costs the same where hash is none.
-func (h *hasher) verify(ctx context.Context, hash, password string) (same, weak bool, err error) {
+func (h *hasher) verify(ctx context.Context, known bool, hash, password string) (same, weak bool, err error) {
 	p, wrong := parsePHC(hash)
 	if wrong != nil {
 		p = phc{params: current, salt: make([]byte, saltLen), key: make([]byte, keyLen)}
 	}
-	key, err := h.key(ctx, password, p)
+	key, err := h.key(ctx, known, password, p)
 	if err != nil {
 		return false, false, err
 	}

@@ -15,7 +15,7 @@ func TestReference(t *testing.T) {
 	t.Parallel()
 	h := newHasher()
 	for password, want := range map[string]bool{"password": true, "Password": false, "": false} {
-		same, weak, err := h.verify(t.Context(), reference, password)
+		same, weak, err := h.verify(t.Context(), false, reference, password)
 		if err != nil || same != want || !weak { // its salt has 8 bytes
 			t.Errorf("%q: same %v, weak %v, %v", password, same, weak, err)
 		}
@@ -39,7 +39,7 @@ func TestMakeAndVerify(t *testing.T) {
 	if again, err := h.make(t.Context(), "four words and a half"); err != nil || again == text {
 		t.Error("two hashes of one password are the same: no salt")
 	}
-	if same, weak, err := h.verify(t.Context(), text, "four words and a half"); !same || weak || err != nil {
+	if same, weak, err := h.verify(t.Context(), false, text, "four words and a half"); !same || weak || err != nil {
 		t.Errorf("same %v, weak %v, %v", same, weak, err)
 	}
 }

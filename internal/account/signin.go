@@ -25,8 +25,9 @@ func (b *Book) SignIn(ctx context.Context, name, password, from string) (Account
 		return Account{}, err
 	}
 	r, known := b.record(name)
-	same, weak, err := b.hasher.verify(ctx, r.Password, password[:min(len(password), maxTyped+1)])
-	if err != nil {
+	same, weak, err := b.hasher.verify(ctx, b.doors.known(name, from), r.Password, password[:min(len(password), maxTyped+1)])
+	if err != nil { // nobody has looked: it was no try
+		b.doors.forgive(name, from)
 		return Account{}, err
 	}
 	now, _ := b.record(name) // it may have changed while we were busy
@@ -38,6 +39,7 @@ func (b *Book) SignIn(ctx context.Context, name, password, from string) (Account
 			WithHint("look for a letter too few or too many; an admin can set another password with: lifeboat account password NAME")
 	}
 	b.doors.forgive(name, from)
+	b.doors.remember(name, from)
 	if weak {
 		b.renew(ctx, now, password)
 	}

@@ -82,7 +82,7 @@ func TestReplayTellsTheTruth(t *testing.T) {
 	why := api.ReasonBody{Reason: "All of it is down."}
 	b.do("POST", "/api/v1/levers/to-standby/pull", why, 503, key, "a")
 	r := b.do("POST", "/api/v1/levers/to-standby/pull", why, 503, key, "a")
-	if p := decode[api.Problem](t, r); p.Incident == "" || !strings.Contains(p.Detail, "not seen") {
+	if p := decode[api.Problem](t, r); p.Incident == "" || !strings.Contains(p.Detail, "unknown now") {
 		t.Errorf("again: %s", r.body)
 	}
 	if in := decode[api.SiteIncident](t, b.do("GET", "/api/v1/sites/shop/incident", nil, 200)); len(in.Incident.Pulls) != 1 {

@@ -114,5 +114,9 @@ func (a *api) stepBack(ctx context.Context, in *SitePath) (*acted, error) {
 }
 
 func (a *api) autoResume(ctx context.Context, in *SitePath) (*struct{}, error) {
-	return nil, a.o.Engine.ResumeAuto(ctx, in.Site)
+	err := a.o.Engine.ResumeAuto(ctx, in.Site)
+	if err == nil { // no timeline tells of it
+		a.o.Logger.Info("rules may move a site again", "site", in.Site, "by", actorOf(ctx).Name)
+	}
+	return nil, err
 }

@@ -23,8 +23,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"lifeboat/internal/account"
 	"lifeboat/internal/api"
 	"lifeboat/internal/config"
@@ -146,7 +144,7 @@ func (p plane) serve(ctx context.Context) error {
 	loops.Go(func() { _ = p.box.Run(inner) })
 	loops.Go(func() { watchStatus(inner, feed, p.eng) })
 	if o.HTTP != nil {
-		doors.Go(func() { errs <- serveHTTP(ctx, netutil.LimitListener(o.HTTP, maxConsole), console, nil, nil) }) // with ctx
+		doors.Go(func() { errs <- serveHTTP(ctx, newCrowd(o.HTTP, maxConsole), console, nil, nil) }) // with ctx
 	}
 	if o.Root != nil {
 		doors.Go(func() { errs <- serveHTTP(ctx, o.Root, root, o.AdmitRoot, o.PeerRoot) })
@@ -322,6 +320,9 @@ func serveHTTP(ctx context.Context, ln net.Listener, h http.Handler, admit func(
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerLimit, ReadTimeout: requestTime, WriteTimeout: 2 * requestTime, IdleTimeout: idleLimit, MaxHeaderBytes: 32 << 10,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	if c, is := ln.(*crowd); is {
+		srv.ConnState = c.stateOf
 	}
 	if peer != nil {
 		srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return api.WithPeer(ctx, peer(c)) }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"lifeboat/internal/fault"
@@ -125,10 +126,35 @@ func (r *runner) rejoin(ctx context.Context, p incident.Pull, back bool) (added 
 // came is the error for whoever pressed, of an act that a greeting has finished.
 func (r *runner) came(p incident.Pull, back bool) error {
 	now, known := r.in.Pull(p.ID)
-	if !known || !back && now.State == incident.Active || back && now.State == incident.Undone {
+	if !known {
 		return nil
 	}
-	return fault.New(fault.Unavailable, "%s: answer left in the middle of it, and it is %s now: %s", p.Lever, now.State, now.Detail).WithHint("see where things stand with: lifeboat status")
+	return stands(now, back, "answer left in the middle of it")
+}
+
+// stands is the error for whoever pressed, where an act is not done by now.
+func stands(p incident.Pull, back bool, why string) error {
+	if p.State == incident.Undone || p.State == incident.Settled || !back && (p.State == incident.Active || p.State == incident.Undoing) {
+		return nil
+	}
+	return fault.New(fault.Unavailable, "%s: %s, and it is %s now: %s", p.Lever, why, p.State, p.Detail).WithHint("see where things stand with: lifeboat status")
+}
+
+// pressed is what came of an act that is asked for again under its key.
+func pressed(in incident.Incident, c incident.Command) error {
+	lever, back := "", false
+	switch c := c.(type) {
+	case PullRequest:
+		lever = c.Lever
+	case incident.PutBack:
+		lever, back = c.Lever, true
+	}
+	for _, p := range slices.Backward(in.Pulls) {
+		if p.Lever == lever {
+			return stands(p, back, "it was pressed before")
+		}
+	}
+	return nil
 }
 
 // wayBack is where a put-back leads. In a return that takes back several pulls of one

@@ -41,9 +41,13 @@ func (e *Engine) Connected(ctx context.Context, h feed.Hello) error {
 		return e.unfit(err)
 	}
 	for _, id := range e.allRunners() {
-		e.runners[id].driftAt = time.Time{} // what nobody could tell before may be clear now
-		if _, err := e.runners[id].act(ctx, true); err != nil {
+		r := e.runners[id]
+		r.driftAt = time.Time{} // what nobody could tell before may be clear now
+		if _, err := r.act(ctx, true); err != nil {
 			e.o.Logger.Warn("an open intent was finished with an error", "site", id, "cause", err)
+		}
+		if r.in.Phase.Open() && !r.in.Drill && len(r.in.Evidence) == 0 { // the control that was told of it has ended before it began
+			r.collect(r.in.ID)
 		}
 	}
 	return nil
@@ -86,29 +90,20 @@ func (e *Engine) adopt(ctx context.Context, h feed.Hello) error {
 		e.o.Logger.Info("a new epoch begins", "epoch", next.epoch, "answer_epoch", h.Epoch, "answer_revision", h.Revision, "store_revision", uint64(rev))
 	}
 	e.adoptPositions(&next, h, stranger)
-	config := e.configHash()
-	e.adoptSerials(&next, h.Serials, l.Config != config)
+	changed := l.Config != e.config
+	e.adoptSerials(&next, h.Serials, changed)
 	for site, at := range h.LastAuto {
 		if a := next.auto[site]; at.After(a.Last) {
 			a.Last = at
 			next.auto[site] = a
 		}
 	}
-	writes := []store.Write{put(keyLineage, lineage{Epoch: next.epoch, Starts: l.Starts + 1, Config: config})}
-	for id, o := range next.sites {
-		writes = append(writes, put(keySite+id, o))
-	}
-	for k, o := range next.flags {
-		writes = append(writes, put(keyFlag+k, o))
-	}
-	for apex, n := range next.serials {
-		writes = append(writes, put(keySerial+apex, n))
-	}
+	writes := append(next.writes(), put(keyLineage, lineage{Epoch: next.epoch, Starts: l.Starts + 1, Config: e.config}))
 	if _, err := e.o.Store.Txn(ctx, nil, writes); err != nil {
 		return fmt.Errorf("record what answer serves: %w", err)
 	}
-	if l.Config != "" && l.Config != config {
-		e.noteConfiguration(ctx, config)
+	if changed && l.Config != "" {
+		e.later("note the changed configuration", e.noteConfiguration)
 	}
 	e.mu.Lock()
 	e.ordered = next
@@ -339,7 +334,10 @@ func (e *Engine) adoptLever(ctx context.Context, r *runner, card lever.Card, c i
 // announce publishes everything and lets orders through. All of it is in the record
 // first: answer lets go of a local order once a manifest has taken it over.
 func (e *Engine) announce(ctx context.Context) error {
-	if _, err := e.o.Store.Txn(ctx, nil, e.recordAll()); err != nil {
+	e.mu.Lock()
+	writes := e.ordered.writes()
+	e.mu.Unlock()
+	if _, err := e.o.Store.Txn(ctx, nil, writes); err != nil {
 		return err
 	}
 	return e.publishAll(ctx)
@@ -442,7 +440,7 @@ const ruleEvery = time.Second
 // where the site asks for it, or say that it is not over yet.
 func (r *runner) heed(ctx context.Context) { // with mu held
 	now := r.e.o.Now()
-	if since := now.Sub(r.ruleAt); since >= 0 && since < ruleEvery {
+	if !passed(r.ruleAt, now, ruleEvery) {
 		return
 	}
 	r.ruleAt = now
@@ -472,7 +470,7 @@ func (r *runner) onDown(ctx context.Context, s feed.Sight) { // with mu held
 		}
 		r.complain("an automatic failover was not made", err)
 	}
-	if r.in.Phase.Open() && (r.in.Proposed == name || len(r.in.Holding()) > 0) {
+	if r.in.Phase.Open() && (r.in.Proposed == name || len(r.in.Loose()) > 0) {
 		return
 	}
 	f, err := r.facts(ctx, PullRequest{Lever: name}, rule)

@@ -40,10 +40,12 @@ func (e *Engine) ResumeAuto(ctx context.Context, site string) error {
 	if _, known := e.runners[site]; !known {
 		return fault.New(fault.NotFound, "there is no site %q", site)
 	}
+	was := e.autoOf(site).Held
 	if _, err := e.o.Store.Txn(ctx, nil, []store.Write{e.noteHeld(site, false)}); err != nil {
+		e.noteHeld(site, was) // what is not on record does not count
 		return err
 	}
-	return e.republish(ctx)
+	return e.republish(context.WithoutCancel(ctx))
 }
 
 // noteHeld remembers whether rules may move the site; the write keeps it.

@@ -30,13 +30,16 @@ func (r *runner) besides(events []incident.Event, next incident.Incident) []stor
 		}
 		out = append(out, r.news(ev, next)...)
 	}
-	if n := len(events); n > 0 {
-		out = append(out, r.parking(next)...)
-		if events[0].Type == incident.Declared && len(next.ParkedPulls()) == 0 && len(r.parked) > 0 {
-			out = append(out, store.Write{Key: keyParked + r.id, Delete: true})
-		}
+	if len(events) == 0 {
+		return out
 	}
-	return out
+	if events[0].Type == incident.Declared {
+		r.countHits(next.ID)
+	}
+	if events[0].Type == incident.Declared || !next.Phase.Open() {
+		out = append(out, r.parking(next))
+	}
+	return append(out, r.counting(next))
 }
 
 // ownChange says whether an event is a change that a later diagnosis may ask for: our
@@ -154,16 +157,22 @@ func (e *Engine) channelsFor(audience string) []string {
 	return out
 }
 
-// parking keeps the levers that an incident leaves parked when it ends.
-func (r *runner) parking(next incident.Incident) []store.Write {
-	if next.Phase.Open() || next.Drill {
-		return nil
-	}
+// parking keeps the levers that an incident leaves parked when it ends. An open one has
+// them among its own.
+func (r *runner) parking(next incident.Incident) store.Write {
 	left := next.ParkedPulls()
-	if len(left) == 0 {
-		return nil
+	if next.Phase.Open() || len(left) == 0 {
+		return store.Write{Key: keyParked + r.id, Delete: true}
 	}
-	return []store.Write{put(keyParked+r.id, left)}
+	return put(keyParked+r.id, left)
+}
+
+// counting keeps who met the status page in an open incident.
+func (r *runner) counting(next incident.Incident) store.Write {
+	if !next.Phase.Open() {
+		return store.Write{Key: keyHits + r.id, Delete: true}
+	}
+	return put(keyHits+r.id, r.hits)
 }
 
 // publicMessage is the newest word to the public of the open incident, for the status
@@ -181,11 +190,12 @@ func (r *runner) publicMessage() string {
 	return ""
 }
 
-// moved says whether events change what the status page says.
+// moved says whether events change what the status page says, or what answer may do by
+// itself.
 func moved(events []incident.Event) bool {
 	return slices.ContainsFunc(events, func(ev incident.Event) bool {
 		switch ev.Type {
-		case incident.UpdateSent, incident.ClosedType, incident.CancelledType:
+		case incident.UpdateSent, incident.ClosedType, incident.CancelledType, incident.AutoHeldType:
 			return true
 		}
 		return false

@@ -26,22 +26,34 @@ import (
 // MaxFile is the largest file that a person may add as evidence, in bytes.
 const MaxFile = 10 << 20
 
+// How long one log file, and the ledger, are waited for: on a disk that hangs, both do.
+const (
+	logTime    = 10 * time.Second
+	ledgerTime = 10 * time.Second
+)
+
 // capturer asks from outside; a feed that can't is one to an older answer.
 type capturer interface {
 	Capture(ctx context.Context, j capture.Job) error
 }
 
-// collect starts everything that is collected for an incident.
-func (r *runner) collect(id string) {
-	r.e.later("collect evidence", func(ctx context.Context) {
-		r.lookBack(ctx, id)
+// collect starts everything that is collected for an incident, once.
+func (r *runner) collect(id string) { // with mu held
+	if r.asked == id {
+		return
+	}
+	began := r.e.later("collect evidence", func(ctx context.Context) {
 		if err := r.e.capture(ctx, r, id); err != nil {
 			r.record(ctx, id, incident.Captured{Evidence: incident.Evidence{
 				Kind: "dns", Title: "What the site looks like from outside", At: r.e.o.Now().UTC(), Collector: "answer", Problem: err.Error(),
 			}})
 		}
+		r.lookBack(ctx, id)
 		r.readLogs(ctx, id)
 	})
+	if began {
+		r.asked = id
+	}
 }
 
 // record runs a command of lifeboat's own in an incident, if it still is the open one.
@@ -139,8 +151,11 @@ func (e *Engine) CaptureDone(ctx context.Context, d capture.Done) {
 	}})
 }
 
-// keep stores an item's body and puts it on record.
+// keep stores an item's body and puts it on record, unless its incident has ended.
 func (r *runner) keep(ctx context.Context, i capture.Item, collector string) {
+	if in, _ := r.look(); in.ID != i.Incident || !in.Phase.Open() {
+		return
+	}
 	x := incident.Evidence{
 		Kind: i.Kind, Title: clip(i.Title, 300), Summary: clip(i.Summary, 1000), Deciding: clip(i.Deciding, 300), Source: clip(i.Source, 200), Collector: collector,
 		At: i.At.UTC(), TookMS: i.Took.Milliseconds(), Truncated: i.Truncated, Problem: clip(i.Problem, 1000),
@@ -171,10 +186,33 @@ func (r *runner) readLogs(ctx context.Context, id string) {
 		return
 	}
 	for _, path := range cfg.Capture.Logs {
-		i := r.e.o.Company.Tail(path, capture.MaxBody)
+		i := r.e.tail(ctx, path)
 		i.Incident, i.Site = id, r.id
 		r.keep(ctx, i, "control")
 	}
+}
+
+// tail takes the end of a log file. The reading of a disk that hangs ends when the disk
+// answers; until then the file is not read again, and nobody waits for it.
+func (e *Engine) tail(ctx context.Context, path string) capture.Item {
+	late := capture.Item{Kind: capture.KindLog, Source: path, Title: "The end of the log " + filepath.Base(path), At: e.o.Now(), Problem: "the file could not be read in time"}
+	if _, busy := e.tails.LoadOrStore(path, true); busy {
+		return late
+	}
+	got := make(chan capture.Item, 1)
+	go func() {
+		defer e.tails.Delete(path)
+		got <- e.o.Company.Tail(path, capture.MaxBody)
+	}()
+	limit := time.NewTimer(logTime)
+	defer limit.Stop()
+	select {
+	case i := <-got:
+		return i
+	case <-limit.C:
+	case <-ctx.Done():
+	}
+	return late
 }
 
 // lookBack puts the changes before the first symptom on record, and what the checks
@@ -184,9 +222,11 @@ func (r *runner) lookBack(ctx context.Context, id string) {
 	if r.e.o.Company.Ledger == nil {
 		return
 	}
+	looking, cancel := context.WithTimeout(ctx, ledgerTime)
+	defer cancel()
 	cfg, _ := r.e.site(r.id)
 	now := r.e.o.Now()
-	found, err := r.e.o.Company.Ledger.List(ctx, ledger.Query{Site: r.id, From: now.Add(-cfg.LookBack), To: now.Add(time.Minute), Limit: 50})
+	found, err := r.e.o.Company.Ledger.List(looking, ledger.Query{Site: r.id, From: now.Add(-cfg.LookBack), To: now.Add(time.Minute), Limit: 50})
 	if err != nil {
 		r.e.o.Logger.Warn("the ledger of changes can't be read", "cause", err)
 		return
@@ -221,9 +261,10 @@ func (r *runner) sight(s feed.Sight) incident.Sight {
 	return incident.Sight{At: s.Since.UTC(), Check: s.Check, Place: s.Place, Home: s.Place == r.site().Home, Seen: string(s.Seen), Detail: clip(s.Last.Detail, 300)}
 }
 
-// seeTransition records a change of what a check sees in the open incident.
+// seeTransition records a change of what a check sees in the open incident. A place with
+// several addresses is seen down as long as one of them is.
 func (r *runner) seeTransition(ctx context.Context, t probe.Transition) { // with mu held
-	if !r.in.Phase.Open() || r.in.Drill {
+	if !r.in.Phase.Open() || r.in.Drill || t.To != probe.Down && r.e.seen.elsewhereDown(t) {
 		return
 	}
 	r.try(ctx, incident.SeeSight{Sight: incident.Sight{
@@ -259,7 +300,7 @@ func (e *Engine) AddChange(ctx context.Context, c ledger.Change, by incident.Act
 			continue
 		}
 		if in, _ := e.runners[id].look(); in.Phase.Open() {
-			e.runners[id].record(ctx, in.ID, incident.SeeChanges{Changes: []incident.Change{seenChange(kept)}})
+			e.runners[id].record(context.WithoutCancel(ctx), in.ID, incident.SeeChanges{Changes: []incident.Change{seenChange(kept)}})
 		}
 	}
 	return kept, nil
@@ -274,12 +315,12 @@ func (e *Engine) Changes(ctx context.Context, q ledger.Query) ([]ledger.Change, 
 }
 
 // noteConfiguration writes a configuration that control started with into the ledger.
-func (e *Engine) noteConfiguration(ctx context.Context, hash string) {
+func (e *Engine) noteConfiguration(ctx context.Context) {
 	if e.o.Company.Ledger == nil {
 		return
 	}
 	_, _, err := e.o.Company.Ledger.Add(ctx, ledger.Change{
-		ID: "configuration-" + hash[:min(16, len(hash))] + "-" + e.o.NewID(), At: e.o.Now().UTC(), Source: "lifeboat", Kind: "configuration", Who: "lifeboat", What: "lifeboat started with a changed configuration: " + filepath.Base(e.o.Config.File),
+		ID: "configuration-" + e.config[:16] + "-" + e.o.NewID(), At: e.o.Now().UTC(), Source: "lifeboat", Kind: "configuration", Who: "lifeboat", What: "lifeboat started with a changed configuration: " + filepath.Base(e.o.Config.File),
 	})
 	if err != nil {
 		e.o.Logger.Warn("the changed configuration is not in the ledger", "cause", err)

@@ -112,20 +112,16 @@ var ErrStale = fault.New(fault.Conflict, "it has changed since you looked")
 // expected compares what the caller saw with what is.
 func expected(ctx context.Context, in incident.Incident) error {
 	x, _ := ctx.Value(expectKey{}).(Expect)
-	open := in
-	if !in.Phase.Open() && x.Incident == "" && x.Seq == 0 && x.Phase == "" {
-		return nil
-	}
 	stale := func(what string) error {
 		return fault.New(fault.Conflict, "nothing was done: %s", what).WithHint("look again, then press again").Because(ErrStale)
 	}
 	switch {
-	case x.Incident != "" && x.Incident != open.ID:
+	case x.Incident != "" && x.Incident != in.ID:
 		return stale("this was asked for another incident")
-	case x.Seq != 0 && x.Seq != open.Seq:
+	case x.Seq != 0 && x.Seq != in.Seq:
 		return stale("somebody has written since you looked")
-	case x.Phase != "" && x.Phase != open.Phase:
-		return stale("the incident is at " + open.Phase.Words() + " by now")
+	case x.Phase != "" && x.Phase != in.Phase:
+		return stale("the incident is at " + in.Phase.Words() + " by now")
 	}
 	return nil
 }
@@ -138,14 +134,4 @@ func freeWay(c incident.Command) bool {
 		return true
 	}
 	return false
-}
-
-// later runs f beside Run's loop; where too much waits already it is left out and
-// logged. f MUST end with its context.
-func (e *Engine) later(what string, f func(ctx context.Context)) {
-	select {
-	case e.jobs <- f:
-	default:
-		e.o.Logger.Warn("too much waits to be done", "what", what)
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,6 +32,8 @@ type runner struct {
 	reading bool      // the check that a fix promised is being asked
 	readAt  time.Time // when it was asked last
 	running string    // key of the prepared act under way
+	next    string    // key of the one that is to be begun when it has ended
+	asked   string    // the incident that evidence is collected for
 	hits    hits
 	ruleAt  time.Time // when a rule last looked at what is seen
 	said    string    // what a rule complained of last
@@ -70,14 +71,15 @@ type Result struct {
 
 // load reads the open incident of the site from the record.
 func (r *runner) load(ctx context.Context) error { // with mu held
-	r.in, r.head, r.open = incident.Incident{}, 0, 0
-	if err := r.readParked(ctx); err != nil {
-		return err
-	}
+	r.in, r.head, r.open, r.parked = incident.Incident{}, 0, 0, nil
 	kv, err := r.e.o.Store.Get(ctx, keyOpen+r.id)
 	if fault.KindOf(err) == fault.NotFound {
+		err = get(ctx, r.e.o.Store, keyParked+r.id, &r.parked)
 		r.show(nil)
-		return nil
+		return err
+	}
+	if err == nil {
+		err = get(ctx, r.e.o.Store, keyHits+r.id, &r.hits)
 	}
 	if err != nil {
 		return err
@@ -119,11 +121,15 @@ func verify(events []incident.Event, head []byte) error {
 func (r *runner) show(added []incident.Event) { // with mu held
 	r.viewMu.Lock()
 	defer r.viewMu.Unlock()
-	if r.view.ID != r.in.ID {
+	r.see(r.in, added)
+	r.left = r.parked
+}
+
+func (r *runner) see(next incident.Incident, added []incident.Event) { // with viewMu held
+	if r.view.ID != next.ID {
 		r.tail = nil
 	}
-	r.view, r.left = r.in, r.parked
-	r.tail = append(r.tail, added...)
+	r.view, r.tail = next, append(r.tail, added...)
 	if n := len(r.tail); n > tailLen {
 		r.tail = append([]incident.Event(nil), r.tail[n-tailLen:]...)
 	}
@@ -195,7 +201,7 @@ func (e *Engine) Do(ctx context.Context, site string, c incident.Command, by inc
 // acts says whether the command may need answer.
 func acts(c incident.Command) bool {
 	switch c.(type) {
-	case PullRequest, incident.PutBack, incident.StepBack, incident.Advance, incident.GoBack:
+	case PullRequest, incident.PutBack, incident.StepBack, incident.Advance, incident.GoBack, incident.MakePermanent:
 		return true
 	}
 	return false
@@ -204,7 +210,7 @@ func acts(c incident.Command) bool {
 func (r *runner) do(ctx context.Context, c incident.Command, by incident.Actor) (Result, error) { // with mu held
 	now, _ := r.look()
 	if key := keyOf(ctx); key != "" && now.Wrote(key) {
-		return Result{Incident: now}, nil
+		return Result{Incident: now}, pressed(now, c)
 	}
 	if !freeWay(c) {
 		if err := expected(ctx, now); err != nil {
@@ -219,19 +225,15 @@ func (r *runner) do(ctx context.Context, c incident.Command, by incident.Actor) 
 		return Result{}, err
 	}
 	f.Key = keyOf(ctx)
-	if _, ends := c.(incident.Cancel); ends && r.in.Phase.Open() { // the last moment to measure
-		if _, err := r.in.Decide(c, f, r.e.o.Now()); err == nil {
-			r.try(context.WithoutCancel(ctx), r.measure(), incident.Actor{Kind: "collector", Name: "lifeboat"})
-		}
-	}
 	added, err := r.decide(ctx, r.complete(c), f)
 	if err != nil {
 		return r.result(added), err
 	}
+	ctx = context.WithoutCancel(ctx)
 	r.follow(ctx, added)
 	r.begun(added)
 	r.e.forget(added)
-	acted, err := r.act(context.WithoutCancel(ctx), false)
+	acted, err := r.act(ctx, false)
 	return r.result(append(added, acted...)), err
 }
 
@@ -245,14 +247,15 @@ func bare(c incident.Command) incident.Command {
 
 // follow publishes what an event says beyond its incident.
 func (r *runner) follow(ctx context.Context, events []incident.Event) {
-	held := slices.ContainsFunc(events, func(ev incident.Event) bool { return ev.Type == incident.AutoHeldType })
-	if h, settled := r.newHome(events, r.in); settled {
-		r.settleHome(ctx, h)
-	}
-	if !held && !moved(events) {
+	h, settled := r.newHome(events, r.in)
+	if !settled && !moved(events) {
 		return
 	}
-	if err := r.e.republish(ctx); err != nil {
+	var err error
+	if settled {
+		err = r.settleHome(h)
+	}
+	if err = errors.Join(err, r.e.republish(ctx)); err != nil {
 		r.e.o.Logger.Error("what answer should say or do was not published", "site", r.id, "cause", err)
 	}
 }
@@ -365,7 +368,6 @@ func (r *runner) since(events []incident.Event, next incident.Incident) {
 	if events[0].Type == incident.Declared {
 		r.parked = nil
 		if !next.Drill {
-			r.countHits()
 			r.collect(next.ID)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"strings"
 
@@ -35,16 +34,15 @@ func (e *Engine) DoIn(ctx context.Context, id string, c incident.Command, by inc
 	if err != nil {
 		return Result{}, err
 	}
-	r, known := e.runners[in.Site]
-	if in.Phase.Open() {
-		if !known {
-			return Result{}, errNoSite(in.Site)
-		}
-		return e.Do(WithExpect(ctx, merge(ctx, id)), in.Site, c, by)
+	if in.Phase.Open() && acts(c) {
+		e.awaitAnswer(ctx)
 	}
-	if known { // one after the other, also with what the site does otherwise
+	if r, known := e.runners[in.Site]; known { // one after the other, also with what the site does otherwise
 		r.mu.Lock()
 		defer r.mu.Unlock()
+		if r.in.ID == id && r.site().Shadow == "" {
+			return r.do(ctx, c, by)
+		}
 	}
 	for try := 0; ; try++ {
 		res, err := e.doEnded(ctx, id, c, by)
@@ -52,13 +50,6 @@ func (e *Engine) DoIn(ctx context.Context, id string, c incident.Command, by inc
 			return res, err
 		}
 	}
-}
-
-// merge names the incident in what the caller expects.
-func merge(ctx context.Context, id string) Expect {
-	x, _ := ctx.Value(expectKey{}).(Expect)
-	x.Incident = id
-	return x
 }
 
 func (e *Engine) doEnded(ctx context.Context, id string, c incident.Command, by incident.Actor) (Result, error) {
@@ -71,6 +62,9 @@ func (e *Engine) doEnded(ctx context.Context, id string, c incident.Command, by 
 		return Result{}, err
 	}
 	in := incident.Fold(events)
+	if in.Phase.Open() {
+		return Result{}, errNoSite(in.Site)
+	}
 	if key := keyOf(ctx); key != "" && in.Wrote(key) {
 		return Result{Incident: in}, nil
 	}
@@ -108,7 +102,7 @@ func (r *runner) revise(next incident.Incident, added []incident.Event) {
 	r.viewMu.Lock()
 	defer r.viewMu.Unlock()
 	if r.view.ID == next.ID {
-		r.view, r.tail = next, append(r.tail, added...)
+		r.see(next, added)
 	}
 }
 
@@ -154,17 +148,4 @@ func (e *Engine) Delivered(ctx context.Context, m outbox.Message, failed error) 
 	if _, err := e.DoIn(ctx, m.Incident, c, by); err != nil && fault.KindOf(err) != fault.NotFound {
 		e.o.Logger.Info("how a message went out was not recorded", "channel", m.Channel, "cause", err)
 	}
-}
-
-// readParked reads the levers that stay pulled with no incident open.
-func (r *runner) readParked(ctx context.Context) error { // with mu held
-	r.parked = nil
-	kv, err := r.e.o.Store.Get(ctx, keyParked+r.id)
-	if fault.KindOf(err) == fault.NotFound {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(kv.Value, &r.parked)
 }

@@ -74,11 +74,13 @@ type Waits struct {
 type Engine struct {
 	o       Options
 	drivers map[string]lever.Driver
-	now     atomic.Pointer[world]
+	now     atomic.Pointer[world]      // replaced with changing held
+	config  string                     // names what the file comes to
 	jobs    chan func(context.Context) // what Run does beside its loop
 	runners map[string]*runner         // by site, shadows too
 	ids     []string                   // of the sites, in the configuration's order, without shadows
 	seen    *sights                    // has a lock of its own
+	tails   sync.Map                   // log files that are being read, by path
 
 	feedMu sync.Mutex // guards feed, set once by Start
 	feed   Feed
@@ -118,7 +120,11 @@ func New(o Options) (*Engine, error) {
 			e.ids = append(e.ids, s.ID)
 		}
 	}
-	return e, e.setWorld(c)
+	if err := e.setWorld(c); err != nil {
+		return nil, err
+	}
+	e.config = e.world().hash()
+	return e, nil
 }
 
 // world is what the configuration comes to, with the homes that people have made
@@ -131,6 +137,15 @@ type world struct {
 
 func (e *Engine) world() *world               { return e.now.Load() }
 func (e *Engine) contents() snapshot.Contents { return e.now.Load().contents }
+
+// hash names the parts.
+func (w *world) hash() string {
+	h := sha256.New()
+	for _, n := range slices.Sorted(maps.Keys(w.refs)) {
+		h.Write([]byte(n + w.refs[n].SHA256))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
 
 func (e *Engine) setWorld(c snapshot.Contents) error {
 	w := &world{contents: c}
@@ -210,6 +225,7 @@ const (
 	keyEvent    = "event/"    // ID/SEQ → incident.Event
 	keyLever    = "lever/"    // LEVER → DrillRecord
 
+	keyHits      = "hits/"     // SITE → hits of its open incident
 	keyPublished = "published" // when the store was moved on for a manifest
 )
 
@@ -276,15 +292,6 @@ func put(key string, v any) store.Write {
 		b = []byte("null")
 	}
 	return store.Write{Key: key, Value: b}
-}
-
-// configHash names the parts.
-func (e *Engine) configHash() string {
-	h := sha256.New()
-	for _, n := range slices.Sorted(maps.Keys(e.world().refs)) {
-		h.Write([]byte(n + e.world().refs[n].SHA256))
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }
 
 func (e *Engine) site(id string) (config.Site, bool) {

@@ -67,6 +67,11 @@ func (r *runner) fixFacts(f *incident.Facts, c incident.Command, by incident.Act
 	switch c.(type) {
 	case incident.ProposeFix, incident.ReportFix, incident.ApplyFix:
 		f.Verdicts = r.verdicts()
+	case incident.Cancel: // the last moment to measure
+		if r.in.Phase.Open() && !r.in.Drill {
+			m := r.impact()
+			f.Impact = &m
+		}
 	}
 }
 

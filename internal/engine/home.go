@@ -11,7 +11,7 @@ import (
 // The keys of what outlives an incident.
 const (
 	keyHome   = "home/"   // SITE → homeOrder: the home that people made permanent
-	keyParked = "parked/" // SITE → []incident.Pull: levers that stay pulled
+	keyParked = "parked/" // SITE → []incident.Pull: levers that stay pulled, with no incident open
 )
 
 // loadHomes takes homes made permanent into use; where the file agrees by now they are
@@ -25,6 +25,9 @@ func (e *Engine) loadHomes(ctx context.Context) error {
 	for id, h := range homes {
 		s, known := e.contents().Site(id)
 		_, has := s.Positions[h.Place]
+		if known && !has {
+			e.o.Logger.Warn("a place that was made home is not in the configuration any more", "site", id, "place", h.Place, "home", s.Home)
+		}
 		if !known || !has || s.Home == h.Place {
 			delete(homes, id)
 			writes = append(writes, store.Write{Key: keyHome + id, Delete: true})
@@ -41,37 +44,30 @@ func (e *Engine) loadHomes(ctx context.Context) error {
 	return e.setWorld(withHomes(e.contents(), homes))
 }
 
-// settled says which place events make a site's home, and gives the write that keeps it.
-func (r *runner) newHome(events []incident.Event, next incident.Incident) (homeOrder, bool) {
+// newHome says which place events make a site's home: where the pull on top, which is
+// the last of them, has led.
+func (r *runner) newHome(events []incident.Event, next incident.Incident) (h homeOrder, settled bool) {
 	for _, ev := range events {
 		if ev.Type != incident.LeverSettled {
 			continue
 		}
 		if p, known := next.Pull(ev.Subject.ID); known {
-			return homeOrder{Place: p.To, At: ev.At, By: ev.Actor.Name, Was: r.site().Home}, true
+			h, settled = homeOrder{Place: p.To, At: ev.At, By: ev.Actor.Name, Was: r.site().Home}, true
 		}
 	}
-	return homeOrder{}, false
+	return h, settled
 }
 
 // settleHome takes a new home into use: what is served does not move, only what counts
 // as home.
-func (r *runner) settleHome(ctx context.Context, h homeOrder) {
+func (r *runner) settleHome(h homeOrder) error {
 	e := r.e
+	e.changing.Lock()
+	defer e.changing.Unlock()
 	e.mu.Lock()
-	if e.homes == nil {
-		e.homes = map[string]homeOrder{}
-	}
 	e.homes[r.id] = h
-	homes := map[string]homeOrder{r.id: h}
 	e.mu.Unlock()
-	err := e.setWorld(withHomes(e.contents(), homes))
-	if err == nil {
-		err = e.republish(ctx)
-	}
-	if err != nil {
-		e.o.Logger.Error("the new home is on record and was not published", "site", r.id, "cause", err)
-	}
+	return e.setWorld(withHomes(e.contents(), map[string]homeOrder{r.id: h}))
 }
 
 // homeWarnings say where the configuration file disagrees with a home made permanent.

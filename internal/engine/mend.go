@@ -7,6 +7,7 @@ import (
 
 	"lifeboat/internal/config"
 	"lifeboat/internal/fault"
+	"lifeboat/internal/feed"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/probe"
 )
@@ -40,69 +41,92 @@ func (r *runner) verdicts() map[string]string {
 func (r *runner) dueFix(now time.Time) { // with mu held
 	f, flies := r.in.FixInFlight()
 	if !flies {
-		r.running = ""
 		return
 	}
 	switch f.State {
 	case incident.StateApplying:
-		if f.Action != "" && r.running == "" { // nobody runs it: we were restarted meanwhile
-			r.try(context.Background(), incident.FixCarriedOut{Detail: "lifeboat was restarted while it ran, so look before anything else is done"}, incident.Actor{Kind: "system", Name: "lifeboat"})
-		}
+		r.dueAct(f, false)
 	case incident.StateRollingBack:
-		if f.Action != "" && f.Undo && r.running == "" {
-			r.startAct(f, true) // an undo is safe to run again
-		}
+		r.dueAct(f, true)
 	case incident.StateMeasuring:
 		r.dueReading(f, now)
 	}
 }
 
+// dueAct begins a fix's prepared act, or its undo, once no other act is under way: the
+// one before may go on after its fix was interrupted.
+func (r *runner) dueAct(f incident.Fix, undo bool) { // with mu held
+	switch key := actKey(r.in, f, undo); {
+	case f.Action == "" || undo && !f.Undo: // a person does it
+	case r.running != "":
+	case undo || r.next == key: // an undo is safe to run again
+		r.startAct(f, undo)
+	default: // nobody runs it: we were restarted meanwhile
+		r.try(context.Background(), incident.FixCarriedOut{Detail: "lifeboat was restarted while it ran, so look before anything else is done"}, incident.Actor{Kind: "system", Name: "lifeboat"})
+	}
+}
+
+// actKey names one run of an act for whoever is asked to do it.
+func actKey(in incident.Incident, f incident.Fix, undo bool) string {
+	key := in.ID + "-" + f.ID
+	if undo {
+		key += "-undo"
+	}
+	return key
+}
+
 // startAct runs a fix's prepared act, or its undo.
 func (r *runner) startAct(f incident.Fix, undo bool) { // with mu held
-	job := Job{Action: f.Action, Incident: r.in.ID, Fix: f.ID, Site: r.id, Undo: undo, Key: r.in.ID + "-" + f.ID}
-	if undo {
-		job.Key += "-undo"
-	}
-	r.running = job.Key
-	id := r.in.ID
-	r.e.later("run "+f.Action, func(ctx context.Context) {
+	job := Job{Action: f.Action, Incident: r.in.ID, Fix: f.ID, Site: r.id, Undo: undo, Key: actKey(r.in, f, undo)}
+	began := r.e.later("run "+f.Action, func(ctx context.Context) {
 		ran := Ran{Detail: "this lifeboat has no actions"}
 		if r.e.o.Company.Run != nil {
 			ran = r.e.o.Company.Run(ctx, job)
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if r.in.ID != id || ctx.Err() != nil { // the next start finds it begun and not ended
-			return
-		}
 		r.running = ""
-		var c incident.Command = incident.FixCarriedOut{OK: ran.OK, Detail: ran.Detail, Output: ran.Output}
-		if undo {
-			c = incident.FixTakenBack{OK: ran.OK, Detail: ran.Detail, Output: ran.Output}
-		}
-		by := incident.Actor{Kind: "system", Name: "lifeboat"}
-		if _, err := r.do(ctx, c, by); err != nil { // a lever was pulled meanwhile, or a person has ended it
-			how := "it had ended well"
-			if !ran.OK {
-				how = "it had not: " + ran.Detail
-			}
-			r.try(ctx, incident.Note{Text: fmt.Sprintf("The action %s of %s ended after the fix was interrupted; %s. It said: %s", f.Action, f.ID, how, clip(ran.Output, 2000))}, by)
+		if r.in.ID == job.Incident && ctx.Err() == nil { // else the next start finds it begun and not ended
+			r.ended(ctx, job, ran)
 		}
 	})
+	if began {
+		r.running, r.next = job.Key, ""
+	}
+}
+
+// ended records what an act came to.
+func (r *runner) ended(ctx context.Context, job Job, ran Ran) { // with mu held
+	var c incident.Command = incident.FixCarriedOut{OK: ran.OK, Detail: ran.Detail, Output: ran.Output}
+	if job.Undo {
+		c = incident.FixTakenBack{OK: ran.OK, Detail: ran.Detail, Output: ran.Output}
+	}
+	by := incident.Actor{Kind: "system", Name: "lifeboat"}
+	if f, flies := r.in.FixInFlight(); flies && f.ID == job.Fix {
+		if _, err := r.do(ctx, c, by); err == nil {
+			return
+		}
+	}
+	how := "it had ended well" // a lever was pulled meanwhile, or a person has ended it
+	if !ran.OK {
+		how = "it had not: " + clip(ran.Detail, 1000)
+	}
+	r.try(ctx, incident.Note{Text: fmt.Sprintf("The action %s of %s ended after the fix was interrupted; %s. It said: %s", job.Action, job.Fix, how, clip(ran.Output, 2000))}, by)
 }
 
 // begun starts the acts that events call for.
 func (r *runner) begun(events []incident.Event) { // with mu held
 	for _, ev := range events {
 		f, flies := r.in.FixInFlight()
-		if !flies || f.ID != ev.Subject.ID || f.Action == "" {
+		if !flies || f.ID != ev.Subject.ID {
 			continue
 		}
 		switch {
 		case ev.Type == incident.FixApplying && f.State == incident.StateApplying:
-			r.startAct(f, false)
-		case ev.Type == incident.FixRollingBack && f.State == incident.StateRollingBack && f.Undo:
-			r.startAct(f, true)
+			r.next = actKey(r.in, f, false)
+			r.dueAct(f, false)
+		case ev.Type == incident.FixRollingBack && f.State == incident.StateRollingBack:
+			r.dueAct(f, true)
 		}
 	}
 }
@@ -116,15 +140,11 @@ func readingEvery(c probe.Check, within time.Duration) time.Duration {
 func (r *runner) dueReading(f incident.Fix, now time.Time) { // with mu held
 	cfg, _ := r.e.site(r.id)
 	c, known := checkOf(cfg, f.Promise.Check)
-	if !known || r.reading { // a person judges what no check can
+	if !known || r.reading || !passed(r.readAt, now, readingEvery(c, f.Promise.Within)) { // a person judges what no check can
 		return
 	}
-	if since := now.Sub(r.readAt); since >= 0 && since < readingEvery(c, f.Promise.Within) {
-		return
-	}
-	r.reading, r.readAt = true, now
 	id := r.in.ID
-	r.e.later("measure a fix", func(ctx context.Context) {
+	r.readAt, r.reading = now, r.e.later("measure a fix", func(ctx context.Context) {
 		res := r.askHome(ctx, c)
 		others := map[string]string{}
 		for _, o := range cfg.Checks {
@@ -164,12 +184,11 @@ func (r *runner) dueAgain(now time.Time) { // with mu held
 	}
 	cfg, _ := r.e.site(r.id)
 	c, known := checkOf(cfg, f.Promise.Check)
-	if since := now.Sub(r.readAt); !known || since >= 0 && since < max(c.Every, cfg.Sanity.Apart) {
+	if !known || !passed(r.readAt, now, max(c.Every, cfg.Sanity.Apart)) {
 		return
 	}
-	r.reading, r.readAt = true, now
 	id := r.in.ID
-	r.e.later("measure a promise again", func(ctx context.Context) {
+	r.readAt, r.reading = now, r.e.later("measure a promise again", func(ctx context.Context) {
 		res := r.askHome(ctx, c)
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -197,49 +216,36 @@ func (e *Engine) actsOf(site string) []Act {
 	return out
 }
 
-// dueImpact records the impact once visitors are back, and when the watch is over.
-func (r *runner) dueImpact(ctx context.Context) { // with mu held
-	switch r.in.Phase {
-	case incident.Watch, incident.Review:
-	default:
-		return
-	}
-	if r.in.Impact == nil || r.in.Impact.At.Before(r.in.Since) {
-		r.try(ctx, r.measure(), incident.Actor{Kind: "collector", Name: "lifeboat"})
-	}
-}
-
-// measure is the impact by now, with who met the status page.
-func (r *runner) measure() incident.Measure { // with mu held
+// impact is what was measured by now, with who met the status page.
+func (r *runner) impact() incident.Impact { // with mu held
 	m := r.in.Measured(r.e.o.Now())
-	m.StandbyHit, m.Late = r.hits.failover, r.hits.late
-	if r.in.Impact != nil {
-		m.StandbyHit, m.Late = max(m.StandbyHit, r.in.Impact.StandbyHit), max(m.Late, r.in.Impact.Late)
+	if r.hits.Incident == r.in.ID {
+		m.StandbyHit, m.Late = r.hits.Failover, r.hits.Late
 	}
-	return incident.Measure{Impact: m}
+	return m
 }
 
 // hits counts who met the status page during an incident; answer's own counts begin
 // anew with its process.
 type hits struct {
-	incident          string
-	failover, late    uint64 // in the incident
-	lastOver, lastTap uint64 // answer's counts when last looked
+	Incident string      `json:"incident"`
+	Failover uint64      `json:"failover"` // in the incident
+	Late     uint64      `json:"late"`
+	Last     feed.Visits `json:"last"` // answer's counts when last looked
 }
 
-func (r *runner) countHits() { // with mu held
+func (r *runner) countHits(id string) { // with mu held
 	st, _, connected := r.e.getFeed().Status()
 	v, known := st.Visits[r.id]
 	if !connected || !known {
 		return
 	}
-	if r.hits.incident != r.in.ID {
-		r.hits = hits{incident: r.in.ID, lastOver: v.Failover, lastTap: v.Late}
-		return
+	if r.hits.Incident != id {
+		r.hits = hits{Incident: id, Last: v}
 	}
-	r.hits.failover += grown(r.hits.lastOver, v.Failover)
-	r.hits.late += grown(r.hits.lastTap, v.Late)
-	r.hits.lastOver, r.hits.lastTap = v.Failover, v.Late
+	r.hits.Failover += grown(r.hits.Last.Failover, v.Failover)
+	r.hits.Late += grown(r.hits.Last.Late, v.Late)
+	r.hits.Last = v
 }
 
 func grown(from, to uint64) uint64 {

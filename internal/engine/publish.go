@@ -264,6 +264,29 @@ func (e *Engine) republish(ctx context.Context) error {
 	return e.change(ctx, "", nil, func(*ordered) {})
 }
 
+// catchUp publishes what the record says and answer was not told: a publishing that
+// follows an event may fail, and whoever caused it is not kept waiting.
+func (e *Engine) catchUp(ctx context.Context) {
+	if e.behind() {
+		_ = e.republish(ctx) // it is tried again, and was complained of when it failed first
+	}
+}
+
+// behind says whether homes or words to the public differ from those published last.
+func (e *Engine) behind() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.ready {
+		return false
+	}
+	for _, id := range e.ids {
+		if e.last.Sites[id].Message != e.runners[id].publicMessage() {
+			return true
+		}
+	}
+	return !maps.Equal(e.last.Parts, e.world().refs)
+}
+
 // zonesOf are the zones in which a name follows the site.
 func (e *Engine) zonesOf(site string) []string {
 	var out []string
@@ -307,18 +330,19 @@ func (e *Engine) record(site, flag string) []store.Write {
 	return w
 }
 
-// recordAll gives the writes that keep all that is ordered.
-func (e *Engine) recordAll() []store.Write {
-	var w []store.Write
-	for _, id := range e.ids {
-		w = append(w, e.record(id, "")...)
+// writes keep all that is ordered.
+func (o ordered) writes() []store.Write {
+	w := []store.Write{put(keyTaken, o.taken)}
+	for id, so := range o.sites {
+		w = append(w, put(keySite+id, so))
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for key, o := range e.ordered.flags {
-		w = append(w, put(keyFlag+key, o))
+	for key, fo := range o.flags {
+		w = append(w, put(keyFlag+key, fo))
 	}
-	return append(w, put(keyTaken, e.ordered.taken))
+	for apex, n := range o.serials {
+		w = append(w, put(keySerial+apex, n))
+	}
+	return w
 }
 
 // asked says which end of a plan is ordered now.

@@ -3,46 +3,61 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"lifeboat/internal/incident"
 )
 
-// forget deletes the bodies that events have redacted, unless another piece of evidence,
-// of any incident, has the same body. It looks through the whole record, beside all else.
+// forget deletes the bodies that events have redacted, beside all else.
 func (e *Engine) forget(events []incident.Event) {
-	for _, ev := range events {
-		var d incident.RedactedData
-		if ev.Type != incident.EvidenceRedacted || json.Unmarshal(ev.Data, &d) != nil || d.SHA256 == "" || e.o.Company.Bodies == nil {
-			continue
-		}
-		e.later("delete a redacted body", func(ctx context.Context) {
-			shared, err := e.hasBody(ctx, d.SHA256)
-			if err == nil && !shared {
-				err = e.o.Company.Bodies.Remove(d.SHA256)
-			}
-			if err != nil {
-				e.o.Logger.Error("a redacted body was not deleted", "incident", ev.Incident, "evidence", d.ID, "cause", err)
-			}
-		})
+	if e.o.Company.Bodies != nil && slices.ContainsFunc(events, func(ev incident.Event) bool { return ev.Type == incident.EvidenceRedacted }) {
+		e.later("delete redacted bodies", e.sweep)
 	}
 }
 
-// hasBody says whether any evidence on record still has a body.
-func (e *Engine) hasBody(ctx context.Context, sha256 string) (bool, error) {
+// sweep deletes all bodies that were redacted and that no other piece of evidence, of any
+// incident, has. It looks through the whole record, so it finds what an earlier control
+// did not come to, too.
+func (e *Engine) sweep(ctx context.Context) {
+	if e.o.Company.Bodies == nil {
+		return
+	}
+	gone, err := e.redacted(ctx)
+	if err != nil {
+		e.o.Logger.Error("redacted bodies are not deleted", "cause", err)
+		return
+	}
+	for sha256, by := range gone {
+		if err := e.o.Company.Bodies.Remove(sha256); err != nil {
+			e.o.Logger.Error("a redacted body was not deleted", "incident", by.Incident, "evidence", by.Subject.ID, "cause", err)
+		}
+	}
+}
+
+// redacted gives the bodies that nobody may see any more, with what says so.
+func (e *Engine) redacted(ctx context.Context) (map[string]incident.Event, error) {
 	heads, err := e.Incidents(ctx)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
+	gone, kept := map[string]incident.Event{}, map[string]bool{}
 	for _, h := range heads {
 		events, err := e.Events(ctx, h.ID)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
-		for _, x := range incident.Fold(events).Evidence {
-			if x.SHA256 == sha256 {
-				return true, nil
+		for _, ev := range events {
+			var d incident.RedactedData
+			if ev.Type == incident.EvidenceRedacted && json.Unmarshal(ev.Data, &d) == nil && d.SHA256 != "" {
+				gone[d.SHA256] = ev
 			}
 		}
+		for _, x := range incident.Fold(events).Evidence {
+			kept[x.SHA256] = true
+		}
 	}
-	return false, nil
+	for sha256 := range kept {
+		delete(gone, sha256)
+	}
+	return gone, nil
 }

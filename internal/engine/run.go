@@ -23,35 +23,51 @@ const (
 func (e *Engine) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	for _, id := range e.ids { // a site that moves by itself holds up no other one
+		wg.Go(func() { e.runners[id].tend(ctx, &wg) }) // ends with ctx
+	}
+	e.later("delete redacted bodies", e.sweep)
+	told := time.NewTicker(calmTick)
+	defer told.Stop()
 	for {
-		busy := false
-		for _, id := range e.ids {
-			busy = e.runners[id].due(ctx, &wg) || busy
-		}
-		wait := calmTick
-		if busy {
-			wait = busyTick
-		}
-		if e.rest(ctx, wait, &wg); ctx.Err() != nil {
+		select {
+		case f := <-e.jobs:
+			wg.Go(func() { f(ctx) }) // ends with ctx
+		case <-told.C:
+			wg.Go(func() { e.catchUp(ctx) }) // ends with ctx
+		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// rest waits, and starts what has to be done beside the loop.
-func (e *Engine) rest(ctx context.Context, wait time.Duration, wg *sync.WaitGroup) {
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	for {
-		select {
-		case f := <-e.jobs:
-			wg.Go(func() { f(ctx) }) // ends with ctx
-		case <-t.C:
-			return
-		case <-ctx.Done():
-			return
+// tend does for one site what time brings, until ctx ends.
+func (r *runner) tend(ctx context.Context, wg *sync.WaitGroup) {
+	for ctx.Err() == nil {
+		wait := calmTick
+		if r.due(ctx, wg) {
+			wait = busyTick
 		}
+		pause(ctx, wait)
 	}
+}
+
+// later runs f beside Run's loops; where too much waits already it does not, and says
+// so. f MUST end with its context.
+func (e *Engine) later(what string, f func(ctx context.Context)) bool {
+	select {
+	case e.jobs <- f:
+		return true
+	default:
+		e.o.Logger.Warn("too much waits to be done", "what", what)
+		return false
+	}
+}
+
+// passed says whether a wait is over. A clock that was set back holds nobody up.
+func passed(since, now time.Time, wait time.Duration) bool {
+	waited := now.Sub(since)
+	return waited < 0 || waited >= wait
 }
 
 // Status takes what answer says of itself.
@@ -62,8 +78,8 @@ func (e *Engine) Status() {
 	}
 }
 
-// due starts what is due for one site; it never waits for a network. It says
-// whether an incident is open.
+// due starts what is due for one site; only a move that a rule makes is waited for. It
+// says whether an incident is open.
 func (r *runner) due(ctx context.Context, wg *sync.WaitGroup) bool {
 	if !r.mu.TryLock() { // an act is under way: next time
 		return true
@@ -74,9 +90,11 @@ func (r *runner) due(ctx context.Context, wg *sync.WaitGroup) bool {
 		return false
 	}
 	now, system := r.e.o.Now(), incident.Actor{Kind: "system", Name: "lifeboat"}
-	r.countHits()
+	r.countHits(r.in.ID)
 	r.dueFix(now)
-	r.dueImpact(ctx)
+	if r.in.ImpactDue {
+		r.try(ctx, incident.Measure{Impact: r.impact()}, incident.Actor{Kind: "collector", Name: "lifeboat"})
+	}
 	if due := r.in.UpdateDue; !due.IsZero() && !r.in.UpdateRem && !now.Before(due) {
 		r.try(ctx, incident.UpdateOverdue{}, system)
 	}
@@ -92,7 +110,7 @@ func (r *runner) due(ctx context.Context, wg *sync.WaitGroup) bool {
 	if at, set := r.in.Reminder(); set && !now.Before(at) {
 		r.try(ctx, incident.Remind{}, system)
 	}
-	if now.Sub(r.driftAt) >= r.e.o.Waits.Drift {
+	if passed(r.driftAt, now, r.e.o.Waits.Drift) {
 		r.driftAt = now
 		for _, p := range r.in.Holding() {
 			if p.State == incident.Active && !p.Drifted || p.State == incident.Stuck {
@@ -107,10 +125,7 @@ func (r *runner) due(ctx context.Context, wg *sync.WaitGroup) bool {
 func (r *runner) dueSanity(ctx context.Context, wg *sync.WaitGroup, now time.Time) {
 	cfg, _ := r.e.site(r.id)
 	ret := r.in.Return
-	if ret == nil || ret.Passed || r.asking {
-		return
-	}
-	if since := now.Sub(ret.LastAt); since >= 0 && since < cfg.Sanity.Apart { // a clock set back makes nobody wait for it
+	if ret == nil || ret.Passed || r.asking || !passed(ret.LastAt, now, cfg.Sanity.Apart) {
 		return
 	}
 	r.asking = true
@@ -182,7 +197,7 @@ func (r *runner) drift(ctx context.Context, p incident.Pull) {
 	if err != nil {
 		return
 	}
-	r.try(ctx, incident.Drifted{Pull: p.ID, Detail: obs.Detail, Seen: seen}, incident.Actor{Kind: "rule", Name: "The look at what is held"})
+	r.try(ctx, incident.Drifted{Pull: p.ID, Back: obs.World == lever.Before, Detail: obs.Detail, Seen: seen}, incident.Actor{Kind: "rule", Name: "The look at what is held"})
 }
 
 // settle records what a pull came to that nobody could tell the result of, or that was
@@ -214,6 +229,7 @@ func (e *Engine) Drill(ctx context.Context, name string, by incident.Actor) (Dri
 		return DrillRecord{}, err
 	}
 	r := e.runners[snapshot.ShadowID(card.Site)]
+	ctx = WithKey(ctx, "") // one key would take the way back for the way there
 	e.awaitAnswer(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()

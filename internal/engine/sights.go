@@ -34,13 +34,24 @@ func (s *sights) status(st feed.Status) {
 func (s *sights) transition(t probe.Transition) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	k := sightKey{t.Target.Site, t.Target.Place, t.Check, t.Target.Address}
+	if v, known := s.m[k]; known && v.Since.Before(t.At) {
+		v.Seen, v.Since = t.To, t.At
+		v.Last.Detail = t.Detail
+		s.m[k] = v
+	}
+}
+
+// elsewhereDown says whether the check sees another address of the same place down.
+func (s *sights) elsewhereDown(t probe.Transition) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for k, v := range s.m {
-		if k.site == t.Target.Site && k.place == t.Target.Place && k.check == t.Check && v.Since.Before(t.At) {
-			v.Seen, v.Since = t.To, t.At
-			v.Last.Detail = t.Detail
-			s.m[k] = v
+		if k.site == t.Target.Site && k.place == t.Target.Place && k.check == t.Check && k.target != t.Target.Address && v.Seen == probe.Down {
+			return true
 		}
 	}
+	return false
 }
 
 // staleAfter is how old a check's last result may be, at the least, before what was

@@ -42,6 +42,8 @@ type boat struct {
 	text    string // of the configuration
 	cfg     *config.Config
 	key     ed25519.PrivateKey
+	udp     []*net.UDPConn
+	tcp     *net.TCPListener
 	dns     netip.AddrPort
 	ofrep   string
 	feedAt  string
@@ -59,6 +61,8 @@ type boat struct {
 	hook    func(point string)
 	looks   atomic.Int64 // of a driver that a test has wrapped
 	with    engine.Company
+	idle    bool   // control does not begin what it does beside
+	run     func() // begins that
 }
 
 func (b *boat) now() time.Time {
@@ -114,14 +118,15 @@ func launch(t *testing.T, failover string) *boat {
 	}))
 	t.Cleanup(b.origin.Close)
 	port := b.origin.Listener.Addr().(*net.TCPAddr).Port
-	udp, tcp, err := authdns.Listen("127.0.0.1:0", 1)
+	backup, err := net.Listen("tcp", fmt.Sprintf("127.0.0.9:%d", port))
 	must(t, err)
-	b.dns = udp[0].LocalAddr().(*net.UDPAddr).AddrPort()
-	standby, err := net.Listen("tcp", fmt.Sprintf("127.0.0.8:%d", port))
+	second := &http.Server{Handler: b.origin.Config.Handler}
+	go func() { _ = second.Serve(backup) }()
+	t.Cleanup(func() { _ = second.Close() })
+	var err error
+	b.udp, b.tcp, err = authdns.Listen("127.0.0.1:0", 1)
 	must(t, err)
-	flags, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	b.ofrep, b.feedAt = flags.Addr().String(), filepath.Join(b.dir, "feed.sock")
+	b.dns, b.ofrep, b.feedAt = b.udp[0].LocalAddr().(*net.UDPAddr).AddrPort(), "127.0.0.1:0", filepath.Join(b.dir, "feed.sock")
 	b.text = fmt.Sprintf(sample, b.dns, port, failover)
 	b.cfg, err = config.Parse("lifeboat.yaml", []byte(b.text))
 	must(t, err)
@@ -131,10 +136,27 @@ func launch(t *testing.T, failover string) *boat {
 	must(t, err)
 	must(t, folder.Pin(b.key.Public().(ed25519.PublicKey)))
 	must(t, folder.Close())
-	orders, err := net.Listen("unix", filepath.Join(b.dir, "o.sock"))
-	must(t, err)
+	b.startAnswer()
+	t.Cleanup(func() { b.stopA() })
+	b.control()
+	return b
+}
+
+// startAnswer starts an answer on the boat's folder and sockets.
+func (b *boat) startAnswer() {
+	t := b.t
+	t.Helper()
+	listen := func(network, at string) net.Listener {
+		ln, err := net.Listen(network, at)
+		must(t, err)
+		return ln
+	}
+	flags := listen("tcp", b.ofrep)
+	b.ofrep = flags.Addr().String()
+	var err error
 	b.answer, err = answer.New(answer.Options{
-		Orders: orders, Dir: filepath.Join(b.dir, "answer"), UDP: udp, TCP: []*net.TCPListener{tcp}, Standby: standby, OFREP: flags, Now: b.now, NewID: newID, Logger: b.logs,
+		Orders: listen("unix", filepath.Join(b.dir, "o.sock")), Dir: filepath.Join(b.dir, "answer"), UDP: b.udp, TCP: []*net.TCPListener{b.tcp},
+		Standby: listen("tcp", fmt.Sprintf("127.0.0.8:%d", b.origin.Listener.Addr().(*net.TCPAddr).Port)), OFREP: flags, Now: b.now, NewID: newID, Logger: b.logs,
 		Dial: func(ctx context.Context) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "unix", b.feedAt)
@@ -145,9 +167,6 @@ func launch(t *testing.T, failover string) *boat {
 	done := make(chan struct{})
 	go func() { defer close(done); _ = b.answer.Run(ctx) }()
 	b.stopA = func() { cancel(); <-done }
-	t.Cleanup(func() { b.stopA() })
-	b.control()
-	return b
 }
 
 // control starts a control on the boat's store.
@@ -195,7 +214,10 @@ func (b *boat) control() {
 	must(t, eng.Start(ctx, pub))
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = pub.Serve(ctx, ln) })
-	wg.Go(func() { eng.Run(ctx) })
+	b.run = func() { wg.Go(func() { eng.Run(ctx) }) }
+	if !b.idle {
+		b.run()
+	}
 	wg.Go(func() {
 		for {
 			ch := pub.Changed()
@@ -233,7 +255,7 @@ func (b *boat) addr() string {
 // eventually polls until ok or the time is up.
 func (b *boat) eventually(what string, ok func() bool) {
 	b.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(40 * time.Second)
 	for !ok() {
 		if time.Now().After(deadline) {
 			o, _ := b.eng.Overview(context.Background())

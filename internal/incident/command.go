@@ -72,6 +72,7 @@ type Propose struct{ Why string }
 // Drifted records that somebody else changed what a pull had ordered (U7).
 type Drifted struct {
 	Pull   string
+	Back   bool // the world is as before the pull
 	Detail string
 	Seen   json.RawMessage
 }
@@ -195,6 +196,7 @@ type Facts struct {
 	Standby       string // verdict of the standby, now: pass, fail, inconclusive
 	StandbyDetail string
 	HomeSeen      string   // up, down, unknown: what the checks of the home origin come to
+	Impact        *Impact  // measured so far: of Cancel
 	Gates         []string // names of the gate checks
 	Settings      Settings
 

@@ -313,7 +313,7 @@ func (d *draft) drifted(c Drifted) error {
 		return nil
 	}
 	c.Detail = brief(c.Detail)
-	d.add(LeverDrift, Subject{"pull", p.ID}, OutcomeData{Pull: c.Pull, Detail: c.Detail, Seen: seen(c.Seen)}, "%q no longer holds: somebody else changed this. %s.", p.Title, c.Detail)
+	d.add(LeverDrift, Subject{"pull", p.ID}, OutcomeData{Pull: c.Pull, Detail: c.Detail, Seen: seen(c.Seen), Back: c.Back}, "%q no longer holds: somebody else changed this. %s.", p.Title, c.Detail)
 	return nil
 }
 
@@ -343,19 +343,27 @@ func (d *draft) park(c ParkLever) error {
 		return fault.New(fault.Invalid, "say who looks after it").At("owner").WithHint("a name, as it will stand in the timeline")
 	case !c.Until.After(d.now):
 		return fault.New(fault.Invalid, "say until when, and that in the future").At("until").WithHint("for example 2006-01-02")
-	case !says(c.Reason):
-		return fault.New(fault.Invalid, "say why it stays").At("reason").WithHint("one sentence")
+	case !says(c.Reason) || tooLong(c.Reason, maxLine):
+		return fault.New(fault.Invalid, "say why it stays, in at most %d characters", maxLine).At("reason").WithHint("one sentence")
 	case d.in.Phase == FailBack && d.in.Return != nil && d.in.Return.Passed:
 		return R10.refuse("Wait until the return is done.", "Another change is under way: the return.")
 	}
 	k := Parking{Owner: strings.TrimSpace(c.Owner), Until: c.Until.UTC(), Reason: strings.TrimSpace(c.Reason), By: d.facts.Actor, At: d.at.UTC()}
+	var all []Pull
 	for _, x := range d.in.Holding() { // with what lies below it on the same target, which cannot go back before it
 		if x.ID == p.ID || x.Target == p.Target && x.Parked == nil && x.State != Undoing {
-			d.add(LeverParked, Subject{"pull", x.ID}, parkData{x.ID, k}, "%q stays pulled until %s; %s looks after it: %s", x.Title, k.Until.Format("2 January 15:04 UTC"), k.Owner, stop(k.Reason))
+			x.Parked = &k
+			all = append(all, x)
 		}
 		if x.ID == p.ID {
 			break
 		}
+	}
+	if raw, err := json.Marshal(append(d.in.ParkedPulls(), all...)); err != nil || len(raw) > maxParked { // the next declaration carries them
+		return fault.New(fault.Conflict, "%d levers are parked already, and no more fit", len(d.in.ParkedPulls())).WithHint("put one of them back first")
+	}
+	for _, x := range all {
+		d.add(LeverParked, Subject{"pull", x.ID}, parkData{x.ID, k}, "%q stays pulled until %s; %s looks after it: %s", x.Title, k.Until.Format("2 January 15:04 UTC"), k.Owner, stop(k.Reason))
 	}
 	return nil
 }

@@ -261,6 +261,12 @@ func spell(d time.Duration) string {
 	return s
 }
 
+// still says whether a wait is not over. A clock that was set back holds nobody up.
+func (d *draft) still(since time.Time, wait time.Duration) bool {
+	waited := d.now.Sub(since)
+	return waited >= 0 && waited < wait
+}
+
 func lowerFirst(s string) string {
 	r, n := utf8.DecodeRuneInString(s)
 	return string(unicode.ToLower(r)) + s[n:]

@@ -70,7 +70,10 @@ const (
 	maxTold  = 17 << 10 // bytes of Text: a whole note and who wrote it
 	maxBrief = 1000     // characters of what a machine says
 	maxSeen  = 24 << 10 // bytes of what the witnesses saw
-	schema   = 1
+
+	maxParked = 40 << 10 // bytes of the levers that a declaration carries
+
+	schema = 1
 )
 
 // Event is one thing that happened in an incident. Events are only ever added.
@@ -129,6 +132,7 @@ type (
 		Pull   string          `json:"pull"`
 		Detail string          `json:"detail,omitempty"`
 		Seen   json.RawMessage `json:"seen,omitempty"` // who saw what
+		Back   bool            `json:"back,omitempty"` // of a drift: the world is as before the pull
 		TookMS int64           `json:"took_ms,omitempty"`
 	}
 	// VerdictData is one sanity result.
@@ -319,14 +323,18 @@ var coreFolds = folder{
 	}),
 	LeverSeen: with(func(in *Incident, e Event, d OutcomeData) {
 		in.each(d.Pull, func(p *Pull) {
-			p.SeenAt, p.Detail, p.Drifted = e.At, d.Detail, false
+			p.SeenAt, p.Detail, p.Drifted, p.GoneAt = e.At, d.Detail, false, time.Time{}
 			if p.FirstAt.IsZero() {
 				p.FirstAt = e.At
 			}
 		})
 	}),
-	LeverDrift: with(func(in *Incident, _ Event, d OutcomeData) {
-		in.each(d.Pull, func(p *Pull) { p.Drifted = true })
+	LeverDrift: with(func(in *Incident, e Event, d OutcomeData) {
+		in.each(d.Pull, func(p *Pull) {
+			if p.Drifted = true; d.Back {
+				p.GoneAt = e.At
+			}
+		})
 	}),
 	CheckVerdict:    returning(foldVerdict),
 	DecisionMade:    with(func(in *Incident, _ Event, d reasonData) { in.NoFailover = d.Reason }),
@@ -334,7 +342,7 @@ var coreFolds = folder{
 	ReturnHeld:      returning(func(r *Return, _ Event, d reasonData) { r.Held = d.Reason }),
 	StagePassed:     returning(func(r *Return, _ Event, d stagePassedData) { r.Passed, r.Undo = true, d.Undo }),
 	ReturnCompleted: returning(func(r *Return, _ Event, _ struct{}) { r.Complete = true }),
-	WatchStarted:    with(func(in *Incident, _ Event, d watchData) { in.WatchUntil = d.Until }),
+	WatchStarted:    with(foldWatch),
 	RuleOverridden: with(func(in *Incident, e Event, d ruleData) {
 		in.Overrides = append(in.Overrides, Override{Rule: d.Rule, Reason: d.Reason, By: e.Actor, At: e.At})
 	}),
@@ -365,6 +373,15 @@ func foldDeclared(in *Incident, e Event) {
 	}
 }
 
+// foldWatch starts a watch, in which a promise is measured again (R17), whatever an
+// earlier one has measured.
+func foldWatch(in *Incident, _ Event, d watchData) {
+	in.WatchUntil = d.Until
+	if f, found := in.cured(); found {
+		change(in.Fixes, f.ID, Fix.id, func(f *Fix) { f.Again, f.AgainAt = "", time.Time{} })
+	}
+}
+
 // foldStepBack doubts a fix that worked when a return steps back after it: the next one
 // needs more than its promise (R12).
 func foldStepBack(in *Incident, _ Event, d reasonData) {
@@ -377,7 +394,7 @@ func foldPhase(in *Incident, e Event, d phaseData) {
 	if !d.To.known() {
 		return
 	}
-	in.Phase, in.Since = d.To, e.At
+	in.Phase, in.Since, in.ImpactDue = d.To, e.At, d.To == Watch || d.To == Review
 	if in.Phase != FailBack && in.Phase != Watch {
 		in.Return = nil
 	}

@@ -328,7 +328,7 @@ var evidenceFolds = folder{
 	}),
 	ImpactMeasured: with(func(in *Incident, _ Event, m Impact) {
 		if !m.At.IsZero() {
-			in.Impact = &m
+			in.Impact, in.ImpactDue = &m, false
 		}
 	}),
 }

@@ -445,8 +445,8 @@ func (d *draft) thrash() []unmet {
 	switch {
 	case blind >= freshFixes:
 		return []unmet{R11.refuse(help, "This would be fix number %d without a newly confirmed cause.", blind+1)}
-	case !last.IsZero() && d.now.Before(last.Add(d.facts.Settings.FixApart)):
-		return []unmet{R11.refuse(help, "The last fix was begun only %s ago.", spell(max(0, d.now.Sub(last)).Round(time.Second)))}
+	case !last.IsZero() && d.still(last, d.facts.Settings.FixApart):
+		return []unmet{R11.refuse(help, "The last fix was begun only %s ago.", spell(d.now.Sub(last).Round(time.Second)))}
 	}
 	return nil
 }
@@ -545,7 +545,7 @@ func (c GoAlone) decide(d *draft) error {
 		return R9.hard("Talk, then withdraw the fix or let the one who objected approve it.", "Somebody objected: %s", stop(cut(f.Objection, maxLine)))
 	case f.Alone:
 		return nil
-	case d.now.Before(f.At.Add(f.Waits)):
+	case d.still(f.At, f.Waits):
 		return R9.hard(fmt.Sprintf("Wait until %s, or ask somebody else.", f.At.Add(f.Waits).UTC().Format(clock)), "Another person may still answer.")
 	}
 	until := d.now.Add(d.facts.Settings.Pause).UTC()
@@ -587,7 +587,7 @@ func (d *draft) approved(f Fix) []unmet {
 		return []unmet{R9.refuse("Talk, then withdraw the fix or let the one who objected approve it.", "Somebody objected: %s", stop(cut(f.Objection, maxLine)))}
 	case len(f.Approvals) > 0:
 		return nil
-	case f.Alone && d.now.Before(f.PauseUntil):
+	case f.Alone && d.still(f.PauseUntil.Add(-d.facts.Settings.Pause), d.facts.Settings.Pause):
 		return []unmet{R9.refuse(fmt.Sprintf("Read it once more, slowly, until %s.", f.PauseUntil.UTC().Format(clock)), "You are alone, so there is a pause before it.")}
 	case f.Alone:
 		return nil

@@ -308,12 +308,17 @@ func (d *draft) cancel(c Cancel) error {
 	switch {
 	case d.in.Phase != FailOver && d.in.Phase != Diagnose:
 		return fault.New(fault.Conflict, "only an incident in its first two steps can be a false alarm").WithHint("close it instead: lifeboat close")
-	case len(d.in.own()) > 0:
+	case slices.ContainsFunc(d.in.Holding(), func(p Pull) bool { return !p.Carried || p.Parked == nil }):
 		return R5.refuse("Put every lever back first.", "A lever is still pulled.")
 	case d.in.Lock() != "":
 		return R10.refuse("Wait until it is done, or keep it with a reason.", "Another change is under way: %s.", d.in.Lock())
 	case len(d.facts.Gates) > 0 && d.facts.HomeSeen != "up":
 		return R5.refuse("Wait until the checks pass.", "The checks do not all pass: the site is seen %s.", cmp.Or(d.facts.HomeSeen, "unknown"))
+	}
+	if d.facts.Impact != nil { // the last moment to measure
+		if err := (Measure{*d.facts.Impact}).decide(d); err != nil {
+			return err
+		}
 	}
 	d.add(CancelledType, Subject{"site", d.in.Site}, reasonData{Reason: c.Reason}, "%s", strings.TrimSpace(d.who()+" called it a false alarm. "+c.Reason))
 	return nil
@@ -367,6 +372,7 @@ func (d *draft) score(c ScoreDrill) error {
 	if !d.in.Drill {
 		return U10.refuse("Only a drill has a score.", "This is not a drill.")
 	}
+	c.Detail = brief(c.Detail)
 	verdict := "failed: " + c.Detail
 	if c.OK {
 		verdict = fmt.Sprintf("there in %d ms, back in %d ms", c.ThereMS, c.BackMS)

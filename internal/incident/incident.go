@@ -106,6 +106,7 @@ type Incident struct {
 	Changes   []Change   `json:"changes,omitempty"` // newest first
 	Sights    []Sight    `json:"sights,omitempty"`  // changes of what the checks see, oldest first
 	Impact    *Impact    `json:"impact,omitempty"`
+	ImpactDue bool       `json:"-"` // the phase is one that asks for it, and it was not measured since
 	Causes    []Cause    `json:"causes,omitempty"`
 	Diagnosis *Diagnosis `json:"diagnosis,omitempty"`
 	Fixes     []Fix      `json:"fixes,omitempty"`
@@ -116,6 +117,8 @@ type Incident struct {
 	Updates   []Update          `json:"updates,omitempty"`
 	UpdateDue time.Time         `json:"update_due,omitzero"` // when the next was promised
 	UpdateRem bool              `json:"update_reminded,omitempty"`
+
+	Promised map[string]time.Time `json:"-"` // when news is owed, by audience
 
 	FollowUps []FollowUp `json:"follow_ups,omitempty"`
 	WriteUp   WriteUp    `json:"write_up,omitzero"`
@@ -156,6 +159,7 @@ type Pull struct {
 	SeenAt  time.Time       `json:"seen_at,omitzero"` // effect seen from outside, the last time that it was doubted
 	FirstAt time.Time       `json:"first_seen_at,omitzero"`
 	BackAt  time.Time       `json:"back_at,omitzero"` // put back, seen from outside
+	GoneAt  time.Time       `json:"gone_at,omitzero"` // somebody else was seen to have put it back
 	Detail  string          `json:"detail,omitempty"`
 	Drifted bool            `json:"drifted,omitempty"` // U7
 	Parked  *Parking        `json:"parked,omitempty"`  // R17: it stays pulled past the return
@@ -303,7 +307,7 @@ func (in Incident) clone() Incident {
 	in.Keys = slices.Clone(in.Keys)
 	in.Causes = slices.Clone(in.Causes)
 	in.Fixes = slices.Clone(in.Fixes)
-	in.Roles = maps.Clone(in.Roles)
+	in.Roles, in.Promised = maps.Clone(in.Roles), maps.Clone(in.Promised)
 	in.WriteUp = in.WriteUp.clone()
 	if in.Return != nil {
 		r := *in.Return

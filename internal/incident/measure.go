@@ -30,8 +30,7 @@ func (in Incident) Measured(now time.Time) Impact {
 		m.AwayMS += a.to.Sub(a.from).Milliseconds()
 	}
 	for _, p := range in.Pulls {
-		carried := p.FirstAt.Before(in.DeclaredAt) // zero, too: never seen in force
-		if !carried && (m.SafeAt.IsZero() || p.FirstAt.Before(m.SafeAt)) {
+		if !p.Carried && !p.FirstAt.IsZero() && (m.SafeAt.IsZero() || p.FirstAt.Before(m.SafeAt)) {
 			m.SafeAt = p.FirstAt
 		}
 		if p.BackAt.After(m.BackAt) {
@@ -44,12 +43,51 @@ func (in Incident) Measured(now time.Time) Impact {
 	return m
 }
 
-// down gives when a check saw the home down.
+// down gives when a check saw the home down. A place that was made the site's home is
+// home from then on. After the last sight that fits into the record nobody knows.
 func (in Incident) down(now time.Time) []span {
+	sights := slices.Clone(in.Sights)
+	slices.SortStableFunc(sights, func(a, b Sight) int { return a.At.Compare(b.At) })
+	if n := len(sights); n >= maxSights && sights[n-1].At.Before(now) {
+		now = sights[n-1].At
+	}
+	var out []span
+	var from time.Time
+	home := func(s Sight) bool { return s.Home }
+	for _, p := range in.settled() {
+		out = append(out, fails(sights, home, span{from, p.BackAt})...)
+		from, home = p.BackAt, func(s Sight) bool { return s.Place == p.To }
+	}
+	return append(out, fails(sights, home, span{from, now})...)
+}
+
+// settled gives the pulls that made the place they led to the site's home, in order:
+// of those that ended together, the one on top.
+func (in Incident) settled() []Pull {
+	var out []Pull
+	for _, p := range in.Pulls {
+		if p.State != Settled {
+			continue
+		}
+		if n := len(out); n > 0 && out[n-1].BackAt.Equal(p.BackAt) {
+			out = out[:n-1]
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// fails gives when any check of a place failed within a time.
+func fails(sights []Sight, of func(Sight) bool, within span) []span {
 	var out []span
 	failing, since := map[string]bool{}, time.Time{}
-	for _, s := range in.Sights {
-		if !s.Home {
+	end := func(at time.Time) {
+		if s := (span{later(since, within.from), at}); s.to.After(s.from) {
+			out = append(out, s)
+		}
+	}
+	for _, s := range sights {
+		if !of(s) || s.At.After(within.to) {
 			continue
 		}
 		before := len(failing)
@@ -61,12 +99,12 @@ func (in Incident) down(now time.Time) []span {
 		switch {
 		case before == 0 && len(failing) > 0:
 			since = s.At
-		case before > 0 && len(failing) == 0 && s.At.After(since):
-			out = append(out, span{since, s.At})
+		case before > 0 && len(failing) == 0:
+			end(s.At)
 		}
 	}
-	if len(failing) > 0 && now.After(since) {
-		out = append(out, span{since, now})
+	if len(failing) > 0 {
+		end(within.to)
 	}
 	return out
 }
@@ -79,8 +117,10 @@ func (in Incident) away(now time.Time) []span {
 			continue
 		}
 		to := now
-		if !p.BackAt.IsZero() {
-			to = p.BackAt
+		for _, end := range []time.Time{p.BackAt, p.GoneAt} {
+			if !end.IsZero() && end.Before(to) {
+				to = end
+			}
 		}
 		from := p.FirstAt
 		if from.Before(in.DeclaredAt) { // left parked by an earlier incident
@@ -105,12 +145,16 @@ func (in Incident) away(now time.Time) []span {
 }
 
 func overlap(a, b span) time.Duration {
-	from, to := a.from, a.to
-	if b.from.After(from) {
-		from = b.from
-	}
+	to := a.to
 	if b.to.Before(to) {
 		to = b.to
 	}
-	return max(0, to.Sub(from))
+	return max(0, to.Sub(later(a.from, b.from)))
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }

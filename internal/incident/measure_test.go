@@ -17,6 +17,9 @@ func TestMeasured(t *testing.T) {
 		f()
 		return s
 	}
+	settle := func(s *tale, seen string) {
+		s.do(MakePermanent{sentence}, func(f *Facts) { f.Origin, f.Place, f.PlaceSeen = true, "backup", seen })
+	}
 	for _, c := range []struct {
 		name                string
 		tell                func(*tale)
@@ -66,6 +69,44 @@ func TestMeasured(t *testing.T) {
 				s.do(Drifted{Pull: "to-standby-1"}).do(Outcome{Pull: "to-standby-1", Result: Done, Detail: "as ordered again"})
 			})
 		}, 10, 20, -1, 10, 40},
+		{"somebody else had sent them back meanwhile", func(s *tale) {
+			see(s, 10, "front", "down")
+			act(s, 20, func() { s.pull("to-standby").seen() })
+			act(s, 40, func() { s.do(Drifted{Pull: "to-standby-1", Back: true}) })
+			act(s, 50, func() { s.do(PutBack{"to-standby", sentence}).seen() })
+		}, 10, 20, 50, 30, 20},
+		{"the place where they are becomes home", func(s *tale) {
+			see(s, 10, "front", "down")
+			act(s, 20, func() { s.pull("to-backup").seen() })
+			act(s, 30, func() { settle(s, "up") })
+		}, 10, 20, 30, 10, 10},
+		{"the place that became home is seen down, too", func(s *tale) {
+			see(s, 10, "front", "down")
+			act(s, 20, func() { s.pull("to-backup").seen() })
+			there := func(minute int, seen string) {
+				s.now = night.Add(time.Duration(minute) * time.Minute)
+				s.do(SeeSight{Sight{At: s.now, Check: "front", Place: "backup", Home: minute > 30, Seen: seen}})
+			}
+			there(25, "down") // visitors are there, and it is not home yet
+			act(s, 30, func() { settle(s, "down") })
+			there(35, "up")
+			there(50, "down")
+		}, 10, 20, 30, 25, 10},
+		{"the clock was set back after the declaration", func(s *tale) {
+			act(s, -30, func() { s.pull("to-standby").seen() })
+		}, -1, -30, -1, 0, 60},
+		{"a check was seen down before another one, and told later", func(s *tale) {
+			see(s, 10, "front", "down")
+			s.do(SeeSight{Sight{At: night.Add(5 * time.Minute), Check: "cart", Place: "home", Home: true, Seen: "down"}})
+			see(see(s, 20, "front", "up"), 30, "cart", "up")
+		}, 5, -1, -1, 25, 0},
+		{"nobody knows how it went on after the last sight that was written down", func(s *tale) {
+			for i := range maxSights { // down for a second, again and again; the last word is that it is down
+				s.now = night.Add(10*time.Minute + time.Duration(i)*time.Second)
+				s.do(SeeSight{Sight{At: s.now, Check: "front", Place: "home", Home: true, Seen: []string{"up", "down"}[i%2]}})
+			}
+			see(s, 20, "front", "up")
+		}, 10, -1, -1, 1, 0},
 		{"a closed checkout sends nobody away", func(s *tale) {
 			see(s, 10, "front", "down")
 			act(s, 20, func() { s.pull("checkout-off").seen() })

@@ -442,18 +442,39 @@ var peopleFolds = folder{
 		}
 		u.By, u.At = e.Actor, e.At
 		in.Updates = append(in.Updates, u)
-		if !u.NextDue.IsZero() || u.Final {
-			in.UpdateDue, in.UpdateRem = u.NextDue, false
-		}
+		in.promise(u.Audience, u.NextDue)
 	}),
 	UpdateSnoozed: with(func(in *Incident, _ Event, s dueData) {
-		if !s.Due.IsZero() {
-			in.UpdateDue, in.UpdateRem = s.Due, false
+		if s.Due.IsZero() {
+			return
+		}
+		for audience, at := range in.Promised { // all that would be due before
+			if !at.IsZero() {
+				in.promise(audience, later(at, s.Due))
+			}
 		}
 	}),
 	UpdateIsDue:     with(func(in *Incident, _ Event, d dueData) { in.UpdateRem = in.UpdateRem || !d.Due.IsZero() }),
 	UpdateDelivered: with(foldDelivery),
 	UpdateFailed:    with(foldDelivery),
+}
+
+// promise notes when an audience is owed news, as its last message said; zero: it is
+// not. The first of them all is due next.
+func (in *Incident) promise(audience string, at time.Time) {
+	if in.Promised == nil {
+		in.Promised = map[string]time.Time{}
+	}
+	in.Promised[audience] = at
+	due := time.Time{}
+	for _, at := range in.Promised {
+		if !at.IsZero() && (due.IsZero() || at.Before(due)) {
+			due = at
+		}
+	}
+	if !due.Equal(in.UpdateDue) {
+		in.UpdateDue, in.UpdateRem = due, false
+	}
 }
 
 func (in *Incident) hold(role, person string) {

@@ -2,6 +2,7 @@ package postmortem
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"lifeboat/internal/incident"
@@ -9,7 +10,7 @@ import (
 
 // evidence is the list of what was collected, each piece with the hash of its body.
 func (b *builder) evidence() []Block {
-	t := Table{Columns: []string{"No.", "Taken", "What", "From", "SHA-256"}}
+	t := Table{Columns: []string{"Piece", "Taken", "What", "From", "SHA-256"}}
 	for _, x := range b.in.Evidence {
 		hash := clean(x.SHA256)
 		switch {
@@ -32,7 +33,7 @@ func (b *builder) evidence() []Block {
 		if !x.At.IsZero() {
 			at = b.second(x.At.UTC(), b.in.DeclaredAt.UTC())
 		}
-		t.row(refs(b.about("evidence", x.ID)...), clean(x.ID), at, what, orElse(b.text(x.Source, 100), b.text(x.By.Name, 64)), hash)
+		t.row(refs(b.about("evidence", x.ID)...), "Evidence "+clean(x.ID), at, what, orElse(b.text(x.Source, 100), b.text(x.By.Name, 64)), hash)
 	}
 	return table("", t)
 }
@@ -47,7 +48,7 @@ func (b *builder) record() []Block {
 			j++
 		}
 		run := b.events[i:j]
-		text := b.text(e.Text, longText)
+		text := b.said(e)
 		if len(run) > 3 {
 			last := b.text(run[len(run)-1].Text, longText)
 			if last != text {
@@ -73,6 +74,26 @@ func (b *builder) record() []Block {
 		out = append(out, Block{Paragraph: Paragraph{fact(refs(b.last), "The hash of event %d, which covers all before it, is %s.", b.last.Seq, h)}})
 	}
 	return out
+}
+
+// said is the sentence that the record holds of an event. Where lifeboat itself calls
+// evidence by its id alone, it says what that is.
+func (b *builder) said(e incident.Event) string {
+	text := b.text(e.Text, longText)
+	id := ""
+	switch e.Type {
+	case incident.CauseWeighed:
+		id = clean(data[weighData](e).Weight.Evidence)
+	case incident.EvidenceRedacted:
+		id = clean(e.Subject.ID)
+	}
+	if id == "" || !slices.ContainsFunc(b.in.Evidence, func(x incident.Evidence) bool { return clean(x.ID) == id }) {
+		return text
+	}
+	for _, near := range []string{" " + id + " speaks ", " of " + id + " away"} {
+		text = strings.Replace(text, near, strings.Replace(near, id, "evidence "+id, 1), 1)
+	}
+	return text
 }
 
 // routine says whether an event is a reading, of which there are many.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"lifeboat/internal/incident"
@@ -16,8 +17,9 @@ type builder struct {
 	first, last incident.Event
 	o           Options
 	masks       []mask // of names, in the public version
+	self        *sight // what a check saw that declared the incident itself
 	now         time.Time
-	fine        bool                    // it was short: times of day have seconds
+	fine        bool                    // the crisis was short: times of day have seconds
 	byType      map[incident.Type][]int // where the events of a type are
 	bySubject   map[incident.Subject][]int
 	corrections map[string][]incident.Event // by the id of the event that is corrected
@@ -33,8 +35,9 @@ func newBuilder(events []incident.Event, o Options) *builder {
 	}
 	b.first, b.last = events[0], events[len(events)-1]
 	b.index()
+	b.self = b.declarer()
 	b.now = b.end()
-	b.fine = b.now.Sub(b.in.DeclaredAt) < 30*time.Minute
+	b.fine = b.crisis().Sub(b.in.DeclaredAt) < 30*time.Minute
 	if o.Public {
 		b.masks = masksOf(b.in, events, o)
 	}
@@ -70,8 +73,18 @@ func (b *builder) end() time.Time {
 	return t
 }
 
-// ended says whether the incident is over, so that what did not happen did not happen.
-func (b *builder) ended() bool {
+// crisis is when the crisis ended, as far as it has: what comes then is calm.
+func (b *builder) crisis() time.Time {
+	for _, t := range []incident.Type{incident.ReturnCompleted, incident.CancelledType} {
+		if e := b.lastOf(t); e.Seq > 0 && e.At.Before(b.now) {
+			return e.At
+		}
+	}
+	return b.now
+}
+
+// over says whether the incident is over, so that what did not happen did not happen.
+func (b *builder) over() bool {
 	return b.in.Phase == incident.Review || b.in.Phase == incident.Closed
 }
 
@@ -222,6 +235,9 @@ func (b *builder) who(a incident.Actor) string {
 		return b.roleOf(a.Name)
 	case clean(a.Name) != "":
 		name := cut(clean(a.Name), 64)
+		if check, found := strings.CutPrefix(name, "The check "); found && a.Automatic() {
+			return checkName(check)
+		}
 		if a.Automatic() && len(name) > 4 && name[:4] == "The " {
 			return "the " + name[4:]
 		}

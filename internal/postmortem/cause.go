@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"lifeboat/internal/incident"
 )
@@ -25,7 +26,10 @@ func (b *builder) changes() []Block {
 		}
 		return paragraph("", Paragraph{b.absent("No change is recorded before the incident.")})
 	}
-	t := Table{Columns: []string{"When", "Before the declaration", "What", "By", "Suspected"}}
+	t := Table{Columns: []string{"When", "Before the declaration", "What", "By"}}
+	if _, suspected := b.suspect(); suspected {
+		t.Columns = append(t.Columns, "Suspected")
+	}
 	var left []uint64
 	for i, c := range before {
 		from := refs(b.about("change", c.ID)...)
@@ -48,7 +52,8 @@ func (b *builder) changes() []Block {
 		if who := clean(c.Who); who != "" {
 			by = b.name(who)
 		}
-		t.row(from, b.second(c.At.UTC(), b.in.DeclaredAt.UTC()), spell(b.in.DeclaredAt.Sub(c.At)), what, by, mark)
+		cells := []string{b.second(c.At.UTC(), b.in.DeclaredAt.UTC()), spell(b.in.DeclaredAt.Sub(c.At)), what, by, mark}
+		t.row(from, cells[:len(t.Columns)]...)
 	}
 	out := table("", t)
 	if len(left) > 0 {
@@ -73,7 +78,11 @@ func (b *builder) causes() []Block {
 	var out []Block
 	for _, c := range b.in.Causes {
 		t := causeTale{builder: b, cause: c}
-		out = append(out, paragraph(begin(causeName(c.ID)), t.tell())...)
+		heading := begin(causeName(c.ID))
+		if q := b.quote(c.Statement); t.short() {
+			heading += ": " + q
+		}
+		out = append(out, paragraph(heading, t.tell())...)
 	}
 	return out
 }
@@ -82,7 +91,28 @@ func (b *builder) causes() []Block {
 type causeTale struct {
 	*builder
 	cause incident.Cause
+	last  string // the newest words that were told, so that they are not told twice
 	out   Paragraph
+}
+
+// heading is how much of a person's words fits a heading, in characters.
+const heading = 120
+
+// short says whether its heading has all of its statement.
+func (t *causeTale) short() bool {
+	s := t.text(t.cause.Statement, longText)
+	return quoted(s) != "" && len([]rune(s)) <= heading
+}
+
+// unlessTold is a reason as the end of a sentence, if the sentence before has not told
+// it.
+func (t *causeTale) unlessTold(words string) string {
+	q := t.quote(words)
+	if q == t.last {
+		return ""
+	}
+	t.last = q
+	return saying(q)
 }
 
 func (t *causeTale) tell() Paragraph {
@@ -98,7 +128,7 @@ func (t *causeTale) tell() Paragraph {
 		case incident.CauseTested:
 			t.tested(e)
 		case incident.CauseRuledOut:
-			t.out.say(fact(refs(e), "%s ruled it out at %s%s.", t.Who(e.Actor), t.clock(e.At), reason))
+			t.out.say(fact(refs(e), "%s ruled it out at %s%s.", t.Who(e.Actor), t.clock(e.At), t.unlessTold(data[reasonData](e).Reason)))
 		case incident.CauseParked:
 			t.out.say(fact(refs(e), "%s left it aside at %s%s.", t.Who(e.Actor), t.clock(e.At), reason))
 		case incident.CauseReopened:
@@ -106,32 +136,30 @@ func (t *causeTale) tell() Paragraph {
 		case incident.CauseConfirmed:
 			t.out.say(fact(refs(e), "%s confirmed it%s at %s.", t.Who(e.Actor), again, t.clock(e.At)))
 			again = " again"
+			t.doubted(e)
 		}
 	}
-	if len(t.out) > 0 && t.cause.Undecided() {
-		t.leftOpen(all)
+	if len(t.out) > 0 && t.cause.Undecided() && t.over() {
+		t.out.say(fact(refs(all...), "It stayed open."))
 	}
 	return t.out
 }
 
-// leftOpen says that it is undecided, and that it was confirmed for a while.
-func (t *causeTale) leftOpen(all []incident.Event) {
-	for _, c := range all {
-		for _, w := range t.of(incident.DiagnosisWithdrawn) {
-			if c.Type == incident.CauseConfirmed && w.Seq > c.Seq {
-				t.out.say(fact(refs(w), "That was withdrawn at %s%s.", t.clock(w.At), t.since(data[reasonData](w).Reason)))
-				return
-			}
+// doubted says that a confirmation was withdrawn.
+func (t *causeTale) doubted(confirmed incident.Event) {
+	for _, w := range t.withdrawn() {
+		if ids := data[incident.Diagnosis](w.confirmed).Causes; w.confirmed.Seq > confirmed.Seq && w.confirmed.At.Equal(confirmed.At) && slices.Contains(ids, t.cause.ID) {
+			t.out.say(fact(refs(w.event), "That was withdrawn at %s%s.", t.clock(w.event.At), t.since(data[reasonData](w.event).Reason)))
 		}
-	}
-	if t.ended() {
-		t.out.say(fact(refs(all...), "It stayed open."))
 	}
 }
 
 func (t *causeTale) opened(e incident.Event) {
-	c := t.cause
-	t.out.say(fact(refs(e), "%s raised it at %s%s.", t.Who(e.Actor), t.clock(e.At), saying(t.quote(c.Statement))))
+	c, statement := t.cause, ""
+	if !t.short() {
+		statement = saying(t.quote(c.Statement))
+	}
+	t.out.say(fact(refs(e), "%s raised it at %s%s.", t.Who(e.Actor), t.clock(e.At), statement))
 	if q := t.quote(c.Prediction); q != "" {
 		t.out.say(fact(refs(e), "It predicted: %s.", q))
 	}
@@ -147,7 +175,9 @@ func (t *causeTale) weighed(e incident.Event, later []incident.Event) {
 	}
 	stance := map[string]string{incident.For: "spoke for it", incident.Against: "spoke against it", incident.Neutral: "spoke neither for nor against it"}[w.Stance]
 	if stance != "" {
-		t.out.say(fact(join(refs(e), refs(t.shown(w.Evidence)...)), "%s %s%s.", begin(t.exhibit(w.Evidence)), stance, saying(t.quote(w.Note))))
+		what, title := t.exhibit(w.Evidence)
+		t.last = title
+		t.out.say(fact(join(refs(e), refs(t.shown(w.Evidence)...)), "%s %s%s.", begin(what), stance, t.unlessTold(w.Note)))
 	}
 }
 
@@ -156,19 +186,27 @@ func (b *builder) shown(id string) []incident.Event {
 	return append(b.about("evidence", id, incident.EvidenceCaptured, incident.EvidenceAttached), b.about("change", id, incident.ChangeSeen)...)
 }
 
-// exhibit is a piece of evidence, or a change, within a sentence.
-func (b *builder) exhibit(id string) string {
+// exhibit is a piece of evidence, or a change, within a sentence, and its title.
+func (b *builder) exhibit(id string) (what, title string) {
 	for _, e := range b.in.Evidence {
 		if e.ID == id {
-			return b.cite(e.Title) + " (" + clean(id) + ")"
+			title = b.cite(e.Title)
+			return "evidence " + clean(id) + ", " + title + ",", title
 		}
 	}
 	for _, c := range b.in.Changes {
 		if c.ID == id {
-			return "the change " + b.cite(c.What)
+			title = b.cite(c.What)
+			return "the change " + title, title
 		}
 	}
-	return "evidence " + cited(cut(clean(id), 40))
+	return "evidence " + cited(cut(clean(id), 40)), ""
+}
+
+// suspected is a change within a sentence.
+func (b *builder) suspected(e incident.Event) string {
+	what, _ := b.exhibit(e.Subject.ID)
+	return what
 }
 
 func (t *causeTale) tested(e incident.Event) {
@@ -179,7 +217,7 @@ func (t *causeTale) tested(e incident.Event) {
 	}
 	came := map[string]string{incident.TestHeld: "came true", incident.TestFailed: "did not come true", incident.TestUnclear: "could neither be seen nor be excluded"}[x.Outcome]
 	if came != "" {
-		t.out.say(fact(refs(e), "%s %s%s.", what, came, saying(t.quote(x.Saw))))
+		t.out.say(fact(refs(e), "%s %s%s.", what, came, t.unlessTold(x.Saw)))
 	}
 }
 
@@ -218,9 +256,13 @@ func stopped(s string) string {
 
 // withdrawals tells of earlier diagnoses that did not last.
 func (b *builder) withdrawals(p *Paragraph, before uint64) {
-	for _, e := range b.of(incident.DiagnosisWithdrawn) {
-		if e.Seq < before {
-			p.say(fact(refs(e), "An earlier diagnosis had been withdrawn at %s%s.", b.clock(e.At), b.since(data[reasonData](e).Reason)))
+	for _, w := range b.withdrawn() {
+		if w.event.Seq < before {
+			what := ", " + b.cite(data[incident.Diagnosis](w.confirmed).Statement) + ","
+			if b.o.Public { // what was thought is for those who look further
+				what = ""
+			}
+			p.say(fact(refs(w.confirmed, w.event), "An earlier diagnosis%s had been withdrawn at %s%s.", what, b.clock(w.event.At), b.since(data[reasonData](w.event).Reason)))
 		}
 	}
 }
@@ -231,7 +273,7 @@ func (b *builder) unknownCause() []Block {
 		return nil
 	}
 	var p Paragraph
-	if b.ended() {
+	if b.over() {
 		p.say(b.absent("The cause is not known. It stays an open question."))
 	} else {
 		p.say(b.absent("No cause has been confirmed so far."))
@@ -262,29 +304,18 @@ var knowledgeTellers = map[incident.Type]teller{
 		}
 		return fmt.Sprintf("%s noted%s.", b.Who(e.Actor), saying(b.quote(text)))
 	},
-	incident.SightChanged: func(b *builder, e incident.Event) string {
-		s := data[incident.Sight](e)
-		saw := map[string]string{"up": "saw %s answer as it should", "down": "saw %s fail", "unknown": "got no clear answer from %s"}[s.Seen]
-		if saw == "" {
-			return ""
-		}
-		why := ""
-		if s.Seen != "up" {
-			why = saying(b.quote(s.Detail))
-		}
-		return fmt.Sprintf("%s "+saw+"%s.", begin(checkName(s.Check)), orElse(clean(s.Place), "the site"), why)
-	},
+	incident.SightChanged: func(b *builder, e incident.Event) string { return b.saw([]incident.Event{e}) },
 	incident.EvidenceAttached: func(b *builder, e incident.Event) string {
 		return fmt.Sprintf("%s added evidence %s%s.", b.Who(e.Actor), orElse(clean(e.Subject.ID), "–"), saying(b.quote(data[incident.Evidence](e).Title)))
 	},
 	incident.EvidenceRedacted: func(b *builder, e incident.Event) string {
-		return fmt.Sprintf("%s took the body of %s away%s.", b.Who(e.Actor), orElse(clean(e.Subject.ID), "a piece of evidence"), saying(b.quote(data[reasonData](e).Reason)))
+		return fmt.Sprintf("%s took the body of evidence %s away%s.", b.Who(e.Actor), orElse(clean(e.Subject.ID), "–"), saying(b.quote(data[reasonData](e).Reason)))
 	},
 	incident.ChangeMarked: func(b *builder, e incident.Event) string {
 		if data[markData](e).Suspect {
-			return fmt.Sprintf("%s suspected %s.", b.Who(e.Actor), b.exhibit(e.Subject.ID))
+			return fmt.Sprintf("%s suspected %s.", b.Who(e.Actor), b.suspected(e))
 		}
-		return fmt.Sprintf("%s no longer suspected %s.", b.Who(e.Actor), b.exhibit(e.Subject.ID))
+		return fmt.Sprintf("%s no longer suspected %s.", b.Who(e.Actor), b.suspected(e))
 	},
 }
 
@@ -307,7 +338,15 @@ var causeTellers = map[incident.Type]teller{
 		}
 		return fmt.Sprintf("%s tested %s, and %s%s.", b.Who(e.Actor), causeName(e.Subject.ID), came, saying(b.quote(x.Saw)))
 	},
-	incident.CauseRuledOut: onCause("ruled %s out"),
+	incident.CauseRuledOut: func(b *builder, e incident.Event) string {
+		why := b.quote(data[reasonData](e).Reason)
+		for _, x := range b.about("cause", e.Subject.ID, incident.CauseTested) {
+			if x.Seq < e.Seq && e.At.Sub(x.At) < time.Minute && why == b.quote(data[testData](x).Test.Saw) { // the row before tells it
+				why = ""
+			}
+		}
+		return fmt.Sprintf("%s ruled %s out%s.", b.Who(e.Actor), causeName(e.Subject.ID), saying(why))
+	},
 	incident.CauseParked:   onCause("left %s aside"),
 	incident.CauseReopened: onCause("took %s up again"),
 	incident.DiagnosisConfirmed: func(b *builder, e incident.Event) string {

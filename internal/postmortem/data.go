@@ -81,6 +81,9 @@ type (
 		Because string `json:"because"`
 		Needed  int    `json:"needed"`
 	}
+	passedData struct {
+		Undo []string `json:"undo"`
+	}
 	watchData struct {
 		Until time.Time `json:"until"`
 	}

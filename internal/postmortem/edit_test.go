@@ -78,7 +78,7 @@ func TestPublic(t *testing.T) {
 	data, _ := JSON(d)
 	for form, text := range map[string]string{"Markdown": string(Markdown(d)), "HTML": string(page), "JSON": string(data)} {
 		for _, secret := range []string{
-			"Aisha", "Mara", "Lind", "Jonas", "Tom", "Between us", "five to two", "permission denied", "db1", "203.0.113", "R6 ", "overr", "a rehearsal raises it", "Restart the workers", "#e1", "lifeboat", "The card had been",
+			"Aisha", "Mara", "Lind", "Jonas", "Tom", "Between us", "five to two", "permission denied", "db1", "203.0.113", "R6 ", "overr", "a rehearsal raises it", "Restart the workers", "#e1", "#event", "lifeboat", "The card had been",
 		} {
 			if strings.Contains(text, secret) {
 				t.Errorf("the public %s holds %q", form, secret)
@@ -163,7 +163,7 @@ func TestTimelineMarks(t *testing.T) {
 			text.WriteString(strings.Join(r.Cells, " ") + "\n")
 		}
 	}
-	for _, want := range []string{"Sanity check front: pass (4 of 4 in a row).", "from on to off. Mara Lind corrected this: “It was Tom's hand”."} {
+	for _, want := range []string{"Sanity check front: pass (4 of 4 in a row).", "from “on” to “off”. Mara Lind corrected this: “It was Tom's hand”."} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the timeline misses %q", want)
 		}

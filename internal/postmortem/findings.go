@@ -88,7 +88,7 @@ func (b *builder) proposals() []Proposal {
 	}
 	by := incident.Actor{Kind: "rule", ID: "postmortem", Name: "lifeboat"}
 	for _, x := range proposers {
-		if !x.drill && !b.real() || x.over && !b.ended() {
+		if !x.drill && !b.real() || x.over && !b.over() {
 			continue
 		}
 		for _, h := range x.look(b) {
@@ -119,7 +119,7 @@ func (b *builder) checkMissing() []hit {
 		return nil
 	}
 	switch down, seen := b.firstDown(); {
-	case !seen && !b.ended():
+	case !seen && !b.over():
 		return nil
 	case !seen:
 		return found("check-missing", refs(declared), "No check saw the site fail; %s noticed it. A check for what visitors met is missing.", who)
@@ -320,11 +320,6 @@ func presses(events []incident.Event) int {
 	return n
 }
 
-// itAsks is what a rule asks for, where it was just named.
-func itAsks(rule string) string {
-	return strings.Replace(asks(rule), rule+" asks", "It asks", 1)
-}
-
 // overridden are the rules that were overridden, but for R1, of which unarmed tells.
 func (b *builder) overridden() (out []hit) {
 	events := map[string][]incident.Event{}
@@ -340,7 +335,7 @@ func (b *builder) overridden() (out []hit) {
 		if rule == incident.R1.ID || rule == "" {
 			continue
 		}
-		out = append(out, found("overridden-"+rule, refs(events[rule]...), "%s was overridden %s. %s", rule, times(presses(events[rule])), itAsks(rule))...)
+		out = append(out, found("overridden-"+rule, refs(events[rule]...), "%s was overridden %s.", begin(theRule(rule)), times(presses(events[rule])))...)
 	}
 	return out
 }
@@ -368,7 +363,11 @@ func (b *builder) newsLate() []hit {
 	case all == 1:
 		return found("news-late", from, "The promised message never came.")
 	case n == all:
-		return found("news-late", from, "None of the %s promised messages came in time; the longest wait beyond the promise was %s.", number(all), spell(longest))
+		none := "None"
+		if all == 2 {
+			none = "Neither"
+		}
+		return found("news-late", from, "%s of the %s promised messages came in time; the longest wait beyond the promise was %s.", none, number(all), spell(longest))
 	}
 	return found("news-late", from, "%s of %s promised messages did not come in time; the longest wait beyond the promise was %s.", begin(number(n)), number(all), spell(longest))
 }
@@ -388,7 +387,7 @@ func (b *builder) publicLate() []hit {
 		}
 		return nil
 	}
-	if !b.ended() {
+	if !b.over() {
 		return nil
 	}
 	return found("public-untold", spanRefs(away), "Visitors were kept away for %s, and the public was told nothing.", spell(total(away)))
@@ -405,25 +404,58 @@ func (b *builder) newsFailed() (out []hit) {
 		events[channel] = append(events[channel], e)
 	}
 	for _, channel := range channels {
-		out = append(out, found("news-failed-"+channel, refs(events[channel]...), "Messages could not go out by %s, %s in all%s.", channel, times(len(events[channel])), saying(b.quote(data[deliveryData](events[channel][0]).Detail)))...)
+		what, often := "A message", ""
+		if n := len(events[channel]); n > 1 {
+			what, often = "Messages", ", "+times(n)
+		}
+		out = append(out, found("news-failed-"+channel, refs(events[channel]...), "%s could not go out by %s%s%s.", what, orElse(channel, "a channel"), often, saying(b.quote(data[deliveryData](events[channel][0]).Detail)))...)
 	}
 	return out
 }
 
 func (b *builder) steppedBack() []hit {
-	all := b.of(incident.SteppedBack)
+	all := slices.DeleteFunc(b.turns(), func(t turn) bool { return t.event.Type != incident.SteppedBack })
 	if len(all) == 0 {
 		return nil
 	}
-	return found("stepped-back", refs(all...), "The return stepped back %s (%s).", times(len(all)), b.nameless(all[0]))
+	what := "A return was given up: "
+	if n := len(all); n > 1 {
+		what = begin(number(n)) + " returns were given up, the first of them thus: "
+	}
+	return found("stepped-back", turnRefs(all), "%s%s.", what, b.nameless(all[0]))
 }
 
 func (b *builder) relapsed() []hit {
-	all := b.of(incident.WatchRelapse)
+	all := slices.DeleteFunc(b.turns(), func(t turn) bool { return t.event.Type != incident.WatchRelapse })
 	if len(all) == 0 {
 		return nil
 	}
-	return found("relapsed", refs(all...), "The site relapsed %s after everybody was back (%s).", times(len(all)), b.nameless(all[0]))
+	t := all[0]
+	from := join(turnRefs(all), refs(t.since()))
+	s := "A return did not last: "
+	if n := len(all); n > 1 {
+		s = begin(number(n)) + " returns did not last. Of the first: "
+	}
+	if since := t.since(); since.Seq > 0 {
+		s += spell(t.event.At.Sub(since.At)) + " into the watch "
+	}
+	s += b.nameless(t)
+	switch {
+	case len(t.seen) == 0:
+		return found("relapsed", from, "%s.", s)
+	case t.warned():
+		return found("relapsed", join(from, refs(t.seen[0].event)), "%s, after %s had seen the real site fail.", s, checkName(t.seen[0].Check))
+	}
+	late := spell(t.seen[0].At.Sub(t.event.At))
+	return found("relapsed", join(from, refs(t.seen[0].event)), "%s, and the first check to see the real site fail did so %s later. What the checks asked before the return did not show it.", s, late)
+}
+
+// turnRefs are the events that ended returns.
+func turnRefs(all []turn) (out []uint64) {
+	for _, t := range all {
+		out = join(out, refs(t.event))
+	}
+	return out
 }
 
 // parked are levers that stay pulled past the return.
@@ -439,7 +471,7 @@ func (b *builder) parked() (out []hit) {
 
 func (b *builder) handoverOpen() (out []hit) {
 	for _, h := range b.in.Handovers {
-		if h.AcceptedAt.IsZero() && b.ended() {
+		if h.AcceptedAt.IsZero() && b.over() {
 			out = append(out, found("handover-open-"+h.ID, refs(b.about("handover", h.ID, incident.HandoverOffered)...), "%s was offered at %s, and nobody took it up.", begin(theRole(h.Role)), b.clock(h.At))...)
 		}
 	}
@@ -449,7 +481,7 @@ func (b *builder) handoverOpen() (out []hit) {
 func (b *builder) drillFailed() []hit {
 	e := b.lastOf(incident.DrillScored)
 	if d := data[incident.DrillData](e); e.Seq > 0 && !d.OK {
-		return found("drill-failed-"+d.Lever, refs(e), "The drill of %s failed%s.", cited(clean(d.Lever)), saying(b.quote(d.Detail)))
+		return found("drill-failed-"+d.Lever, refs(e), "The drill of %s failed%s.", b.leverTitle(clean(d.Lever)), saying(b.quote(d.Detail)))
 	}
 	return nil
 }

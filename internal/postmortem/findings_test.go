@@ -39,9 +39,9 @@ func TestFindings(t *testing.T) {
 	}{
 		{"slow-first-lever", pulled(6 * time.Minute), "process", "It took 6 min from the declaration until the first lever was pulled.", pulled(5 * time.Minute)},
 		{"late-declaration", pulled(0).sight(night.Add(-6*time.Minute), "front", "down", "503"), "process",
-			"The check front saw the site fail 6 min before the incident was declared. In that time nobody was told, or nobody pressed.", pulled(0).sight(night.Add(-4*time.Minute), "front", "down", "503")},
+			"The check “front” saw the site fail 6 min before the incident was declared. In that time nobody was told, or nobody pressed.", pulled(0).sight(night.Add(-4*time.Minute), "front", "down", "503")},
 		{"check-missing", pulled(0).sight(night.Add(time.Minute), "front", "down", "503"), "architecture",
-			"The first to see the site fail was the check front, 1 min after the declaration; the staff had noticed it before. A check that sees this sooner is missing.", pulled(0).sight(night.Add(-time.Minute), "front", "down", "503")},
+			"The first to see the site fail was the check “front”, 1 min after the declaration; the staff had noticed it before. A check that sees this sooner is missing.", pulled(0).sight(night.Add(-time.Minute), "front", "down", "503")},
 		{"public-untold", returned(pulled(0).later(20 * time.Minute)), "process", "Visitors were kept away for 24 min, and the public was told nothing.", returned(pulled(0).later(2 * time.Minute))},
 		{"public-late", pulled(0).later(16*time.Minute).say("public", "We are on it.", 0), "process", "The public was first told 16 min after visitors had been taken away from the site.", pulled(0).later(3*time.Minute).say("public", "We are on it.", 0)},
 		{"nobody-led", returned(pulled(0)), "process", "Nobody took the lead, from the declaration to the end.", returned(pulled(0).do(incident.TakeRole{Role: "lead"}))},
@@ -77,6 +77,9 @@ func TestFindingsOfStories(t *testing.T) {
 		"a relapse":                    "fix-harm-f1 handover-open-h1 news-late no-changes overridden-R12 overridden-R6 parked-close-checkout relapsed several-fixes",
 		"an automatic move taken back": "",
 		"made permanent":               "cause-unknown no-changes nobody-led public-untold",
+		"a wrong cause":                "fix-no-effect-f1 nobody-led public-untold several-fixes",
+		"a fix that did not last":      "no-changes nobody-led relapsed several-fixes",
+		"only a feature":               "no-changes nobody-led",
 	}
 	for _, x := range stories(t) {
 		if x.o.Public {
@@ -125,7 +128,7 @@ func TestAFailedDrill(t *testing.T) {
 	s := story(t).by(mara).do(incident.PullLever{PullID: "d", Drill: true}, story(t).lever("to-standby")).end(incident.NotDone, "ns1 answers as before")
 	s.by(boat).do(incident.ScoreDrill{DrillData: incident.DrillData{Lever: "to-standby", Detail: "it did not take effect"}})
 	got := proposed(s.events)
-	if got["drill-failed-to-standby"].Text != "The drill of “to-standby” failed: “it did not take effect”." || got["unseen-to-standby"].Text == "" || len(got) != 2 {
+	if got["drill-failed-to-standby"].Text != "The drill of “Show visitors the status page” failed: “it did not take effect”." || got["unseen-to-standby"].Text == "" || len(got) != 2 {
 		t.Errorf("proposed %+v", got)
 	}
 }

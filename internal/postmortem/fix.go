@@ -2,6 +2,7 @@ package postmortem
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -22,7 +23,11 @@ func (b *builder) fixes() []Block {
 	}
 	for _, f := range tried {
 		t := fixTale{builder: b, fix: f}
-		out = append(out, paragraph(begin(fixName(f.ID)), t.tell())...)
+		heading := begin(fixName(f.ID))
+		if q := b.quote(f.Change); t.short() {
+			heading += ": " + q
+		}
+		out = append(out, paragraph(heading, t.tell())...)
 	}
 	return out
 }
@@ -60,15 +65,26 @@ func (b *builder) outcome(f fixStory) string {
 	if f.measured.Seq > 0 {
 		s = measured[data[measuredData](f.measured).Result]
 	}
+	t, turned := b.turnOf(f.ID)
+	if turned && s != "" {
+		s += " at first; " + b.lasted(t)
+		if f.Again == "pass" && f.again.Seq > t.event.Seq {
+			s += "; it held after the next return"
+		}
+	}
 	ends := map[incident.FixState]string{
 		incident.StateProposed: "not begun", incident.StateApproved: "approved, not begun", incident.StateWithdrawn: "withdrawn", incident.StateApplying: "under way", incident.StateMeasuring: "being measured",
 		incident.StateInterrupted: "interrupted", incident.StateRollingBack: "being rolled back", incident.StateRolledBack: "rolled back", incident.StateAccepted: "kept as it was",
 	}[f.State]
 	switch {
+	case turned && ends != "":
+		return s + "; " + ends
 	case s != "" && ends != "":
 		return s + ", " + ends
+	case turned:
+		return s
 	case f.State == incident.StateWorked && f.Again == "pass":
-		return s + ", also with everybody back"
+		return s + ", also w" + strings.TrimPrefix(b.withAll(), "W")
 	}
 	return orElse(s+ends, "not known")
 }
@@ -79,15 +95,23 @@ type fixTale struct {
 	fix      fixStory
 	out      Paragraph
 	rolling  incident.Event
+	turned   bool             // that it did not last was told
 	readings int              // since it was in place
 	last     incident.Reading // the newest
 	lastRead incident.Event
 }
 
 func (t *fixTale) tell() Paragraph {
+	t.turned = true
+	turn, found := t.turnOf(t.fix.ID)
+	if found {
+		t.turned = false
+	}
 	for _, e := range t.fix.all {
+		t.lasted(turn, e.Seq)
 		t.one(e)
 	}
+	t.lasted(turn, math.MaxUint64)
 	if t.rolling.Seq > 0 {
 		t.out.say(fact(refs(t.rolling), "%s began to roll it back at %s.", t.Who(t.rolling.Actor), t.clock(t.rolling.At)))
 	}
@@ -132,6 +156,21 @@ func (t *fixTale) one(e incident.Event) {
 	}
 }
 
+// short says whether the heading has all of what was to be changed.
+func (t *fixTale) short() bool {
+	s := t.text(t.fix.Change, longText)
+	return quoted(s) != "" && len([]rune(s)) <= heading
+}
+
+// lasted tells that it did not last, once all before that is told.
+func (t *fixTale) lasted(turn turn, before uint64) {
+	if t.turned || turn.event.Seq > before {
+		return
+	}
+	t.turned = true
+	t.out.say(fact(refs(turn.left, turn.event), "It did not last: %s.", t.builder.lasted(turn)))
+}
+
 // orActor is who began, or who ended where nobody is known to have begun.
 func orActor(a, b incident.Event) incident.Actor {
 	if a.Seq > 0 {
@@ -142,10 +181,14 @@ func orActor(a, b incident.Event) incident.Actor {
 
 func (t *fixTale) proposed(e incident.Event) {
 	f := t.fix
+	change := ""
+	if !t.short() {
+		change = saying(t.quote(f.Change))
+	}
 	if f.Outside {
-		t.out.say(fact(refs(e), "It had been made elsewhere, and %s reported it at %s%s.", t.who(e.Actor), t.at(e.At), saying(t.quote(f.Change))))
+		t.out.say(fact(refs(e), "It had been made elsewhere, and %s reported it at %s%s.", t.who(e.Actor), t.at(e.At), change))
 	} else {
-		t.out.say(fact(refs(e), "%s proposed it at %s%s.", t.Who(e.Actor), t.at(e.At), saying(t.quote(f.Change))))
+		t.out.say(fact(refs(e), "%s proposed it at %s%s.", t.Who(e.Actor), t.at(e.At), change))
 	}
 	if n := len(f.Causes); n > 0 {
 		names := make([]string, n)
@@ -247,8 +290,11 @@ func (t *fixTale) readBack(e incident.Event, d measuredData) {
 	case t.lastRead.Seq == 0 || took == "":
 		t.out.say(fact(refs(e), "%s%s.", map[bool]string{true: "It did what it promised", false: "It did not do what it promised"}[d.Result == incident.StateWorked], saying(t.quote(d.Why))))
 	case d.Result == incident.StateWorked:
-		row := data[readingData](t.lastRead).Streak
-		t.out.say(fact(from, "It did what it promised: %s after it was in place %s had passed %s in a row; the last time it %s.", took, check, times(row), t.reading(t.last)))
+		row, last := data[readingData](t.lastRead).Streak, ""
+		if t.last.Took > 0 {
+			last = ", the last time in " + spell(t.last.Took)
+		}
+		t.out.say(fact(from, "It did what it promised: %s after it was in place %s had passed %s in a row%s.", took, check, times(row), last))
 	default:
 		t.out.say(fact(from, "It did not do what it promised: in %s %s was asked %s, and the last time it %s.", took, check, times(t.readings), t.reading(t.last)))
 	}
@@ -294,14 +340,28 @@ func (t *fixTale) again(e incident.Event) {
 	if e.Seq != t.fix.again.Seq {
 		return
 	}
+	when := t.withAll()
+	if turn, found := t.turnOf(t.fix.ID); found && turn.event.Seq < e.Seq {
+		when = "After the next return"
+	}
 	switch data[readingData](e).Verdict {
 	case "pass":
-		t.out.say(fact(refs(e), "That still held with everybody back."))
+		t.out.say(fact(refs(e), "%s the promise still held.", when))
 	case "fail":
-		t.out.say(fact(refs(e), "With everybody back it no longer held."))
+		t.out.say(fact(refs(e), "%s the promise no longer held.", when))
 	default:
-		t.out.say(fact(refs(e), "With everybody back nobody could tell whether it still held."))
+		t.out.say(fact(refs(e), "%s nobody could tell whether the promise still held.", when))
 	}
+}
+
+// withAll is when a promise is measured again: with the visitors that had been away, or
+// with the levers put back that had left them where they were.
+func (b *builder) withAll() string {
+	back := b.lastOf(incident.ReturnCompleted)
+	if _, moved := b.putBack(b.returnOf(back), back); back.Seq > 0 && !moved {
+		return "With the levers put back"
+	}
+	return "With everybody back"
 }
 
 // onFix tells what somebody did with a fix.
@@ -321,7 +381,7 @@ var fixTellers = map[incident.Type]teller{
 		return fmt.Sprintf("%s %s%s.", b.Who(e.Actor), did, saying(b.quote(f.Change)))
 	},
 	incident.FixWithdrawn:    onFix("withdrew %s"),
-	incident.ApprovalGiven:   onFix("had no strong objection to %s"),
+	incident.ApprovalGiven:   onFix("read %s and had no strong objection"),
 	incident.ApprovalRefused: onFix("objected to %s"),
 	incident.ApprovalTimeout: func(b *builder, e incident.Event) string {
 		return fmt.Sprintf("Nobody answered about %s, and %s went on alone%s.", fixName(e.Subject.ID), b.who(e.Actor), saying(b.quote(data[aloneData](e).Reason)))
@@ -354,8 +414,8 @@ var fixTellers = map[incident.Type]teller{
 	incident.FixAgain: func(b *builder, e incident.Event) string {
 		d := data[readingData](e)
 		if d.Verdict == "pass" {
-			return fmt.Sprintf("With everybody back, %s still kept its promise.", fixName(e.Subject.ID))
+			return fmt.Sprintf("%s, %s still kept its promise.", b.withAll(), fixName(e.Subject.ID))
 		}
-		return fmt.Sprintf("With everybody back, the check of %s %s.", fixName(e.Subject.ID), b.reading(d.Reading))
+		return fmt.Sprintf("%s, the check of %s %s.", b.withAll(), fixName(e.Subject.ID), b.reading(d.Reading))
 	},
 }

@@ -48,8 +48,8 @@ func mustHoldTogether(t failer, d Document) {
 }
 
 var (
-	referencePattern = regexp.MustCompile(` \[\[[0-9, –…]+\]\]\(#e\d+\)`)
-	anchorPattern    = regexp.MustCompile(`<a id="e\d+"></a>`)
+	referencePattern = regexp.MustCompile(` \[\[[0-9, –…]+\]\]\(#event-\d+\)`)
+	anchorPattern    = regexp.MustCompile(`<a id="event-\d+"></a>`)
 	lineStart        = regexp.MustCompile(`^(# |## |### |- |> |>$|_|$|[^\s#>\-+=\x60~<0-9]|\\[-+=#>\x60~<|*_\[\]&$\\]|\d)`)
 	ordered          = regexp.MustCompile(`^\d{1,9}[.)]( |$)`)
 )
@@ -158,7 +158,7 @@ func mustBeHTML(t failer, d Document, page []byte) {
 func mustBeOurs(t failer, n *html.Node, a html.Attribute) {
 	t.Helper()
 	switch a.Key {
-	case "lang", "charset", "name", "content", "http-equiv", "rel", "class", "dir", "id", "scope", "aria-label":
+	case "lang", "charset", "name", "content", "http-equiv", "rel", "class", "dir", "id", "scope", "aria-label", "data-label":
 	case "href":
 		if n.Data == "a" && !strings.Contains(a.Val, "#") || strings.HasPrefix(a.Val, "javascript:") {
 			t.Fatalf("a link leads to %q", a.Val)
@@ -171,7 +171,7 @@ func mustBeOurs(t failer, n *html.Node, a html.Attribute) {
 // Every reference of a document leads somewhere, in both forms.
 func TestReferencesLeadSomewhere(t *testing.T) {
 	t.Parallel()
-	target := regexp.MustCompile(`#e(\d+)[")]`)
+	target := regexp.MustCompile(`#event-(\d+)[")]`)
 	for _, x := range stories(t) {
 		d := Build(x.events, x.o)
 		page, err := HTML(d, HTMLOptions{})
@@ -187,7 +187,7 @@ func TestReferencesLeadSomewhere(t *testing.T) {
 				t.Errorf("%s, %s: the public is led to the record", x.name, form)
 			}
 			for _, l := range links {
-				if n := strings.Count(text, fmt.Sprintf(`<a id="e%s"></a>`, l[1])); n != 1 {
+				if n := strings.Count(text, fmt.Sprintf(`<a id="event-%s"></a>`, l[1])); n != 1 {
 					t.Errorf("%s, %s: event %s has %d places to lead to", x.name, form, l[1], n)
 				}
 			}
@@ -204,8 +204,11 @@ func TestLinkBase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(f), `href="/incidents/7/timeline#e1"`) || strings.Contains(string(f), `href="#e1"`) {
+	if !strings.Contains(string(f), `href="/incidents/7/timeline#e1"`) || strings.Contains(string(f), `href="#`) {
 		t.Error("references do not lead to the page that was named")
+	}
+	if f, err = Fragment(d, HTMLOptions{LinkBase: "/incidents/7/timeline", Anchor: "line-"}); err != nil || !strings.Contains(string(f), `href="/incidents/7/timeline#line-1"`) {
+		t.Errorf("references do not lead to the ids of the page that was named (%v)", err)
 	}
 	if strings.Contains(string(f), "<style") || strings.Contains(string(f), "<html") {
 		t.Error("the fragment is more than an article")

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 
 	"lifeboat/internal/incident"
 )
@@ -15,9 +14,13 @@ import (
 func (b *builder) wayBack() []Block {
 	var tales []*returnTale
 	var now *returnTale
+	turns := b.turns()
 	for _, e := range b.events {
 		if e.Type == incident.ReturnPlanned {
 			now = &returnTale{builder: b, planned: e, checks: map[string]*tally{}}
+			if i := slices.IndexFunc(turns, func(t turn) bool { return t.planned.Seq == e.Seq }); i >= 0 {
+				now.turn = turns[i]
+			}
 			tales = append(tales, now)
 		}
 		if now != nil {
@@ -44,8 +47,28 @@ func (b *builder) since(reason string) string {
 	if m == nil {
 		return saying(b.quote(reason))
 	}
+	if b.o.Public {
+		return map[string]string{"did what it promised": ", since a change had cured it", "was rolled back": ", since the change made for it was taken back", "did not do what it promised": ", since the change made for it had not helped"}[m[2]]
+	}
 	did := map[string]string{"did what it promised": "had done what it promised", "was rolled back": "was rolled back", "did not do what it promised": "had not done what it promised"}[m[2]]
+	if m[2] == "was rolled back" {
+		did = b.whyRolledBack("f"+m[1]) + did
+	}
 	return ", since fix " + m[1] + " " + did
+}
+
+// whyRolledBack is what a fix came to before it was rolled back.
+func (b *builder) whyRolledBack(id string) string {
+	if _, turned := b.turnOf(id); turned {
+		return "had not lasted and "
+	}
+	for _, f := range b.tried() {
+		if f.ID != id || f.measured.Seq == 0 {
+			continue
+		}
+		return map[incident.FixState]string{incident.StateNoEffect: "had not helped and ", incident.StateWorse: "had done harm and "}[data[measuredData](f.measured).Result]
+	}
+	return ""
 }
 
 // tally counts what one check said.
@@ -57,12 +80,12 @@ type tally struct {
 // returnTale gathers one return and the watch after it.
 type returnTale struct {
 	*builder
-	planned, passed, stepped, completed, watch, watched incident.Event
-	checks                                              map[string]*tally
-	held                                                []incident.Event
-	settledBy, again                                    []incident.Event
-	relapsed                                            incident.Event
-	overrides                                           []incident.Event
+	planned, passed, completed, watch, watched incident.Event
+	checks                                     map[string]*tally
+	held                                       []incident.Event
+	settledBy, again                           []incident.Event
+	turn                                       turn // how it ended, where it did not last
+	overrides                                  []incident.Event
 }
 
 func (t *returnTale) one(e incident.Event) {
@@ -74,11 +97,9 @@ func (t *returnTale) one(e incident.Event) {
 	case incident.StagePassed:
 		t.passed = e
 	case incident.RuleOverridden:
-		if data[ruleData](e).Rule == incident.R13.ID && t.passed.Seq == 0 && t.stepped.Seq == 0 {
+		if data[ruleData](e).Rule == incident.R13.ID && t.passed.Seq == 0 && (t.turn.event.Seq == 0 || e.Seq < t.turn.event.Seq) {
 			t.overrides = append(t.overrides, e)
 		}
-	case incident.SteppedBack:
-		t.stepped = e
 	case incident.LeverSettled:
 		t.settledBy = append(t.settledBy, e)
 	case incident.ReturnCompleted:
@@ -87,8 +108,6 @@ func (t *returnTale) one(e incident.Event) {
 		t.watch = e
 	case incident.FixAgain:
 		t.again = append(t.again, e)
-	case incident.WatchRelapse:
-		t.relapsed = e
 	case incident.WatchPassed:
 		t.watched = e
 	}
@@ -140,14 +159,14 @@ func (t *returnTale) verdicts(p *Paragraph) {
 		if said[words] == nil {
 			order = append(order, words)
 		}
-		said[words] = append(said[words], orElse(cut(clean(check), 64), "without a name"))
+		said[words] = append(said[words], check)
 		events[words] = append(events[words], t.checks[check].events...)
 	}
 	for _, words := range order {
 		if checks := said[words]; len(checks) > 1 {
-			p.say(fact(tidy(events[words]), "The checks %s each %s.", listed(checks), words))
+			p.say(fact(tidy(events[words]), "%s each %s.", begin(checkNames(checks)), words))
 		} else {
-			p.say(fact(tidy(events[words]), "The check %s %s.", checks[0], words))
+			p.say(fact(tidy(events[words]), "%s %s.", begin(checkName(checks[0])), words))
 		}
 	}
 }
@@ -182,44 +201,31 @@ func (t *returnTale) holds(p *Paragraph) {
 // ends is how the return ended, or that it has not.
 func (t *returnTale) ends(p *Paragraph) {
 	for _, e := range t.overrides {
-		f := fact(refs(e), "%s overrode R13 at %s and did not wait for the checks%s.", t.Who(e.Actor), t.clock(e.At), saying(t.quote(data[ruleData](e).Reason)))
+		f := fact(refs(e), "%s overrode %s at %s and did not wait for the checks%s.", t.Who(e.Actor), theRule(incident.R13.ID), t.clock(e.At), saying(t.quote(data[ruleData](e).Reason)))
 		f.Amber = true
 		p.say(f)
 	}
+	names, moved := t.leaves(t.passed)
 	switch {
 	case t.passed.Seq == 0 || len(t.settledBy) > 0:
+	case !moved:
+		p.say(fact(refs(t.passed), "At %s lifeboat began to put %s back; visitors had stayed on the real site.", t.clock(t.passed.At), listed(names)))
 	case len(t.overrides) == 0 && len(t.checks) > 0:
 		p.say(fact(refs(t.passed), "That was so at %s, and visitors began to go back.", t.clock(t.passed.At)))
 	default:
 		p.say(fact(refs(t.passed), "Visitors began to go back at %s.", t.clock(t.passed.At)))
 	}
-	if t.stepped.Seq > 0 {
-		p.say(fact(refs(t.stepped), "At %s the return stepped back: %s.", t.clock(t.stepped.At), t.why(t.stepped)))
+	if e := t.turn.event; e.Type == incident.SteppedBack {
+		p.say(fact(refs(e), "At %s the return was given up: %s.", t.clock(e.At), t.cutShort(t.turn)))
+		p.say(t.witnesses(t.turn))
 	}
 	if len(t.settledBy) > 0 {
 		p.say(fact(refs(t.settledBy...), "Nobody moved: that place became the site's home%s.", saying(t.quote(data[incident.OutcomeData](t.settledBy[0]).Detail))))
 	} else if t.completed.Seq > 0 {
-		p.say(fact(refs(t.completed), "Everybody was back on the real site at %s, %s after the return began.", t.clock(t.completed.At), spell(t.completed.At.Sub(t.planned.At))))
+		home, from := t.homeAgain(t.planned, t.completed)
+		p.say(fact(from, "%s at %s, %s after the return began.", begin(home), t.clock(t.completed.At), spell(t.completed.At.Sub(t.planned.At))))
 	}
 }
-
-// why is the reason of a step back, which lifeboat itself has worded.
-func (b *builder) why(e incident.Event) string {
-	reason := strings.TrimRight(b.text(data[reasonData](e).Reason, longText), ". ")
-	return orElse(reason, "no reason is recorded")
-}
-
-// nameless is why without the name of who pressed.
-func (b *builder) nameless(e incident.Event) string {
-	why := b.why(e)
-	if strings.HasSuffix(why, pressedBack) {
-		return "somebody" + pressedBack
-	}
-	return why
-}
-
-// pressedBack is how lifeboat words that a person stepped back.
-const pressedBack = " pressed Go back to safety"
 
 // watching is the watch after the return.
 func (t *returnTale) watching(p *Paragraph) {
@@ -227,10 +233,13 @@ func (t *returnTale) watching(p *Paragraph) {
 		p.say(t.promiseAgain(e, i > 0))
 	}
 	switch begun := t.watch; {
-	case t.relapsed.Seq > 0 && begun.Seq > 0:
-		p.say(fact(refs(begun, t.relapsed), "It did not last: %s into the watch the site relapsed (%s).", spell(t.relapsed.At.Sub(begun.At)), t.why(t.relapsed)))
-	case t.relapsed.Seq > 0:
-		p.say(fact(refs(t.relapsed), "It did not last: the site relapsed at %s (%s).", t.clock(t.relapsed.At), t.why(t.relapsed)))
+	case t.turn.event.Seq > 0 && t.turn.event.Type == incident.WatchRelapse:
+		when := "at " + t.clock(t.turn.event.At)
+		if begun.Seq > 0 {
+			when = spell(t.turn.event.At.Sub(begun.At)) + " into the watch"
+		}
+		p.say(fact(refs(begun, t.turn.event), "It did not last: %s %s.", when, t.cutShort(t.turn)))
+		p.say(t.witnesses(t.turn))
 	case t.watched.Seq > 0 && begun.Seq > 0:
 		p.say(fact(refs(begun, t.watched), "The watch lasted %s and ended at %s.", spell(t.watched.At.Sub(begun.At)), t.clock(t.watched.At)))
 	case begun.Seq > 0:
@@ -245,7 +254,7 @@ func (t *returnTale) promiseAgain(e incident.Event, more bool) Fact {
 		return fact(refs(e), "At %s its check %s.", t.clock(e.At), t.reading(d.Reading))
 	}
 	kept := map[string]string{"pass": "still kept its promise", "fail": "no longer kept its promise"}[d.Verdict]
-	return fact(refs(e), "With everybody back, %s %s: its check %s.", fixName(e.Subject.ID), orElse(kept, "was measured again"), t.reading(d.Reading))
+	return fact(refs(e), "%s, %s %s: its check %s.", t.withAll(), fixName(e.Subject.ID), orElse(kept, "was measured again"), t.reading(d.Reading))
 }
 
 var returnTellers = map[incident.Type]teller{
@@ -255,16 +264,28 @@ var returnTellers = map[incident.Type]teller{
 		}
 		return fmt.Sprintf("%s started the return%s.", b.Who(e.Actor), b.since(data[returnData](e).Because))
 	},
-	incident.StagePassed: func(*builder, incident.Event) string { return "Visitors began to go back." },
+	incident.StagePassed: func(b *builder, e incident.Event) string {
+		if _, moved := b.leaves(e); !moved {
+			return ""
+		}
+		return "Visitors began to go back."
+	},
 	incident.ReturnHeld: func(b *builder, e incident.Event) string {
 		return fmt.Sprintf("The return waited: %s gave no clear answer.", checkName(e.Subject.ID))
 	},
 	incident.SteppedBack: func(b *builder, e incident.Event) string {
-		return fmt.Sprintf("The return stepped back: %s.", b.why(e))
+		return fmt.Sprintf("The return was given up: %s.", b.cutShort(turn{event: e}))
 	},
 	incident.ReturnCompleted: func(b *builder, e incident.Event) string {
-		if len(b.settled(b.returnOf(e))) > 0 {
+		planned := b.returnOf(e)
+		if len(b.settled(planned)) > 0 {
 			return ""
+		}
+		if undone, moved := b.putBack(planned, e); !moved {
+			if len(undone) > 0 && b.whole(e) {
+				return "Visitors had the whole site again."
+			}
+			return "The return was complete."
 		}
 		return "Everybody was back on the real site."
 	},
@@ -272,7 +293,7 @@ var returnTellers = map[incident.Type]teller{
 		return fmt.Sprintf("The watch began, to last until %s.", b.clock(data[watchData](e).Until))
 	},
 	incident.WatchRelapse: func(b *builder, e incident.Event) string {
-		return fmt.Sprintf("It was not over: %s.", b.why(e))
+		return fmt.Sprintf("It was not over: %s.", b.cutShort(turn{event: e}))
 	},
 	incident.WatchPassed: func(*builder, incident.Event) string { return "The watch ended." },
 }

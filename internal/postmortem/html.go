@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"html/template"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
 // HTMLOptions say how the HTML form looks and where its references lead.
 type HTMLOptions struct {
 	Style    template.CSS // in place of our own; trusted, as it comes from the program
-	LinkBase string       // before "#e12"; "" leads to the annex of the same page
+	LinkBase string       // address of a page that lists the events; "" leads to the annex of the same page
+	Anchor   string       // before an event's number in the ids of that page; "e" where it is empty, as in "#e12"
 }
 
 //go:embed page.html
@@ -22,16 +24,17 @@ var pageText string
 var styleText string
 
 var pages = template.Must(template.New("page").Funcs(template.FuncMap{
-	"date":  func(q *Quote) string { return date(q.At) },
-	"tight": tight,
-	"slug":  slug,
+	"date":   func(q *Quote) string { return date(q.At) },
+	"tight":  tight,
+	"slug":   slug,
+	"anchor": func(event uint64) string { return anchor + strconv.FormatUint(event, 10) },
 }).Parse(pageText))
 
 // page is what the template is given.
 type page struct {
 	Document
 	Style template.CSS
-	base  string
+	base  string // of a reference, up to the number of the event
 	links bool
 }
 
@@ -49,7 +52,10 @@ func Fragment(d Document, o HTMLOptions) (template.HTML, error) {
 }
 
 func render(name string, d Document, o HTMLOptions) ([]byte, error) {
-	p := page{Document: d, Style: o.Style, base: o.LinkBase, links: o.LinkBase != "" && !d.Public || hasRecord(d)}
+	p := page{Document: d, Style: o.Style, base: "#" + anchor, links: o.LinkBase != "" && !d.Public || hasRecord(d)}
+	if o.LinkBase != "" {
+		p.base = o.LinkBase + "#" + orElse(o.Anchor, "e")
+	}
 	if p.Style == "" {
 		p.Style = template.CSS(styleText)
 	}
@@ -89,7 +95,7 @@ func (p part) Ref(f Fact) *reference {
 	if !p.page.links || f.Absent || len(f.Events) == 0 {
 		return nil
 	}
-	return &reference{fmt.Sprintf("%s#e%d", p.page.base, f.Events[0]), label(f.Events)}
+	return &reference{fmt.Sprint(p.page.base, f.Events[0]), label(f.Events)}
 }
 
 // QuoteRef is the reference of what a person wrote.
@@ -133,10 +139,12 @@ func (q Quote) Paragraphs() [][]string {
 var (
 	units  = regexp.MustCompile(`(\d) (ms|s|min|h|days?|UTC)\b`)
 	chains = regexp.MustCompile(`\b(days?|h|min) (\d)`)
+	counts = regexp.MustCompile(`\b([Ff]ix|cause|[Ee]vidence|[Ss]tep) (e?\d+)\b`)
 )
 
-// tight keeps a figure and its unit on one line.
+// tight keeps a figure and its unit on one line, and a thing and its number.
 func tight(s string) string {
+	s = counts.ReplaceAllString(s, "$1\u00a0$2")
 	return units.ReplaceAllString(chains.ReplaceAllString(s, "$1\u00a0$2"), "$1\u00a0$2")
 }
 

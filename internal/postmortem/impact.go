@@ -1,6 +1,7 @@
 package postmortem
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -19,7 +20,8 @@ func (b *builder) impact() []Block {
 	measured, read := tryData[incident.Impact](e)
 	read = read && e.Seq > 0
 	addTerm(&all, "The site was seen to fail for", b.seenDown(e, measured, read))
-	addTerm(&all, "Visitors were still sent there for", b.exposed(e, measured, read))
+	addTerm(&all, "Of that, with visitors there", b.exposed(e, measured, read))
+	addTerm(&all, "Met after the return", b.unmeasured())
 	away := b.away()
 	if len(away) > 0 {
 		addTerm(&all, "Visitors were kept away for", fact(spanRefs(away), "%s", b.soFar(spell(total(away)))))
@@ -30,7 +32,11 @@ func (b *builder) impact() []Block {
 			if p.ends.Seq == 0 {
 				stays = ", and it is still in force"
 			}
-			addTerm(&all, "Meanwhile in force", fact(refs(p.seen, p.ends), "%s, for %s%s", b.cite(p.Title), spell(held), stays))
+			name := "Meanwhile in force"
+			if len(away) == 0 {
+				name = "In force"
+			}
+			addTerm(&all, name, fact(refs(p.seen, p.ends), "%s, for %s%s", b.cite(p.Title), spell(held), stays))
 		}
 	}
 	switch {
@@ -67,6 +73,8 @@ func (b *builder) seenDown(e incident.Event, m incident.Impact, read bool) Fact 
 		still = ", and it had not been seen well again"
 	}
 	switch {
+	case n == 1 && b.clock(down[0].from) == b.clock(down[0].to):
+		return fact(down[0].events, "%s, from %s on%s", spell(total(down)), b.clock(down[0].from), still)
 	case n == 1:
 		return fact(down[0].events, "%s, from %s to %s%s", spell(total(down)), b.clock(down[0].from), b.clock(down[0].to), still)
 	case n > 1:
@@ -81,19 +89,86 @@ func (b *builder) seenDown(e incident.Event, m incident.Impact, read bool) Fact 
 
 // exposed is how long visitors were sent to a site that was seen to fail.
 func (b *builder) exposed(e incident.Event, m incident.Impact, read bool) Fact {
-	say := func(events []uint64, d time.Duration) Fact {
-		if d < time.Millisecond {
-			return fact(events, "none of that time")
-		}
-		return fact(events, "%s", spell(d))
-	}
-	switch down := b.down(); {
+	down, away := b.down(), b.away()
+	switch {
 	case len(down) > 0:
-		return say(join(spanRefs(down), spanRefs(b.away())), outside(down, b.away()))
 	case read && !m.DownFrom.IsZero():
-		return say(refs(e), time.Duration(m.ExposedMS)*time.Millisecond)
+		return fact(refs(e), "%s", spell(time.Duration(m.ExposedMS)*time.Millisecond))
 	case read:
 		return Fact{}
+	default:
+		return b.absent(notMeasured)
 	}
-	return b.absent(notMeasured)
+	from := join(spanRefs(down), spanRefs(away))
+	met := outside(down, away)
+	switch {
+	case met < time.Millisecond:
+		return fact(from, "none")
+	case len(away) == 0:
+		recovered, more := b.recovered(down)
+		return fact(join(from, more), "all of it, since visitors stayed on the real site%s", recovered)
+	}
+	again, more := b.exposedAgain(down, away, met)
+	return fact(join(from, more), "%s%s", spell(met), again)
+}
+
+// exposedAgain is how long of it was after visitors had begun to go back, as the end of
+// a clause.
+func (b *builder) exposedAgain(down, away []stretch, all time.Duration) (string, []uint64) {
+	returned := b.firstOf(incident.StagePassed)
+	if returned.Seq == 0 {
+		return "", nil
+	}
+	var later []stretch
+	for _, s := range down {
+		if s.to.After(returned.At) {
+			if s.from.Before(returned.At) {
+				s.from = returned.At
+			}
+			later = append(later, s)
+		}
+	}
+	met := outside(later, away)
+	if met < time.Millisecond {
+		return "", nil
+	}
+	part := spell(met)
+	if met == all {
+		part = "all"
+	}
+	return ", " + part + " of it after visitors had begun to go back", refs(returned)
+}
+
+// recovered is how soon after a lever the site was seen well, where no fix had begun, as
+// the end of a clause.
+func (b *builder) recovered(down []stretch) (string, []uint64) {
+	last := down[len(down)-1]
+	for _, f := range b.tried() {
+		if f.begun.Seq > 0 && f.begun.At.Before(last.to) {
+			return "", nil
+		}
+	}
+	for _, p := range b.pulls() {
+		if after := last.to.Sub(p.seen.At); p.seen.Seq > 0 && !last.open && after > 0 {
+			return fmt.Sprintf("; it was seen well again %s after %s was in force", spell(after), b.cite(p.Title)), refs(p.seen)
+		}
+	}
+	return "", nil
+}
+
+// unmeasured is what no check can tell: what visitors met after a return, before a
+// person sent them to safety again and ahead of the checks.
+func (b *builder) unmeasured() Fact {
+	for _, t := range b.turns() {
+		if !t.moved() || !t.pressed() || t.warned() {
+			continue
+		}
+		from, saw := refs(t.since(), t.event), "no check saw the real site fail"
+		if len(t.seen) > 0 {
+			from = join(from, refs(t.seen[0].event))
+			saw = "the first check to see the real site fail did so " + spell(t.seen[0].At.Sub(t.event.At)) + " after that"
+		}
+		return fact(from, "%s: everybody had been back for %s when %s, and %s", notMeasured, spell(t.event.At.Sub(t.since().At)), b.cutShort(t), saw)
+	}
+	return Fact{}
 }

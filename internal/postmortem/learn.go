@@ -113,7 +113,7 @@ func (b *builder) followUps() []Block {
 		owed.row(from, what, owner, due, orElse(b.text(f.DoneWhen, cellText), "not said"), orElse(classWords[f.Class], clean(f.Class)), state)
 	}
 	out := append(table("", owed), bullets("Ideas, promised by nobody", ideas...)...)
-	if len(out) == 0 && b.ended() && b.real() {
+	if len(out) == 0 && b.over() && b.real() {
 		return paragraph("", Paragraph{b.absent("Nothing has been agreed on so far.")})
 	}
 	return out

@@ -87,8 +87,12 @@ func (m *markdown) reference(f Fact) string {
 	if !m.links || f.Absent || len(f.Events) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" [[%s]](#e%d)", label(f.Events), f.Events[0])
+	return fmt.Sprintf(" [[%s]](#%s%d)", label(f.Events), anchor, f.Events[0])
 }
+
+// anchor comes before the number of an event where a reference leads to it. The ids of
+// evidence, e1 and so on, look otherwise.
+const anchor = "event-"
 
 // maxLabel is how many events a reference names; the first is the one it leads to.
 const maxLabel = 4
@@ -134,7 +138,7 @@ func (m *markdown) table(t Table) {
 func anchors(events []uint64) string {
 	var out strings.Builder
 	for _, n := range events {
-		fmt.Fprintf(&out, `<a id="e%d"></a>`, n)
+		fmt.Fprintf(&out, `<a id="%s%d"></a>`, anchor, n)
 	}
 	return out.String()
 }

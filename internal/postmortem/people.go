@@ -59,21 +59,36 @@ func (b *builder) overrides() []Block {
 				same = append(same, x)
 			}
 		}
-		f := fact(refs(same...), "%s At %s %s overrode it%s.", asks(d.Rule), b.clock(e.At), b.who(e.Actor), saying(b.quote(d.Reason)))
+		f := fact(refs(same...), "At %s %s overrode %s%s.", b.clock(e.At), b.who(e.Actor), theRule(d.Rule), saying(b.quote(d.Reason)))
 		f.Amber = true
 		items = append(items, Paragraph{f})
 	}
 	return bullets("Overrides", items...)
 }
 
-// asks is what a rule asks for, as a sentence.
-func asks(id string) string {
+// theRule is a guard rail within a sentence.
+func theRule(id string) string { return "the rule " + inFull(id) }
+
+// inFull is what a guard rail asks for, with its number.
+func inFull(id string) string {
 	for _, r := range incident.Rules {
 		if r.ID == id {
-			return r.ID + " asks that " + r.Text + "."
+			return "“" + r.Text + "” (" + r.ID + ")"
 		}
 	}
-	return cited(cut(clean(id), 16)) + " is a rule that this version does not know."
+	return cited(cut(clean(id), 16))
+}
+
+// refused is why a rule asked to wait, in lifeboat's own words.
+func (b *builder) refused(d ruleData) string {
+	reason := inOwn(d.Reason)
+	for _, p := range b.in.Pulls { // by the name that it has in the configuration
+		if title := clean(p.Title); p.Lever != "" && title != "" {
+			reason = strings.Replace(reason, fmt.Sprintf("The lever %q ", p.Lever), "The lever “"+title+"” ", 1)
+			reason = strings.Replace(reason, ": taking back "+p.Lever+".", ": taking back “"+title+"”.", 1)
+		}
+	}
+	return b.quote(begin(reason))
 }
 
 // refusals are what a rule asked to wait, each reason once.
@@ -96,7 +111,7 @@ func (b *builder) refusals() []Block {
 		if len(all) > 1 {
 			often = ", " + times(len(all))
 		}
-		items = append(items, Paragraph{fact(refs(all...), "%s at %s%s%s.", clean(d.Rule), b.clock(all[0].At), often, saying(b.quote(d.Reason)))})
+		items = append(items, Paragraph{fact(refs(all...), "At %s %s asked %s to wait%s%s.", b.clock(all[0].At), theRule(d.Rule), b.who(all[0].Actor), often, saying(b.refused(d)))})
 	}
 	return bullets("Rules that asked to wait", items...)
 }
@@ -109,7 +124,7 @@ var audiences = map[string]string{incident.Public: "the public", incident.Staff:
 func (b *builder) communication() []Block {
 	sent := b.of(incident.UpdateSent)
 	if len(sent) == 0 {
-		if !b.real() || !b.ended() && len(b.in.Pulls) == 0 {
+		if !b.real() || !b.over() && len(b.in.Pulls) == 0 {
 			return nil
 		}
 		return paragraph("", Paragraph{b.absent("Nobody was told outside the crew.")})
@@ -148,7 +163,7 @@ func (b *builder) firstTold(p *Paragraph) {
 			return
 		}
 	}
-	if b.in.Phase.Open() && !b.ended() {
+	if b.in.Phase.Open() && !b.over() {
 		p.say(b.absent("The public has been told nothing so far."))
 		return
 	}
@@ -342,7 +357,7 @@ func onRole(verb string) teller {
 var peopleTellers = map[incident.Type]teller{
 	incident.RuleRefused: func(b *builder, e incident.Event) string {
 		d := data[ruleData](e)
-		return fmt.Sprintf("%s asked %s to wait%s.", clean(d.Rule), b.who(e.Actor), saying(b.quote(d.Reason)))
+		return fmt.Sprintf("%s asked %s to wait%s.", begin(theRule(d.Rule)), b.who(e.Actor), saying(b.refused(d)))
 	},
 	incident.RuleOverridden: func(b *builder, e incident.Event) string { return b.overrode([]incident.Event{e}) },
 	incident.SeverityChanged: func(b *builder, e incident.Event) string {

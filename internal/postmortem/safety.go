@@ -2,6 +2,8 @@ package postmortem
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"lifeboat/internal/incident"
@@ -13,8 +15,11 @@ func (b *builder) safety() []Block {
 	var first Paragraph
 	pulls := b.pulls()
 	for _, e := range b.of(incident.LeverProposed) {
-		d := data[reasonData](e)
-		first.say(fact(refs(e), "%s proposed %s at %s%s.", b.Who(e.Actor), b.leverTitle(d.Lever), b.clock(e.At), saying(b.quote(d.Reason))))
+		lever := data[reasonData](e).Lever
+		first.say(fact(refs(e), "%s proposed the lever %s at %s%s.", b.Who(e.Actor), b.leverTitle(lever), b.clock(e.At), b.whyProposed(e)))
+		if len(pulls) > 0 && b.over() && !slices.ContainsFunc(pulls, func(p pullStory) bool { return p.Lever == lever }) {
+			first.say(b.absent("Nobody pulled it."))
+		}
 	}
 	if len(pulls) == 0 && b.in.Phase != incident.None {
 		first.say(b.absent("No lever was pulled."))
@@ -38,17 +43,67 @@ func (b *builder) stayed() (p Paragraph) {
 	return p
 }
 
-// leverTitle is the title of a lever by its name, as far as it was pulled.
+// leverTitle is the title of a lever by its name, as far as the record holds it.
 func (b *builder) leverTitle(name string) string {
 	for _, p := range b.in.Pulls {
 		if p.Lever == name && b.quote(p.Title) != "" {
 			return b.quote(p.Title)
 		}
 	}
+	for _, e := range b.of(incident.LeverProposed) {
+		if data[reasonData](e).Lever == name {
+			if title := b.quote(proposedTitle(e)); title != "" {
+				return title
+			}
+		}
+	}
 	if name == "" {
 		return "a lever"
 	}
 	return cited(b.text(name, 64))
+}
+
+// proposedTitle is the title of a lever that was proposed: only the sentence holds it.
+func proposedTitle(e incident.Event) string {
+	_, title, _ := cutLast(e.Text, ". Proposed: ")
+	title, found := strings.CutSuffix(title, ". A person presses.")
+	if !found {
+		return ""
+	}
+	return title
+}
+
+// cutLast cuts a text around the last place where the separator stands.
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}
+
+// whyProposed is why a lever was proposed, where the title of the incident does not say
+// so already.
+func (b *builder) whyProposed(e incident.Event) string {
+	why := b.quote(data[reasonData](e).Reason)
+	if why == b.quote(b.in.Title) {
+		return ""
+	}
+	return saying(why)
+}
+
+// aim is what a pull was to change, as the end of a sentence.
+func (b *builder) aim(p incident.Pull) string {
+	from, to := quoted(b.text(p.From, 64)), quoted(b.text(p.To, 64))
+	switch {
+	case from == "" || to == "":
+		return ""
+	case p.Kind == "feature":
+		_, flag, _ := strings.Cut(b.text(p.Target, 80), ":")
+		return fmt.Sprintf(", to turn %s from %s to %s", orElse(quoted(flag), "a feature"), from, to)
+	case moves(p.Kind):
+		return fmt.Sprintf(", to send visitors from %s to %s", from, to)
+	}
+	return fmt.Sprintf(", from %s to %s", from, to)
 }
 
 func pulled(before []pullStory, lever string) bool {
@@ -126,15 +181,11 @@ func (t *pullTale) one(e incident.Event) {
 // pressed says who pulled it, when, and whether it had been rehearsed.
 func (t *pullTale) pressed(e incident.Event) {
 	d, p := data[pressData](e), t.pull
-	move := ""
-	if p.From != "" && p.To != "" {
-		move = fmt.Sprintf(", from %s to %s", t.text(p.From, 64), t.text(p.To, 64))
-	}
 	again := ""
 	if t.again {
 		again = " again"
 	}
-	t.out.say(fact(refs(e), "%s pulled %s%s at %s%s.", t.Who(e.Actor), t.cite(p.Title), again, t.at(e.At), move))
+	t.out.say(fact(refs(e), "%s pulled the lever %s%s at %s%s.", t.Who(e.Actor), t.cite(p.Title), again, t.at(e.At), t.aim(p.Pull)))
 	if d.Facts == nil || t.in.Drill || e.AtSource == incident.FromRecalled {
 		return
 	}

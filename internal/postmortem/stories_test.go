@@ -39,6 +39,10 @@ func stories(t testing.TB) []told {
 		{"a relapse", relapse(t).events, shop},
 		{"an automatic move taken back", held(t).events, shop},
 		{"made permanent", moved(t).events, shop},
+		{"a wrong cause", wrongCause(t).events, shop},
+		{"a fix that did not last", notLasting(t).events, shop},
+		{"a fix that did not last, for the public", notLasting(t).events, public},
+		{"only a feature", onlyFeature(t).events, shop},
 	}
 }
 
@@ -314,4 +318,124 @@ func moved(t testing.TB) *tale {
 	s.later(time.Minute).pull("to-backup").later(6 * time.Second).seen("15 of 15 name servers answer as ordered")
 	s.later(3*time.Hour).do(incident.MakePermanent{Reason: "The building is gone."}, func(f *incident.Facts) { f.Origin, f.Place, f.PlaceSeen = true, "backup", "up" })
 	return s.home("up").later(time.Hour).do(incident.WatchOver{})
+}
+
+// seenDown is a site whose check declares that it is down, with what the other checks
+// see in the same moment.
+func (s *tale) seenDown(check, detail string, others ...string) *tale {
+	s.t.Helper()
+	why := "The Shop is seen down: " + detail + " (check " + check + ")"
+	s.by(incident.Actor{Kind: "rule", Name: "The check " + check}).do(incident.Propose{Why: why}, s.lever("to-standby"))
+	s.sight(s.now, check, "down", detail)
+	for i, other := range others {
+		s.sight(s.now.Add(time.Duration(i+1)*40*time.Millisecond), other, "down", detail)
+	}
+	return s
+}
+
+// captures brings pieces of evidence, some time apart.
+func (s *tale) captures(apart time.Duration, titles ...string) *tale {
+	s.t.Helper()
+	actor := s.facts.Actor
+	s.by(boat)
+	for _, title := range titles {
+		s.later(apart).do(incident.Captured{Evidence: incident.Evidence{Kind: "http", Title: title, Summary: "500", Source: "main", SHA256: hash("7"), At: s.now}})
+	}
+	return s.by(actor)
+}
+
+// guess raises a possible cause that one piece of evidence speaks for, and tests it.
+func (s *tale) guess(statement, predicts, saw, stance, outcome string) *tale {
+	s.t.Helper()
+	id := "c" + string(rune('1'+len(s.in.Causes)))
+	s.do(incident.OpenCause{Statement: statement, Prediction: predicts}).do(incident.WeighCause{Cause: id, Evidence: "e1", Stance: stance, Note: saw})
+	return s.do(incident.TestCause{Cause: id, Outcome: outcome, Saw: saw})
+}
+
+// wrongCause is an hour on which a cause was confirmed that was none: the fix for it had
+// no effect and was taken back.
+func wrongCause(t testing.TB) *tale {
+	s := story(t).seenDown("front", "answered 500, expected 200", "checkout")
+	s.captures(20*time.Millisecond, "How the real site answers to GET /", "The end of the log of the shop")
+	s.by(aisha).later(2 * time.Minute).pull("to-standby").later(3 * time.Second).seen("15 of 15 name servers answer as ordered")
+	s.by(boat).do(incident.SeeChanges{Changes: []incident.Change{{ID: "ch1", At: night.Add(-9 * time.Minute), Kind: "deploy", Who: "Jonas", What: "Release 413 of the shop"}}})
+	s.by(jonas).later(4*time.Minute).guess("The books can't be read", "The backup fails, too.", "The backup shows every product", incident.Against, incident.TestFailed).do(incident.RuleOut{Cause: "c1", Reason: "The backup shows every product."})
+	s.guess("A process has got into a bad state", "Only one place fails.", "Only the real site fails", incident.For, incident.TestHeld)
+	s.by(mara).later(3 * time.Minute).do(incident.ConfirmCause{Cause: "c2"})
+	s.by(jonas).do(incident.ProposeFix{Change: "Start the process anew", Promise: incident.Promise{Check: "front", Within: 5 * time.Minute}, WayBack: "Nothing to take back", Owner: "Jonas"}, verdicts)
+	s.by(mara).later(time.Minute).do(incident.ApproveFix{})
+	s.by(jonas).do(incident.ApplyFix{}, verdicts).later(30 * time.Second).do(incident.FixCarriedOut{OK: true})
+	s.reads(5, time.Minute, incident.Reading{Verdict: "fail", Detail: "answered 500, expected 200"})
+	s.refused(s.try(incident.GoBack{Because: "It was started anew."})) // the fix has to be settled first
+	s.later(time.Minute).do(incident.TakeBackFix{}).later(20 * time.Second).do(incident.FixTakenBack{OK: true})
+	s.do(incident.RuleOut{Cause: "c2", Reason: "It was started anew, and nothing changed."}).do(incident.MarkChange{Change: "ch1", Suspect: true, Note: "It came just before."})
+	s.later(6*time.Minute).guess("Release 413 breaks every page", "The log names the release.", "Each failing request has it beside it", incident.For, incident.TestHeld)
+	s.by(mara).later(time.Minute).do(incident.ConfirmCause{Cause: "c3", Factors: []string{"The list of changes was not looked at first"}})
+	s.by(jonas).later(8*time.Minute).do(incident.ProposeFix{Change: "Put release 412 back", Promise: incident.Promise{Check: "front", Within: 5 * time.Minute}, WayBack: "Deploy 413 again", Owner: "Jonas"}, verdicts)
+	s.by(mara).later(time.Minute).do(incident.ApproveFix{})
+	s.by(jonas).do(incident.ApplyFix{}, verdicts).later(50 * time.Second).do(incident.FixCarriedOut{OK: true})
+	s.reads(3, 20*time.Second, incident.Reading{Verdict: "pass", Took: 110 * time.Millisecond})
+	s.sight(s.now, "front", "up", "").sight(s.now.Add(300*time.Millisecond), "checkout", "up", "")
+	s.by(mara).later(time.Minute).do(incident.GoBack{}).passes().later(4 * time.Second).seen("15 of 15 name servers answer as ordered").home("up")
+	s.by(boat).later(time.Minute).do(incident.ReadAgain{Reading: incident.Reading{At: s.now, Verdict: "pass", Took: 120 * time.Millisecond}})
+	return s.by(mara).later(time.Hour).do(incident.WatchOver{})
+}
+
+// notLasting is a play of seconds: a fix kept its promise, everybody was back, and a
+// person saw before any check that it was not over.
+func notLasting(t testing.TB) *tale {
+	s := story(t)
+	set := &s.facts.Settings
+	set.Apart, set.Approval, set.Pause, set.FixApart, set.Watch = 300*time.Millisecond, time.Second, 100*time.Millisecond, time.Second, 3*time.Second
+	s.seenDown("front", "answered 500, expected 200", "checkout").captures(5*time.Millisecond, "How the real site answers to GET /")
+	s.by(aisha).pull("to-standby").later(6*time.Millisecond).seen("2 of 2 answers point at standby").captures(30*time.Millisecond, "The end of the log", "The metrics")
+	s.by(jonas).later(time.Second).guess("The books can't be read", "The backup fails, too.", "It does not", incident.Against, incident.TestFailed).do(incident.RuleOut{Cause: "c1", Reason: "It does not."})
+	s.guess("Release 413 breaks every page", "The log names the release.", "It does", incident.For, incident.TestHeld)
+	s.by(mara).do(incident.ConfirmCause{Cause: "c2"})
+	s.mends("Put release 415 in", "Deploy 413 again").sight(s.now, "front", "up", "").sight(s.now.Add(20*time.Millisecond), "checkout", "up", "")
+	s.by(mara).do(incident.GoBack{}).quick().later(3 * time.Millisecond).seen("2 of 2 answers point at main").home("up")
+	s.by(boat).later(40 * time.Millisecond).do(incident.ReadAgain{Reading: incident.Reading{At: s.now, Verdict: "pass"}})
+	s.by(aisha).later(1700 * time.Millisecond).do(incident.StepBack{PullIDs: map[string]string{"to-standby-1": "to-standby-2"}}).later(5 * time.Millisecond).seen("2 of 2 answers point at standby").home("down")
+	s.later(200*time.Millisecond).sight(s.now, "checkout", "down", "no answer within 250 ms").sight(s.now.Add(30*time.Millisecond), "front", "down", "no answer within 250 ms")
+	s.captures(2100*time.Millisecond, "How the real site answers to GET / now")
+	s.by(jonas).do(incident.TakeBackFix{}).later(30 * time.Millisecond).do(incident.FixTakenBack{OK: true})
+	s.guess("Release 415 loses workers", "All workers are in use though nobody visits.", "Eight of eight", incident.For, incident.TestHeld)
+	s.by(mara).do(incident.ConfirmCause{Cause: "c3", Also: []string{"c2"}, Factors: []string{"A release that answers once was taken for one that is well"}})
+	s.mends("Put release 412 back", "Deploy 413 again").sight(s.now, "front", "up", "").sight(s.now.Add(20*time.Millisecond), "checkout", "up", "")
+	s.by(mara).do(incident.GoBack{}).quick().later(3 * time.Millisecond).seen("2 of 2 answers point at main").home("up")
+	s.by(boat).later(40 * time.Millisecond).do(incident.ReadAgain{Reading: incident.Reading{At: s.now, Verdict: "pass"}})
+	return s.by(mara).later(3200 * time.Millisecond).do(incident.WatchOver{})
+}
+
+// mends proposes, reads, begins and measures a fix that keeps its promise.
+func (s *tale) mends(change, back string) *tale {
+	s.t.Helper()
+	s.by(jonas).do(incident.ProposeFix{Change: change, Promise: incident.Promise{Check: "front", Within: 8 * time.Second}, WayBack: back, Owner: "Jonas"}, verdicts)
+	s.by(mara).do(incident.ApproveFix{})
+	s.by(jonas).do(incident.ApplyFix{}, verdicts).later(40 * time.Millisecond).do(incident.FixCarriedOut{OK: true})
+	return s.reads(3, 100*time.Millisecond, incident.Reading{Verdict: "pass"})
+}
+
+// quick passes the checks of a return as fast as a play does.
+func (s *tale) quick() *tale {
+	s.t.Helper()
+	for range s.in.Return.Needed {
+		s.later(350*time.Millisecond).check("pass", "")
+	}
+	return s
+}
+
+// onlyFeature is a slow service: one feature was closed, and visitors never left.
+func onlyFeature(t testing.TB) *tale {
+	s := story(t).seenDown("checkout", "no answer within 250 ms")
+	s.captures(5*time.Millisecond, "The metrics of the real site")
+	s.by(aisha).pull("close-checkout").later(9 * time.Millisecond).seen("the flag checkout is answered with off")
+	s.later(3300*time.Millisecond).sight(s.now, "checkout", "up", "").home("up")
+	s.by(jonas).later(time.Second).guess("Too many visitors come", "Pages stay slow.", "They are quick again", incident.Against, incident.TestFailed).do(incident.RuleOut{Cause: "c1", Reason: "They are quick again."})
+	s.guess("The stock service is slow", "It took seconds to answer.", "Four seconds", incident.For, incident.TestHeld)
+	s.by(mara).do(incident.ConfirmCause{Cause: "c2"})
+	s.mends("Put the stock service back on its old machine", "Move it again")
+	s.by(mara).later(time.Minute).do(incident.GoBack{}).passes().later(8 * time.Millisecond).seen("the flag checkout is answered with on")
+	s.by(boat).later(time.Second).do(incident.ReadAgain{Reading: incident.Reading{At: s.now, Verdict: "pass", Took: 90 * time.Millisecond}})
+	return s.by(mara).later(time.Hour).do(incident.WatchOver{})
 }

@@ -111,6 +111,16 @@ func (b *builder) cured() (fixStory, bool) {
 	return all[i], true
 }
 
+// ends is what became of it in the end: taken back, or kept as it was.
+func (f fixStory) ends() incident.Event {
+	for _, e := range slices.Backward(f.all) {
+		if e.Type == incident.FixRolledBack || e.Type == incident.FixAccepted {
+			return e
+		}
+	}
+	return incident.Event{}
+}
+
 // fixName is what a fix is called within a sentence: fix 1.
 func fixName(id string) string { return numbered("fix", "f", id) }
 
@@ -135,6 +145,76 @@ func (b *builder) diagnosed() (incident.Event, bool) {
 		}
 	}
 	return standing, standing.Seq > 0
+}
+
+// withdrawn is a confirmation that did not stand.
+type withdrawn struct {
+	confirmed, event incident.Event
+	ruledOut         incident.Event // its first cause, afterwards
+}
+
+// withdrawn are the confirmations that did not stand, in order.
+func (b *builder) withdrawn() []withdrawn {
+	var out []withdrawn
+	var standing incident.Event
+	for _, e := range b.of(incident.DiagnosisConfirmed, incident.DiagnosisWithdrawn) {
+		if e.Type == incident.DiagnosisConfirmed {
+			standing = e
+			continue
+		}
+		if standing.Seq > 0 {
+			w := withdrawn{confirmed: standing, event: e}
+			for _, id := range data[incident.Diagnosis](standing).Causes {
+				for _, x := range b.about("cause", id, incident.CauseRuledOut) {
+					if x.Seq > e.Seq && w.ruledOut.Seq == 0 {
+						w.ruledOut = x
+					}
+				}
+			}
+			out = append(out, w)
+		}
+		standing = incident.Event{}
+	}
+	return out
+}
+
+// stands says whether one of some causes is part of the confirmation that stands.
+func (b *builder) stands(causes []string) bool {
+	e, found := b.diagnosed()
+	return found && slices.ContainsFunc(data[incident.Diagnosis](e).Causes, func(id string) bool { return slices.Contains(causes, id) })
+}
+
+// moves says whether a lever of a kind sends visitors to another place.
+func moves(kind string) bool { return kind != "feature" && kind != "quarantine" }
+
+// putBack gives the levers that a return has put back, and whether visitors moved with
+// it: where nothing was left to put back, whether any lever had sent them away.
+func (b *builder) putBack(planned, back incident.Event) (out []pullStory, moved bool) {
+	away := false
+	for _, p := range b.pulls() {
+		away = away || p.seen.Seq > 0 && moves(p.Kind)
+		if p.back.Seq > planned.Seq && p.back.Seq < back.Seq {
+			out = append(out, p)
+		}
+	}
+	if len(out) == 0 {
+		return nil, away
+	}
+	return out, slices.ContainsFunc(out, func(p pullStory) bool { return moves(p.Kind) })
+}
+
+// leaves gives the titles of the levers that a return is about to put back, and whether
+// visitors move with it.
+func (b *builder) leaves(passed incident.Event) (names []string, moved bool) {
+	for _, id := range data[passedData](passed).Undo {
+		if p, found := b.in.Pull(id); found {
+			moved = moved || moves(p.Kind)
+			if name := b.cite(p.Title); !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names, moved || len(names) == 0
 }
 
 // diagnosedBy says whether a cause stood confirmed when an event came.
@@ -218,7 +298,8 @@ func (b *builder) firstDown() (sight, bool) {
 type stretch struct {
 	from, to time.Time
 	events   []uint64
-	open     bool // its end was not seen
+	checks   []string // whose word ends it
+	open     bool     // its end was not seen
 }
 
 // down is when at least one check saw the real site fail.
@@ -236,7 +317,7 @@ func (b *builder) down() []stretch {
 		case before == 0 && len(failing) > 0:
 			open = stretch{from: s.At, events: refs(s.event)}
 		case before > 0 && len(failing) == 0:
-			open.to, open.events = s.At, join(open.events, refs(s.event))
+			open.to, open.events, open.checks = s.At, join(open.events, refs(s.event)), []string{s.Check}
 			out = append(out, open)
 		}
 	}

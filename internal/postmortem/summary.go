@@ -1,6 +1,7 @@
 package postmortem
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,12 +29,12 @@ func (b *builder) header() []Block {
 	}
 	addTerm(&all, "Declared", fact(refs(declared), "%s", when))
 	addTerm(&all, "State", b.state())
-	addTerm(&all, "Led by", b.leads())
+	if led := b.leads(); !led.Absent { // that nobody did stands where it belongs, with the people
+		addTerm(&all, "Led by", led)
+	}
 	if e := b.lastOf(incident.SeverityChanged); e.Seq > 0 {
 		d := data[severityData](e)
 		addTerm(&all, "Severity", fact(refs(e), "%s%s", clean(d.Level), saying(b.quote(d.Why))))
-	} else if b.real() {
-		addTerm(&all, "Severity", b.absent("not set"))
 	}
 	if e := b.lastOf(incident.WriteUpFinal); b.in.WriteUp.Final && e.Seq > 0 {
 		addTerm(&all, "Write-up", fact(refs(e), "final, version %d, finished by %s on %s", b.in.WriteUp.Version, b.who(e.Actor), date(e.At)))
@@ -87,7 +88,9 @@ func (b *builder) leads() Fact {
 	return b.absent("nobody")
 }
 
-// summary is the incident in at most four sentences.
+// summary is the incident in at most four sentences, and one more for each kind of
+// detour: a cause that did not stand, a fix that did not help, a return that did not
+// last.
 func (b *builder) summary() []Block {
 	var p Paragraph
 	p.say(b.began())
@@ -101,9 +104,26 @@ func (b *builder) summary() []Block {
 		p.say(fact(refs(e), "%s called it a false alarm at %s%s.", b.Who(e.Actor), b.at(e.At), saying(b.quote(data[reasonData](e).Reason))))
 		return paragraph("", p)
 	}
-	p.say(b.cause())
+	var way Paragraph
+	for _, f := range []Fact{b.wrongCause(), b.inVain(), b.turnedBack(), b.cause()} {
+		way.say(f)
+	}
+	slices.SortStableFunc(way, func(x, y Fact) int { // as it went; what is not in the record comes last
+		if x.Absent || y.Absent {
+			return cmp.Compare(btoi(x.Absent), btoi(y.Absent))
+		}
+		return cmp.Compare(x.Events[0], y.Events[0])
+	})
+	p = append(p, way...)
 	p.say(b.ending())
 	return paragraph("", p)
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // symptoms are what visitors met, as the first question's answers tell it.
@@ -114,6 +134,20 @@ var symptoms = map[string]string{
 	"wrong-data":    "%s showed wrong or private data",
 }
 
+// declarer is what a check saw that declared the incident itself, in the same moment.
+func (b *builder) declarer() *sight {
+	e := b.firstOf(incident.Declared)
+	if e.Seq == 0 || !e.Actor.Automatic() {
+		return nil
+	}
+	for _, s := range b.sights() {
+		if s.Seen == "down" && clean(e.Actor.Name) == "The check "+clean(s.Check) && s.At.Sub(e.At).Abs() < time.Second {
+			return &s
+		}
+	}
+	return nil
+}
+
 // began is the first sentence: what, where, when, and how long it had been so.
 func (b *builder) began() Fact {
 	e := b.firstOf(incident.Declared)
@@ -121,6 +155,13 @@ func (b *builder) began() Fact {
 		return Fact{}
 	}
 	from := refs(e)
+	when := fmt.Sprintf("on %s at %s", day(e.At), b.clock(e.At))
+	if local := b.local(e.At); local != "" {
+		when += " (" + local + ")"
+	}
+	if s := b.self; s != nil && !b.in.Drill {
+		return fact(join(from, refs(s.event)), "%s %s saw %s fail and declared the incident%s.", begin(when), checkName(s.Check), b.site(), saying(b.quote(s.Detail)))
+	}
 	title := ": " + cited(b.title())
 	if strings.HasPrefix(b.in.Title, "Something is wrong with ") {
 		title = ""
@@ -133,10 +174,6 @@ func (b *builder) began() Fact {
 	if s, found := b.firstDown(); found && e.At.Sub(s.At) >= time.Minute {
 		late = fmt.Sprintf(", %s after a check had first seen the site fail", spell(e.At.Sub(s.At)))
 		from = join(from, refs(s.event))
-	}
-	when := fmt.Sprintf("on %s at %s", day(e.At), b.clock(e.At))
-	if local := b.local(e.At); local != "" {
-		when += " (" + local + ")"
 	}
 	switch {
 	case e.AtSource == incident.FromRecalled:
@@ -161,7 +198,7 @@ func (b *builder) rehearsed() Fact {
 	}
 	d := data[incident.DrillData](e)
 	if !d.OK {
-		return fact(refs(e), "The drill of %s failed%s.", cited(clean(d.Lever)), saying(b.quote(d.Detail)))
+		return fact(refs(e), "The drill of %s failed%s.", b.leverTitle(clean(d.Lever)), saying(b.quote(d.Detail)))
 	}
 	return fact(refs(e), "The way there took %s, and the way back %s.", spell(time.Duration(d.ThereMS)*time.Millisecond), spell(time.Duration(d.BackMS)*time.Millisecond))
 }
@@ -173,7 +210,7 @@ func (b *builder) madeSafe() Fact {
 		if p.seen.Seq == 0 {
 			continue
 		}
-		s := fmt.Sprintf("%s was pulled %s and was seen in force from outside %s", b.cite(p.Title), b.promptly(p.pressed.At), later(p.seen.At.Sub(p.pressed.At)))
+		s := fmt.Sprintf("The lever %s was pulled %s and was seen in force from outside %s", b.cite(p.Title), b.promptly(p.pressed.At), later(p.seen.At.Sub(p.pressed.At)))
 		if b.o.Public {
 			s = fmt.Sprintf("After %s %s was in force", spell(p.seen.At.Sub(b.in.DeclaredAt)), b.cite(p.Title))
 		}
@@ -181,15 +218,8 @@ func (b *builder) madeSafe() Fact {
 		if others, more := b.alsoPulled(pulls[i+1:], p.Lever); others != "" {
 			s, from = s+"; "+others, join(from, more)
 		}
-		if away := b.away(); len(away) > 0 {
-			were := "were"
-			if b.growing() {
-				were = "have been"
-			}
-			s += fmt.Sprintf("; visitors %s kept away from the real site for %s", were, b.soFar(spell(total(away))))
-			from = join(from, spanRefs(away))
-		}
-		return fact(from, "%s.", s)
+		span, more := b.forHowLong(p)
+		return fact(join(from, more), "%s%s.", s, span)
 	}
 	if e := b.lastOf(incident.DecisionMade); e.Seq > 0 {
 		return fact(refs(e), "Visitors stayed where they were%s.", saying(b.quote(data[reasonData](e).Reason)))
@@ -202,6 +232,27 @@ func (b *builder) madeSafe() Fact {
 		return b.absent("Visitors stayed where they were.")
 	}
 	return b.absent("No lever was pulled.")
+}
+
+// forHowLong is how long visitors were away, or else how long a lever was in force that
+// left them where they were.
+func (b *builder) forHowLong(p pullStory) (string, []uint64) {
+	away := b.away()
+	if len(away) == 0 {
+		if moves(p.Kind) || p.ends.Seq == 0 {
+			return "", nil
+		}
+		held, _ := p.held(b.now)
+		return fmt.Sprintf("; it remained so for %s, and visitors stayed on the real site", spell(held)), refs(p.ends)
+	}
+	were, figure := "were", spell(total(away))
+	if b.growing() {
+		were = "have been"
+	}
+	if len(away) > 1 {
+		figure += " in all"
+	}
+	return fmt.Sprintf("; visitors %s kept away from the real site for %s", were, b.soFar(figure)), spanRefs(away)
 }
 
 // promptly is when somebody pressed, seen from the declaration.
@@ -233,6 +284,91 @@ func (b *builder) alsoPulled(rest []pullStory, but string) (string, []uint64) {
 	return listed(names) + " followed", from
 }
 
+// wrongCause is a cause that was confirmed and did not stand.
+func (b *builder) wrongCause() Fact {
+	for _, w := range b.withdrawn() {
+		d := data[incident.Diagnosis](w.confirmed)
+		if b.stands(d.Causes) || b.o.Public { // what was thought is for those who look further
+			continue
+		}
+		came := "was withdrawn"
+		if w.ruledOut.Seq > 0 {
+			came = "turned out to be wrong"
+		}
+		return fact(refs(w.confirmed, w.event, w.ruledOut), "A first cause was confirmed %s and %s%s.", orElse(b.after(w.confirmed.At), "at once"), came, saying(b.quote(d.Statement)))
+	}
+	return Fact{}
+}
+
+// maxVain is how many fixes that did not help the summary names.
+const maxVain = 2
+
+// inVain are the fixes that did not help.
+func (b *builder) inVain() Fact {
+	var from []uint64
+	var told []string
+	for _, f := range b.tried() {
+		result := data[measuredData](f.measured).Result
+		if f.measured.Seq == 0 || result != incident.StateNoEffect && result != incident.StateWorse {
+			continue
+		}
+		from = join(from, refs(f.measured, f.ends()))
+		did := strings.Replace(b.outcome(f), ", ", " and was ", 1)
+		told = append(told, fmt.Sprintf("%s, %s, %s", fixName(f.ID), b.cite(f.Change), did))
+	}
+	switch {
+	case len(told) == 0:
+		return Fact{}
+	case b.o.Public && len(told) == 1:
+		return fact(from, "A first change did not help.")
+	case b.o.Public:
+		return fact(from, "%s did not help.", begin(counted(len(told), "change")))
+	case len(told) > maxVain:
+		return fact(from, "%s did not help.", begin(counted(len(told), "fix")))
+	}
+	return fact(from, "%s.", begin(strings.Join(told, "; ")))
+}
+
+// turnedBack are the returns that did not last.
+func (b *builder) turnedBack() Fact {
+	turns := b.turns()
+	if len(turns) == 0 {
+		return Fact{}
+	}
+	t := turns[len(turns)-1]
+	from := refs(t.planned, t.left, t.back, t.event)
+	s := ""
+	f, found := b.carried(t)
+	if found && !b.o.Public {
+		s, from = fmt.Sprintf("after %s, %s, ", fixName(f.ID), b.cite(f.Change)), join(from, refs(f.measured))
+	}
+	switch {
+	case !t.moved():
+		s += fmt.Sprintf("a return was given up before visitors moved: %s", b.cutShort(t))
+	case t.back.Seq == 0:
+		s += fmt.Sprintf("visitors began to go back, and %s: %s", later(t.event.At.Sub(t.left.At)), b.cutShort(t))
+	default:
+		s += fmt.Sprintf("everybody was back %s, and %s %s", orElse(b.after(t.back.At), "at once"), later(t.event.At.Sub(t.back.At)), b.cutShort(t))
+	}
+	if len(t.seen) > 0 && t.pressed() {
+		when := "before that"
+		if !t.warned() {
+			when = later(t.seen[0].At.Sub(t.event.At))
+		}
+		s, from = s+fmt.Sprintf("; a check saw the site fail %s", when), join(from, refs(t.seen[0].event))
+	}
+	if e := f.ends(); found && e.Type == incident.FixRolledBack && !b.o.Public {
+		s, from = s+"; "+fixName(f.ID)+" was rolled back", join(from, refs(e))
+	}
+	if n := len(turns) - 1; n > 0 {
+		s += "; it was not the first return that did not last"
+		for _, x := range turns[:n] {
+			from = join(from, refs(x.event))
+		}
+	}
+	return fact(from, "%s.", begin(s))
+}
+
 // cause is what it came from, or that nobody knows.
 func (b *builder) cause() Fact {
 	if e, found := b.diagnosed(); found {
@@ -243,7 +379,7 @@ func (b *builder) cause() Fact {
 		}
 		return fact(refs(e), "The cause was confirmed%s %s%s.", sure, orElse(b.after(e.At), "at once"), saying(b.quote(d.Statement)))
 	}
-	if b.ended() {
+	if b.over() {
 		return b.absent("The cause is not known; that stays an open question.")
 	}
 	return b.absent("No cause has been confirmed so far.")
@@ -259,31 +395,60 @@ func (b *builder) ending() Fact {
 	if back.Seq == 0 {
 		return Fact{}
 	}
-	from := refs(back)
-	s := ""
 	planned := b.returnOf(back)
 	if settled := b.settled(planned); len(settled) > 0 {
 		return fact(join(refs(planned, back), refs(settled...)), "Nobody went back: at %s the place where visitors were became the site's home%s.", b.at(back.At), saying(b.quote(data[returnData](planned).Because)))
 	}
+	home, from := b.homeAgain(planned, back)
+	because := data[returnData](planned).Because
+	if t := b.turns(); len(t) > 0 && ofFix.FindString(clean(because)) == "" { // the fix had been there before
+		fixed = fixed && f.measured.Seq > t[len(t)-1].event.Seq
+	}
+	s := ""
 	switch {
 	case b.o.Public && fixed:
 		s, from = fmt.Sprintf("The change that cured it was %s, and ", b.cite(f.Change)), join(from, refs(f.measured))
 	case b.o.Public:
 	case fixed:
-		s, from = fmt.Sprintf("%s, %s, did what it promised, and ", begin(fixName(f.ID)), b.cite(f.Change)), join(from, refs(f.measured))
+		s, from = fmt.Sprintf("%s, %s, did what it promised, and ", fixName(f.ID), b.cite(f.Change)), join(from, refs(f.measured))
 	case planned.Seq > 0:
-		none := "No fix is recorded"
-		if slices.ContainsFunc(b.in.Fixes, incident.Fix.Done) {
-			none = "No fix did what it promised"
+		if !slices.ContainsFunc(b.in.Fixes, incident.Fix.Done) {
+			s = "no fix is recorded; "
 		}
-		s, from = fmt.Sprintf("%s; the way back began with the words %s, and ", none, b.cite(data[returnData](planned).Because)), join(from, refs(planned))
+		s, from = s+fmt.Sprintf("the way back began with the words %s, and ", b.cite(because)), join(from, refs(planned))
 	}
-	s += fmt.Sprintf("everybody was back on the real site at %s", b.at(back.At))
-	failed := slices.DeleteFunc(b.of(incident.SteppedBack, incident.WatchRelapse), func(e incident.Event) bool { return e.Seq > back.Seq })
-	if len(failed) > 0 {
-		s, from = s+", after "+counted(len(failed), "earlier attempt")+" had not held", join(from, refs(failed...))
+	return fact(from, "%s.", begin(s+home+" at "+b.at(back.At)))
+}
+
+// homeAgain is what the end of a return came to, as a clause that a time can follow.
+func (b *builder) homeAgain(planned, back incident.Event) (string, []uint64) {
+	undone, moved := b.putBack(planned, back)
+	if moved {
+		return "everybody was back on the real site", refs(back)
 	}
-	return fact(from, "%s.", begin(s))
+	if len(undone) == 0 {
+		return "the real site passed its checks", refs(back)
+	}
+	var from []uint64
+	var names []string
+	for _, p := range undone {
+		if name := b.cite(p.Title); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+		from = join(from, refs(p.back))
+	}
+	put := listed(names) + " " + was(len(names)) + " put back"
+	if b.whole(back) {
+		put = "visitors had the whole site again: " + put
+	}
+	return put, join(from, refs(back))
+}
+
+// whole says whether no lever was in force any more when a return was complete.
+func (b *builder) whole(back incident.Event) bool {
+	return !slices.ContainsFunc(b.pulls(), func(p pullStory) bool {
+		return p.seen.Seq > 0 && p.seen.Seq < back.Seq && (p.ends.Seq == 0 || p.ends.Seq > back.Seq)
+	})
 }
 
 // unfinished is how far an open incident has come.

@@ -24,7 +24,7 @@ func (b *builder) timeline() []Block {
 			if b.zoned() {
 				cells = append(cells, b.second(l.at.In(b.o.Zone), b.in.DeclaredAt.In(b.o.Zone)))
 			}
-			t.row(l.events, append(cells, cut(l.text, longText+longName))...)
+			t.row(l.events, append(cells, cut(l.text, longLine))...)
 			if n := len(t.Rows); n > 0 {
 				t.Rows[n-1].Amber = l.amber
 			}
@@ -57,6 +57,7 @@ type line struct {
 // group is the rows of one step.
 type group struct {
 	heading string
+	runs    [][]incident.Event
 	lines   []line
 }
 
@@ -73,78 +74,113 @@ var steps = map[incident.Phase]string{
 
 // groups are the rows by the step in which they happened, and before all of them what
 // was before the declaration. Within a step they stand by their time.
-func (b *builder) groups() []group {
-	before := group{heading: "Before the declaration"}
-	now := group{heading: steps[incident.FailOver]}
-	var out []group
-	for i := 0; i < len(b.events); i++ {
-		e := b.events[i]
-		if e.Type == incident.PhaseChanged {
-			if to := steps[data[phaseData](e).To]; to != "" && to != now.heading {
-				out, now = append(out, now), group{heading: to}
+func (b *builder) groups() []*group {
+	before := &group{heading: "Before the declaration"}
+	out := b.stepwise()
+	for _, g := range out {
+		for _, run := range g.runs {
+			l, told := b.line(run)
+			switch {
+			case !told:
+			case l.at.Before(b.in.DeclaredAt.Add(-time.Second)):
+				before.lines = append(before.lines, l)
+			default:
+				g.lines = append(g.lines, l)
 			}
 		}
-		run := b.run(i)
-		i += len(run) - 1
-		l, told := b.line(run)
-		switch {
-		case !told:
-		case l.at.Before(b.in.DeclaredAt):
-			before.lines = append(before.lines, l)
-		default:
-			now.lines = append(now.lines, l)
-		}
 	}
-	out = append([]group{before}, append(out, now)...)
+	out = append([]*group{before}, out...)
 	for _, g := range out {
 		slices.SortStableFunc(g.lines, func(a, b line) int { return a.at.Compare(b.at) })
 	}
 	return out
 }
 
-// run is an event with those after it that are told in one row.
-func (b *builder) run(i int) []incident.Event {
-	j := i + 1
-	for j < len(b.events) && b.events[j].Story != "hidden" && b.sameRow(b.events[i], b.events[j]) {
-		j++
+// stepwise parts the events by steps, and within a step into runs that are told in one
+// row each.
+func (b *builder) stepwise() []*group {
+	out := []*group{{heading: steps[incident.FailOver]}}
+	for _, e := range b.events {
+		if e.Type == incident.PhaseChanged {
+			if to := steps[data[phaseData](e).To]; to != "" && to != out[len(out)-1].heading {
+				out = append(out, &group{heading: to})
+			}
+		}
+		if e.Type == incident.CancelledType {
+			out = append(out, &group{heading: "The end"})
+		}
+		switch {
+		case e.Story == "hidden", b.self != nil && e.Seq == b.self.event.Seq && e.Story != "pinned":
+		case !b.joins(out, e):
+			g := out[len(out)-1]
+			g.runs = append(g.runs, []incident.Event{e})
+		}
 	}
-	return b.events[i:j]
+	return out
 }
 
-// sameRow says whether two events are told together: what was captured, and the rules
-// that one press overrode.
+// round is how long after a piece of evidence the next one belongs to the same round.
+const round = 2 * time.Second
+
+// joins puts an event into the row of others that it is told with, if there is one: what
+// was captured in one round, whatever happened between; what several checks saw of a
+// place at one moment; and the rules that one press overrode.
+func (b *builder) joins(groups []*group, e incident.Event) bool {
+	for at, g := range slices.Backward(groups) {
+		if at < len(groups)-2 {
+			return false
+		}
+		for i, run := range slices.Backward(g.runs) {
+			if run[0].Type != e.Type || e.Story == "pinned" || run[0].Story == "pinned" || e.Type != incident.EvidenceCaptured && at != len(groups)-1 {
+				continue
+			}
+			if b.sameRow(run[0], e) || e.Type == incident.EvidenceCaptured && e.At.Sub(run[len(run)-1].At).Abs() < round {
+				g.runs[i] = append(run, e)
+				return true
+			}
+			if e.Type == incident.EvidenceCaptured {
+				return false
+			}
+		}
+	}
+	return false
+}
+
+// sameRow says whether two events of a step are told together.
 func (b *builder) sameRow(x, y incident.Event) bool {
 	switch {
 	case x.Type != y.Type:
 		return false
 	case x.Type == incident.RuleOverridden:
 		return x.At.Equal(y.At) && x.Actor == y.Actor && data[ruleData](x).Reason == data[ruleData](y).Reason
+	case x.Type == incident.SightChanged:
+		a, c := data[incident.Sight](x), data[incident.Sight](y)
+		return a.Home == c.Home && a.Place == c.Place && a.Seen == c.Seen && a.At.Sub(c.At).Abs() < time.Second
 	}
-	return x.Type == incident.EvidenceCaptured
+	return false
 }
 
 // overrode is a row on the rules that one press overrode.
 func (b *builder) overrode(run []incident.Event) string {
 	var rules []string
 	for _, e := range run {
-		if rule := cut(clean(data[ruleData](e).Rule), 16); !slices.Contains(rules, rule) {
+		if rule := inFull(data[ruleData](e).Rule); !slices.Contains(rules, rule) {
 			rules = append(rules, rule)
 		}
 	}
-	return fmt.Sprintf("%s overrode %s%s.", b.Who(run[0].Actor), listed(rules), saying(b.quote(data[ruleData](run[0]).Reason)))
+	what := "the rule "
+	if len(rules) > 1 {
+		what = "the rules "
+	}
+	return fmt.Sprintf("%s overrode %s%s.", b.Who(run[0].Actor), what+listed(rules), saying(b.quote(data[ruleData](run[0]).Reason)))
 }
 
 // line is a row, if the events are worth one.
 func (b *builder) line(run []incident.Event) (line, bool) {
 	e := run[0]
 	l := line{at: e.At, events: refs(run...), amber: e.Type == incident.RuleOverridden}
-	if e.Story == "hidden" || e.Seq == 0 {
+	if e.Seq == 0 {
 		return l, false
-	}
-	if e.Type == incident.SightChanged {
-		if s := data[incident.Sight](e); !s.At.IsZero() {
-			l.at = s.At
-		}
 	}
 	tell, known := tellers[e.Type]
 	switch {
@@ -152,8 +188,16 @@ func (b *builder) line(run []incident.Event) (line, bool) {
 		l.text = b.captured(run)
 	case e.Type == incident.RuleOverridden:
 		l.text = b.overrode(run)
+	case e.Type == incident.SightChanged:
+		l.text = b.saw(run)
+		if s := data[incident.Sight](e); !s.At.IsZero() {
+			l.at = s.At
+		}
 	case known:
 		l.text = tell(b, e)
+	}
+	if e.Type == incident.Declared && b.self != nil && b.self.event.Story != "hidden" {
+		l.events = join(l.events, refs(b.self.event))
 	}
 	if l.text == "" && (!known || e.Story == "pinned") { // of a newer version, or held to be worth it
 		l.text = b.text(e.Text, longText)
@@ -161,14 +205,41 @@ func (b *builder) line(run []incident.Event) (line, bool) {
 	if l.text == "" {
 		return l, false
 	}
-	for _, c := range b.corrections[e.ID] {
-		l.text += fmt.Sprintf(" %s corrected this%s.", b.Who(c.Actor), saying(b.quote(data[textData](c).Text)))
-		l.events = join(l.events, refs(c))
+	for _, e := range run {
+		for _, c := range b.corrections[e.ID] {
+			l.text += fmt.Sprintf(" %s corrected this%s.", b.Who(c.Actor), saying(b.quote(data[textData](c).Text)))
+			l.events = join(l.events, refs(c))
+		}
 	}
 	return l, true
 }
 
-// captured is a row on all that the collectors brought in one go.
+// maxSaid is how many different answers of checks one row names.
+const maxSaid = 3
+
+// saw is a row on what checks saw of one place at one moment.
+func (b *builder) saw(run []incident.Event) string {
+	var checks, said []string
+	s := data[incident.Sight](run[0])
+	for _, e := range run {
+		x := data[incident.Sight](e)
+		checks = append(checks, x.Check)
+		if q := b.quote(x.Detail); q != "" && x.Seen != "up" && len(said) < maxSaid && !slices.Contains(said, q) {
+			said = append(said, q)
+		}
+	}
+	saw := map[string]string{"up": "saw %s answer as it should", "down": "saw %s fail", "unknown": "got no clear answer from %s"}[s.Seen]
+	if saw == "" {
+		return ""
+	}
+	place := "the real site"
+	if !s.Home {
+		place = orElse(quoted(b.text(s.Place, 64)), "the site")
+	}
+	return fmt.Sprintf("%s "+saw+"%s.", begin(checkNames(checks)), place, saying(listed(said)))
+}
+
+// captured is a row on all that the collectors brought in one round.
 func (b *builder) captured(run []incident.Event) string {
 	missing := 0
 	for _, e := range run {
@@ -177,7 +248,13 @@ func (b *builder) captured(run []incident.Event) string {
 		}
 	}
 	s := begin(counted(len(run), "piece")) + " of evidence " + was(len(run)) + " captured"
-	if missing > 0 {
+	if took := run[len(run)-1].At.Sub(run[0].At); took >= time.Second {
+		s += " within " + spell(took)
+	}
+	switch {
+	case missing == len(run):
+		s += ", and could not be had in full"
+	case missing > 0:
 		s += "; " + number(missing) + " of them could not be had in full"
 	}
 	return s + "."
@@ -237,10 +314,13 @@ var leverTellers = map[incident.Type]teller{
 		if b.in.Drill && b.firstOf(incident.DrillStarted).Seq > 0 {
 			return ""
 		}
+		if own := b.self; own != nil && own.event.Story != "hidden" {
+			return fmt.Sprintf("%s saw the real site fail%s and declared the incident.", begin(checkName(own.Check)), aside(b.quote(own.Detail)))
+		}
 		return fmt.Sprintf("%s declared the incident: %s.", b.Who(e.Actor), cited(b.title()))
 	},
 	incident.DrillStarted: func(b *builder, e incident.Event) string {
-		return fmt.Sprintf("%s began to rehearse %s.", b.Who(e.Actor), cited(clean(e.Subject.ID)))
+		return fmt.Sprintf("%s began to rehearse %s.", b.Who(e.Actor), b.leverTitle(clean(e.Subject.ID)))
 	},
 	incident.DrillScored: func(b *builder, e incident.Event) string { return b.rehearsed().Text },
 	incident.CancelledType: func(b *builder, e incident.Event) string {
@@ -253,15 +333,11 @@ var leverTellers = map[incident.Type]teller{
 		return plain("closed the incident")(b, e)
 	},
 	incident.LeverProposed: func(b *builder, e incident.Event) string {
-		d := data[reasonData](e)
-		return fmt.Sprintf("%s proposed %s%s.", b.Who(e.Actor), b.leverTitle(d.Lever), saying(b.quote(d.Reason)))
+		return fmt.Sprintf("%s proposed the lever %s%s.", b.Who(e.Actor), b.leverTitle(data[reasonData](e).Lever), b.whyProposed(e))
 	},
 	incident.LeverApplying: func(b *builder, e incident.Event) string {
 		p := data[pressData](e).Pull
-		if p.From == "" || p.To == "" {
-			return fmt.Sprintf("%s pulled %s.", b.Who(e.Actor), b.cite(p.Title))
-		}
-		return fmt.Sprintf("%s pulled %s, from %s to %s.", b.Who(e.Actor), b.cite(p.Title), b.text(p.From, 64), b.text(p.To, 64))
+		return fmt.Sprintf("%s pulled the lever %s%s.", b.Who(e.Actor), b.cite(p.Title), b.aim(p))
 	},
 	incident.LeverActive: func(b *builder, e incident.Event) string {
 		if b.nextAbout(e, incident.LeverSeen) {

@@ -15,43 +15,59 @@ func (b *builder) times() []Block {
 	}
 	t.Columns = append(t.Columns, "From the declaration")
 	if !b.o.Public {
-		t.Columns = append(t.Columns, "Where the time comes from")
+		t.Columns = append(t.Columns, "Source")
 	}
-	k := keyTable{b, &t}
+	k := keyTable{builder: b, table: &t}
 	k.beginning()
 	k.middle()
 	k.end()
+	slices.SortStableFunc(k.moments, func(x, y moment) int { return x.at.Compare(y.at) })
+	for _, m := range k.moments {
+		t.Rows = append(t.Rows, m.row)
+	}
 	return table("", t)
 }
 
-// keyTable fills the table of key times.
+// keyTable gathers the key times.
 type keyTable struct {
 	*builder
-	table *Table
+	table   *Table
+	moments []moment
+}
+
+// moment is a row, by its time; one that nobody measured stands where it was added.
+type moment struct {
+	at  time.Time
+	row Row
 }
 
 // add adds a moment that is known.
-func (k keyTable) add(what string, at time.Time, source string, events ...incident.Event) {
-	if at.IsZero() {
+func (k *keyTable) add(what string, at time.Time, source string, events ...incident.Event) {
+	from := refs(events...)
+	if at.IsZero() || len(from) == 0 {
 		return
 	}
 	cells := []string{what, k.short(at.UTC(), k.in.DeclaredAt.UTC())}
 	if k.zoned() {
 		cells = append(cells, k.short(at.In(k.o.Zone), k.in.DeclaredAt.In(k.o.Zone)))
 	}
-	span := "–"
+	span, least := "–", 500*time.Millisecond
+	if k.fine {
+		least = time.Millisecond
+	}
 	switch d := at.Sub(k.in.DeclaredAt); {
-	case k.in.DeclaredAt.IsZero() || d.Abs() < 500*time.Millisecond:
+	case k.in.DeclaredAt.IsZero() || d.Abs() < least:
 	case d < 0:
 		span = spell(d) + " before"
 	default:
 		span = spell(d) + " after"
 	}
-	k.table.row(refs(events...), append(cells, span, source)[:len(k.table.Columns)]...)
+	cells = append(cells, span, source)[:len(k.table.Columns)]
+	k.moments = append(k.moments, moment{at, Row{Cells: cells, Fact: Fact{Events: from}}})
 }
 
 // unknown adds a moment that nobody measured.
-func (k keyTable) unknown(what, why string, events ...incident.Event) {
+func (k *keyTable) unknown(what, why string, events ...incident.Event) {
 	cells := []string{what, why}
 	for len(cells) < len(k.table.Columns) {
 		cells = append(cells, "")
@@ -60,10 +76,14 @@ func (k keyTable) unknown(what, why string, events ...incident.Event) {
 	if len(events) == 0 {
 		f = k.absent("")
 	}
-	k.table.Rows = append(k.table.Rows, Row{Cells: cells, Fact: f})
+	at := k.in.DeclaredAt
+	if n := len(k.moments); n > 0 {
+		at = k.moments[n-1].at
+	}
+	k.moments = append(k.moments, moment{at, Row{Cells: cells, Fact: f}})
 }
 
-func (k keyTable) beginning() {
+func (k *keyTable) beginning() {
 	if c, found := k.suspect(); found && !k.o.Public {
 		k.add("First change suspected", c.At, "the list of changes", k.about("change", c.ID)...)
 	}
@@ -78,10 +98,11 @@ func (k keyTable) beginning() {
 		k.unknown("First symptom", notMeasured)
 	}
 	if declared.Seq > 0 {
-		if by := noticedBy[k.in.Noticed]; by != "" && !k.in.Drill && !k.o.Public && (byPerson(declared) || k.in.Noticed == "monitor") {
-			k.add("Noticed", declared.At, by+"; told at the declaration, so no later", declared)
+		source := k.sourceOf(declared)
+		if by := noticedBy[k.in.Noticed]; by != "" && !k.in.Drill && byPerson(declared) {
+			source += "; " + by + " had noticed it"
 		}
-		k.add("Declared", declared.At, k.sourceOf(declared), declared)
+		k.add("Declared", declared.At, source, declared)
 	}
 }
 
@@ -111,7 +132,7 @@ func (b *builder) sourceOf(e incident.Event) string {
 	return "pressed by " + b.who(e.Actor)
 }
 
-func (k keyTable) middle() {
+func (k *keyTable) middle() {
 	pulls := k.pulls()
 	if i := slices.IndexFunc(pulls, func(p pullStory) bool { return !p.carried }); i >= 0 {
 		what := "First lever pulled"
@@ -120,52 +141,100 @@ func (k keyTable) middle() {
 		}
 		k.add(what, pulls[i].pressed.At, k.sourceOf(pulls[i].pressed), pulls[i].pressed)
 	}
-	var safe incident.Event
-	for _, p := range pulls {
-		if p.seen.Seq > 0 && (safe.Seq == 0 || p.seen.At.Before(safe.At)) {
-			safe = p.seen
+	k.safe(pulls)
+	for _, w := range k.withdrawn() {
+		if !k.o.Public {
+			k.add("Cause confirmed, later withdrawn", w.confirmed.At, k.sourceOf(w.confirmed), w.confirmed, w.event)
 		}
-	}
-	switch e := k.lastOf(incident.DecisionMade); {
-	case safe.Seq > 0:
-		what := "Safe"
-		if k.in.Drill {
-			what = "In force"
-		}
-		k.add(what, safe.At, "seen from outside", safe)
-	case len(pulls) > 0:
-		k.unknown("Safe", "never seen from outside", pulls[0].pressed)
-	case e.Seq > 0:
-		k.add("Decided to stay", e.At, k.sourceOf(e), e)
 	}
 	if e, found := k.diagnosed(); found {
 		k.add("Cause confirmed", e.At, k.sourceOf(e), e)
 	}
-	if f, found := k.cured(); found {
-		name := begin(fixName(f.ID))
-		if k.o.Public {
-			name = "Fix"
+	cured, found := k.cured()
+	for _, f := range k.tried() {
+		if f.measured.Seq > 0 && (!k.o.Public || found && f.ID == cured.ID) {
+			k.fix(f)
 		}
-		k.add(name+" in place", f.placed.At, k.sourceOf(f.placed), f.placed)
-		source := "read back by its check"
-		if !f.measured.Actor.Automatic() {
-			source = "the word of " + k.who(f.measured.Actor)
-		}
-		k.add(name+" measured", f.measured.At, source, f.measured)
+	}
+	if down := k.down(); len(down) > 0 && !down[len(down)-1].open {
+		last := down[len(down)-1]
+		k.add("Site seen well again", last.to, "measured by "+checkNames(last.checks), k.bySeq(last.events)...)
 	}
 }
 
-func (k keyTable) end() {
-	planned, back := k.lastOf(incident.ReturnPlanned), k.lastOf(incident.ReturnCompleted)
-	switch settled := k.settled(planned); {
-	case len(settled) > 0:
-		k.add("Made permanent", settled[0].At, k.sourceOf(settled[0]), settled...)
-	default:
-		if planned.Seq > 0 {
-			k.add("Return started", planned.At, k.sourceOf(planned), planned)
+// safe is when the first lever was seen in force: visitors are safe where it sends them
+// elsewhere.
+func (k *keyTable) safe(pulls []pullStory) {
+	var first, away incident.Event
+	for _, p := range pulls {
+		if p.seen.Seq == 0 {
+			continue
 		}
-		if back.Seq > 0 {
-			k.add("Everybody back", back.At, "seen from outside", back)
+		if first.Seq == 0 || p.seen.At.Before(first.At) {
+			first = p.seen
+		}
+		if moves(p.Kind) && (away.Seq == 0 || p.seen.At.Before(away.At)) {
+			away = p.seen
+		}
+	}
+	switch e := k.lastOf(incident.DecisionMade); {
+	case k.in.Drill && first.Seq > 0, away.Seq == 0 && first.Seq > 0:
+		k.add("Lever in force", first.At, "seen from outside", first)
+	case away.Seq > 0:
+		k.add("Visitors safe", away.At, "seen from outside", away)
+	case len(pulls) > 0:
+		k.unknown("Lever in force", "never seen from outside", pulls[0].pressed)
+	case e.Seq > 0:
+		k.add("Decided to stay", e.At, k.sourceOf(e), e)
+	}
+}
+
+// fix adds when a fix was in place, and when it was clear what it did.
+func (k *keyTable) fix(f fixStory) {
+	name := begin(fixName(f.ID))
+	if k.o.Public {
+		name = "Fix"
+	}
+	k.add(name+" in place", f.placed.At, k.sourceOf(f.placed), f.placed)
+	source := "read back by its check"
+	if !f.measured.Actor.Automatic() {
+		source = "the word of " + k.who(f.measured.Actor)
+	}
+	came := map[incident.FixState]string{incident.StateNoEffect: ": no effect", incident.StateWorse: ": it did harm"}[data[measuredData](f.measured).Result]
+	k.add(name+" measured"+came, f.measured.At, source, f.measured)
+}
+
+// bySeq gives events by their sequence numbers.
+func (b *builder) bySeq(numbers []uint64) []incident.Event {
+	return slices.DeleteFunc(slices.Clone(b.events), func(e incident.Event) bool { return !slices.Contains(numbers, e.Seq) })
+}
+
+func (k *keyTable) end() {
+	var planned incident.Event
+	for _, e := range k.of(incident.ReturnPlanned, incident.ReturnCompleted, incident.SteppedBack, incident.WatchRelapse) {
+		settled := k.settled(planned)
+		switch {
+		case e.Type == incident.ReturnPlanned:
+			if planned = e; len(k.settled(e)) == 0 {
+				k.add("Return started", e.At, k.sourceOf(e), e)
+			}
+		case e.Type == incident.ReturnCompleted && len(settled) > 0:
+			k.add("Made permanent", settled[0].At, k.sourceOf(settled[0]), settled...)
+		case e.Type == incident.ReturnCompleted:
+			what := "Everybody back"
+			if undone, moved := k.putBack(planned, e); !moved {
+				what = "Return complete"
+				if len(undone) > 0 && k.whole(e) {
+					what = "Whole site back"
+				}
+			}
+			k.add(what, e.At, "seen from outside", e)
+		default:
+			what := "Return given up"
+			if e.Type == incident.WatchRelapse {
+				what = "Back to safety"
+			}
+			k.add(what, e.At, k.sourceOf(e), e)
 		}
 	}
 	for _, e := range []incident.Event{k.lastOf(incident.WatchPassed), k.lastOf(incident.CancelledType), k.lastOf(incident.ClosedType)} {
@@ -178,24 +247,29 @@ func (k keyTable) end() {
 
 // detection is how it came to be known.
 func (b *builder) detection() []Block {
-	var p Paragraph
 	declared := b.firstOf(incident.Declared)
-	if declared.Seq > 0 && !b.in.Drill {
-		if declared.AtSource == incident.FromRecalled {
-			p.say(fact(refs(declared), "It began with a local order by %s at %s, which was taken over into the record %s.", b.who(declared.Actor), b.clock(declared.At), later(declared.RecordedAt.Sub(declared.At))))
-		} else {
-			p.say(fact(refs(declared), "%s declared the incident at %s.", b.Who(declared.Actor), b.clock(declared.At)))
-		}
-		if byPerson(declared) || b.in.Noticed == "monitor" {
-			p.say(fact(refs(declared), "%s", noticed[b.in.Noticed]))
-		}
-		if told := b.in.FirstSymptomAt; !told.IsZero() {
-			if d := declared.At.Sub(told); d >= time.Second {
-				p.say(fact(refs(declared), "The first symptom was put at %s, %s earlier.", b.clock(told), spell(d)))
-			}
-		}
-		b.sawBefore(&p, declared)
+	if declared.Seq == 0 || b.in.Drill {
+		return nil
 	}
+	var p Paragraph
+	own := b.self
+	switch {
+	case own != nil:
+		p.say(fact(refs(declared, own.event), "%s saw the real site fail at %s%s and declared the incident by itself.", begin(checkName(own.Check)), b.clock(own.At), aside(b.quote(own.Detail))))
+	case declared.AtSource == incident.FromRecalled:
+		p.say(fact(refs(declared), "It began with a local order by %s at %s, which was taken over into the record %s.", b.who(declared.Actor), b.clock(declared.At), later(declared.RecordedAt.Sub(declared.At))))
+	default:
+		p.say(fact(refs(declared), "%s declared the incident at %s.", b.Who(declared.Actor), b.clock(declared.At)))
+	}
+	if byPerson(declared) || b.in.Noticed == "monitor" && own == nil {
+		p.say(fact(refs(declared), "%s", noticed[b.in.Noticed]))
+	}
+	if told := b.in.FirstSymptomAt; !told.IsZero() {
+		if d := declared.At.Sub(told); d >= time.Second {
+			p.say(fact(refs(declared), "The first symptom was put at %s, %s earlier.", b.clock(told), spell(d)))
+		}
+	}
+	b.sawBefore(&p, declared)
 	return paragraph("", p)
 }
 
@@ -206,20 +280,25 @@ var noticed = map[string]string{
 	"social":  "It had been noticed on social media.",
 }
 
-// sawBefore is what the checks saw before the declaration, and when the first saw
-// anything at all.
+// sawBefore is what the checks saw by the declaration, but for the one that declared
+// it, and when the first saw anything at all.
 func (b *builder) sawBefore(p *Paragraph, declared incident.Event) {
-	seen := map[string]bool{}
-	early := 0
+	seen, early := map[string]bool{}, b.self != nil
+	if early {
+		seen[b.self.Check] = true
+	}
 	for _, s := range b.sights() {
 		if s.Seen != "down" || seen[s.Check] || s.At.After(declared.At) || len(seen) > 5 {
 			continue
 		}
-		seen[s.Check] = true
-		early++
-		p.say(fact(refs(s.event), "%s had seen the real site fail since %s, %s before the declaration%s.", begin(checkName(s.Check)), b.clock(s.At), spell(declared.At.Sub(s.At)), saying(b.quote(s.Detail))))
+		seen[s.Check], early = true, true
+		if before := declared.At.Sub(s.At); before < time.Second {
+			p.say(fact(refs(s.event), "%s saw the real site fail at the same moment%s.", begin(checkName(s.Check)), saying(b.quote(s.Detail))))
+		} else {
+			p.say(fact(refs(s.event), "%s had seen the real site fail since %s, %s before the declaration%s.", begin(checkName(s.Check)), b.clock(s.At), spell(before), saying(b.quote(s.Detail))))
+		}
 	}
-	if early > 0 {
+	if early {
 		return
 	}
 	down, found := b.firstDown()

@@ -2,6 +2,8 @@ package postmortem
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +16,7 @@ const (
 	longText = 400
 	longName = 200
 	cellText = 300
+	longLine = 800
 )
 
 // clean makes a text fit a line: valid UTF-8, single spaces, nothing that hides, and
@@ -215,12 +218,58 @@ func begin(s string) string {
 	return s
 }
 
-// checkName is a check within a sentence: the check front.
+// checkName is a check within a sentence: the check “front”.
 func checkName(s string) string {
-	if s = cut(clean(s), 64); s == "" {
+	if s = quoted(cut(clean(s), 64)); s == "" {
 		return "a check"
 	}
 	return "the check " + s
+}
+
+// checkNames are some checks within a sentence: the checks “books” and “front”.
+func checkNames(all []string) string {
+	var names []string
+	for _, s := range all {
+		if s = quoted(cut(clean(s), 64)); s != "" && !slices.Contains(names, s) {
+			names = append(names, s)
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return "a check"
+	case len(names) == 1:
+		return "the check " + names[0]
+	}
+	slices.Sort(names)
+	return "the checks " + listed(names)
+}
+
+// inWords are what lifeboat itself calls by an id, and how people call it.
+var inWords = []struct {
+	short *regexp.Regexp
+	long  string
+}{
+	{regexp.MustCompile(`\b[Tt]he fix f(\d{1,4})\b`), "fix $1"},
+	{regexp.MustCompile(`\b(already: |begun: |What |that )f(\d{1,4})\b`), "${1}fix $2"},
+	{regexp.MustCompile(`\b(speaks for|prediction of|still open:) c(\d{1,4})\b`), "$1 possible cause $2"},
+}
+
+// lapse is a stretch of time as Go writes it, in lifeboat's own words.
+var lapse = regexp.MustCompile(`\b(only |more than |in the last )((?:\d+(?:\.\d+)?(?:h|m|s|ms))+)\b`)
+
+// inOwn is what lifeboat itself said, with its ids and times as people say them.
+func inOwn(s string) string {
+	for _, w := range inWords {
+		s = w.short.ReplaceAllString(s, w.long)
+	}
+	return lapse.ReplaceAllStringFunc(s, func(found string) string {
+		m := lapse.FindStringSubmatch(found)
+		d, err := time.ParseDuration(m[2])
+		if err != nil {
+			return found
+		}
+		return m[1] + spell(d)
+	})
 }
 
 func orElse(s, other string) string {

@@ -1,9 +1,12 @@
 package postmortem
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"lifeboat/internal/incident"
 )
 
 func TestSpell(t *testing.T) {
@@ -64,9 +67,38 @@ func TestCounts(t *testing.T) {
 		fixName("f12"):                      "fix 12",
 		fixName("x"):                        "fix “x”",
 		causeName("c1"):                     "possible cause 1",
+		checkName("a"):                      "the check “a”",
+		checkName(" "):                      "a check",
+		checkNames(strings.Fields("b a b")): "the checks “a” and “b”",
+		checkNames(strings.Fields("b b")):   "the check “b”",
+		checkNames(nil):                     "a check",
+		theRule("R10"):                      "the rule “one change at a time on a site” (R10)",
+		theRule("Z9"):                       "the rule “Z9”",
 	} {
 		if got != want {
 			t.Errorf("told as %q, want %q", got, want)
+		}
+	}
+}
+
+// What lifeboat itself says has its ids and times as people say them; nothing else in it
+// is touched.
+func TestInOwn(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]string{
+		"Another change is under way: the fix f1.":                             "Another change is under way: fix 1.",
+		"The fix f12 was kept, though it was not seen to do what it promised.": "fix 12 was kept, though it was not seen to do what it promised.",
+		"A fix is proposed already: f2, Start f3 anew.":                        "A fix is proposed already: fix 2, Start f3 anew.",
+		"What f1 promised was not measured again with everybody back.":         "What fix 1 promised was not measured again with everybody back.",
+		"Nothing that was seen speaks for c3 yet.":                             "Nothing that was seen speaks for possible cause 3 yet.",
+		"Another possible cause is still open: c1, The disk sdc1 is full.":     "Another possible cause is still open: possible cause 1, The disk sdc1 is full.",
+		"The last fix was begun only 2s ago.":                                  "The last fix was begun only 2 s ago.",
+		"It was pulled more than 15m ago, so it is the return.":                "It was pulled more than 15 min ago, so it is the return.",
+		"The site has moved by itself once already in the last 1h30m0s.":       "The site has moved by itself once already in the last 1 h 30 min.",
+		"Somebody objected: the timeout of 5s is not enough.":                  "Somebody objected: the timeout of 5s is not enough.",
+	} {
+		if got := inOwn(s); got != want {
+			t.Errorf("%q became %q, want %q", s, got, want)
 		}
 	}
 }
@@ -132,10 +164,21 @@ func TestProse(t *testing.T) {
 				}
 			}
 		}
-		if s, found := d.Section(KeySummary); !found || len(s.Blocks[0].Paragraph) > 4 {
-			t.Errorf("%s: the summary has more than four sentences, or is missing", x.name)
+		if s, found := d.Section(KeySummary); !found || len(s.Blocks[0].Paragraph) > 4+detours(x.events) {
+			t.Errorf("%s: the summary has more than four sentences and one for each detour, or is missing", x.name)
 		}
 	}
+}
+
+// detours are the kinds of detour that an incident took.
+func detours(events []incident.Event) int {
+	n := 0
+	for _, kinds := range [][]incident.Type{{incident.DiagnosisWithdrawn}, {incident.FixRolledBack, incident.FixAccepted}, {incident.SteppedBack, incident.WatchRelapse}} {
+		if slices.ContainsFunc(events, func(e incident.Event) bool { return slices.Contains(kinds, e.Type) }) {
+			n++
+		}
+	}
+	return n
 }
 
 func mustBeSentence(t *testing.T, story, key, s string) {

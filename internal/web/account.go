@@ -49,7 +49,7 @@ func (s *server) ownPassword(w http.ResponseWriter, r *http.Request, who account
 		s.fail(w, who, fault.New(fault.Invalid, "you signed in with a token, which has no password"))
 		return
 	}
-	if _, err := s.o.Accounts.SignIn(r.Context(), who.Who.Account, r.PostFormValue("old"), r.RemoteAddr); err != nil {
+	if _, err := s.o.Accounts.SignIn(r.Context(), who.Who.Account, r.PostFormValue("old"), cameFrom(r)); err != nil {
 		m := messageOf(err)
 		if !isTooSoon(err) {
 			m.Text, m.Next = "The old password is not right, so nothing was changed.", "Type it again."
@@ -65,12 +65,13 @@ func (s *server) ownPassword(w http.ResponseWriter, r *http.Request, who account
 		s.showOwn(w, r, who, statusOf(err), messageOf(err))
 		return
 	}
+	s.o.Logger.Info("somebody has changed their password", "account", who.Who.Account)
 	raw, _, openErr := s.o.Accounts.Open(r.Context(), who.Who, "password")
 	if openErr != nil {
 		s.notSignedIn(w, r, openErr)
 		return
 	}
-	s.setCookie(w, r, raw, cookieLife)
+	setCookie(w, r, raw)
 	s.back(w, r, "/account", "Your password is changed. Everywhere else you have to sign in again.")
 }
 
@@ -79,7 +80,7 @@ func (s *server) leaveAll(w http.ResponseWriter, r *http.Request, who account.Se
 	if err := s.o.Accounts.CloseAll(r.Context(), who.Who); err != nil {
 		s.o.Logger.Warn("a sign-out is not kept yet", "cause", err)
 	}
-	s.setCookie(w, r, "", -cookieLife)
+	clearCookies(w)
 	http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
 }
 

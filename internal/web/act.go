@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"lifeboat/internal/account"
@@ -112,10 +114,14 @@ func (s *server) press(w http.ResponseWriter, r *http.Request, who account.Sessi
 		s.problem(w, http.StatusNotFound, who, messageOf(fault.New(fault.NotFound, "there is no act %q", cut(name, 60))), typed(r))
 		return
 	}
-	done, err := a.run(expecting(r.Context(), args, f), x)
+	done, err := a.run(expecting(r, who, args, f), x)
 	if err != nil {
 		s.refused(w, r, x, name, err)
 		return
+	}
+	if a.least != "" { // no incident's timeline tells of it
+		about := cmp.Or(x.arg("name"), x.arg("new_name"), x.arg("lever"), x.arg("message"))
+		s.o.Logger.Info("something was done by a page", "act", name, "site", x.v.ID, "about", cut(about, 64), "role", cut(x.arg("role"), 20), "by", who.Name)
 	}
 	s.back(w, r, a.leads(x), done)
 }
@@ -123,9 +129,10 @@ func (s *server) press(w http.ResponseWriter, r *http.Request, who account.Sessi
 type fileKey struct{}
 
 // expecting carries what the form was made for, its key and its file along.
-func expecting(ctx context.Context, args url.Values, f *engine.File) context.Context {
-	if key := args.Get("key"); key != "" {
-		ctx = engine.WithKey(ctx, "web-"+key)
+func expecting(r *http.Request, who account.Session, args url.Values, f *engine.File) context.Context {
+	ctx := r.Context()
+	if args.Get("key") != "" {
+		ctx = engine.WithKey(ctx, keyOf(r, who, args, f))
 	}
 	if in, phase := args.Get("incident"), args.Get("phase"); in != "" || phase != "" {
 		ctx = engine.WithExpect(ctx, engine.Expect{Incident: in, Phase: incident.Phase(phase)})
@@ -134,6 +141,23 @@ func expecting(ctx context.Context, args url.Values, f *engine.File) context.Con
 		ctx = context.WithValue(ctx, fileKey{}, *f)
 	}
 	return ctx
+}
+
+// keyOf is what one press is known by: the form's key, and all that was sent with it. Who
+// goes back, writes something else and sends the form again does something new; and
+// nobody's press is taken for another person's. A file is told by its name and how much
+// came with it: its bytes have not been read.
+func keyOf(r *http.Request, who account.Session, args url.Values, f *engine.File) string {
+	parts := []string{who.Who.String(), r.URL.Path, args.Encode()}
+	if f != nil {
+		parts = append(parts, f.Name, strconv.FormatInt(r.ContentLength, 10))
+	}
+	sum := sha256.New()
+	for _, part := range parts { // hashed one by one: no two lists are alike
+		one := sha256.Sum256([]byte(part))
+		sum.Write(one[:]) // never fails
+	}
+	return "web-" + hex.EncodeToString(sum.Sum(nil))
 }
 
 // run gives the sentence that says what was done.

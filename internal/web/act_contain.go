@@ -169,7 +169,7 @@ var containActs = map[string]act{
 		after: func(scope) string { return "/levers" },
 	},
 	"resume": {
-		title: "Let rules move it again", least: role.Operator,
+		title: "Let rules move it again", least: role.Commander,
 		terms: func(scope) terms {
 			return terms{"A rule may move this site to safety again, as its configuration says.", "At once.", "Take back what it does: that holds it again."}
 		},

@@ -60,7 +60,7 @@ var evidenceActs = map[string]act{
 		},
 	},
 	"capture": {
-		title: "Look again from outside", least: role.Reporter, after: evidencePath,
+		title: "Look again from outside", least: role.Operator, after: evidencePath,
 		terms: func(scope) terms {
 			return terms{"Names, certificates and pages are asked again, and the end of the logs is kept.", "About 20 seconds; it appears here by itself when you look again.", "Nothing is changed by looking."}
 		},

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 
+	"lifeboat/internal/fault"
 	"lifeboat/internal/incident"
 )
 
@@ -136,6 +137,9 @@ var writeUpActs = map[string]act{
 			return ""
 		},
 		do: func(ctx context.Context, x scope) (string, error) {
+			if x.in == nil {
+				return "", fault.New(fault.NotFound, "there is no incident here whose write-up could be finished").WithHint("open its write-up under Incidents")
+			}
 			res, err := x.s.o.Engine.FinishWriteUp(ctx, x.in.ID, x.by())
 			return lastText(res.Events), err
 		},

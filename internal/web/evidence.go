@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"lifeboat/internal/account"
@@ -23,7 +24,16 @@ const (
 	maxUpload = engine.MaxFile + maxForm
 	maxTyped  = 16 << 10 // bytes of one field
 	maxParts  = 20
+	maxFields = 128 << 10       // bytes of all that comes before the file
+	fileTime  = 2 * time.Minute // for a file to arrive, or to be taken: a telephone at night is slow
 )
+
+// patient gives a request that carries a file its time.
+func patient(w http.ResponseWriter) {
+	until := time.Now().Add(fileTime) // the kernel's clock
+	rc := http.NewResponseController(w)
+	_, _ = rc.SetReadDeadline(until), rc.SetWriteDeadline(until) // a test's writer has none
+}
 
 // images are the media types that are shown as such; what a body is was decided when
 // it was kept, by looking at it.
@@ -171,6 +181,7 @@ func (s *server) body(r *http.Request) (incident.Evidence, io.ReadSeekCloser, er
 // than they are said to be.
 func (s *server) send(w http.ResponseWriter, r *http.Request, e incident.Evidence, body io.ReadSeekCloser, kind, how string) {
 	defer func() { _ = body.Close() }() // it was only read
+	patient(w)
 	h := w.Header()
 	h.Set("Content-Type", kind)
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox; frame-ancestors 'none'")
@@ -193,6 +204,7 @@ func fileName(e incident.Evidence) string {
 // upload takes the one form that carries a file. What was typed is read first; the
 // file is passed on as it comes, and a body that is too large still gets an answer.
 func (s *server) upload(w http.ResponseWriter, r *http.Request, who account.Session) {
+	patient(w)
 	args, file, err := readUpload(r)
 	r.PostForm = args
 	if err != nil {
@@ -215,6 +227,9 @@ type heldBack struct {
 	before func()
 }
 
+// Unwrap lets deadlines be set through it.
+func (h *heldBack) Unwrap() http.ResponseWriter { return h.ResponseWriter }
+
 // WriteHeader implements http.ResponseWriter.
 func (h *heldBack) WriteHeader(status int) {
 	if h.before != nil {
@@ -235,8 +250,11 @@ func (s *server) badUpload(w http.ResponseWriter, r *http.Request, who account.S
 
 // readUpload reads the fields up to the file, which is left to be read.
 func readUpload(r *http.Request) (url.Values, *engine.File, error) {
-	args := url.Values{}
+	args, body := url.Values{}, r.Body
+	first := &fieldsFirst{r: body, left: maxFields}
+	r.Body = io.NopCloser(first)
 	parts, err := r.MultipartReader()
+	r.Body = body // what is left is read from here
 	if err != nil {
 		return args, nil, unread(err)
 	}
@@ -252,6 +270,7 @@ func readUpload(r *http.Request) (url.Values, *engine.File, error) {
 			if part.FileName() == "" { // none was chosen
 				continue
 			}
+			first.over = true
 			return args, &engine.File{Name: part.FileName(), Type: part.Header.Get("Content-Type"), Body: &arriving{r: io.LimitReader(part, maxUpload)}}, nil
 		}
 		if err := readPart(args, part); err != nil {
@@ -259,6 +278,27 @@ func readUpload(r *http.Request) (url.Values, *engine.File, error) {
 		}
 	}
 	return args, nil, unread(fmt.Errorf("it has more than %d fields", maxParts))
+}
+
+// fieldsFirst lets only so much come before the file: the names of fields and the headers
+// of their parts are held in memory.
+type fieldsFirst struct {
+	r    io.Reader
+	left int64
+	over bool // the file has begun, which is not held
+}
+
+// Read implements io.Reader.
+func (f *fieldsFirst) Read(p []byte) (int, error) {
+	if f.over {
+		return f.r.Read(p)
+	}
+	if f.left <= 0 {
+		return 0, fmt.Errorf("more than %d KB come before the file", maxFields>>10)
+	}
+	n, err := f.r.Read(p[:min(int64(len(p)), f.left)])
+	f.left -= int64(n)
+	return n, err
 }
 
 // arriving is a file on its way; it remembers that it broke off.

@@ -83,6 +83,7 @@ func (x scope) around() page {
 	case x.v.ID == "":
 		return x.s.room(x.who, x.o, "", "", "")
 	}
+	x.bare = true
 	return x.page("")
 }
 

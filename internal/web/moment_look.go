@@ -169,10 +169,19 @@ type causeItem struct {
 
 type causeLine struct{ Label, Words string }
 
-const perColumn = 8
+// How much of a column is shown: what somebody wrote at length is whole in the timeline.
+const (
+	perColumn = 8
+	perCause  = 12  // lines
+	maxCause  = 600 // characters of what a cause says
+	maxLine   = 300 // characters of a line below it
+)
 
 // board fills the three columns: what changed, what we saw, what it might be.
 func (x scope) board(may string) template.HTML {
+	if x.bare {
+		return ""
+	}
 	in := *x.in
 	b := boardPart{May: may, All: evidencePath(x), Add: sitePath(x) + "/" + upload, Ledger: "/changes?site=" + url.QueryEscape(x.v.ID), NewAdd: "/lifeboat/change?at_site=" + url.QueryEscape(x.v.ID), Guesses: count(len(in.Causes), "guess", "guesses")}
 	onset := x.onset()
@@ -253,19 +262,24 @@ func (x scope) changeItem(c incident.Change, n int, onset time.Time) changeItem 
 
 func (x scope) causeItem(c incident.Cause) causeItem {
 	i := causeItem{Cause: c, By: c.By.Name, Struck: c.State == incident.CauseOut}
+	i.Statement = cut(c.Statement, maxCause)
 	add := func(label, words string) {
 		if words != "" {
-			i.Lines = append(i.Lines, causeLine{label, words})
+			i.Lines = append(i.Lines, causeLine{label, cut(words, maxLine)})
 		}
 	}
-	for _, w := range c.Weights {
+	older := max(0, len(c.Weights)+len(c.Tests)-perCause)
+	if older > 0 {
+		add("before", count(older, "line", "lines")+", in the timeline.")
+	}
+	for _, w := range c.Weights[min(older, len(c.Weights)):] {
 		words := sentence(shown(*x.in, w.Evidence))
 		if w.Note != "" {
 			words += " " + sentence(w.Note)
 		}
 		add(stance(w.Stance), words)
 	}
-	for _, t := range c.Tests {
+	for _, t := range c.Tests[max(0, older-len(c.Weights)):] {
 		add("tested", fmt.Sprintf("%s %s %s", sentence(t.Prediction), outcome(t.Outcome), sentence(t.Saw)))
 	}
 	if len(c.Tests) == 0 && c.Undecided() {

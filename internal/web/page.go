@@ -376,7 +376,7 @@ func (s *server) showSites(w http.ResponseWriter, r *http.Request, who account.S
 	var sites []siteLine
 	busy := 0
 	for _, v := range o.Sites {
-		x := scope{s: s, who: who, o: o, v: v, in: v.Incident, args: url.Values{}}
+		x := scope{s: s, who: who, o: o, v: v, in: v.Incident, args: url.Values{}, bare: true}
 		p := x.page("")
 		l := siteLine{ID: v.ID, Title: v.Title, Sentence: p.Headline, Place: placeWords(v.Ordered.Position), Names: listed(v.Names), Drill: p.Drill, Open: x.open()}
 		if best, found := x.best(); found {

@@ -21,6 +21,7 @@ type scope struct {
 	v    engine.SiteView // none: ID is empty
 	in   *incident.Incident
 	past bool // the form is about the incident by its id, open or not
+	bare bool // only the frame of a page is wanted, without its board
 	args url.Values
 }
 

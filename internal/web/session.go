@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -23,22 +24,54 @@ const (
 	maxDoors     = 4096
 )
 
-// nameOfCookie is the cookie's: over TLS one that nobody without TLS can set.
-func nameOfCookie(r *http.Request) string {
-	if r.TLS != nil {
-		return secureCookie
-	}
-	return cookieName
+// secured says whether the browser speaks TLS, as far as that can be told: to us, or to
+// what ends it in front of us and says so. Who says so untruly gets a cookie that their
+// own browser does not send back, and nothing else.
+func secured(r *http.Request) bool {
+	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 }
 
-// session gives the sign-in that a request carries.
-func (s *server) session(r *http.Request) (who account.Session, raw string, good bool) {
-	c, err := r.Cookie(nameOfCookie(r))
-	if err != nil {
-		return account.Session{}, "", false
+// cookieOver is secured for an answer that sets a cookie: what a form is sent with tells
+// the page's own scheme even where nothing in front of us does.
+func cookieOver(r *http.Request) bool {
+	return secured(r) || strings.HasPrefix(r.Header.Get("Origin"), "https://")
+}
+
+// cameFrom is the address that a request comes from. What ends TLS on this machine tells
+// it in X-Forwarded-For, of which the last is what it has seen itself. From elsewhere that
+// header is anybody's word.
+func cameFrom(r *http.Request) string {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	told := r.Header.Values("X-Forwarded-For")
+	if err != nil || !peer.Addr().Unmap().IsLoopback() || len(told) == 0 {
+		return r.RemoteAddr
 	}
-	who, good = s.o.Accounts.Session(c.Value)
-	return who, c.Value, good
+	last := told[len(told)-1]
+	last = strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
+	if at, err := netip.ParseAddrPort(last); err == nil {
+		return at.Addr().String()
+	}
+	if at, err := netip.ParseAddr(strings.Trim(last, "[]")); err == nil {
+		return at.String()
+	}
+	return r.RemoteAddr
+}
+
+// session gives the sign-in that a request carries. Over TLS only the cookie counts that
+// nobody without TLS can set.
+func (s *server) session(r *http.Request) (who account.Session, raw string, good bool) {
+	names := []string{secureCookie, cookieName}
+	if secured(r) {
+		names = names[:1]
+	}
+	for _, name := range names {
+		if c, err := r.Cookie(name); err == nil {
+			if who, good = s.o.Accounts.Session(c.Value); good {
+				return who, c.Value, true
+			}
+		}
+	}
+	return account.Session{}, "", false
 }
 
 // actor is how a person's acts stand in the timeline.
@@ -74,10 +107,24 @@ func (s *server) stranger(w http.ResponseWriter, r *http.Request) {
 	s.showSignIn(w, http.StatusForbidden, signInForm{Typed: text}, m)
 }
 
-func (s *server) setCookie(w http.ResponseWriter, r *http.Request, value string, life time.Duration) {
-	http.SetCookie(w, &http.Cookie{
-		Name: nameOfCookie(r), Value: value, Path: "/", MaxAge: int(life.Seconds()), HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
-	})
+// setCookie gives a browser its sign-in.
+func setCookie(w http.ResponseWriter, r *http.Request, value string) {
+	c := cookie(cookieName, value, cookieLife)
+	if cookieOver(r) {
+		c = cookie(secureCookie, value, cookieLife)
+	}
+	http.SetCookie(w, c)
+}
+
+// clearCookies takes it away, whichever it was.
+func clearCookies(w http.ResponseWriter) {
+	for _, name := range []string{cookieName, secureCookie} {
+		http.SetCookie(w, cookie(name, "", -time.Second))
+	}
+}
+
+func cookie(name, value string, life time.Duration) *http.Cookie {
+	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: int(life.Seconds()), HttpOnly: true, Secure: name == secureCookie, SameSite: http.SameSiteLaxMode}
 }
 
 // signInForm is what the sign-in page shows again.
@@ -105,14 +152,17 @@ func (s *server) enter(w http.ResponseWriter, r *http.Request) {
 func (s *server) proved(r *http.Request) (account.Who, string, error) {
 	raw := strings.TrimSpace(r.PostFormValue("token"))
 	if raw == "" {
-		a, err := s.o.Accounts.SignIn(r.Context(), r.PostFormValue("name"), r.PostFormValue("password"), r.RemoteAddr)
+		a, err := s.o.Accounts.SignIn(r.Context(), r.PostFormValue("name"), r.PostFormValue("password"), cameFrom(r))
 		return account.OfAccount(a.Name), "password", err
 	}
-	if wait := s.doors.try(r.RemoteAddr); wait > 0 {
+	if wait := s.doors.try(cameFrom(r)); wait > 0 {
 		soon := &account.TooSoon{Wait: wait}
 		return account.Who{}, "", fault.New(fault.Denied, "too many tries to sign in").Because(soon).WithHint("wait %s, then try again", soon.Wait)
 	}
 	id, err := s.o.Tokens.Verify(raw)
+	if err == nil {
+		s.doors.forgive(cameFrom(r))
+	}
 	return account.OfToken(id.ID), "token", err
 }
 
@@ -127,7 +177,7 @@ func (s *server) open(w http.ResponseWriter, r *http.Request, who account.Who, h
 		s.notSignedIn(w, r, err)
 		return
 	}
-	s.setCookie(w, r, raw, cookieLife)
+	setCookie(w, r, raw)
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
@@ -149,7 +199,7 @@ func (s *server) leave(w http.ResponseWriter, r *http.Request) {
 			s.o.Logger.Warn("a sign-out is not kept yet", "cause", err)
 		}
 	}
-	s.setCookie(w, r, "", -time.Second)
+	clearCookies(w)
 	http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
 }
 
@@ -169,13 +219,9 @@ func newDoors(now func() time.Time) *doors { return &doors{now: now, m: map[stri
 
 // try takes one try of an address, or says how long to wait for the next.
 func (d *doors) try(remote string) time.Duration {
-	host, _, err := net.SplitHostPort(remote)
-	if err != nil {
-		host = remote
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	now := d.now()
+	now, host := d.now(), houseOf(remote)
 	b, known := d.m[host]
 	if !known {
 		if len(d.m) >= maxDoors { // forget all: better than to lock somebody out for good
@@ -197,4 +243,33 @@ func (d *doors) try(remote string) time.Duration {
 	}
 	d.m[host] = b
 	return wait
+}
+
+// forgive gives a try back: it was not in vain.
+func (d *doors) forgive(remote string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	host := houseOf(remote)
+	if b, known := d.m[host]; known {
+		b.left = min(triesAtOnce, b.left+1)
+		d.m[host] = b
+	}
+}
+
+// houseOf is what of an address one person has: of IPv6, all of a /64.
+func houseOf(remote string) string {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		host = remote
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	ip = ip.Unmap().WithZone("")
+	if ip.Is4() {
+		return ip.String()
+	}
+	p, _ := ip.Prefix(64) // it has 128 bits
+	return p.String()
 }

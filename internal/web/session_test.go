@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"crypto/tls"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -210,14 +211,31 @@ func TestTooManyTries(t *testing.T) {
 	if w := try("192.0.2.1:1000", right); w.Code != http.StatusSeeOther {
 		t.Errorf("after the wait: %d", w.Code)
 	}
+	try("192.0.2.1:1000", wrong) // the right one was not in vain, this one is
 	if w := try("192.0.2.1:1000", right); w.Code != http.StatusTooManyRequests {
-		t.Errorf("one wait, one try; the second gave %d", w.Code)
+		t.Errorf("one wait, one try in vain; the second gave %d", w.Code)
 	}
 	for range 20 {
 		w = try("192.0.2.9:1000", url.Values{"name": {"ada"}, "password": {"wrong"}})
 	}
 	if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") == "" {
 		t.Errorf("passwords can be tried without end: %d", w.Code)
+	}
+}
+
+// TestManyWithTokens: people who sign in from one office at once don't stop each other.
+func TestManyWithTokens(t *testing.T) {
+	t.Parallel()
+	b := launch(t)
+	h := b.handler()
+	for i := range 3 * triesAtOnce {
+		b.cookie(h, from(fmt.Sprintf("[2001:db8::%x]:1000", i)))
+	}
+	for i := range triesAtOnce + 1 {
+		w := request(t, h, http.MethodPost, "/sign-in", wrong, from(fmt.Sprintf("[2001:db8::%x]:1000", i)))
+		if late := i == triesAtOnce; late != (w.Code == http.StatusTooManyRequests) {
+			t.Errorf("try %d from one network: %d", i, w.Code)
+		}
 	}
 }
 

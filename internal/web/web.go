@@ -133,7 +133,7 @@ func New(o Options) http.Handler {
 	s := newServer(o)
 	foreign := http.NewCrossOriginProtection()
 	foreign.SetDenyHandler(http.HandlerFunc(s.foreign))
-	return headers(foreign.Handler(s.forms(s.routes())))
+	return headers(s.surviving(foreign.Handler(s.forms(s.routes()))))
 }
 
 func newServer(o Options) *server {
@@ -202,6 +202,46 @@ func headers(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// surviving keeps a fault of ours to the page that met it, and tells the person.
+func (s *server) surviving(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		watched := &sending{ResponseWriter: w}
+		defer func() {
+			cause := recover()
+			if cause == nil {
+				return
+			}
+			s.o.Logger.Error("a page failed in our code", "method", r.Method, "path", cut(r.URL.Path, 200), "cause", cause)
+			if watched.yes {
+				panic(http.ErrAbortHandler) // half of it is out: the browser shall see that it broke off
+			}
+			s.problem(w, http.StatusInternalServerError, account.Session{}, message{Text: "Something failed inside lifeboat.", Next: "Look where things stand before you press again. Commands still work: lifeboat status"}, "")
+		}()
+		next.ServeHTTP(watched, r)
+	})
+}
+
+// sending remembers that an answer is on its way.
+type sending struct {
+	http.ResponseWriter
+	yes bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (b *sending) WriteHeader(status int) {
+	b.yes = true
+	b.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (b *sending) Write(p []byte) (int, error) {
+	b.yes = true
+	return b.ResponseWriter.Write(p)
+}
+
+// Unwrap lets deadlines be set through it.
+func (b *sending) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
 // show renders a page; a fault of ours in it is logged and told.
 func (s *server) show(w http.ResponseWriter, status int, name string, p page) {

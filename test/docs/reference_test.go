@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"lifeboat/internal/cli"
-	"lifeboat/internal/incident"
 )
 
 // command is a command as its own help tells of it.
@@ -107,32 +106,6 @@ token only over TCP (` + "`--token`" + `, ` + "`LIFEBOAT_TOKEN`" + `). [Exit cod
 		fmt.Fprintf(&page, "\n## %s\n\n```text\n%s\n```\n", c.path, strings.TrimSpace(c.help))
 	}
 	generated(t, "docs/reference/cli.md", page.String())
-}
-
-// TestRules keeps reference/rules.md as package incident has it.
-func TestRules(t *testing.T) {
-	t.Parallel()
-	var page strings.Builder
-	page.WriteString(`# Guard rails
-
-Generated from the rules of the program; change them there, then run ` + "`go test ./test/docs -update`" + `.
-
-A guard rail refuses or slows a dangerous step. A refusal names the rule, says why and what would satisfy it, and ends with exit code
-3. Where the last column says so, a person passes it with one sentence (` + "`--reason`" + `); who, when and why is in the timeline. What moves by itself
-never passes one. [Why one direction is free](../why/direction-decides.md).
-
-| Rule | Asks that | A sentence passes it |
-|---|---|---|
-`)
-	for _, r := range incident.Rules {
-		passes := "no"
-		if r.Overridable {
-			passes = "yes"
-		}
-		fmt.Fprintf(&page, "| %s | %s | %s |\n", r.ID, r.Text, passes)
-	}
-	page.WriteString("\nNumbers that are missing belong to causes, fixes and the write-up, which come with a later version.\n")
-	generated(t, "docs/reference/rules.md", page.String())
 }
 
 // TestConfigurationKeys looks for each key that package config knows in the tables

@@ -42,8 +42,9 @@ var out = make(chan struct{}, 3)
 
 // Options of a boat.
 type Options struct {
-	Failover string // propose unless said
-	Folder   string // for data and everything else; a temporary one unless said
+	Failover string      // propose unless said
+	Folder   string      // for data and everything else; a temporary one unless said
+	Ready    func(*Boat) // makes what the configuration needs, before it is written
 	Undrilled,
 	Still bool // Still: lifeboat is not started
 }
@@ -55,6 +56,8 @@ type Boat struct {
 	data    string
 	config  string
 	failure string // failover
+	site    string // more lines of the site's configuration
+	more    string // more sections
 	net     string // 127.x.y., the first three numbers of its addresses
 	port    int    // the one port of origins, standby, name server and all
 	main    *Origin
@@ -110,6 +113,9 @@ func Moor(t *testing.T, o Options) *Boat {
 	b.main = openOrigin(t, home, b.Addr(1)+":0")
 	b.port = b.main.port
 	b.backup = openOrigin(t, backup, b.host(2))
+	if o.Ready != nil {
+		o.Ready(b)
+	}
 	b.Configure(b.sample())
 	return b
 }
@@ -179,7 +185,8 @@ features:
 `
 
 func (b *Boat) sample() string {
-	return fmt.Sprintf(sample, b.DNS(), b.port, b.address(home), b.address(backup), b.address(standby), b.failure)
+	text := fmt.Sprintf(sample, b.DNS(), b.port, b.address(home), b.address(backup), b.address(standby), b.failure)
+	return strings.Replace(text, "zones:\n", b.site+"zones:\n", 1) + b.more
 }
 
 // Configure writes the configuration file.
@@ -510,7 +517,7 @@ func (b *Boat) web() *http.Client {
 
 type bearer struct{ b *Boat }
 
-var plain = &http.Transport{DisableKeepAlives: true}
+var plain = &http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: within}
 
 func (t bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	r.Header.Set("Authorization", "Bearer "+t.b.Token())
@@ -682,14 +689,14 @@ func (b *Boat) Expect(position string) {
 func (b *Boat) Incidents() []api.Timeline {
 	b.t.Helper()
 	var all api.Incidents
-	b.Must(b.Get("/incidents", &all))
+	b.Eventually("control lists the incidents", func() bool { return b.Get("/incidents", &all) == nil })
 	var out []api.Timeline
 	for _, h := range all.Incidents {
 		if h.Drill {
 			continue
 		}
 		var line api.Timeline
-		b.Must(b.Get("/incidents/"+h.ID+"/timeline", &line))
+		b.Eventually("control tells the timeline", func() bool { return b.Get("/incidents/"+h.ID+"/timeline", &line) == nil })
 		if err := incident.Verify(line.Events); err != nil || !line.Intact {
 			b.t.Errorf("the timeline of %s is broken: %v %s", h.ID, err, line.Broken)
 		}

@@ -42,7 +42,11 @@ func (o *Origin) Up() {
 		o.t.Fatalf("open origin: %v", err)
 	}
 	o.addr, o.port = l.Addr().String(), l.Addr().(*net.TCPAddr).Port
-	o.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	o.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/metrics" {
+			_, _ = fmt.Fprintf(w, "# TYPE pool_in_use gauge\npool_in_use{place=%q} 20\n", o.name)
+			return
+		}
 		_, _ = fmt.Fprintf(w, "Add to cart: this is %s", o.name)
 	})}
 	o.door = l

@@ -1,0 +1,353 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"lifeboat/internal/capture"
+	"lifeboat/internal/engine"
+	"lifeboat/internal/evidence"
+	"lifeboat/internal/incident"
+	"lifeboat/internal/journal"
+	"lifeboat/internal/ledger"
+	"lifeboat/internal/lever"
+	"lifeboat/internal/outbox"
+	"lifeboat/internal/probe"
+	"lifeboat/internal/store"
+	"lifeboat/internal/store/mem"
+)
+
+// hang stops whoever comes by until its test has ended.
+type hang struct {
+	off  chan struct{}
+	came atomic.Int64
+}
+
+func newHang(t *testing.T) *hang {
+	h := &hang{off: make(chan struct{})}
+	t.Cleanup(func() { h.let() })
+	return h
+}
+
+func (h *hang) wait() { h.came.Add(1); <-h.off }
+func (h *hang) let() {
+	select {
+	case <-h.off:
+	default:
+		close(h.off)
+	}
+}
+
+type (
+	slowDisk struct {
+		engine.Bodies
+		*hang
+	}
+	slowBook struct {
+		engine.Ledger
+		*hang
+	}
+)
+
+func (s slowDisk) Put(r io.Reader, most int64) (evidence.Blob, error) {
+	s.wait()
+	return s.Bodies.Put(r, most)
+}
+
+func (s slowBook) Add(ctx context.Context, c ledger.Change) (ledger.Change, bool, error) {
+	s.wait()
+	return s.Ledger.Add(ctx, c)
+}
+
+func (s slowBook) List(ctx context.Context, q ledger.Query) ([]ledger.Change, error) {
+	s.wait()
+	return s.Ledger.List(ctx, q)
+}
+
+// within fails the test when f takes longer than anybody waits for a press.
+func (b *boat) within(what string, f func()) {
+	b.t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	select {
+	case <-done:
+	case <-time.After(8 * time.Second):
+		b.t.Fatalf("%s: it waits", what)
+	}
+}
+
+// withLogs has a log file that control reads.
+func withLogs(s string) string {
+	return strings.Replace(s, "    take_back:", "    capture: {logs: [/var/log/shop.log, /var/log/other.log]}\n    take_back:", 1)
+}
+
+func TestNothingThatHangsHoldsUpAPressOrTheEnd(t *testing.T) {
+	t.Parallel()
+	b := launchLoop(t)
+	disk, book, act, file := newHang(t), newHang(t), newHang(t), newHang(t)
+	b.stopC()
+	b.with.Bodies, b.with.Ledger = slowDisk{b.with.Bodies, disk}, slowBook{b.with.Ledger, book}
+	b.with.Run = func(ctx context.Context, _ engine.Job) engine.Ran {
+		act.came.Add(1)
+		<-ctx.Done()
+		return engine.Ran{}
+	}
+	b.with.Tail = func(path string, most int64) capture.Item { file.wait(); return capture.Item{} }
+	b.restart(withLogs)
+	b.homeSeen(probe.Up)
+	b.within("the first press", func() { must(t, b.pull("to-backup", "it is down")) })
+	b.do(incident.ProposeFix{Change: "Restart it", Action: "restart", Promise: incident.Promise{Check: "home"}, Reason: "a test"}, me)
+	b.do(incident.ApplyFix{Reason: "a test"}, me)
+	go func() {
+		_, _ = b.eng.AddChange(context.Background(), ledger.Change{Site: "shop", Kind: "deploy", What: "Release 412"}, me)
+	}()
+	b.eventually("all hangs that can", func() bool { return disk.came.Load() > 0 && book.came.Load() > 0 && act.came.Load() > 0 })
+	b.within("a press while all hangs", func() { must(t, b.pull("to-standby", "the backup is down, too")) })
+	b.within("a way back while all hangs", func() { b.do(incident.PutBack{Lever: "to-standby"}, me) })
+	book.let()
+	b.eventually("the log file hangs", func() bool { return file.came.Load() > 0 })
+	b.within("a press while a log file hangs", func() { must(t, b.pull("to-standby", "the backup is down, too")) })
+	b.within("the end", b.stopC)
+	disk.let()
+	b.control()
+}
+
+func TestALedgerThatHangsHoldsUpNoGreeting(t *testing.T) {
+	t.Parallel()
+	b := launchLoop(t)
+	book := newHang(t)
+	b.stopC()
+	b.with.Ledger = slowBook{b.with.Ledger, book}
+	b.restart(withLogs) // a configuration that has changed is written down
+	b.ready()
+	b.eventually("the ledger hangs", func() bool { return book.came.Load() > 0 })
+	b.within("a press", func() { must(t, b.pull("to-standby", "it is down")) })
+	book.let()
+}
+
+func TestALogFileThatHangsIsReadOnce(t *testing.T) {
+	t.Parallel()
+	b := launchLoop(t)
+	file := newHang(t)
+	b.stopC()
+	b.with.Tail = func(path string, most int64) capture.Item { file.wait(); return capture.Item{} }
+	b.restart(withLogs)
+	b.homeSeen(probe.Up)
+	b.do(incident.Declare{}, me)
+	b.eventually("it hangs", func() bool { return file.came.Load() == 1 })
+	must(t, b.eng.Capture(context.Background(), "shop"))
+	b.eventually("it is written down", func() bool {
+		return slices.ContainsFunc(b.state().Evidence, func(e incident.Evidence) bool { return e.Kind == capture.KindLog && e.Problem != "" })
+	})
+	if n := file.came.Load(); n > 2 { // one for each file
+		t.Errorf("%d readings hang", n)
+	}
+}
+
+func TestAFloodOfEvidenceHoldsUpNoPress(t *testing.T) {
+	t.Parallel()
+	b := launchLoop(t)
+	id := b.do(incident.Declare{}, me).ID
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for n := range 200 {
+				b.eng.Captured(context.Background(), capture.Item{Job: "j", Incident: id, Site: "shop", Kind: capture.KindHTTP, Title: fmt.Sprintf("Page %d of %d", n, i), Body: []byte(strings.Repeat("x", 50_000) + fmt.Sprint(n, i)), At: b.now()})
+			}
+		})
+	}
+	b.within("a press in the flood", func() { must(t, b.pull("to-standby", "it is down")) })
+	wg.Wait()
+	if n := len(b.state().Evidence); n != 500 {
+		t.Errorf("%d pieces of evidence", n)
+	}
+	b.intact(id)
+	b.goBack()
+}
+
+func TestWhatCannotBeBegunNowIsBegunLater(t *testing.T) {
+	t.Parallel()
+	b := launchLoop(t)
+	b.stopC()
+	b.idle = true
+	b.control()
+	must(t, b.pull("to-standby", "it is down"))
+	for i := range 260 { // each asks for something to be done beside
+		b.do(incident.Attach{Evidence: incident.Evidence{Title: "A note"}}, me)
+		in := b.state()
+		b.do(incident.Redact{Evidence: in.Evidence[len(in.Evidence)-1].ID, Reason: fmt.Sprint("number ", i)}, me)
+	}
+	b.do(incident.ProposeFix{Change: "Restart it", Action: "restart", Promise: incident.Promise{Check: "home"}, Reason: "a test"}, me)
+	b.do(incident.ApplyFix{Reason: "a test"}, me)
+	b.run()
+	b.homeSeen(probe.Up)
+	b.eventually("worked", func() bool { f, _ := b.state().LastFix(); return f.State == incident.StateWorked })
+}
+
+// stuck is a zone driver whose moves of one site hang.
+type stuck struct {
+	lever.Driver
+	site string
+	*hang
+}
+
+func (d stuck) Apply(ctx context.Context, p lever.Plan, step int, t lever.Token) error {
+	if p.Target == d.site {
+		d.wait()
+	}
+	return d.Driver.Apply(ctx, p, step, t)
+}
+
+func TestASiteThatMovesByItselfHoldsUpNoOtherOne(t *testing.T) {
+	t.Parallel()
+	b := launchLoop(t)
+	b.drill("to-standby")
+	move := newHang(t)
+	b.stopC()
+	b.wrap = func(d lever.Driver) lever.Driver { return stuck{d, "shop", move} }
+	b.with.Acts = append(b.with.Acts, engine.Act{Name: "restart-api", Title: "Restart the API", Site: "api"})
+	b.restart(func(s string) string { return strings.Replace(twoSites(s), "failover: propose", "failover: auto", 1) })
+	b.homeSeen(probe.Up)
+	b.up.Store("down", true)
+	b.eventually("the shop moves, and hangs", func() bool { return move.came.Load() > 0 })
+	ctx := context.Background()
+	act := func(c incident.Command) {
+		t.Helper()
+		_, err := b.eng.Do(ctx, "api", c, me)
+		must(t, err)
+	}
+	act(incident.Declare{})
+	act(incident.DecideNoFailover{Reason: "a test"})
+	act(incident.ProposeFix{Change: "Restart it", Action: "restart-api", WayBack: "none", Promise: incident.Promise{To: "it works"}, Reason: "a test"})
+	act(incident.ApplyFix{Reason: "a test"})
+	b.eventually("the other site is repaired", func() bool {
+		f, _ := b.overview().Sites[1].Incident.LastFix()
+		return f.State == incident.StateMeasuring
+	})
+	move.let()
+}
+
+// ailing is a store that can't be written while it is ill.
+type ailing struct {
+	*mem.Store
+	ill atomic.Bool
+}
+
+func (a *ailing) Txn(ctx context.Context, conds []store.Cond, writes []store.Write) (store.Revision, error) {
+	if a.ill.Load() {
+		return 0, io.ErrShortWrite
+	}
+	return a.Store.Txn(ctx, conds, writes)
+}
+
+func TestTheLoopOverADegradedRecord(t *testing.T) {
+	t.Parallel()
+	b := launchLoop(t)
+	b.stopC()
+	j, err := journal.Open(b.dir+"/journal", 0)
+	must(t, err)
+	t.Cleanup(func() { _ = j.Close() })
+	primary := &ailing{Store: mem.New(mem.Options{})}
+	g, err := store.Guard(context.Background(), primary, j, store.GuardOptions{Log: b.logs})
+	must(t, err)
+	b.store = g
+	b.with.Ledger = ledger.New(ledger.Options{Store: g, Now: b.now, NewID: newID})
+	b.control()
+	b.homeSeen(probe.Up)
+	primary.ill.Store(true)
+	must(t, b.pull("to-standby", "it is down"))
+	b.eventually("evidence", func() bool { return len(b.state().Evidence) > 3 })
+	b.do(incident.OpenCause{Statement: "The disk is full"}, me)
+	b.do(incident.SendUpdate{Audience: incident.Public, Text: "We know."}, me)
+	b.do(incident.ReportFix{Change: "Made room", Promise: incident.Promise{Check: "home"}}, me)
+	b.eventually("worked", func() bool { f, _ := b.state().LastFix(); return f.State == incident.StateWorked })
+	id := b.state().ID
+	b.stopC() // and control is killed, with nothing in the primary
+	g, err = store.Guard(context.Background(), primary, j, store.GuardOptions{Log: b.logs})
+	must(t, err)
+	b.store = g
+	b.with.Ledger = ledger.New(ledger.Options{Store: g, Now: b.now, NewID: newID})
+	b.control()
+	b.homeSeen(probe.Up)
+	if in := b.state(); in.ID != id || len(in.Causes) != 1 || b.addr() != "127.0.0.8" {
+		t.Fatalf("after the restart: %s, %d causes, DNS answers %s", in.ID, len(in.Causes), b.addr())
+	}
+	primary.ill.Store(false)
+	g.Merge(context.Background())
+	b.do(incident.GoBack{}, me)
+	b.eventually("over", func() bool { return b.phase() == incident.Review })
+	b.intact(id)
+}
+
+// told is what a box of messages was given.
+type told struct{ n atomic.Int64 }
+
+func (o *told) Write(m outbox.Message) store.Write {
+	o.n.Add(1)
+	return store.Write{Key: "outbox/" + m.ID, Value: m.Body}
+}
+func (o *told) Queue(context.Context) ([]outbox.Message, error) { return nil, nil }
+func (o *told) Retry(context.Context, string) error             { return nil }
+func (o *told) Drop(context.Context, string) error              { return nil }
+
+func TestADrillTellsNobodyAndLeavesNothing(t *testing.T) {
+	t.Parallel()
+	b := launchLoop(t)
+	b.stopC()
+	news := &told{}
+	b.with.Outbox, b.with.Channels = news, []engine.Channel{{Name: "all", Tells: []string{"public", "staff", "leaders", "incident"}}}
+	b.control()
+	b.homeSeen(probe.Up)
+	ctx := context.Background()
+	b.drill("to-standby", "close-checkout")
+	all, err := b.eng.Changes(ctx, ledger.Query{})
+	must(t, err)
+	if news.n.Load() != 0 || len(all) != 0 {
+		t.Fatalf("a drill has sent %d messages and changed the ledger: %+v", news.n.Load(), all)
+	}
+	must(t, b.pull("close-checkout", ""))
+	b.eventually("its own evidence is there", func() bool {
+		return slices.ContainsFunc(b.state().Evidence, func(e incident.Evidence) bool { return e.Kind == "http" })
+	})
+	sent := news.n.Load()
+	b.drill("to-standby", "to-backup", "close-checkout") // with an incident open
+	if got := b.state(); got.Drill || len(got.Pulls) != 1 || news.n.Load() != sent || b.checkout() != "false" {
+		t.Fatalf("a drill during an incident: %d pulls, %d messages, the checkout is ordered %q", len(got.Pulls), news.n.Load()-sent, b.checkout())
+	}
+	heads, err := b.eng.Incidents(ctx)
+	must(t, err)
+	for _, h := range heads {
+		in, err := b.eng.Incident(ctx, h.ID)
+		must(t, err)
+		if h.Drill && (len(in.Evidence) != 0 || len(in.Changes) != 0 || in.Impact != nil) {
+			t.Errorf("the drill %s has collected something: %+v", h.ID, in)
+		}
+	}
+}
+
+func TestAPressDuringADrill(t *testing.T) {
+	t.Parallel()
+	b := launchLoop(t)
+	b.drill("to-standby")
+	move := newHang(t)
+	b.stopC()
+	b.wrap = func(d lever.Driver) lever.Driver { return stuck{d, "shop~drill", move} }
+	b.control()
+	b.ready()
+	done := make(chan struct{})
+	go func() { defer close(done); _, _ = b.eng.Drill(context.Background(), "to-standby", me) }()
+	b.eventually("the drill is under way", func() bool { return move.came.Load() > 0 })
+	b.within("a press during a drill", func() { must(t, b.pull("to-standby", "")) })
+	if got := b.addr(); got != "127.0.0.8" {
+		t.Errorf("DNS answers %s", got)
+	}
+	move.let()
+	<-done
+}

@@ -1,0 +1,108 @@
+package incident
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"lifeboat/internal/fault"
+)
+
+// A clock that was set back an hour keeps nobody waiting for that hour.
+func TestAClockSetBackHoldsNoFixUp(t *testing.T) {
+	t.Parallel()
+	s := story(t)
+	s.diagnosed().by(olga).do(plan()).later(-time.Hour)
+	s.do(GoAlone{sentence}).later(-2 * time.Hour).do(ApplyFix{})
+}
+
+// What one incident leaves parked, the next one can always be declared with.
+func TestParkedLeversNeverKeepALeverFromBeingPulled(t *testing.T) {
+	t.Parallel()
+	s := story(t).declare()
+	long := strings.Repeat("<", maxLine)
+	if _, err := s.try(ParkLever{Lever: "x", Owner: "Bob", Until: s.now.Add(time.Hour), Reason: long + long}); err == nil {
+		t.Error("a reason that fills a page was taken")
+	}
+	parked := 0
+	for i := range 100 {
+		name := "lever-" + strings.Repeat("x", 40) + string(rune('a'+i%26)) + string(rune('a'+i/26))
+		l := LeverFacts{Name: name, Kind: "feature", Title: strings.Repeat("<", 120), Target: "feature:" + name, To: "off", Reversible: true, ArmedUntil: night.Add(time.Hour), Plan: json.RawMessage(`"` + strings.Repeat("x", 500) + `"`)}
+		s.do(PullLever{PullID: name}, func(f *Facts) { f.Lever = &l }).seen()
+		events, err := s.try(ParkLever{Lever: name, Owner: "Bob", Until: s.now.Add(time.Hour), Reason: long})
+		if err != nil {
+			if fault.KindOf(err) != fault.Conflict {
+				t.Fatal(err)
+			}
+			break
+		}
+		s.record(events)
+		parked++
+	}
+	if parked < 10 || parked == 100 {
+		t.Fatalf("%d levers were parked", parked)
+	}
+	next := story(t)
+	next.facts.Parked = s.in.ParkedPulls()
+	next.pull("to-standby")
+}
+
+// A lever that was parked and is not any more has to be put back before all is called
+// a false alarm.
+func TestNoFalseAlarmLeavesALeverPulled(t *testing.T) {
+	t.Parallel()
+	s := story(t).do(Declare{}, func(f *Facts) {
+		f.Parked = []Pull{{ID: "old", Lever: "checkout-off", Kind: "feature", Target: "feature:checkout", To: "off", State: Active, At: night, Parked: &Parking{Owner: "Bob"}}}
+	})
+	s.home("up").do(UnparkLever{"checkout-off"})
+	if _, err := s.try(Cancel{}); err == nil {
+		t.Error("it was cancelled with a lever pulled that nobody looks after")
+	}
+}
+
+// Each audience is owed what it was promised, and no more.
+func TestNewsIsOwedToWhoItWasPromised(t *testing.T) {
+	t.Parallel()
+	s := story(t).contained().do(SendUpdate{Audience: Public, Text: sentence, NextIn: 20 * time.Minute})
+	s.do(SendUpdate{Audience: Leaders, Text: sentence, NextIn: 4 * time.Hour})
+	if want := night.Add(20 * time.Minute); !s.in.UpdateDue.Equal(want) {
+		t.Errorf("the public waits until %s, and news is due at %s", want, s.in.UpdateDue)
+	}
+	if s.do(SendUpdate{Audience: Public, Text: sentence}); !s.in.UpdateDue.Equal(night.Add(4 * time.Hour)) {
+		t.Errorf("the public has its news, and what is due is of %s", s.in.UpdateDue)
+	}
+	s.do(SnoozeUpdate{By: 6 * time.Hour}).do(SendUpdate{Audience: Staff, Text: sentence})
+	if !s.in.UpdateDue.Equal(s.now.Add(6 * time.Hour)) {
+		t.Errorf("put off until %s, due %s", s.now.Add(6*time.Hour), s.in.UpdateDue)
+	}
+	if s.do(SendUpdate{Audience: Leaders, Text: sentence, Final: true}); !s.in.UpdateDue.IsZero() {
+		t.Errorf("after the last word the next is due %s", s.in.UpdateDue)
+	}
+}
+
+// The second watch asks for its own measuring.
+func TestEachWatchMeasuresThePromiseAgain(t *testing.T) {
+	t.Parallel()
+	s := story(t).measuring().read("pass").read("pass")
+	s.do(GoBack{}).passes().seen().home("up").by(probes).do(ReadAgain{Reading{Verdict: "pass"}}).by(ada)
+	if f, _ := s.in.LastFix(); f.Again != "pass" {
+		t.Fatalf("measured again: %q", f.Again)
+	}
+	s.do(StepBack{map[string]string{"to-standby-1": "again"}}).seen().do(GoBack{Because: sentence}).passes().seen()
+	if f, _ := s.in.LastFix(); f.Again != "" {
+		t.Errorf("the promise counts as measured again before it was: %q", f.Again)
+	}
+}
+
+// The impact is measured once in each watch and in the write-up, whatever the clock says.
+func TestTheImpactIsDueOnceAPhase(t *testing.T) {
+	t.Parallel()
+	s := story(t).watching()
+	if !s.in.ImpactDue {
+		t.Fatal("nothing is to be measured in the watch")
+	}
+	if s.later(-time.Hour).do(Measure{}); s.in.ImpactDue {
+		t.Error("with the clock set back it is to be measured again and again")
+	}
+}

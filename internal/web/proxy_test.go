@@ -1,0 +1,83 @@
+package web
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+
+	"lifeboat/internal/role"
+)
+
+// TestBehindWhatEndsTLS: behind a proxy on this machine visitors don't share one door, so
+// that a stranger who tries passwords keeps nobody else out; and nobody gets more tries by
+// naming addresses themselves.
+func TestBehindWhatEndsTLS(t *testing.T) {
+	t.Parallel()
+	b := launch(t)
+	b.person("jonas", "Jonas", role.Operator)
+	h := b.handler()
+	try := func(peer, forwarded string, f url.Values) *httptest.ResponseRecorder {
+		return request(t, h, http.MethodPost, "/sign-in", f, from(peer), header("X-Forwarded-For", forwarded))
+	}
+	for what, f := range map[string][2]url.Values{
+		"password": {{"name": {"nobody"}, "password": {"wrong"}}, {"name": {"jonas"}, "password": {password}}},
+		"token":    {wrong, {"token": {b.token}}},
+	} {
+		for range 30 {
+			try("127.0.0.1:1000", "10.9.9.9, 203.0.113.66", f[0])
+		}
+		if w := try("127.0.0.1:1000", "203.0.113.66", f[1]); w.Code != http.StatusTooManyRequests {
+			t.Errorf("%s: through the proxy a stranger has tries without end: %d", what, w.Code)
+		}
+		for _, mine := range []string{"203.0.113.7", "10.9.9.9, 203.0.113.8", " 203.0.113.9:4711", "[2001:db8::1]:4711", "2001:db8:0:2::1"} {
+			if w := try("127.0.0.1:2000", mine, f[1]); w.Code != http.StatusSeeOther {
+				t.Errorf("%s: from %s: kept out with %d by a stranger elsewhere", what, mine, w.Code)
+			}
+		}
+		last := 0
+		for _, claimed := range []string{"198.51.100.1", "198.51.100.2", "198.51.100.3", "198.51.100.4", "198.51.100.5", "198.51.100.6", "198.51.100.7", "198.51.100.8", "198.51.100.9", "198.51.100.10", "198.51.100.11", "198.51.100.12"} {
+			last = try("203.0.113.77:1000", claimed, f[0]).Code
+		}
+		if last != http.StatusTooManyRequests {
+			t.Errorf("%s: who is no proxy of ours names addresses, and goes on trying: %d", what, last)
+		}
+	}
+}
+
+// TestCookieBehindWhatEndsTLS: where the browser speaks TLS, the cookie is one that it
+// never sends without.
+func TestCookieBehindWhatEndsTLS(t *testing.T) {
+	t.Parallel()
+	b := launch(t)
+	h := b.handler()
+	for name, c := range map[string]struct {
+		change []func(*http.Request)
+		secure bool
+	}{
+		"the proxy says so":   {[]func(*http.Request){header("X-Forwarded-Proto", "https")}, true},
+		"the browser says so": {[]func(*http.Request){header("Origin", "https://example.com"), header("Sec-Fetch-Site", "same-origin")}, true},
+		"without":             {[]func(*http.Request){header("X-Forwarded-Proto", "http"), header("Origin", "http://example.com")}, false},
+		"nothing is said":     {nil, false},
+	} {
+		got := b.cookie(h, c.change...)
+		if got.Secure != c.secure || (got.Name == secureCookie) != c.secure || !got.HttpOnly {
+			t.Errorf("%s: %s", name, got)
+		}
+		if !letsIn(t, h, got) { // a page that is opened by a link says nothing of its origin
+			t.Errorf("%s: the cookie does not let in", name)
+		}
+		w := request(t, h, http.MethodPost, "/sign-out", url.Values{}, append(c.change, with(got))...)
+		gone := map[string]bool{}
+		for _, c := range w.Result().Cookies() {
+			gone[c.Name] = c.MaxAge < 0 && c.Value == ""
+		}
+		if !gone[cookieName] || !gone[secureCookie] || letsIn(t, h, got) {
+			t.Errorf("%s: after signing out: %v", name, w.Result().Cookies())
+		}
+	}
+	plain := b.cookie(h)
+	if letsIn(t, h, plain, header("X-Forwarded-Proto", "https")) {
+		t.Error("over TLS a cookie counts that anybody could have set")
+	}
+}
