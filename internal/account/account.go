@@ -316,10 +316,16 @@ func (b *Book) free(a Account) error {
 	return b.titleFree(a)
 }
 
+// ourselves is the name under which lifeboat acts by itself.
+const ourselves = "lifeboat"
+
 // titleFree says whether people could take an account for another one.
 func (b *Book) titleFree(a Account) error {
+	if looks(a.Title) == looks(ourselves) {
+		return fault.New(fault.Conflict, "%q is how the timeline shows lifeboat itself", a.Title).At("title").WithHint("choose a title that tells the two apart")
+	}
 	for _, other := range b.List() {
-		if other.Name != a.Name && (strings.EqualFold(other.Title, a.Title) || strings.EqualFold(other.Name, a.Title)) {
+		if other.Name != a.Name && (looks(other.Title) == looks(a.Title) || looks(other.Name) == looks(a.Title)) {
 			return fault.New(fault.Conflict, "the account %q is shown under this name already", other.Name).At("title").
 				WithHint("choose a title that tells the two apart")
 		}
@@ -336,7 +342,7 @@ func (a Account) check() error {
 			At("name").WithHint("choose one like: ada.l")
 	}
 	switch {
-	case a.Title == "":
+	case looks(a.Title) == "":
 		return fault.New(fault.Invalid, "the title is empty").At("title").WithHint("say how the timeline shall show this person")
 	case utf8.RuneCountInString(a.Title) > maxTitle:
 		return fault.New(fault.Invalid, "the title has more than %d characters", maxTitle).At("title").WithHint("choose a shorter one")

@@ -159,6 +159,15 @@ func TestCreateRefuses(t *testing.T) {
 		{"Ada", "Another Ada", role.Viewer, good, fault.Conflict},
 		{"ben", "title of ADA", role.Viewer, good, fault.Conflict},
 		{"ben", "ada", role.Viewer, good, fault.Conflict},
+		{"ben", "Title of  ada", role.Viewer, good, fault.Conflict},
+		{"ben", "Title of \u0430da", role.Viewer, good, fault.Conflict},       // a Cyrillic a
+		{"ben", "Title of Ada\u034f", role.Viewer, good, fault.Conflict},      // joined with nothing
+		{"ben", "Title of \u3164Ada", role.Viewer, good, fault.Conflict},      // a filler
+		{"ben", "\uff34itle of Ada\ufe0f", role.Viewer, good, fault.Conflict}, // full width
+		{"ben", "Tit1e of Ada", role.Viewer, good, fault.Conflict},
+		{"lifeboat", "", role.Viewer, good, fault.Conflict},
+		{"ben", "Lifeb\u043eat", role.Viewer, good, fault.Conflict},
+		{"ben", "\u3164\u2800", role.Viewer, good, fault.Invalid}, // nothing that can be seen
 	} {
 		_, err := b.Create(t.Context(), account.Account{Name: c.name, Title: c.title, Role: c.may}, c.password)
 		if fault.KindOf(err) != c.want || !strings.Contains(err.Error(), "(") {

@@ -26,11 +26,11 @@ import (
 // MaxFile is the largest file that a person may add as evidence, in bytes.
 const MaxFile = 10 << 20
 
-// How long one log file, and the ledger, are waited for: on a disk that hangs, both do.
-const (
-	logTime    = 10 * time.Second
-	ledgerTime = 10 * time.Second
-)
+// diskTime is how long a log file, the folder of bodies and the ledger are waited for.
+const diskTime = 10 * time.Second
+
+// maxWriting is how many bodies are written at once; more wait, and hang with the disk.
+const maxWriting = 4
 
 // capturer asks from outside; a feed that can't is one to an older answer.
 type capturer interface {
@@ -161,7 +161,7 @@ func (r *runner) keep(ctx context.Context, i capture.Item, collector string) {
 		At: i.At.UTC(), TookMS: i.Took.Milliseconds(), Truncated: i.Truncated, Problem: clip(i.Problem, 1000),
 	}
 	if len(i.Body) > 0 {
-		blob, err := r.e.store(bytes.NewReader(i.Body), capture.MaxBody)
+		blob, err := r.e.write(ctx, i.Body)
 		if err != nil {
 			x.Problem = strings.TrimSpace(x.Problem + " its body was not kept: " + err.Error())
 		} else {
@@ -170,6 +170,29 @@ func (r *runner) keep(ctx context.Context, i capture.Item, collector string) {
 		}
 	}
 	r.record(ctx, i.Incident, incident.Captured{Evidence: x})
+}
+
+// write keeps a body that came by itself: nobody waits for a disk that hangs.
+func (e *Engine) write(ctx context.Context, body []byte) (evidence.Blob, error) {
+	type written struct {
+		blob evidence.Blob
+		err  error
+	}
+	slow := written{err: fault.New(fault.Unavailable, "the disk takes too long")}
+	select {
+	case e.writing <- struct{}{}:
+	default: // all hang already
+		return slow.blob, slow.err
+	}
+	w, done := aside(ctx, func() (w written) {
+		defer func() { <-e.writing }()
+		w.blob, w.err = e.store(bytes.NewReader(body), capture.MaxBody)
+		return w
+	})
+	if !done {
+		w = slow
+	}
+	return w.blob, w.err
 }
 
 func (e *Engine) store(body io.Reader, most int64) (evidence.Blob, error) {
@@ -192,27 +215,36 @@ func (r *runner) readLogs(ctx context.Context, id string) {
 	}
 }
 
-// tail takes the end of a log file. The reading of a disk that hangs ends when the disk
-// answers; until then the file is not read again, and nobody waits for it.
+// tail takes the end of a log file. While a reading of it hangs it is not read again.
 func (e *Engine) tail(ctx context.Context, path string) capture.Item {
 	late := capture.Item{Kind: capture.KindLog, Source: path, Title: "The end of the log " + filepath.Base(path), At: e.o.Now(), Problem: "the file could not be read in time"}
 	if _, busy := e.tails.LoadOrStore(path, true); busy {
 		return late
 	}
-	got := make(chan capture.Item, 1)
-	go func() {
+	i, done := aside(ctx, func() capture.Item {
 		defer e.tails.Delete(path)
-		got <- e.o.Company.Tail(path, capture.MaxBody)
-	}()
-	limit := time.NewTimer(logTime)
-	defer limit.Stop()
-	select {
-	case i := <-got:
-		return i
-	case <-limit.C:
-	case <-ctx.Done():
+		return e.o.Company.Tail(path, capture.MaxBody)
+	})
+	if !done {
+		return late
 	}
-	return late
+	return i
+}
+
+// aside does what a disk that hangs would hold up, and waits for it no longer than
+// diskTime; done says whether it came to its end. What hangs goes on until the disk
+// answers.
+func aside[T any](ctx context.Context, f func() T) (v T, done bool) {
+	got := make(chan T, 1)
+	go func() { got <- f() }() // ends when the disk answers
+	ctx, cancel := context.WithTimeout(ctx, diskTime)
+	defer cancel()
+	select {
+	case v = <-got:
+		return v, true
+	case <-ctx.Done():
+		return v, false
+	}
 }
 
 // lookBack puts the changes before the first symptom on record, and what the checks
@@ -222,7 +254,7 @@ func (r *runner) lookBack(ctx context.Context, id string) {
 	if r.e.o.Company.Ledger == nil {
 		return
 	}
-	looking, cancel := context.WithTimeout(ctx, ledgerTime)
+	looking, cancel := context.WithTimeout(ctx, diskTime)
 	defer cancel()
 	cfg, _ := r.e.site(r.id)
 	now := r.e.o.Now()

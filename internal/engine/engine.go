@@ -81,6 +81,7 @@ type Engine struct {
 	ids     []string                   // of the sites, in the configuration's order, without shadows
 	seen    *sights                    // has a lock of its own
 	tails   sync.Map                   // log files that are being read, by path
+	writing chan struct{}              // holds one for each body that is being written
 
 	feedMu sync.Mutex // guards feed, set once by Start
 	feed   Feed
@@ -110,7 +111,7 @@ func New(o Options) (*Engine, error) {
 	if o.Waits == (Waits{}) {
 		o.Waits = Waits{Answer: 5 * time.Second, Observe: 3 * time.Second, Drift: 15 * time.Second}
 	}
-	e := &Engine{o: o, jobs: make(chan func(context.Context), 256), runners: map[string]*runner{}, about: map[string]string{}, fence: map[string]uint64{}, seen: newSights(), greeted: make(chan struct{})}
+	e := &Engine{o: o, jobs: make(chan func(context.Context), 256), writing: make(chan struct{}, maxWriting), runners: map[string]*runner{}, about: map[string]string{}, fence: map[string]uint64{}, seen: newSights(), greeted: make(chan struct{})}
 	e.drivers = o.Drivers(e)
 	var c snapshot.Contents
 	c.Sites, c.Zones, c.Features = o.Config.Parts()

@@ -239,7 +239,7 @@ func TestWhatTheConfigurationNoLongerHasCanBePutBack(t *testing.T) {
 	} {
 		b := launch(t, "propose")
 		b.drill(tt.lever)
-		must(t, b.pull(tt.lever, ""))
+		must(t, b.pull(tt.lever, "the place it leads to may not answer here"))
 		b.restart(tt.edit)
 		b.ready()
 		b.goBack()

@@ -3,7 +3,10 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -231,9 +234,14 @@ func TestRolesBind(t *testing.T) {
 	}
 }
 
-// serveBackup waits until the backup is seen to answer like the home.
+// serveBackup lets the backup answer like the home.
 func (b *boat) serveBackup() {
 	b.t.Helper()
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.9:%d", b.origin.Listener.Addr().(*net.TCPAddr).Port))
+	must(b.t, err)
+	srv := &http.Server{Handler: b.origin.Config.Handler}
+	go func() { _ = srv.Serve(l) }()
+	b.t.Cleanup(func() { _ = srv.Close() })
 	b.eventually("backup seen up", func() bool { return b.overview().Sites[0].Seen[1].Seen == probe.Up })
 }
 

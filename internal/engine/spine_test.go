@@ -118,11 +118,6 @@ func launch(t *testing.T, failover string) *boat {
 	}))
 	t.Cleanup(b.origin.Close)
 	port := b.origin.Listener.Addr().(*net.TCPAddr).Port
-	backup, err := net.Listen("tcp", fmt.Sprintf("127.0.0.9:%d", port))
-	must(t, err)
-	second := &http.Server{Handler: b.origin.Config.Handler}
-	go func() { _ = second.Serve(backup) }()
-	t.Cleanup(func() { _ = second.Close() })
 	var err error
 	b.udp, b.tcp, err = authdns.Listen("127.0.0.1:0", 1)
 	must(t, err)

@@ -29,6 +29,7 @@ type act struct {
 	lede   func(x scope) string        // below that
 	before func(x scope) template.HTML // above its fields
 	need   incident.Command            // whose role it takes
+	safe   bool                        // leads to safety: nothing holds it up
 	least  role.Role                   // where no command says so
 	fields func(x scope) []field
 	terms  func(x scope) terms
@@ -112,6 +113,11 @@ func (s *server) press(w http.ResponseWriter, r *http.Request, who account.Sessi
 	a, known := acts[name]
 	if !known {
 		s.problem(w, http.StatusNotFound, who, messageOf(fault.New(fault.NotFound, "there is no act %q", cut(name, 60))), typed(r))
+		return
+	}
+	if !a.safe && s.brake.try(who.Who.String()) > 0 {
+		w.Header().Set("Retry-After", "1")
+		s.refused(w, r, x, name, fault.New(fault.Unavailable, "too much was sent from your sign-in in a short time, so this was not done").WithHint("wait a second, then send it again"))
 		return
 	}
 	done, err := a.run(expecting(r, who, args, f), x)

@@ -44,6 +44,7 @@ func because(label string) func(scope) []field {
 // containActs are those of step 1, and what leads back to it.
 var containActs = map[string]act{
 	"declare": {
+		safe:  true,
 		title: "Something is wrong", need: incident.Declare{},
 		fields: func(x scope) []field {
 			var out []field
@@ -74,6 +75,7 @@ var containActs = map[string]act{
 		after: sitePath,
 	},
 	"pull": {
+		safe:   true,
 		titled: func(x scope) string { return cmp.Or(x.lever(x.arg("lever")).Title, "Pull a lever") }, need: incident.PullLever{},
 		fields: func(x scope) []field { return []field{{Name: "lever", Kind: hidden, Value: x.arg("lever")}} },
 		terms:  func(x scope) terms { return pullTerms(x.v, x.lever(x.arg("lever"))) },
@@ -83,6 +85,7 @@ var containActs = map[string]act{
 		},
 	},
 	"put-back": {
+		safe:   true,
 		titled: func(x scope) string { return "Put back: " + cmp.Or(x.lever(x.arg("lever")).Title, x.arg("lever")) }, need: incident.PutBack{},
 		fields: func(x scope) []field { return []field{{Name: "lever", Kind: hidden, Value: x.arg("lever")}} },
 		terms: func(x scope) terms {

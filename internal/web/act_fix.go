@@ -125,6 +125,7 @@ var fixActs = map[string]act{
 		make: func(scope) (incident.Command, error) { return incident.MeasureFix{}, nil },
 	},
 	"take-back": {
+		safe:  true,
 		title: "Take it back", need: incident.TakeBackFix{},
 		terms: func(x scope) terms {
 			f := x.lastFix()

@@ -33,6 +33,7 @@ var returnActs = map[string]act{
 		make: func(x scope) (incident.Command, error) { return incident.Advance{Reason: x.arg("text")}, nil },
 	},
 	"step-back": {
+		safe:  true,
 		title: "Go back to safety", need: incident.StepBack{},
 		terms: func(scope) terms {
 			return terms{"What was put back is pulled again. Nobody asks why.", "At once; visitors follow as they did before.", "Start the return again."}

@@ -22,6 +22,9 @@ const (
 	triesAtOnce  = 10
 	tryEvery     = 6 * time.Second
 	maxDoors     = 4096
+
+	pressesAtOnce = 240 // of one person or token, as for the API; what leads to safety is not counted
+	pressEvery    = 250 * time.Millisecond
 )
 
 // secured says whether the browser speaks TLS, as far as that can be told: to us, or to
@@ -203,11 +206,14 @@ func (s *server) leave(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
 }
 
-// doors counts tries with a token by address: a bucket each, of bounded number.
+// doors counts tries by who makes them (an address, of IPv6 a whole network, or the owner
+// of a sign-in): a bucket each, of bounded number.
 type doors struct {
-	now func() time.Time
-	mu  sync.Mutex // guards m
-	m   map[string]bucket
+	now    func() time.Time
+	atOnce int
+	every  time.Duration // brings one try back
+	mu     sync.Mutex    // guards m
+	m      map[string]bucket
 }
 
 type bucket struct {
@@ -215,9 +221,11 @@ type bucket struct {
 	at   time.Time
 }
 
-func newDoors(now func() time.Time) *doors { return &doors{now: now, m: map[string]bucket{}} }
+func newDoors(now func() time.Time, atOnce int, every time.Duration) *doors {
+	return &doors{now: now, atOnce: atOnce, every: every, m: map[string]bucket{}}
+}
 
-// try takes one try of an address, or says how long to wait for the next.
+// try takes one try, or says how long to wait for the next.
 func (d *doors) try(remote string) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -227,11 +235,11 @@ func (d *doors) try(remote string) time.Duration {
 		if len(d.m) >= maxDoors { // forget all: better than to lock somebody out for good
 			d.m = map[string]bucket{}
 		}
-		b = bucket{triesAtOnce, now}
+		b = bucket{d.atOnce, now}
 	}
-	switch more := int(now.Sub(b.at) / tryEvery); {
+	switch more := int(min(now.Sub(b.at)/d.every, time.Duration(d.atOnce))); {
 	case more > 0:
-		b.left, b.at = min(triesAtOnce, b.left+more), now
+		b.left, b.at = min(d.atOnce, b.left+more), now
 	case now.Before(b.at): // the clock was set back: nobody waits for it to catch up
 		b.at = now
 	}
@@ -239,7 +247,7 @@ func (d *doors) try(remote string) time.Duration {
 	if b.left > 0 {
 		b.left--
 	} else {
-		wait = max(time.Second, b.at.Add(tryEvery).Sub(now).Round(time.Second))
+		wait = max(time.Second, b.at.Add(d.every).Sub(now).Round(time.Second))
 	}
 	d.m[host] = b
 	return wait
@@ -251,7 +259,7 @@ func (d *doors) forgive(remote string) {
 	defer d.mu.Unlock()
 	host := houseOf(remote)
 	if b, known := d.m[host]; known {
-		b.left = min(triesAtOnce, b.left+1)
+		b.left = min(d.atOnce, b.left+1)
 		d.m[host] = b
 	}
 }

@@ -241,7 +241,7 @@ func TestManyWithTokens(t *testing.T) {
 
 func TestDoorsAreBounded(t *testing.T) {
 	t.Parallel()
-	d := newDoors(func() time.Time { return start })
+	d := newDoors(func() time.Time { return start }, triesAtOnce, tryEvery)
 	for i := range 3 * maxDoors {
 		if d.try(string(rune('a'+i%26))+time.Duration(i).String()) > 0 {
 			t.Fatal("a new address may not try")

@@ -126,6 +126,7 @@ type server struct {
 	o     Options
 	pages *template.Template // with the words of this server's time zone
 	doors *doors             // of tokens; accounts have their own
+	brake *doors             // of those who are signed in
 }
 
 // New makes the handler of all pages.
@@ -140,7 +141,7 @@ func newServer(o Options) *server {
 	if o.Zone == nil {
 		o.Zone = time.Local
 	}
-	return &server{o: o, pages: template.Must(pages.Clone()).Funcs(funcs(o.Zone)), doors: newDoors(o.Now)}
+	return &server{o: o, pages: template.Must(pages.Clone()).Funcs(funcs(o.Zone)), doors: newDoors(o.Now, triesAtOnce, tryEvery), brake: newDoors(o.Now, pressesAtOnce, pressEvery)}
 }
 
 func (s *server) routes() *http.ServeMux {
