@@ -17,10 +17,7 @@ import (
 	"lifeboat/internal/incident"
 	"lifeboat/internal/ledger"
 	"lifeboat/internal/lever"
-	"lifeboat/internal/outbox"
 	"lifeboat/internal/probe"
-	"lifeboat/internal/store"
-	"lifeboat/internal/store/mem"
 )
 
 // hang stops whoever comes by until its test has ended.
@@ -232,31 +229,8 @@ func TestASiteThatMovesByItselfHoldsUpNoOtherOne(t *testing.T) {
 	move.let()
 }
 
-// ailing is a store that can't be written while it is ill.
-type ailing struct {
-	*mem.Store
-	ill atomic.Bool
-}
-
-func (a *ailing) Txn(ctx context.Context, conds []store.Cond, writes []store.Write) (store.Revision, error) {
-	if a.ill.Load() {
-		return 0, io.ErrShortWrite
-	}
-	return a.Store.Txn(ctx, conds, writes)
-}
-
-
 // told is what a box of messages was given.
 type told struct{ n atomic.Int64 }
-
-func (o *told) Write(m outbox.Message) store.Write {
-	o.n.Add(1)
-	return store.Write{Key: "outbox/" + m.ID, Value: m.Body}
-}
-func (o *told) Queue(context.Context) ([]outbox.Message, error) { return nil, nil }
-func (o *told) Retry(context.Context, string) error             { return nil }
-func (o *told) Drop(context.Context, string) error              { return nil }
-
 
 func TestAPressDuringADrill(t *testing.T) {
 	t.Parallel()
