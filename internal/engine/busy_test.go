@@ -229,9 +229,6 @@ func TestASiteThatMovesByItselfHoldsUpNoOtherOne(t *testing.T) {
 	move.let()
 }
 
-// told is what a box of messages was given.
-type told struct{ n atomic.Int64 }
-
 func TestAPressDuringADrill(t *testing.T) {
 	t.Parallel()
 	b := launchLoop(t)
