@@ -106,7 +106,7 @@ type Incident struct {
 	Changes   []Change   `json:"changes,omitempty"` // newest first
 	Sights    []Sight    `json:"sights,omitempty"`  // changes of what the checks see, oldest first
 	Impact    *Impact    `json:"impact,omitempty"`
-	ImpactDue bool       `json:"-"` // the phase is one that asks for it, and it was not measured since
+	ImpactDue bool       `json:"impact_due,omitempty"` // the phase is one that asks for it, and it was not measured since
 	Causes    []Cause    `json:"causes,omitempty"`
 	Diagnosis *Diagnosis `json:"diagnosis,omitempty"`
 	Fixes     []Fix      `json:"fixes,omitempty"`
@@ -118,7 +118,7 @@ type Incident struct {
 	UpdateDue time.Time         `json:"update_due,omitzero"` // when the next was promised
 	UpdateRem bool              `json:"update_reminded,omitempty"`
 
-	Promised map[string]time.Time `json:"-"` // when news is owed, by audience
+	Promised map[string]time.Time `json:"promised,omitempty"` // when news is owed, by audience
 
 	FollowUps []FollowUp `json:"follow_ups,omitempty"`
 	WriteUp   WriteUp    `json:"write_up,omitzero"`

@@ -449,9 +449,7 @@ var peopleFolds = folder{
 			return
 		}
 		for audience, at := range in.Promised { // all that would be due before
-			if !at.IsZero() {
-				in.promise(audience, later(at, s.Due))
-			}
+			in.promise(audience, later(at, s.Due))
 		}
 	}),
 	UpdateIsDue:     with(func(in *Incident, _ Event, d dueData) { in.UpdateRem = in.UpdateRem || !d.Due.IsZero() }),
@@ -466,9 +464,12 @@ func (in *Incident) promise(audience string, at time.Time) {
 		in.Promised = map[string]time.Time{}
 	}
 	in.Promised[audience] = at
+	if at.IsZero() {
+		delete(in.Promised, audience)
+	}
 	due := time.Time{}
 	for _, at := range in.Promised {
-		if !at.IsZero() && (due.IsZero() || at.Before(due)) {
+		if due.IsZero() || at.Before(due) {
 			due = at
 		}
 	}

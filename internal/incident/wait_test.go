@@ -81,6 +81,25 @@ func TestNewsIsOwedToWhoItWasPromised(t *testing.T) {
 	}
 }
 
+// Who is owed news is part of the state: it is not forgotten when the state is kept and
+// read back.
+func TestAKeptStateKnowsWhoIsOwedNews(t *testing.T) {
+	t.Parallel()
+	s := story(t).contained().do(SendUpdate{Audience: Public, Text: sentence, NextIn: time.Minute})
+	var kept Incident
+	if err := json.Unmarshal([]byte(stateJSON(t, s.in)), &kept); err != nil {
+		t.Fatal(err)
+	}
+	before := len(s.events)
+	s.do(SendUpdate{Audience: Staff, Text: sentence})
+	for _, e := range s.events[before:] {
+		kept = kept.Apply(e)
+	}
+	if !kept.UpdateDue.Equal(s.in.UpdateDue) {
+		t.Errorf("news is due at %s, and after the state was read back at %s", s.in.UpdateDue, kept.UpdateDue)
+	}
+}
+
 // The second watch asks for its own measuring.
 func TestEachWatchMeasuresThePromiseAgain(t *testing.T) {
 	t.Parallel()
