@@ -179,18 +179,25 @@ func (c *crowd) run(ctx context.Context) {
 func (c *crowd) client() *http.Client {
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			host, port, err := net.SplitHostPort(addr)
-			if err != nil {
-				return nil, err
-			}
-			ip, _, err := c.resolver.lookup(ctx, host)
-			if err != nil {
-				return nil, err
-			}
-			return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort(ip.String(), port))
-		}},
+		Transport:     byName{c.resolver, &http.Transport{DisableKeepAlives: true}},
 	}
+}
+
+// byName asks the name server within the request, and not in a dial, which the
+// transport lets go on in the background after the request has ended.
+type byName struct {
+	resolver resolver
+	*http.Transport
+}
+
+func (b byName) RoundTrip(req *http.Request) (*http.Response, error) {
+	ip, _, err := b.resolver.lookup(req.Context(), req.URL.Hostname())
+	if err != nil {
+		return nil, err
+	}
+	sent := req.Clone(req.Context())
+	sent.Host, sent.URL.Host = req.URL.Host, net.JoinHostPort(ip.String(), req.URL.Port())
+	return b.Transport.RoundTrip(sent)
 }
 
 // url is a path of the shop as a visitor types it.

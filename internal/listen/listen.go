@@ -53,6 +53,7 @@ const retryAccept = 100 * time.Millisecond
 // every other fault passes: too many open files, for example.
 func Conns(ctx context.Context, ln net.Listener, admit func(net.Conn) error, log *slog.Logger, f func(net.Conn)) error {
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
+	defer func() { _ = ln.Close() }() // stop may have come before what it stops had begun
 	defer stop()
 	var wg sync.WaitGroup
 	defer wg.Wait()

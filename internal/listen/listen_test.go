@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -112,6 +113,35 @@ func TestConns(t *testing.T) {
 	cancel()
 	if err := <-served; err != nil || !ended {
 		t.Errorf("stopped with %v, f ended: %v", err, ended)
+	}
+}
+
+// brink is told to stop while it accepts.
+type brink struct {
+	stop   func()
+	closed atomic.Bool
+	net.Listener
+}
+
+func (b *brink) Accept() (net.Conn, error) {
+	b.stop()
+	return nil, errors.New("interrupted")
+}
+
+func (b *brink) Close() error {
+	b.closed.Store(true)
+	return nil
+}
+
+// TestConnsHasClosedItsListener: whoever listens again at once finds the address free.
+func TestConnsHasClosedItsListener(t *testing.T) {
+	t.Parallel()
+	for range 1000 {
+		ctx, cancel := context.WithCancel(t.Context())
+		ln := &brink{stop: cancel}
+		if err := listen.Conns(ctx, ln, nil, slog.New(slog.DiscardHandler), func(net.Conn) {}); err != nil || !ln.closed.Load() {
+			t.Fatalf("stopped with %v, its listener is closed: %v", err, ln.closed.Load())
+		}
 	}
 }
 

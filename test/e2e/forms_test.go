@@ -76,20 +76,20 @@ func (f *byForms) safe() {
 	f.b.Moved(standby)
 	f.ada.Await("Visitors are looked after")
 	f.ada.Press("Tell people", typed{"The message": "We know that the shop does not load.", "Next news in": "15 min"})
-	if page := f.b.standbyPage(); !strings.Contains(page, "We know that the shop does not load.") {
-		t.Errorf("the status page does not say it:\n%s", page)
-	}
+	f.b.StandbySays("We know that the shop does not load.")
 }
 
-// standbyPage is what visitors meet at the standby.
-func (b *Boat) standbyPage() (page string) {
+// StandbySays waits until visitors at the standby are told text.
+func (b *Boat) StandbySays(text string) {
 	b.t.Helper()
-	poll(5*time.Second, func() bool {
+	var page string
+	if !poll(5*time.Second, func() bool {
 		var err error
 		_, page, err = fetch(b.host(3), "shop.example.com", "/")
-		return err == nil && strings.Contains(page, "We know")
-	})
-	return page
+		return err == nil && strings.Contains(page, text)
+	}) {
+		b.t.Errorf("the status page does not say %q:\n%s", text, page)
+	}
 }
 
 // look writes down what was seen and changed, and what it might be.
