@@ -43,16 +43,29 @@ func (r *runner) collect(id string) { // with mu held
 		return
 	}
 	began := r.e.later("collect evidence", func(ctx context.Context) {
-		if err := r.e.capture(ctx, r, id); err != nil {
-			r.record(ctx, id, incident.Captured{Evidence: incident.Evidence{
-				Kind: "dns", Title: "What the site looks like from outside", At: r.e.o.Now().UTC(), Collector: "answer", Problem: err.Error(),
-			}})
-		}
+		r.lookOutside(ctx, id)
 		r.lookBack(ctx, id)
 		r.readLogs(ctx, id)
 	})
 	if began {
 		r.asked = id
+	}
+}
+
+// collectAgain collects how things look now that what was thought to be over is not.
+func (r *runner) collectAgain(id string) { // with mu held
+	r.e.later("collect evidence again", func(ctx context.Context) {
+		r.lookOutside(ctx, id)
+		r.readLogs(ctx, id)
+	})
+}
+
+// lookOutside has answer ask from outside; that it could not is on record, too.
+func (r *runner) lookOutside(ctx context.Context, id string) {
+	if err := r.e.capture(ctx, r, id); err != nil {
+		r.record(ctx, id, incident.Captured{Evidence: incident.Evidence{
+			Kind: "dns", Title: "What the site looks like from outside", At: r.e.o.Now().UTC(), Collector: "answer", Problem: err.Error(),
+		}})
 	}
 }
 

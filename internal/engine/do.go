@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -370,6 +371,12 @@ func (r *runner) since(events []incident.Event, next incident.Incident) {
 		if !next.Drill {
 			r.collect(next.ID)
 		}
+		return
+	}
+	if !next.Drill && slices.ContainsFunc(events, func(e incident.Event) bool {
+		return e.Type == incident.WatchRelapse || e.Type == incident.SteppedBack
+	}) {
+		r.collectAgain(next.ID)
 	}
 }
 

@@ -86,10 +86,9 @@ func (d *draft) interrupt(target string) {
 		d.add(SteppedBack, Subject{"site", d.in.Site}, reasonData{Reason: "a lever was pulled"}, "The return stops here: a lever was pulled.")
 		d.to(Diagnose, "Back to finding out what happened.")
 	case Watch:
-		d.add(WatchRelapse, Subject{"site", d.in.Site}, reasonData{Reason: "a lever was pulled"}, "It is not over: a lever was pulled while watching.")
-		d.to(FailOver, "Back to getting visitors to safety.")
+		d.relapse("a lever was pulled", "It is not over: a lever was pulled while watching.", "Back to getting visitors to safety.")
 	case Review:
-		d.to(FailOver, "Back to getting visitors to safety.")
+		d.relapse("a lever was pulled", "It is not over: a lever was pulled during the write-up.", "Back to getting visitors to safety.")
 	}
 }
 

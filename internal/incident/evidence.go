@@ -131,7 +131,7 @@ func (c Captured) decide(d *draft) error {
 	text := strings.TrimSuffix(e.Title, ".")
 	switch {
 	case e.Problem != "":
-		text += " was not had: " + e.Problem
+		text += " could not be captured: " + e.Problem
 	case e.Summary != "":
 		text += ": " + e.Summary
 	}

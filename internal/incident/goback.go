@@ -61,7 +61,7 @@ func (d *draft) goBack(c GoBack) error {
 // is under way (R10).
 func (d *draft) mayGoBack() error {
 	_, fixed := d.in.LastFix()
-	if len(d.in.Loose()) == 0 && !fixed && d.in.NoFailover == "" {
+	if len(d.in.Loose()) == 0 && len(d.in.own()) == 0 && !fixed && d.in.NoFailover == "" {
 		return fault.New(fault.Conflict, "no lever is pulled, so visitors are on the real site").WithHint("a false alarm ends with: lifeboat cancel")
 	}
 	if lock := d.in.Lock(); lock != "" {
@@ -210,21 +210,26 @@ func (d *draft) endReturn(why string) {
 	d.to(Diagnose, next)
 }
 
-// stepBack is never blocked and asks nothing (R16). What this return, or the one
-// whose watch we are in, has put back is pulled again.
+// relapse says that it is not over after all, in the watch or in the write-up: what is
+// written stays, and visitors come first again.
+func (d *draft) relapse(why, text, next string) {
+	d.reopen()
+	d.add(WatchRelapse, Subject{"site", d.in.Site}, reasonData{Reason: why}, "%s", text)
+	d.to(FailOver, next)
+}
+
+// stepBack is never blocked and asks nothing (R16). What this return, or the one that
+// led to the watch or the write-up we are in, has put back is pulled again.
 func (d *draft) stepBack(c StepBack) error {
-	switch d.in.Phase {
-	case FailBack, Watch:
-	default:
-		return fault.New(fault.Conflict, "there is nothing to step back from: no return is under way").WithHint("pull a lever instead: lifeboat levers")
-	}
 	again := d.in.returned()
 	why := d.who() + " pressed Go back to safety"
-	if d.in.Phase == Watch {
-		d.add(WatchRelapse, Subject{"site", d.in.Site}, reasonData{Reason: why}, "%s.", why)
-		d.to(FailOver, "Back to getting visitors to safety.")
-	} else {
+	switch d.in.Phase {
+	case FailBack:
 		d.endReturn(why)
+	case Watch, Review:
+		d.relapse(why, stop(why), "Back to getting visitors to safety.")
+	default:
+		return fault.New(fault.Conflict, "there is nothing to step back from: no return is under way").WithHint("pull a lever instead: lifeboat levers")
 	}
 	again = slices.DeleteFunc(again, func(p Pull) bool { return c.PullIDs[p.ID] == "" })
 	var targets []string
@@ -270,12 +275,11 @@ func (in Incident) Returned() []string {
 }
 
 func (d *draft) relapsed(c Relapsed) error {
-	if d.in.Phase != Watch {
-		return fault.New(fault.Conflict, "there is no watch")
+	if d.in.Phase != Watch && d.in.Phase != Review {
+		return fault.New(fault.Conflict, "there is nothing that could come again: the incident is at %s", d.in.Phase.Words())
 	}
 	c.Detail = brief(c.Detail)
-	d.add(WatchRelapse, Subject{"site", d.in.Site}, reasonData{Reason: c.Detail}, "It is not over: %s.", c.Detail)
-	d.to(FailOver, "The same lever is one press away.")
+	d.relapse(c.Detail, "It is not over: "+c.Detail+".", "The same lever is one press away.")
 	return nil
 }
 

@@ -371,11 +371,12 @@ func (c UpdateOverdue) decide(d *draft) error {
 	return nil
 }
 
-// toldPublic says whether the public was told anything, and whether that it is over.
+// toldPublic says whether the public was told anything, and whether that it is over,
+// which no message from before a relapse says.
 func (in Incident) toldPublic() (told, over bool) {
 	for _, u := range in.Updates {
 		if u.Audience == Public {
-			told, over = true, u.Final
+			told, over = true, u.Final && !u.At.Before(in.RelapsedAt)
 		}
 	}
 	return told, over
