@@ -69,6 +69,9 @@ func (a *app) explain(err error) {
 	switch {
 	case errors.As(err, &refusal):
 		a.tell("Refused by rule %s: %s\n  what would satisfy it: %s\n", refusal.Rule, refusal.Reason, refusal.Satisfy)
+		if refusal.Command != "" {
+			a.tell("  with: %s\n", refusal.Command)
+		}
 		if refusal.Overridable {
 			a.tell("  or do it anyway, with one sentence why: --reason \"…\"\n")
 		}

@@ -55,7 +55,10 @@ func (r *runner) ownChange(ev incident.Event, in incident.Incident) (ledger.Chan
 		return ledger.Change{}, false
 	}
 	who := ev.Actor.Name
-	if p, known := in.Pull(ev.Subject.ID); known && kind == "lever" {
+	switch p, known := in.Pull(ev.Subject.ID); {
+	case ev.Type == incident.LeverUndone && in.Return != nil: // the return does it, one lever after the other
+		who = in.Return.By.Name
+	case known && ev.Type == incident.LeverActive: // it is seen later by whoever looks, and was pulled by a person
 		who = p.By.Name
 	}
 	return ledger.Change{ID: ev.ID, At: ev.At, RecordedAt: ev.RecordedAt, Site: r.base(), Source: "lifeboat", Kind: kind, Who: clip(who, ledger.MaxName), What: clip(strings.Join(strings.Fields(ev.Text), " "), ledger.MaxWhat), Ref: "incident " + in.ID}, true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -128,4 +129,22 @@ func TestItBreaksAgainDuringTheWriteUp(t *testing.T) {
 	b.eventually("it is not over", func() bool { return b.phase() == incident.FailOver })
 	b.eventually("evidence of now", func() bool { return len(b.state().Evidence) > pieces })
 	must(t, b.pull("to-standby", "it is down again"))
+}
+
+// Who has moved what is told right in the ledger: one has pulled, another led the return.
+func TestTheLedgerNamesWhoLedTheReturn(t *testing.T) {
+	t.Parallel()
+	b := launchLoop(t)
+	must(t, b.pull("to-standby", "it is down"))
+	b.do(incident.GoBack{Because: "It is well again."}, bob)
+	b.eventually("back home", func() bool { return b.phase() == incident.Review })
+	all, err := b.eng.Changes(context.Background(), ledger.Query{})
+	must(t, err)
+	who := map[bool]string{}
+	for _, c := range all {
+		who[strings.Contains(c.What, "put back")] = c.Who
+	}
+	if who[false] != "Ada" || who[true] != "Bob" {
+		t.Errorf("the ledger says who pulled and who put back: %v", who)
+	}
 }

@@ -30,7 +30,7 @@ func (d *draft) pull(c PullLever) error {
 	}
 	rules := pullRules(d.facts, c.Drill, d.now)
 	if l.ToRank < l.FromRank {
-		rules = append(rules, U1.refuse("Use: lifeboat go-back start, or put the newer lever back.", "It leads from %s to %s, which is less safe.", l.From, l.To))
+		rules = append(rules, U1.refuse("Start the return, or put the newer lever back.", "It leads from %s to %s, which is less safe.", l.From, l.To).With("lifeboat go-back start"))
 	}
 	if err := d.pass(cut(c.Reason, maxText), rules...); err != nil {
 		return err
@@ -177,7 +177,7 @@ func (d *draft) mayPutBack(p Pull, reason string) error {
 		}
 		return d.pass(reason, R13.refuse("Wait until the checks pass.", "The checks do not all pass: the site is seen %s.", cmp.Or(d.facts.HomeSeen, "unknown")))
 	}
-	return d.pass(reason, U1.refuse(`Use: lifeboat go-back start --because "what changed".`, "It was pulled more than %s ago, so putting it back exposes visitors: that is the return.", spell(d.facts.Settings.TakeBack)))
+	return d.pass(reason, U1.refuse("Start the return, and say what changed.", "It was pulled more than %s ago, so putting it back exposes visitors: that is the return.", spell(d.facts.Settings.TakeBack)).With(`lifeboat go-back start --because "what changed"`))
 }
 
 func (d *draft) undo(p Pull) {
@@ -321,7 +321,7 @@ func (d *draft) noFailover(c DecideNoFailover) error {
 		return fault.New(fault.Conflict, "the incident is past its first step already")
 	}
 	if !says(c.Reason) || d.facts.Actor.Automatic() {
-		return R4.refuse("Write one sentence why visitors stay where they are.", "Nothing was contained.")
+		return R4.refuse("Write one sentence why visitors stay where they are.", "Nothing was contained.").With(`lifeboat go-on --reason "why"`)
 	}
 	d.add(DecisionMade, Subject{"site", d.in.Site}, reasonData{Reason: c.Reason}, "%s decided not to move visitors: %s", d.who(), c.Reason)
 	d.to(Diagnose, "On to finding out what happened.")
