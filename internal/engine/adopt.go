@@ -367,6 +367,7 @@ func (e *Engine) Reports(ctx context.Context, reports []feed.Report) {
 		if t := rep.Transition; t != nil {
 			e.o.Logger.Info("answer has seen a change", "site", t.Target.Site, "place", t.Target.Place, "check", t.Check, "from", t.From, "to", t.To, "at", t.At)
 			e.seen.transition(*t)
+			e.bell.ring()
 		}
 	}
 	for _, rep := range reports {

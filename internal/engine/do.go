@@ -120,6 +120,7 @@ func verify(events []incident.Event, head []byte) error {
 
 // show makes the state visible to those who only look.
 func (r *runner) show(added []incident.Event) { // with mu held
+	defer r.e.bell.ring() // after the lock is let go: whoever wakes looks at once
 	r.viewMu.Lock()
 	defer r.viewMu.Unlock()
 	r.see(r.in, added)

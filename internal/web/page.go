@@ -22,7 +22,9 @@ type page struct {
 	Style   template.CSS
 	Demo    string
 	Who     account.Session
-	Refresh int // seconds; 0: the page does not reload itself
+	Refresh int  // seconds; 0: the page does not reload itself
+	Live    bool // it keeps itself as things are now, where scripts run
+	Script  template.JS
 	Say     message
 	Banners []string
 
@@ -347,7 +349,7 @@ func (s *server) showSite(w http.ResponseWriter, r *http.Request, x scope) {
 	if p.Title == "" {
 		p.Title = p.Headline
 	}
-	p.Title = fmt.Sprintf("%s – %s", cut(p.Title, 100), x.v.Title)
+	p.Title, p.Live = fmt.Sprintf("%s – %s", cut(p.Title, 100), x.v.Title), true
 	s.show(w, http.StatusOK, "site.html", p)
 }
 
@@ -400,6 +402,6 @@ func (s *server) showSites(w http.ResponseWriter, r *http.Request, who account.S
 		headline = fmt.Sprintf("%s to look at.", count(busy, "site", "sites"))
 	}
 	p := s.room(who, o, "/", headline, lede)
-	p.Refresh, p.Say, p.Body = 10, s.said(r), sites
+	p.Refresh, p.Live, p.Say, p.Body = 10, true, s.said(r), sites
 	s.show(w, http.StatusOK, "sites.html", p)
 }

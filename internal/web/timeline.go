@@ -56,7 +56,7 @@ func (s *server) timeline(w http.ResponseWriter, r *http.Request, who account.Se
 	}
 	all := x.arg("all") != ""
 	p := x.incidentRoom(cut(x.in.Title, 160), lineOf(*x.in))
-	p.Say = s.said(r)
+	p.Say, p.Live = s.said(r), true
 	p.Where = p.Where[:2]
 	p.Body = struct {
 		Rows   []eventRow
