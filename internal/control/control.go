@@ -278,6 +278,7 @@ func (p plane) edges() (console, root http.Handler, err error) {
 	machines := api.Options{Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version}
 	people := web.New(web.Options{
 		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
+		URL: o.Config.ConsoleURL,
 	})
 	mux := http.NewServeMux()
 	remote := api.New(machines)

@@ -97,6 +97,7 @@ type Options struct {
 	Channels []engine.Channel // who is told what: the message to send names them
 	Zone     *time.Location   // local time, shown beside UTC; the machine's when nil
 	Demo     string           // one line on top of every page
+	URL      string           // where people reach the pages; https: cookies go over nothing else. Empty: it is not known
 }
 
 //go:embed page/*.html page/*.css

@@ -81,17 +81,46 @@ func TestBrowser(t *testing.T) {
 func TestBrowserByName(t *testing.T) {
 	t.Parallel()
 	b := Launch(t, Options{})
-	host, port, err := net.SplitHostPort(b.Console())
-	if err != nil {
-		t.Fatal(err)
-	}
-	tab := browserAt(t, true, "MAP lifeboat.test "+host+", ")
-	if err := chromedp.Do(tab, chromedp.Navigate("http://"+net.JoinHostPort("lifeboat.test", port)+"/sign-in"), chromedp.WaitVisible("#token"),
-		chromedp.SendKeys("#token", b.Token()), chromedp.Click(`form[action="/sign-in"] button`)); err != nil {
-		t.Fatal(err)
-	}
+	tab := browserAt(t, true, b.named())
+	b.signInAt(tab, "lifeboat.test")
 	if now := b.headline(tab, ""); strings.Contains(now, "did not work") {
 		t.Errorf("signing in: %s", b.page(tab))
+	}
+}
+
+// TestBrowserWhereTLSIsDue: where the configuration says that people come by https, a
+// browser that does not is told so, and one on lifeboat's own machine is let in.
+func TestBrowserWhereTLSIsDue(t *testing.T) {
+	t.Parallel()
+	b := Launch(t, Options{Ready: func(b *Boat) { b.more += "console: {url: \"https://lifeboat.test\"}\n" }})
+	tab := browserAt(t, true, b.named())
+	b.signInAt(tab, "lifeboat.test")
+	b.Eventually("the page says where to sign in", func() bool { return strings.Contains(b.page(tab), "Open https://lifeboat.test ") })
+	host, _, _ := net.SplitHostPort(b.Console())
+	b.signInAt(tab, host)
+	if now := b.headline(tab, ""); strings.Contains(now, "did not work") {
+		t.Errorf("signing in: %s", b.page(tab))
+	}
+}
+
+// named leads a name to the console.
+func (b *Boat) named() string {
+	host, _, _ := net.SplitHostPort(b.Console()) // ours
+	return "MAP lifeboat.test " + host + ", "
+}
+
+// signInAt signs in at a host, with a token.
+func (b *Boat) signInAt(tab context.Context, host string) {
+	b.t.Helper()
+	_, port, _ := net.SplitHostPort(b.Console()) // ours
+	ctx, cancel := context.WithTimeout(tab, within)
+	defer cancel()
+	if err := chromedp.Do(tab, chromedp.Navigate("about:blank")); err != nil { // the first step starts the browser, which lives as long as its context
+		b.t.Fatal(err)
+	}
+	if err := chromedp.Do(ctx, chromedp.Navigate("http://"+net.JoinHostPort(host, port)+"/sign-in"), chromedp.WaitVisible("#token"),
+		chromedp.SendKeys("#token", b.Token()), chromedp.Click(`form[action="/sign-in"] button`)); err != nil {
+		b.t.Fatal(err)
 	}
 }
 
