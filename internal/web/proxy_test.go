@@ -46,6 +46,22 @@ func TestBehindWhatEndsTLS(t *testing.T) {
 	}
 }
 
+// TestCameFrom: what a header calls an address is one, and as short.
+func TestCameFrom(t *testing.T) {
+	t.Parallel()
+	for told, want := range map[string]string{
+		"203.0.113.7": "203.0.113.7", "203.0.113.7:80": "203.0.113.7", "[2001:db8::1]": "2001:db8::1", "a, 2001:db8::1": "2001:db8::1",
+		"fe80::1%" + strings.Repeat("x", 5000): "fe80::1", "[fe80::1%\x1b]2;title]:80": "fe80::1", "nobody": "127.0.0.1:1000", "": "127.0.0.1:1000",
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.RemoteAddr = "127.0.0.1:1000"
+		r.Header.Set("X-Forwarded-For", told)
+		if got := cameFrom(r); got != want {
+			t.Errorf("%.40q: %.80q, want %q", told, got, want)
+		}
+	}
+}
+
 // TestCookieBehindWhatEndsTLS: where the configuration says that people come by https, no
 // cookie is one that a browser sends without TLS, whatever a request claims. Where it says
 // nothing, what ends TLS on this machine is believed, the browser is, and nobody else.

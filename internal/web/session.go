@@ -74,10 +74,10 @@ func cameFrom(r *http.Request) string {
 	last := told[len(told)-1]
 	last = strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
 	if at, err := netip.ParseAddrPort(last); err == nil {
-		return at.Addr().String()
+		return at.Addr().WithZone("").String()
 	}
 	if at, err := netip.ParseAddr(strings.Trim(last, "[]")); err == nil {
-		return at.String()
+		return at.WithZone("").String()
 	}
 	return r.RemoteAddr
 }
