@@ -207,6 +207,9 @@ func (s *server) upload(w http.ResponseWriter, r *http.Request, who account.Sess
 	patient(w)
 	args, file, err := readUpload(r)
 	r.PostForm = args
+	if err == nil && file != nil {
+		err = s.oneMore(w, who)
+	}
 	if err != nil {
 		drain(r.Body, maxDrain)
 		s.badUpload(w, r, who, args, err)
@@ -218,6 +221,16 @@ func (s *server) upload(w http.ResponseWriter, r *http.Request, who account.Sess
 	}
 	rest := &heldBack{ResponseWriter: w, before: func() { drain(r.Body, maxDrain) }}
 	s.press(rest, r, who, upload, args, f)
+}
+
+// oneMore lets nobody fill the folder of evidence by themselves.
+func (s *server) oneMore(w http.ResponseWriter, who account.Session) error {
+	wait := s.files.try(who.Who.String())
+	if wait == 0 {
+		return nil
+	}
+	w.Header().Set("Retry-After", seconds(wait))
+	return fault.New(fault.Unavailable, "you have sent many files in a short time, so this one was not kept").WithHint("send it again in %s; a note needs no file", wait)
 }
 
 // heldBack writes nothing before what is still being sent was read: a browser shows

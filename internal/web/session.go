@@ -26,6 +26,8 @@ const (
 
 	pressesAtOnce = 240 // of one person or token, as for the API; what leads to safety is not counted
 	pressEvery    = 250 * time.Millisecond
+	filesAtOnce   = 20 // of one person or token, as for the API: the folder of evidence is everybody's
+	fileEvery     = 5 * time.Second
 )
 
 // secured says whether the browser speaks TLS, as far as that can be told: the

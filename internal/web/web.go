@@ -128,6 +128,7 @@ type server struct {
 	pages *template.Template // with the words of this server's time zone
 	doors *doors             // of tokens; accounts have their own
 	brake *doors             // of those who are signed in
+	files *doors             // of what they upload
 }
 
 // New makes the handler of all pages.
@@ -142,7 +143,7 @@ func newServer(o Options) *server {
 	if o.Zone == nil {
 		o.Zone = time.Local
 	}
-	return &server{o: o, pages: template.Must(pages.Clone()).Funcs(funcs(o.Zone)), doors: newDoors(o.Now, triesAtOnce, tryEvery), brake: newDoors(o.Now, pressesAtOnce, pressEvery)}
+	return &server{o: o, pages: template.Must(pages.Clone()).Funcs(funcs(o.Zone)), doors: newDoors(o.Now, triesAtOnce, tryEvery), brake: newDoors(o.Now, pressesAtOnce, pressEvery), files: newDoors(o.Now, filesAtOnce, fileEvery)}
 }
 
 func (s *server) routes() *http.ServeMux {
