@@ -24,6 +24,8 @@ const (
 	maxUpload = engine.MaxFile + maxForm
 	maxTyped  = 16 << 10 // bytes of one field
 	maxParts  = 20
+	maxTitle  = 300 // characters, as the record has them
+	maxText   = 4000
 	maxFields = 128 << 10       // bytes of all that comes before the file
 	fileTime  = 2 * time.Minute // for a file to arrive, or to be taken: a telephone at night is slow
 )
@@ -208,6 +210,9 @@ func (s *server) upload(w http.ResponseWriter, r *http.Request, who account.Sess
 	args, file, err := readUpload(r)
 	r.PostForm = args
 	if err == nil && file != nil {
+		err = fitting(args)
+	}
+	if err == nil && file != nil {
 		err = s.oneMore(w, who)
 	}
 	if err != nil {
@@ -221,6 +226,17 @@ func (s *server) upload(w http.ResponseWriter, r *http.Request, who account.Sess
 	}
 	rest := &heldBack{ResponseWriter: w, before: func() { drain(r.Body, maxDrain) }}
 	s.press(rest, r, who, upload, args, f)
+}
+
+// fitting says what of the words is too long to be written down: before the file is taken,
+// for its body would belong to nothing.
+func fitting(args url.Values) error {
+	for name, most := range map[string]int{"title": maxTitle, "text": maxText} {
+		if utf8.RuneCountInString(strings.TrimSpace(args.Get(name))) > most {
+			return fault.New(fault.Invalid, "the %s has more than %d characters", name, most).At(name).WithHint("make it shorter, or add it as a file of its own")
+		}
+	}
+	return nil
 }
 
 // oneMore lets nobody fill the folder of evidence by themselves.

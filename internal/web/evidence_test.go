@@ -46,6 +46,27 @@ func (b *browser) sends(title, text, name, kind string, body io.Reader) *sheet {
 	return b.send(r)
 }
 
+// TestWordsBeforeTheFile: a file whose words will be refused is not taken in: its body would
+// belong to nothing, and stay.
+func TestWordsBeforeTheFile(t *testing.T) {
+	t.Parallel()
+	b := launch(t)
+	declared(b)
+	br := browse(t, b.handler())
+	br.enter(b)
+	for _, words := range [][2]string{{strings.Repeat("é", 301), ""}, {"what it shows", strings.Repeat("x", 4001)}} {
+		body := strings.NewReader(strings.Repeat("z", 1<<20))
+		br.sends(words[0], words[1], "a.log", "text/plain", body).want(http.StatusBadRequest, "characters")
+	}
+	if kept := b.kept(); kept != 0 {
+		t.Errorf("%d bodies are kept that belong to nothing", kept)
+	}
+	br.sends(strings.Repeat("é", 300), strings.Repeat("x", 4000), "a.log", "text/plain", strings.NewReader("y")).want(http.StatusOK, "added evidence")
+	if kept := b.kept(); kept != 1 {
+		t.Errorf("%d bodies are kept", kept)
+	}
+}
+
 // TestManyFiles: nobody fills the folder of evidence in a minute; what was typed is given
 // back, and neither a note nor somebody else's file waits.
 func TestManyFiles(t *testing.T) {
