@@ -91,6 +91,8 @@ type builder struct {
 
 	zoneKeys []string // the zones of c as the file writes them, for places
 	hooks    []hook   // the webhooks of c, for places
+
+	consoleAt position // of the console's URL
 }
 
 func parse(file string, data []byte, read func(string) ([]byte, error)) (*Config, error) {
@@ -118,6 +120,7 @@ func (b *builder) build() {
 	if !ok {
 		return
 	}
+	b.console(top)
 	b.nameservers(top)
 	b.resolvers(top)
 	b.contacts(top)

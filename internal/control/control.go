@@ -278,7 +278,8 @@ func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err er
 	}
 	machines := api.Options{Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version}
 	people := web.New(web.Options{
-		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note, Ending: ending,
+		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
+		URL: o.Config.ConsoleURL, Ending: ending,
 	})
 	mux := http.NewServeMux()
 	remote := api.New(machines)

@@ -2,18 +2,20 @@ package web
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
 	"lifeboat/internal/account"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/incident"
+	"lifeboat/internal/role"
 )
 
 // form is the page of one form. Nothing changes by looking at it.
 func (s *server) form(w http.ResponseWriter, r *http.Request, who account.Session) {
 	name := r.PathValue("act")
-	x, err := s.scope(r.Context(), who, r.PathValue("site"), r.PathValue("id"), r.URL.Query())
+	x, err := s.scope(r.Context(), who, r.PathValue("site"), r.PathValue("id"), byLink(name, r.URL.Query()))
 	if err != nil {
 		s.fail(w, who, err)
 		return
@@ -23,6 +25,17 @@ func (s *server) form(w http.ResponseWriter, r *http.Request, who account.Sessio
 		return
 	}
 	s.showForm(w, http.StatusOK, x, name, nil)
+}
+
+// byLink is what an address may give a form. A link may be anybody's: it says what a form
+// is about and fills it in, but nobody's reason to go on anyway comes by it, nor what an
+// account may do.
+func byLink(name string, q url.Values) url.Values {
+	delete(q, "reason")
+	if acts[name].least.AtLeast(role.Admin) {
+		return url.Values{"name": q["name"]}
+	}
+	return q
 }
 
 // targets are the hidden fields that say what a form is about.

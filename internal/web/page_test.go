@@ -314,7 +314,7 @@ func TestStyleIsTheOneAllowed(t *testing.T) {
 				t.Errorf("%s: the policy lacks %q", p.url, part)
 			}
 		}
-		for key, want := range map[string]string{"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"} {
+		for key, want := range map[string]string{"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin", "Cache-Control": "no-store"} {
 			if got := p.header.Get(key); got != want {
 				t.Errorf("%s: %s is %q", p.url, key, got)
 			}

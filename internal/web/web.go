@@ -100,6 +100,7 @@ type Options struct {
 	Zone     *time.Location   // local time, shown beside UTC; the machine's when nil
 	Demo     string           // one line on top of every page
 	Ending   <-chan struct{}  // closed when the server is to end: open streams end with it
+	URL      string           // where people reach the pages; https: cookies go over nothing else. Empty: it is not known
 }
 
 //go:embed page/*.html page/*.css page/*.js
@@ -133,6 +134,7 @@ type server struct {
 	brake *doors             // of those who are signed in
 
 	streams streams
+	files   *doors // of what they upload
 }
 
 // New makes the handler of all pages.
@@ -147,7 +149,7 @@ func newServer(o Options) *server {
 	if o.Zone == nil {
 		o.Zone = time.Local
 	}
-	return &server{o: o, pages: template.Must(pages.Clone()).Funcs(funcs(o.Zone)), doors: newDoors(o.Now, triesAtOnce, tryEvery), brake: newDoors(o.Now, pressesAtOnce, pressEvery)}
+	return &server{o: o, pages: template.Must(pages.Clone()).Funcs(funcs(o.Zone)), doors: newDoors(o.Now, triesAtOnce, tryEvery), brake: newDoors(o.Now, pressesAtOnce, pressEvery), files: newDoors(o.Now, filesAtOnce, fileEvery)}
 }
 
 func (s *server) routes() *http.ServeMux {
@@ -203,7 +205,7 @@ func headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", csp)
-		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Referrer-Policy", "same-origin") // not less: without, browsers tell no Origin, and every form that comes over plain HTTP is a foreign one
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Cache-Control", "no-store")
