@@ -10,6 +10,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -184,7 +185,18 @@ func (a act) run(ctx context.Context, x scope) (string, error) {
 	} else {
 		res, err = x.s.o.Engine.Do(ctx, x.v.ID, c, x.by())
 	}
-	return lastText(res.Events), err
+	return done(res.Events), err
+}
+
+// done is what an act came to, as it was seen where it moved something: how visitors
+// are by it is on the page itself.
+func done(events []incident.Event) string {
+	for _, e := range slices.Backward(events) {
+		if e.Type == incident.LeverSeen {
+			return e.Text
+		}
+	}
+	return lastText(events)
 }
 
 // leads is where an act leads to.

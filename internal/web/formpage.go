@@ -116,13 +116,13 @@ func (x scope) turnDown(p *page, m message) {
 	case m.Kind == "stale":
 		p.Headline, p.Lede = "Something has happened meanwhile.", "Nothing was done, and what you typed is still here."
 	case m.Rule == incident.R11.ID:
-		p.Headline, p.Lede = "Let’s stop for ten minutes.", "Visitors are still safe. Tired hands make a second fault."
+		p.Headline, p.Lede = "Let’s stop for ten minutes.", x.still()+" Tired hands make a second fault."
 		if rest := x.v.Promises.Rest; rest > 0 {
 			p.Headline = "Let’s stop for " + spell(rest) + "."
 		}
 		p.Lead = x.part("rather", []ask{{Title: "Take a break", Page: sitePath(x)}, {Title: "Hand over", Page: sitePath(x) + "/hand-over"}})
 	case m.Rule == incident.R6.ID:
-		p.Headline, p.Lede = "Not yet.", "Visitors are looked after. A quick fix now may break a second thing."
+		p.Headline, p.Lede = "Not yet.", x.stand().Words("Visitors are looked after.")+" A quick fix now may break a second thing."
 		p.Lead = x.part("rather", []ask{{Title: "Keep looking", Page: sitePath(x) + "?see=board"}})
 	case m.Kind == "refused":
 		p.Headline, p.Lede = "Not yet.", ""

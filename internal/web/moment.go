@@ -119,11 +119,14 @@ func (x scope) best() (engine.LeverView, bool) {
 }
 
 // ranked are the levers that can be pulled, the fitting one first: for one broken
-// thing those that close a feature, else the one that leads to the status page.
+// thing those that close a feature, else the one that leads to the status page. What
+// leads to a place that is seen down comes last.
 func (x scope) ranked() []engine.LeverView {
 	one := x.symptom() == "one-thing"
 	rank := func(l engine.LeverView) int {
 		switch {
+		case !x.usable(l.Kind, l.To):
+			return 5
 		case l.Proposed:
 			return 0
 		case one && l.Kind != "zone":

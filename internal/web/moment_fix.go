@@ -16,10 +16,7 @@ func (x scope) oneFix(p *page) {
 		return
 	}
 	p.Where = append(p.Where, "Fix "+f.ID)
-	p.Headline, p.Lede = "One fix.", "Visitors are still safe."
-	if len(x.in.Holding()) == 0 {
-		p.Lede = "Visitors stay where they are."
-	}
+	p.Headline, p.Lede = "One fix.", x.still()
 	p.Main = x.promised(f)
 	switch f.State {
 	case incident.StateProposed, incident.StateApproved:
@@ -155,7 +152,7 @@ func (x scope) rollingBack(p *page, f incident.Fix) {
 func (x scope) fixed(p *page) {
 	f, _ := x.in.LastFix()
 	if !worked(x) {
-		p.Headline, p.Lede = "What next?", "No fix is under way. Visitors are still safe."
+		p.Headline, p.Lede = "What next?", "No fix is under way. "+x.still()
 		p.Box = linked(x.ask("fix"))
 		x.others(p, "cause", "report-fix", "go-back")
 		p.Board = x.board(p.May)

@@ -16,14 +16,18 @@ import (
 // lookAround is step 2: first people are told, then the board is filled.
 func (x scope) lookAround(p *page, see string) {
 	p.Step = 2
-	contained := len(x.in.Holding()) > 0
+	contained, now := len(x.in.Holding()) > 0, x.stand()
+	if contained && now.Hurt() && see != "board" && x.nextLever(p) {
+		x.notSafe(p, now)
+		return
+	}
 	if contained && len(x.in.Updates) == 0 && len(x.in.Causes) == 0 && see != "board" {
 		x.tellFirst(p)
 		return
 	}
-	p.Headline, p.Lede = "What happened?", "Visitors are looked after. There is no hurry."
+	p.Headline, p.Lede = "What happened?", now.Words("Visitors are looked after. There is no hurry.")
 	if !contained {
-		p.Lede = "Visitors stay where they are. " + sentence(x.in.NoFailover)
+		p.Lede += " " + sentence(x.in.NoFailover)
 	}
 	x.nextLook(p)
 	p.Board = x.board(p.May)
@@ -46,10 +50,31 @@ func (x scope) lookAround(p *page, see string) {
 	p.Main = x.part("parked", x.stillPulled())
 }
 
+// notSafe is the moment after a press that did not help: the next lever is on top.
+func (x scope) notSafe(p *page, now stand) {
+	p.Headline, p.Lede = "Visitors still see errors.", now.Words("")+" The next lever is one press away."
+	if now.Away {
+		p.Lede = "They are sent to " + now.Where + ", and it does not answer as it should. The next lever is one press away."
+	}
+	p.Others = append(p.Others, ask{Title: "Look first: what happened?", Page: sitePath(x) + "?see=board", Says: "The board, with what was changed and seen."})
+	x.others(p, "tell")
+	x.heldLevers(p)
+	x.levers(p, x.firstFree())
+}
+
 // tellFirst is the moment after the press: visitors are safe, and want to know.
 func (x scope) tellFirst(p *page) {
-	p.Headline, p.Lede = "Visitors are looked after.", "There is no hurry now. The next 10 minutes are for looking, not for touching."
-	p.Where[0] = "Safe"
+	const calm = "There is no hurry now. The next 10 minutes are for looking, not for touching."
+	switch now := x.stand(); {
+	case now.Safe() && now.Away:
+		p.Headline, p.Lede, p.Where[0] = "Visitors are looked after.", calm, "Safe"
+	case now.Safe():
+		p.Headline, p.Lede, p.Where[0] = now.Title+": done.", "The site’s checks pass. "+calm, "Safe"
+	case now.Hurt():
+		p.Headline, p.Lede = "Visitors still see errors.", now.Words("")+" No other lever is free. Call somebody, and tell people."
+	default:
+		p.Headline, p.Lede = "It is done. We can’t tell yet whether it helps.", now.Words("")
+	}
 	b := boxOf(x.ask("tell"))
 	b.Title, b.Ask.Title = "Tell people, in one short message", "Tell people"
 	p.Box = b
@@ -83,7 +108,7 @@ func (x scope) nextLook(p *page) {
 	fixed, repaired := in.LastFix()
 	switch {
 	case in.Diagnosis != nil && repaired && fixed.State == incident.StateWorked:
-		p.Headline, p.Lede = "The fix holds, and visitors are still safe.", "The last return stepped back. Say what is different before the next one."
+		p.Headline, p.Lede = "The fix holds.", x.still()+" The last return stepped back. Say what is different before the next one."
 		p.Box = linked(x.ask("go-back"))
 	case in.Diagnosis != nil:
 		p.Headline, p.Lede = "So this is it.", sentence(in.Diagnosis.Statement)

@@ -52,7 +52,7 @@ type page struct {
 	Ordered  string
 	Seen     string // how old what is seen is
 	Note     noteForm
-	Log      []incident.Event
+	Log      []soFar
 	Back     string // a form's page: where leaving it leads
 	May      string // why hardly anything can be pressed
 	Keel     keel
@@ -201,11 +201,7 @@ func (x scope) beside(p *page) {
 	if oldest >= 0 {
 		p.Seen = tenths(oldest)
 	}
-	for _, e := range newestFirst(x.v.Tail) {
-		if told(e) && len(p.Log) < 5 {
-			p.Log = append(p.Log, e)
-		}
-	}
+	p.Log = x.soFar()
 	if x.open() {
 		a := x.ask("note")
 		a.ID, a.Title, a.Terms, a.Small = "note-", "Keep", terms{}, true
@@ -252,13 +248,16 @@ func (x scope) keel(p *page) {
 		if ids := in.Returned(); len(ids) == 0 {
 			p.Keel.To = "the return ends here"
 		}
-	case len(in.Loose()) > 0:
-		p.Keel.Off = "visitors are safe now"
+	case len(in.Loose()) > 0 && !x.stand().Hurt():
+		p.Keel.Off = "a lever is pulled"
+		if x.stand().Safe() {
+			p.Keel.Off = "visitors are safe now"
+		}
 	case in.Phase == incident.FailOver:
 		p.Keel.Off = "nobody has moved yet"
 	default:
 		l, found := x.best()
-		if !found {
+		if !found || !x.usable(l.Kind, l.To) {
 			p.Keel.Off = "no lever is free"
 			break
 		}
