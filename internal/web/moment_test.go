@@ -1,0 +1,42 @@
+package web
+
+import (
+	"slices"
+	"testing"
+)
+
+// TestMoments holds what a page must say, and must not say, at a moment.
+func TestMoments(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		scene     string
+		says, not []string
+	}{
+		{scene: "contained", says: []string{"Visitors are looked after.", "visitors are safe now"}},
+		{scene: "not-safe", says: []string{"Visitors still see errors.", "They are sent to backup, and it does not answer as it should.", "Show visitors the status page"}, not: []string{"visitors are safe now"}},
+		{scene: "closed-not-safe", says: []string{"Visitors still see errors.", "“Close the checkout” is pulled, and the site’s checks still fail"}, not: []string{"visitors are safe now"}},
+		{scene: "watch-again", says: []string{"It is not over.", "Go back to safety"}, not: []string{"You’re back. –"}},
+		{scene: "review-again", says: []string{"It is not over.", "Show visitors the status page", "does not pass: 502"}, not: []string{"It is over. Well done."}},
+		{scene: "diagnose", says: []string{"It was declared: Something is wrong with Example Shop.", "is in force, seen from outside."}},
+		{scene: "worked", says: []string{"It was declared:", "is in force, seen from outside."}},
+	} {
+		t.Run(c.scene, func(t *testing.T) {
+			t.Parallel()
+			i := slices.IndexFunc(scenes, func(s scene) bool { return s.name == c.scene })
+			if i < 0 {
+				t.Fatalf("there is no scene %q", c.scene)
+			}
+			p := scenes[i].play(t).page
+			for _, s := range c.says {
+				if !p.says(s) {
+					t.Errorf("the page does not say %q:\n%s", s, p.text())
+				}
+			}
+			for _, s := range c.not {
+				if p.says(s) {
+					t.Errorf("the page says %q:\n%s", s, p.text())
+				}
+			}
+		})
+	}
+}
