@@ -29,6 +29,7 @@ type act struct {
 	head   func(x scope) string        // the sentence on its own page; its button's words without
 	lede   func(x scope) string        // below that
 	before func(x scope) template.HTML // above its fields
+	beside []string                    // other acts on its page, about the same thing
 	need   incident.Command            // whose role it takes
 	safe   bool                        // leads to safety: nothing holds it up
 	least  role.Role                   // where no command says so

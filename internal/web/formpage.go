@@ -45,6 +45,11 @@ func (s *server) showForm(w http.ResponseWriter, status int, x scope, name strin
 	if acts[name].before != nil {
 		p.Box.Before = acts[name].before(x)
 	}
+	for _, other := range acts[name].beside {
+		b := x.ask(other, x.about()...)
+		b.Says = saysOf[other]
+		p.Others = append(p.Others, b)
+	}
 	p.Back = p.home(x)
 	if m != nil {
 		x.turnDown(&p, *m)
@@ -58,13 +63,7 @@ func (s *server) showForm(w http.ResponseWriter, status int, x scope, name strin
 
 // alone is a form as it stands on its own page.
 func (x scope) alone(name string, m *message) ask {
-	var pairs []string
-	for _, t := range targets {
-		if v := x.arg(t); v != "" {
-			pairs = append(pairs, t, v)
-		}
-	}
-	a := x.ask(name, pairs...)
+	a := x.ask(name, x.about()...)
 	a.Fields = fill(a.Fields, x.args)
 	a.ID, a.Go, a.Problem = "", true, m
 	anyway := x.arg("anyway") != "" && acts[name].forbidden(x) == ""
@@ -73,6 +72,17 @@ func (x scope) alone(name string, m *message) ask {
 	}
 	a.numbered()
 	return a
+}
+
+// about are the hidden fields of what a form's page is about: name, value, …
+func (x scope) about() []string {
+	var pairs []string
+	for _, t := range targets {
+		if v := x.arg(t); v != "" {
+			pairs = append(pairs, t, v)
+		}
+	}
+	return pairs
 }
 
 // around is the page that a form stands on.
@@ -119,6 +129,9 @@ func (x scope) turnDown(p *page, m message) {
 		p.Headline, p.Lede = "Let’s stop for ten minutes.", x.still()+" Tired hands make a second fault."
 		if rest := x.v.Promises.Rest; rest > 0 {
 			p.Headline = "Let’s stop for " + spell(rest) + "."
+		}
+		if strings.Contains(m.Text, "fix number 3 ") {
+			p.Headline = "This is the third try. " + p.Headline
 		}
 		p.Lead = x.part("rather", []ask{{Title: "Take a break", Page: sitePath(x)}, {Title: "Hand over", Page: sitePath(x) + "/hand-over"}})
 	case m.Rule == incident.R6.ID:

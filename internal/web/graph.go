@@ -184,6 +184,7 @@ func (x scope) promiseAgain(f incident.Fix) template.HTML {
 // changed, what we did.
 func (x scope) axis(onset time.Time) template.HTML {
 	in := *x.in
+	in.Changes, _ = suspects(in)
 	t := timeline{to: x.now(), onset: onset}
 	t.from = onset.Add(-max(15*time.Minute, x.now().Sub(onset)/2))
 	for _, c := range in.Changes {

@@ -95,6 +95,8 @@ var saysOf = map[string]string{
 	"close":              "Without a write-up it takes a sentence.",
 	"severity":           "For those who were not there.",
 	"hand-over":          "Three lines, and somebody else has it.",
+	"weigh":              "Something speaks for it, or against it, that is not written down yet.",
+	"rule-out":           "No: something shows that it is not this.",
 	"take-back":          "What it changed goes back to what it was.",
 }
 

@@ -123,12 +123,7 @@ func (x scope) over(p *page) {
 		return
 	}
 	p.Step, p.Headline, p.Lede = 5, "It is over. Well done.", "20 minutes of writing now saves a night later. Most of it is written already."
-	open := 0
-	for _, q := range incident.Questions {
-		if x.in.WriteUp.Answers[q.Key].Text == "" {
-			open++
-		}
-	}
+	open := unanswered(*x.in)
 	draft := ask{Title: "Read the draft", Page: writeUpPath(x), Terms: terms{"You read what was written as it happened. " + questionsLeft(open), "About 20 minutes.", "Every word can be changed until it is finished, and after that as a new version."}}
 	if x.in.WriteUp.Final {
 		p.Lede = "The write-up is finished. One press closes it."

@@ -43,7 +43,8 @@ func (x scope) toRead(p *page, f incident.Fix) {
 	p.calm(5)
 	if !mine && len(f.Approvals) == 0 && f.Objection == "" && x.role("approve") == "" {
 		p.Headline, p.Lede = "Read it, please.", f.By.Name+" wants to change one thing. Is there a strong objection?"
-		p.Box = boxOf(x.ask("approve"))
+		p.Box, p.Main = boxOf(x.ask("approve")), ""
+		p.Box.Before = x.promised(f)
 		stop := x.ask("object")
 		stop.Says = saysOf["object"]
 		p.Box.After = x.part("second", stop)
@@ -62,10 +63,13 @@ func (x scope) toRead(p *page, f incident.Fix) {
 		p.Headline, p.Lede = "Read it once more, slowly.", "You are alone with this. "+p.Lede
 	case f.Alone:
 		p.Headline, p.Lede = "You have read it once more.", "You are alone with this. "+p.Lede
+	case x.ask("alone").Off == "":
+		p.Headline, p.Lede = "Nobody has answered.", "It was asked for "+spell(f.Waits)+". You may go on alone, after a pause to read it once more. "+p.Lede
+		p.Box = linked(x.ask("alone"))
 	default:
 		p.Headline, p.Lede = "Ask somebody to read it.", "Another pair of eyes finds what yours have stopped seeing. "+p.Lede
 	}
-	if !f.Alone && len(f.Approvals) == 0 {
+	if !f.Alone && len(f.Approvals) == 0 && !p.Box.Link {
 		x.others(p, "alone")
 	}
 	x.others(p, "object", "withdraw-fix")

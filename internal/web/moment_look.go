@@ -167,6 +167,7 @@ type boardPart struct {
 	May      string
 	Changes  []changeItem
 	Older    int
+	Own      string // what of our own was left out
 	Evidence []incident.Evidence
 	More     int
 	Causes   []causeItem
@@ -210,9 +211,13 @@ func (x scope) board(may string) template.HTML {
 	in := *x.in
 	b := boardPart{May: may, All: evidencePath(x), Add: sitePath(x) + "/" + upload, Ledger: "/changes?site=" + url.QueryEscape(x.v.ID), NewAdd: "/lifeboat/change?at_site=" + url.QueryEscape(x.v.ID), Guesses: count(len(in.Causes), "guess", "guesses")}
 	onset := x.onset()
-	for i, c := range in.Changes {
+	changes, own := suspects(in)
+	if own > 0 {
+		b.Own = "Left out: " + count(own, "move of our own levers. It is", "moves of our own levers. They are") + " in the ledger of changes."
+	}
+	for i, c := range changes {
 		if len(b.Changes) == perColumn {
-			b.Older = len(in.Changes) - i
+			b.Older = len(changes) - i
 			break
 		}
 		b.Changes = append(b.Changes, x.changeItem(c, i+1, onset))
@@ -228,6 +233,20 @@ func (x scope) board(may string) template.HTML {
 	slices.SortStableFunc(b.Causes, func(a, c causeItem) int { return rankOf(a.State) - rankOf(c.State) })
 	b.Picture = x.axis(onset)
 	return x.part("board", b)
+}
+
+// suspects are the changes that may have broken it, newest first, and how many of our
+// own levers' moves were left out: a lever is an answer to what broke. Fixes stay: a
+// repair of last week may well be what broke today.
+func suspects(in incident.Incident) (list []incident.Change, own int) {
+	for _, c := range in.Changes {
+		if c.Source == "lifeboat" && c.Kind == "lever" && !c.Suspect {
+			own++
+			continue
+		}
+		list = append(list, c)
+	}
+	return list, own
 }
 
 // unwell finds what says that something was not answered as it should.

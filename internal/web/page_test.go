@@ -113,6 +113,9 @@ func checkPage(t *testing.T, p *sheet) {
 			t.Error("no title")
 		}
 	}
+	if line := command.FindString(notHere.Replace(p.text())); line != "" {
+		t.Errorf("%s names a command of a terminal: %q", p.url, line)
+	}
 	checkQuiet(t, p)
 	checkFields(t, p)
 	checkForms(t, p)
@@ -358,3 +361,7 @@ func FuzzSpan(f *testing.F) {
 		}
 	})
 }
+
+// notHere are the two lines that a page owes to a terminal: where the page itself can't
+// help any more.
+var notHere = strings.NewReplacer("lifeboat answer pull LEVER", "", "Commands still work: lifeboat status", "")

@@ -319,6 +319,10 @@ var scenes = []scene{
 		planned(b)
 		b.doAs(incident.ObjectToFix{Reason: "the import runs until four"}, jonas)
 	}},
+	{name: "fix-late", set: func(b *boat) {
+		planned(b)
+		b.wait(9 * time.Minute)
+	}},
 	{name: "fix-alone", set: func(b *boat) {
 		planned(b)
 		b.wait(9 * time.Minute)

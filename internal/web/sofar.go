@@ -71,7 +71,7 @@ func (x scope) newest() []soFar {
 		if !told(e) {
 			continue
 		}
-		l := soFar{At: e.At, Type: e.Type, Mark: markOf(e), Text: e.Text, turn: slices.Contains(turning, e.Type)}
+		l := soFar{At: e.At, Type: e.Type, Mark: markOf(e), Text: textOnPage(e), turn: slices.Contains(turning, e.Type)}
 		if e.Type != incident.SightChanged && e.Type != incident.ChangeSeen {
 			out, run = append(out, l), 0
 			continue
