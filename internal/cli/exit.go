@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/apiclient"
 	"lifeboat/internal/fault"
+	"lifeboat/internal/incident"
 )
 
 // The exit codes. They are promised.
@@ -61,6 +63,16 @@ func (a *app) exit(cmd *cobra.Command, err error) int {
 	return codeOf(err)
 }
 
+// stepOf is the command that leads on from a refusal, where its own words name none.
+var stepOf = map[string]string{
+	incident.R1.ID: "lifeboat drill LEVER, in calm", incident.R2.ID: "lifeboat check", incident.R3.ID: "lifeboat levers", incident.R4.ID: "lifeboat go-on --reason \"why\"",
+	incident.R5.ID: "lifeboat status", incident.R6.ID: "lifeboat cause confirm ID", incident.R7.ID: "lifeboat cause add \"If it is …\" --predicts \"then we should see …\"",
+	incident.R8.ID: "lifeboat fix propose", incident.R9.ID: "lifeboat fix approve, by somebody else; or lifeboat fix go-alone --reason \"why\", then lifeboat fix begin --wait",
+	incident.R10.ID: "lifeboat fix list", incident.R11.ID: "lifeboat handover offer lead --to NAME", incident.R12.ID: "lifeboat fix list", incident.R13.ID: "lifeboat status --watch",
+	incident.R15.ID: "lifeboat levers", incident.R17.ID: "lifeboat status", incident.R18.ID: "lifeboat postmortem finish", incident.R19.ID: "lifeboat follow-up list",
+	incident.R20.ID: "lifeboat postmortem finding list", incident.R21.ID: "lifeboat update \"…\" --to public --over", incident.R22.ID: "lifeboat go-back start --because \"what changed\"",
+}
+
 // explain tells what went wrong, and the next step.
 func (a *app) explain(err error) {
 	var refusal *fault.Refusal
@@ -69,6 +81,9 @@ func (a *app) explain(err error) {
 	switch {
 	case errors.As(err, &refusal):
 		a.tell("Refused by rule %s: %s\n  what would satisfy it: %s\n", refusal.Rule, refusal.Reason, refusal.Satisfy)
+		if step := stepOf[refusal.Rule]; step != "" && !strings.Contains(refusal.Satisfy, "lifeboat ") {
+			a.tell("  next: %s\n", step)
+		}
 		if refusal.Overridable {
 			a.tell("  or do it anyway, with one sentence why: --reason \"…\"\n")
 		}
