@@ -20,7 +20,7 @@ func (x scope) cause() incident.Cause {
 
 func aboutCause(x scope) string {
 	if c := x.cause(); c.ID != "" {
-		return c.ID + ": " + sentence(c.Statement)
+		return sentence(c.Statement)
 	}
 	return ""
 }
@@ -132,7 +132,7 @@ func weighFields(x scope) []field {
 	if x.in != nil {
 		for i := len(x.in.Evidence) - 1; i >= 0 && len(what.Options) < 100; i-- {
 			e := x.in.Evidence[i]
-			what.Options = append(what.Options, option{Value: e.ID, Label: e.ID + ": " + cut(e.Title, 70) + resultOf(e)})
+			what.Options = append(what.Options, option{Value: e.ID, Label: cut(sentenceless(e.Title), 70) + resultOf(e)})
 		}
 		changes, own := suspects(*x.in)
 		if own > 0 {
@@ -176,7 +176,7 @@ func confirmFields(x scope) []field {
 	if x.in != nil {
 		for _, c := range x.in.Causes {
 			if c.ID != x.arg("cause") && c.State != incident.CauseOut {
-				also.Options = append(also.Options, option{Value: c.ID, Label: c.ID + ": " + cut(c.Statement, 90)})
+				also.Options = append(also.Options, option{Value: c.ID, Label: cut(c.Statement, 90)})
 			}
 		}
 	}
@@ -206,7 +206,7 @@ func soThisIsIt(x scope) string {
 	var seen, out []string
 	for _, w := range c.Weights {
 		if w.Stance == incident.For {
-			seen = append(seen, shown(*x.in, w.Evidence))
+			seen = append(seen, result(*x.in, w.Evidence))
 		}
 	}
 	for _, t := range c.Tests {
@@ -216,12 +216,12 @@ func soThisIsIt(x scope) string {
 	}
 	for _, other := range x.in.Causes {
 		if other.State == incident.CauseOut {
-			out = append(out, other.ID)
+			out = append(out, "“"+cut(sentenceless(other.Statement), 80)+"”")
 		}
 	}
-	s := "It might be: " + sentence(c.Statement)
+	s := "What explains it: " + sentence(c.Statement)
 	if len(seen) > 0 {
-		s += " We saw: " + sentence(strings.Join(trimmed(seen), "; "))
+		s = "We saw: " + sentence(strings.Join(trimmed(seen), "; ")) + " " + s
 	}
 	if len(out) > 0 {
 		s += " We ruled out " + listed(out) + "."
@@ -235,6 +235,20 @@ func trimmed(in []string) []string {
 		out = append(out, strings.TrimRight(cut(s, 120), ". "))
 	}
 	return out
+}
+
+// result is what a piece of evidence or a change shows, in words.
+func result(in incident.Incident, id string) string {
+	for _, e := range in.Evidence {
+		switch {
+		case e.ID != id:
+		case e.Deciding != "":
+			return e.Deciding
+		case e.Summary != "":
+			return e.Summary
+		}
+	}
+	return shown(in, id)
 }
 
 // shown is a piece of evidence or a change in words.

@@ -570,7 +570,7 @@ func TestSmallWays(t *testing.T) {
 		},
 		"messages": func(b *boat, br *browser) {
 			declared(b)
-			br.enter(b).follow("Messages (1 wait)").want(http.StatusOK, "1 message waits.", "connection refused").press("Try now: room").want(http.StatusOK, "It is tried now.").press("Give it up: room").want(http.StatusOK, "Every message has gone out.")
+			br.enter(b).follow("Messages (1 waiting)").want(http.StatusOK, "1 message waits.", "connection refused").press("Try now: room").want(http.StatusOK, "It is tried now.").press("Give it up: room").want(http.StatusOK, "Every message has gone out.")
 		},
 		"snooze": func(b *boat, br *browser) {
 			looking(b)

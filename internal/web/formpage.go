@@ -38,6 +38,7 @@ func (s *server) showForm(w http.ResponseWriter, status int, x scope, name strin
 	p.Title, p.Headline, p.Lede = a.Title, sentence(acts[name].words(x)), ""
 	if acts[name].head != nil {
 		p.Headline = acts[name].head(x)
+		p.Title = strings.TrimSuffix(p.Headline, ".")
 	}
 	if acts[name].lede != nil {
 		p.Lede = acts[name].lede(x)
@@ -157,12 +158,15 @@ func typo(place, format string, args ...any) *fault.Error {
 
 // span reads a time span as people type it: 5, 5m, 90s, 1h; a bare number is in unit.
 func span(place, text string, unit time.Duration) (time.Duration, error) {
-	text = strings.NewReplacer(" ", "", nbsp, "").Replace(text)
+	typed := text
+	text = strings.NewReplacer(" ", "", nbsp, "").Replace(strings.ToLower(text))
 	text = strings.ReplaceAll(strings.TrimSuffix(text, "."), ",", ".")
 	if text == "" {
 		return 0, nil
 	}
-	text = strings.TrimSuffix(text, "in") // min
+	for _, long := range []string{"econds", "econd", "ecs", "ec", "inutes", "inute", "ins", "in", "ours", "our"} { // min, 5 minutes
+		text = strings.TrimSuffix(text, long)
+	}
 	if d, err := time.ParseDuration(text); err == nil {
 		return d, nil
 	}
@@ -170,7 +174,7 @@ func span(place, text string, unit time.Duration) (time.Duration, error) {
 	if d, err := time.ParseDuration(text + word); err == nil {
 		return d, nil
 	}
-	return 0, typo(place, "%q is no length of time", cut(text, 30)).WithHint("write for example 90s, 5m or 2h")
+	return 0, typo(place, "%q is no length of time", cut(typed, 30)).WithHint("write for example 90s, 5m or 2h")
 }
 
 // dated reads a day or a moment in local time.

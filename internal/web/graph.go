@@ -188,11 +188,11 @@ func (x scope) axis(onset time.Time) template.HTML {
 	t := timeline{to: x.now(), onset: onset}
 	t.from = onset.Add(-max(15*time.Minute, x.now().Sub(onset)/2))
 	for _, c := range in.Changes {
-		if c.At.Before(t.from) && onset.Sub(c.At) < 3*time.Hour {
+		if c.At.Before(t.from) && onset.Sub(c.At) < min(3*time.Hour, 15*time.Minute+10*x.now().Sub(onset)) {
 			t.from = c.At.Add(-2 * time.Minute)
 		}
 	}
-	if t.to.Sub(t.from) < time.Minute {
+	if all := t.to.Sub(t.from); all < time.Minute || x.now().Sub(onset) < all/30 { // what matters would be a sliver at its end
 		return ""
 	}
 	label := fmt.Sprintf("One time axis from %s to %s: when checks failed, what was changed, what we did.", x.s.clock(t.from), x.s.clock(t.to))

@@ -32,9 +32,18 @@ func (x scope) oneFix(p *page) {
 	case incident.StateRollingBack:
 		x.rollingBack(p, f)
 	}
-	if len(f.Readings) > 0 {
-		p.Side = x.part("figure", x.promiseGraph(f))
+	p.Side = x.figure(f)
+}
+
+// figure is what was read of the promise: a picture once there is more than a point.
+func (x scope) figure(f incident.Fix) template.HTML {
+	switch len(f.Readings) {
+	case 0:
+		return ""
+	case 1:
+		return x.part("reading", struct{ Check, Words string }{f.Promise.Check, sentence(seenWords(f.Readings[0]))})
 	}
+	return x.part("figure", x.promiseGraph(f))
 }
 
 // toRead is a fix that somebody else reads, or that waits for its moment.
@@ -112,9 +121,6 @@ func (x scope) toMeasure(p *page, f incident.Fix) {
 		return
 	}
 	x.others(p, "judge", "take-back")
-	if len(f.Readings) == 0 {
-		p.Side = x.part("figure", x.promiseGraph(f))
-	}
 }
 
 // toTakeBack is a fix that did not help: it is taken back first.
@@ -166,9 +172,7 @@ func (x scope) fixed(p *page) {
 	b := linked(x.ask("go-back"))
 	p.Box = b
 	p.Main = x.promised(f)
-	if len(f.Readings) > 0 {
-		p.Side = x.part("figure", x.promiseGraph(f))
-	}
+	p.Side = x.figure(f)
 	x.others(p, "tell", "take-back")
 	if x.awayFromHome() && x.v.Ordered.Position != "standby" {
 		x.others(p, "permanent")

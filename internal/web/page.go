@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"lifeboat/internal/account"
 	"lifeboat/internal/engine"
@@ -20,7 +21,7 @@ import (
 type page struct {
 	Title   string
 	Style   template.CSS
-	Demo    string
+	Demo    demoLine
 	Who     account.Session
 	Refresh int // seconds; 0: the page does not reload itself
 	Say     message
@@ -57,6 +58,22 @@ type page struct {
 	May      string // why hardly anything can be pressed
 	Keel     keel
 	Body     any // of a room
+}
+
+// demoLine is the line on top of every page of a demo: where its shop is broken is a
+// link, and what is for a terminal shows where there is room.
+type demoLine struct{ Text, Link, Rest string }
+
+func demoOf(s string) demoLine {
+	at := strings.Index(s, "http://")
+	if at < 0 {
+		return demoLine{Text: s}
+	}
+	link, rest, more := strings.Cut(s[at:], " ")
+	if more {
+		rest = " " + rest
+	}
+	return demoLine{s[:at], link, rest}
 }
 
 // box is the one thing that somebody is about to do.
