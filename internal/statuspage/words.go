@@ -137,7 +137,7 @@ func (s *story) returned(p Page, k knowledge) {
 func (s *story) status(p Page, k knowledge) {
 	s.News = paragraphs(p.Message)
 	if s.State == broken && len(s.News) > 0 { // it may say that all is well
-		s.Heard = "What we wrote before"
+		s.Heard = "What we wrote last"
 	}
 	s.Checks = checks(p, k)
 	looking := sentence{Text: "We know that something is wrong and are looking into it."}
@@ -149,7 +149,7 @@ func (s *story) status(p Page, k knowledge) {
 		s.Head = p.Title + " does not work as it should."
 		s.Say = []sentence{{Text: "Our checks see it too: it is not you."}}
 		if len(s.News) > 0 {
-			s.Say = append(s.Say, sentence{Text: "What we wrote below is older than that."})
+			s.Say = append(s.Say, sentence{Text: "The news below may be older than what our checks see now."})
 		}
 		if p.IncidentID != "" {
 			s.Say = append(s.Say, looking)
