@@ -188,7 +188,7 @@ func (x scope) axis(onset time.Time) template.HTML {
 	t := timeline{to: x.now(), onset: onset}
 	t.from = onset.Add(-max(15*time.Minute, x.now().Sub(onset)/2))
 	for _, c := range in.Changes {
-		if c.At.Before(t.from) && onset.Sub(c.At) < min(3*time.Hour, 15*time.Minute+10*x.now().Sub(onset)) {
+		if c.At.Before(t.from) && onset.Sub(c.At) < min(3*time.Hour, 15*time.Minute+5*x.now().Sub(onset)) {
 			t.from = c.At.Add(-2 * time.Minute)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lifeboat/internal/incident"
+	"lifeboat/internal/probe"
 )
 
 // lookAround is step 2: first people are told, then the board is filled.
@@ -32,7 +33,7 @@ func (x scope) lookAround(p *page, see string) {
 	x.nextLook(p)
 	p.Board = x.board(p.May)
 	names := []string{"tell", "fix", "report-fix"}
-	if !worked(x) {
+	if !worked(x) || homeSeen(x.v) == probe.Down {
 		names = append(names, "go-back")
 	}
 	if x.in.Diagnosis != nil {
@@ -107,6 +108,12 @@ func (x scope) nextLook(p *page) {
 	in := *x.in
 	fixed, repaired := in.LastFix()
 	switch {
+	case in.Diagnosis != nil && repaired && fixed.State == incident.StateWorked && homeSeen(x.v) == probe.Down:
+		p.Headline = "It broke again."
+		p.Lede = x.still() + " Fix " + fixed.ID + " did what it promised, and still the real site does not answer as it should. Is it the same cause?"
+		p.Box = linked(x.ask("cause"))
+		p.Box.Ask.Terms = terms{}
+		p.Box.After = x.part("progress", struct{ Words string }{progress(in)})
 	case in.Diagnosis != nil && repaired && fixed.State == incident.StateWorked:
 		p.Headline, p.Lede = "The fix holds.", x.still()+" The last return stepped back. Say what is different before the next one."
 		p.Box = linked(x.ask("go-back"))

@@ -375,6 +375,11 @@ var scenes = []scene{
 		watching(b)
 		b.breaks(probe.Down, "502 after 30 s")
 	}},
+	{name: "broke-again", set: func(b *boat) {
+		returning(b)
+		b.do(incident.StepBack{})
+		b.breaks(probe.Down, "502 after 30 s")
+	}},
 	{name: "review-again", set: func(b *boat) {
 		reviewing(b)
 		b.breaks(probe.Down, "502 after 30 s")
