@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lifeboat/internal/incident"
+	"lifeboat/internal/probe"
 )
 
 // TestInAHurry: what people type at night is understood, or refused with the command
@@ -70,5 +71,23 @@ func TestBeginWaits(t *testing.T) {
 	s := fixScene(incident.Fix{ID: "f1", State: incident.StateProposed, Alone: true, PauseUntil: noon})
 	if r := run(t, s, "fix", "begin", "--wait"); r.code != 0 || len(s.did) != 1 {
 		t.Errorf("exit code %d, did %v: %q", r.code, s.did, r.err)
+	}
+}
+
+// TestBreaksAgain: while everybody is back and the site is seen down, the way to safety
+// comes before the writing.
+func TestBreaksAgain(t *testing.T) {
+	t.Parallel()
+	s := crisisScene()
+	site := &s.over.Sites[0]
+	for _, phase := range []incident.Phase{incident.Watch, incident.Review} {
+		site.Seen[0].Seen = probe.Down
+		if lines := next(incident.Incident{Phase: phase}, site, noon); !strings.HasPrefix(lines[0], "it is not over") || !strings.Contains(lines[0], "lifeboat pull to-standby") {
+			t.Errorf("%s: %q", phase, lines)
+		}
+		site.Seen[0].Seen = probe.Up
+		if lines := next(incident.Incident{Phase: phase}, site, noon); strings.Contains(lines[0], "not over") {
+			t.Errorf("%s and well: %q", phase, lines)
+		}
 	}
 }

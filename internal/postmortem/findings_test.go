@@ -138,7 +138,7 @@ func TestAFailedDrill(t *testing.T) {
 func TestFindingsHaveOneFigure(t *testing.T) {
 	t.Parallel()
 	s := story(t).by(mara).do(incident.Declare{Title: "The shop is down", Noticed: "staff"})
-	s.say("staff", "On it.", 10*time.Minute).later(13 * time.Minute).say("staff", "Still on it.", 10*time.Minute)
+	s.say("staff", "On it.", 10*time.Minute).later(13*time.Minute).say("staff", "Still on it.", 10*time.Minute)
 	s.later(30 * time.Minute).do(incident.Note{Text: "Looking."})
 	for id, p := range proposed(s.events) {
 		for _, after := range []time.Duration{0, time.Minute, 3 * time.Hour} {

@@ -238,7 +238,7 @@ func applyOff(x scope) string {
 	case len(f.Approvals) > 0:
 		return ""
 	case f.Alone && x.now().Before(f.PauseUntil):
-		return "You are alone, so there is a pause. Read it once more, slowly, until " + x.s.clock(f.PauseUntil) + ": " + spell(f.PauseUntil.Sub(x.now())) + " more."
+		return "You are alone, so there is a pause. Read it once more, slowly, until " + x.s.clock(f.PauseUntil) + ": " + wholeSeconds(f.PauseUntil.Sub(x.now())) + " more."
 	case f.Alone:
 		return ""
 	}

@@ -128,6 +128,9 @@ func (x scope) over(p *page) {
 	if x.in.WriteUp.Final {
 		p.Lede = "The write-up is finished. One press closes it."
 		p.Box = boxOf(x.ask("close"))
+		if p.Box.Before = x.missing(); p.Box.Before != "" {
+			p.Lede = "The write-up is finished. A little is left before it is closed."
+		}
 		p.Others = append(p.Others, ask{Title: "Read the write-up", Page: writeUpPath(x), Says: "Version " + fmt.Sprint(x.in.WriteUp.Version)})
 	} else {
 		p.Box = linked(draft)

@@ -110,7 +110,7 @@ func (x scope) toDo(p *page, f incident.Fix) {
 func (x scope) toMeasure(p *page, f incident.Fix) {
 	p.calm(5)
 	left := f.AppliedAt.Add(f.Promise.Within).Sub(x.now())
-	p.Headline, p.Lede = "Waiting to see what it did.", "Hands off for "+spell(left)+"."
+	p.Headline, p.Lede = "Waiting to see what it did.", "Hands off for "+wholeSeconds(left)+"."
 	if left <= 0 {
 		p.Lede = "The time that was promised is over. The next look decides."
 	}

@@ -196,7 +196,7 @@ func (x scope) blank() page {
 	}
 	if x.open() {
 		p.Where = append([]string{phaseWords(x.in.Phase)}, p.Where...)
-		p.Clock = clock{Big: spell(x.now().Sub(x.in.DeclaredAt)), Since: "since " + x.s.clock(x.in.DeclaredAt), Local: x.s.clock(x.now()), UTC: beside(x.now(), x.s.o.Zone)}
+		p.Clock = clock{Big: wholeSeconds(x.now().Sub(x.in.DeclaredAt)), Since: "since " + x.s.clock(x.in.DeclaredAt), Local: x.s.clock(x.now()), UTC: beside(x.now(), x.s.o.Zone)}
 	}
 	x.beside(&p)
 	x.keel(&p)

@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"html/template"
 	"regexp"
 	"slices"
 	"strings"
@@ -60,6 +61,20 @@ func (x scope) stillToDo(part writeUpPart) []todo {
 		return 0
 	})
 	return out
+}
+
+// missing is all that closing asks for, at once: the rules would say it one by one.
+func (x scope) missing() template.HTML {
+	if x.in == nil {
+		return ""
+	}
+	list := slices.DeleteFunc(x.stillToDo(writeUpPart{}), func(t todo) bool { return !t.Must })
+	for i := range list {
+		if strings.HasPrefix(list[i].Href, "#") {
+			list[i].Href = writeUpPath(x) + list[i].Href
+		}
+	}
+	return x.part("missing", list)
 }
 
 // sentenceless keeps a list from ending like a sentence.
