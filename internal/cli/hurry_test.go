@@ -80,6 +80,7 @@ func TestBreaksAgain(t *testing.T) {
 	t.Parallel()
 	s := crisisScene()
 	site := &s.over.Sites[0]
+	site.Ordered.Position, site.Ordered.Home = "main", true
 	for _, phase := range []incident.Phase{incident.Watch, incident.Review} {
 		site.Seen[0].Seen = probe.Down
 		if lines := next(incident.Incident{Phase: phase}, site, noon); !strings.HasPrefix(lines[0], "it is not over") || !strings.Contains(lines[0], "lifeboat pull to-standby") {

@@ -30,7 +30,7 @@ func next(in incident.Incident, s *api.SiteView, now time.Time) []string {
 	case incident.FailBack:
 		lines = returning(in)
 	case incident.Watch, incident.Review:
-		if s != nil && homeDown(s) && len(in.Loose()) == 0 {
+		if s != nil && s.Ordered.Home && homeDown(s) {
 			return again(in, s)
 		}
 	}
