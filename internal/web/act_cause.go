@@ -1,6 +1,7 @@
 package web
 
 import (
+	"slices"
 	"strings"
 
 	"lifeboat/internal/incident"
@@ -126,12 +127,13 @@ var causeActs = map[string]act{
 	},
 }
 
-// weighFields offer all that was seen and all that changed, the newest first.
+// weighFields offer all that was seen, in the order of the board, and all that changed.
 func weighFields(x scope) []field {
 	what := field{Name: "evidence", Kind: choice, Label: "What was seen, or changed", Must: true}
 	if x.in != nil {
-		for i := len(x.in.Evidence) - 1; i >= 0 && len(what.Options) < 100; i-- {
-			e := x.in.Evidence[i]
+		seen := newestFirst(x.in.Evidence)
+		slices.SortStableFunc(seen, func(a, b incident.Evidence) int { return weight(b) - weight(a) })
+		for _, e := range seen[:min(100, len(seen))] {
 			what.Options = append(what.Options, option{Value: e.ID, Label: cut(sentenceless(e.Title), 70) + resultOf(e)})
 		}
 		changes, own := suspects(*x.in)

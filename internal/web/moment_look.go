@@ -53,6 +53,7 @@ func (x scope) lookAround(p *page, see string) {
 
 // notSafe is the moment after a press that did not help: the next lever is on top.
 func (x scope) notSafe(p *page, now stand) {
+	p.calm(5) // a check may need some seconds to see that it helps
 	p.Headline, p.Lede = "Visitors still see errors.", now.Words("")+" The next lever is one press away."
 	if now.Away {
 		p.Lede = "They are sent to " + now.Where + ", and it does not answer as it should. The next lever is one press away."

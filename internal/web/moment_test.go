@@ -3,6 +3,9 @@ package web
 import (
 	"slices"
 	"testing"
+	"time"
+
+	"lifeboat/internal/incident"
 )
 
 // TestMoments holds what a page must say, and must not say, at a moment.
@@ -44,5 +47,56 @@ func TestMoments(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTurningPointsOnce: what the state and the newest events both hold is told once.
+func TestTurningPointsOnce(t *testing.T) {
+	t.Parallel()
+	for _, c := range scenes {
+		if !slices.Contains([]string{"contained", "diagnose", "fix-waits", "worked", "watch", "review"}, c.name) {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := launch(t)
+			c.set(b)
+			o, err := b.eng.Overview(t.Context())
+			must(t, err)
+			x := scope{v: o.Sites[0], in: o.Sites[0].Incident}
+			lines := x.soFar()
+			seen := map[string]int{}
+			for _, l := range lines {
+				seen[string(l.Type)]++
+			}
+			if seen["incident.declared"] != 1 || seen["lever.effect_observed"] > 1 || len(lines) > maxSoFar {
+				t.Errorf("%d lines: %+v", len(lines), lines)
+			}
+		})
+	}
+}
+
+// TestRunsAreOneLine: a check that comes and goes does not push the rest out of sight.
+func TestRunsAreOneLine(t *testing.T) {
+	t.Parallel()
+	b := launch(t)
+	contained(b)
+	for i := range 9 {
+		seen := []string{"down", "up"}[i%2]
+		b.set(func() { b.now = b.now.Add(time.Second) })
+		b.machine(incident.SeeSight{Sight: incident.Sight{At: b.clock(), Check: "home", Place: "main", Home: true, Seen: seen, Detail: "502"}})
+	}
+	o, err := b.eng.Overview(t.Context())
+	must(t, err)
+	x := scope{v: o.Sites[0], in: o.Sites[0].Incident}
+	runs, declared := 0, false
+	for _, l := range x.soFar() {
+		if l.Type == incident.SightChanged {
+			runs++
+		}
+		declared = declared || l.Type == incident.Declared
+	}
+	if runs != 1 || !declared {
+		t.Errorf("%d lines of what the checks see; declared is shown: %v\n%+v", runs, declared, x.soFar())
 	}
 }

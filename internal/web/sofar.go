@@ -103,23 +103,24 @@ func (x scope) before() []soFar {
 	}
 	held := slices.MinFunc(x.v.Tail, func(a, b incident.Event) int { return a.RecordedAt.Compare(b.RecordedAt) }).RecordedAt
 	var out []soFar
-	add := func(at time.Time, t incident.Type, format string, args ...any) {
-		if !at.IsZero() && at.Before(held) {
+	add := func(at time.Time, id string, t incident.Type, format string, args ...any) {
+		there := slices.ContainsFunc(x.v.Tail, func(e incident.Event) bool { return e.Type == t && (id == "" || e.Subject.ID == id) })
+		if !at.IsZero() && at.Before(held) && !there {
 			out = append(out, soFar{At: at, Type: t, Mark: markOf(incident.Event{Type: t}), Text: fmt.Sprintf(format, args...), turn: true})
 		}
 	}
-	add(in.DeclaredAt, incident.Declared, "It was declared: %s", sentence(in.Title))
+	add(in.DeclaredAt, "", incident.Declared, "It was declared: %s", sentence(in.Title))
 	for _, p := range in.Pulls {
-		add(cmp.Or(p.FirstAt, p.SeenAt), incident.LeverSeen, "“%s” is in force, seen from outside.", p.Title)
+		add(cmp.Or(p.FirstAt, p.SeenAt), p.ID, incident.LeverSeen, "“%s” is in force, seen from outside.", p.Title)
 		if p.State == incident.Undone {
-			add(p.BackAt, incident.LeverUndone, "“%s” is put back, seen from outside.", p.Title)
+			add(p.BackAt, p.ID, incident.LeverUndone, "“%s” is put back, seen from outside.", p.Title)
 		}
 	}
 	if d := in.Diagnosis; d != nil {
-		add(d.At, incident.DiagnosisConfirmed, "The cause is confirmed: %s", sentence(d.Statement))
+		add(d.At, "", incident.DiagnosisConfirmed, "The cause is confirmed: %s", sentence(d.Statement))
 	}
 	for _, f := range in.Fixes {
-		add(f.AppliedAt, incident.FixApplied, "Fix %s was made: %s", f.ID, sentence(f.Change))
+		add(f.AppliedAt, f.ID, incident.FixApplied, "Fix %s was made: %s", f.ID, sentence(f.Change))
 	}
 	return out
 }
