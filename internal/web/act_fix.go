@@ -100,7 +100,7 @@ var fixActs = map[string]act{
 		title: "It is done", need: incident.FixCarriedOut{},
 		terms: func(x scope) terms {
 			f, _ := x.fix()
-			return terms{"We look at what was promised: " + f.Promise.Words() + ".", "At most " + spell(f.Promise.Within) + ". Hands off.", "Take the fix back."}
+			return terms{"We look at what was promised: " + promiseWords(f) + ".", "At most " + spell(f.Promise.Within) + ". Hands off.", "Take the fix back."}
 		},
 		make: func(scope) (incident.Command, error) { return incident.FixCarriedOut{OK: true}, nil },
 	},

@@ -52,7 +52,7 @@ func (d *drawing) svg(class, label string) template.HTML {
 // the promise dashed.
 func (x scope) promiseGraph(f incident.Fix) figure {
 	g := figure{Title: "The check “" + f.Promise.Check + "”", Says: "What was promised, as it is read at the real site. Dashed: the promise."}
-	g.Label = "The check " + f.Promise.Check + ": " + f.Promise.Words()
+	g.Label = "The check " + f.Promise.Check + ": " + promiseWords(f)
 	if n := len(f.Readings); n > 0 {
 		g.Label += ". The last reading: " + seenWords(f.Readings[n-1])
 	}
@@ -177,7 +177,7 @@ func (x scope) promiseAgain(f incident.Fix) template.HTML {
 	if f.Again != "" {
 		words = "Measured again with everybody back: " + map[string]string{"pass": "it holds.", "fail": "it does not hold.", "inconclusive": "we can’t tell."}[f.Again]
 	}
-	return x.part("again", struct{ Check, Promise, Words string }{f.Promise.Check, sentence(f.Promise.Words()), words})
+	return x.part("again", struct{ Check, Promise, Words string }{f.Promise.Check, sentence(promiseWords(f)), words})
 }
 
 // axis is one time axis from before the first symptom until now: what failed, what was

@@ -198,7 +198,7 @@ func (x scope) promised(f incident.Fix) template.HTML {
 	}
 	part := promisePart{Output: f.Output, Lines: []promiseLine{
 		{Label: "I will change", Words: f.Change},
-		{Label: "I expect", Words: cmp.Or(f.Promise.Words(), "nothing was written down"), Seen: seen},
+		{Label: "I expect", Words: cmp.Or(promiseWords(f), "nothing was written down"), Seen: seen},
 		{Label: "If not, I will", Words: cmp.Or(f.WayBack, "let its prepared act be undone")},
 		{Label: "It will take", Words: cmp.Or(f.Takes, "nobody has said") + ", and at most " + spell(f.Promise.Within) + " to see what it did"},
 	}}
@@ -220,6 +220,16 @@ func (x scope) promised(f incident.Fix) template.HTML {
 		part.Said = append(part.Said, "Nobody else has read it.")
 	}
 	return x.part("promised", part)
+}
+
+// promiseWords is what a fix promised. How the check was before is told until the fix is
+// in place: what was "now" then is not now any more.
+func promiseWords(f incident.Fix) string {
+	if p := f.Promise; !f.AppliedAt.IsZero() {
+		p.From = ""
+		return p.Words()
+	}
+	return f.Promise.Words()
 }
 
 func seenWords(r incident.Reading) string {

@@ -21,6 +21,7 @@ func TestMoments(t *testing.T) {
 		{scene: "watch-again", says: []string{"It is not over.", "Go back to safety"}, not: []string{"You’re back. –"}},
 		{scene: "review-again", says: []string{"It is not over.", "Show visitors the status page", "does not pass: 502"}, not: []string{"It is over. Well done."}},
 		{scene: "broke-again", says: []string{"It broke again.", "Visitors are still safe.", "Add a guess"}, not: []string{"The fix holds."}},
+		{scene: "watch", says: []string{"What was promised"}, not: []string{"now it fails"}},
 		{scene: "write-up", says: []string{"Still to do", "3 questions wait for an answer", "The write-up is a draft"}},
 		{scene: "owed", says: []string{"Add them on the write-up", "Before it is closed", "“An alarm”: who does it", "No finding on how we work is taken up yet."}},
 		{scene: "confirm", says: []string{"So this is it?", "No: something shows that it is not this."}},
