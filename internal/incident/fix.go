@@ -592,7 +592,7 @@ func (d *draft) approved(f Fix) []unmet {
 	case f.Alone:
 		return nil
 	}
-	return []unmet{R9.refuse(fmt.Sprintf("Ask somebody to read it; after %s without an answer you may go on alone.", spell(f.Waits)), "Nobody else has read the fix yet.").With("lifeboat fix go-alone %s", f.ID)}
+	return []unmet{R9.refuse(fmt.Sprintf("Ask somebody to read it; after %s without an answer you may go on alone.", spell(f.Waits)), "Nobody else has read the fix yet.")}
 }
 
 // flying gives the fix in flight in one of the states.

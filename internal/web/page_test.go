@@ -24,8 +24,8 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // kept are the scenes whose pages are kept as golden files: the moments of the loop.
 var kept = []string{
-	"quiet-up", "quiet-down", "quiet-parked", "declared", "answered", "answered-one-thing", "applying", "unknown", "contained", "stays", "drifted", "diagnose", "stuck", "confirm", "diagnosed", "touch", "thrash",
-	"fix", "fix-asked", "fix-waits", "fix-alone", "measuring", "no-effect", "harm", "interrupted", "worked", "return", "return-held", "watch", "review", "accept", "drill", "stale", "refused-typed", "viewer", "sign-in",
+	"quiet-up", "quiet-down", "quiet-parked", "declared", "answered", "answered-one-thing", "applying", "unknown", "contained", "not-safe", "stays", "drifted", "diagnose", "stuck", "confirm", "diagnosed", "touch", "thrash",
+	"fix", "fix-asked", "fix-waits", "fix-alone", "measuring", "no-effect", "harm", "interrupted", "worked", "return", "return-held", "watch", "review-again", "review", "accept", "drill", "stale", "refused-typed", "viewer", "sign-in",
 }
 
 // TestScenes shows each state as it is served. What the pages link to and send is
@@ -112,6 +112,9 @@ func checkPage(t *testing.T, p *sheet) {
 		if textOf(n) == "" {
 			t.Error("no title")
 		}
+	}
+	if line := command.FindString(notHere.Replace(p.text())); line != "" {
+		t.Errorf("%s names a command of a terminal: %q", p.url, line)
 	}
 	checkQuiet(t, p)
 	checkFields(t, p)
@@ -361,3 +364,7 @@ func FuzzSpan(f *testing.F) {
 		}
 	})
 }
+
+// notHere are the two lines that a page owes to a terminal: where the page itself can't
+// help any more.
+var notHere = strings.NewReplacer("lifeboat answer pull LEVER", "", "Commands still work: lifeboat status", "")

@@ -97,6 +97,7 @@ func (x scope) rows(events []incident.Event, all bool) []eventRow {
 		if !all && (!told(e) || e.Corrects != "") {
 			continue
 		}
+		e.Text = textOnPage(e)
 		row := eventRow{Event: e, Corrections: fixes[e.ID]}
 		if d := e.At.In(x.s.o.Zone).Format("2 January 2006"); d != day {
 			day, row.NewDay = d, true

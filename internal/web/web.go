@@ -255,7 +255,7 @@ func (b *sending) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
 // show renders a page; a fault of ours in it is logged and told.
 func (s *server) show(w http.ResponseWriter, status int, name string, p page) {
-	p.Demo = s.o.Demo
+	p.Demo = demoOf(s.o.Demo)
 	if p.Style = template.CSS(style); name == "writeup.html" { //nolint:gosec // our own file
 		p.Style = template.CSS(article) //nolint:gosec // our own file
 	}
