@@ -186,7 +186,11 @@ func (r *runner) publicMessage() string {
 		return ""
 	}
 	for i := len(in.Updates) - 1; i >= 0; i-- {
-		if u := in.Updates[i]; u.Audience == incident.Public {
+		switch u := in.Updates[i]; {
+		case u.Audience != incident.Public:
+		case u.Final && in.Phase != incident.Watch && in.Phase != incident.Review:
+			return "" // it came again since, and nothing was said of that yet
+		default:
 			return u.Text
 		}
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"net/netip"
@@ -389,8 +390,14 @@ func (e *Engine) Attach(ctx context.Context, site string, f File, by incident.Ac
 		if err := incident.May(incident.Attach{}, by); err != nil { // before anything is kept
 			return Result{}, err
 		}
-		if in, ok := e.openAt(site); !ok {
+		in, ok := e.openAt(site)
+		if !ok {
 			return Result{Incident: in}, fault.New(fault.NotFound, "there is no open incident that evidence would belong to").WithHint("declare one with: lifeboat declare %s", site)
+		}
+		said := x
+		said.Title = cmp.Or(said.Title, "A file")
+		if _, err := in.Decide(incident.Attach{Evidence: said}, incident.Facts{Actor: by}, e.o.Now()); err != nil {
+			return Result{Incident: in}, err // nothing is kept of what won't be recorded
 		}
 		head := make([]byte, 512)
 		n, err := io.ReadFull(f.Body, head)

@@ -264,7 +264,11 @@ func (d *draft) done(p Pull, data OutcomeData) {
 	}
 	d.add(LeverSeen, s, data, "Seen from outside: %s.", data.Detail)
 	if d.in.Phase == FailOver && !d.in.Drill {
-		d.to(Diagnose, "Visitors are looked after. There is no hurry now.")
+		why := "Visitors are looked after. There is no hurry now."
+		if p.To != "standby" { // nobody has seen yet how visitors fare there
+			why = "The lever is seen to hold. Now to find out what happened."
+		}
+		d.to(Diagnose, why)
 	}
 }
 

@@ -649,7 +649,7 @@ func (c ReadFix) decide(d *draft) error {
 	case worse >= worseToTell:
 		d.measured(f, StateWorse, fmt.Sprintf("it made things worse: %s failed now and did not before", strings.Join(broken, ", ")))
 	case streak >= needed:
-		d.measured(f, StateWorked, fmt.Sprintf("%s passed %s in a row, %s after the fix", f.Promise.Check, count(uint64(streak), "time"), spell(max(0, d.at.Sub(f.AppliedAt)).Round(time.Second))))
+		d.measured(f, StateWorked, fmt.Sprintf("%s passed %s in a row, %s after the fix", f.Promise.Check, count(uint64(streak), "time"), spell(max(time.Second, d.at.Sub(f.AppliedAt).Round(time.Second)))))
 	case !d.now.Before(f.AppliedAt.Add(f.Promise.Within)):
 		d.measured(f, StateNoEffect, fmt.Sprintf("%s after %s: %s", f.Promise.Check, spell(f.Promise.Within), readingWords(r)))
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"lifeboat/internal/fault"
 )
@@ -302,8 +303,17 @@ func (c Object) decide(d *draft) error {
 	return nil
 }
 
+// straight drops the marks that turn the direction of writing (Unicode, UAX #9), which
+// could make a message to everybody read as another one.
+func straight(r rune) rune {
+	if unicode.Is(unicode.Bidi_Control, r) {
+		return -1
+	}
+	return r
+}
+
 func (c SendUpdate) decide(d *draft) error {
-	text := strings.TrimSpace(c.Text)
+	text := strings.TrimSpace(strings.Map(straight, c.Text))
 	switch {
 	case c.Audience != Public && c.Audience != Staff && c.Audience != Leaders:
 		return fault.New(fault.Invalid, "%q is nobody to tell", c.Audience).At("audience").WithHint("write public, staff or leaders")

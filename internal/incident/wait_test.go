@@ -154,3 +154,25 @@ func TestTheImpactIsDueOnceAPhase(t *testing.T) {
 		t.Error("with the clock set back it is to be measured again and again")
 	}
 }
+
+// Marks of direction can't make a message to everybody read as another one.
+func TestAMessageReadsAsItWasWritten(t *testing.T) {
+	t.Parallel()
+	s := story(t).contained().do(SendUpdate{Audience: Public, Text: "All is \u202ellew ton\u202c well."})
+	if got := s.in.Updates[0].Text; got != "All is llew ton well." {
+		t.Errorf("it is sent as %q", got)
+	}
+}
+
+// What lifeboat captures itself has room left however much people add.
+func TestPeopleLeaveRoomForCaptures(t *testing.T) {
+	t.Parallel()
+	s := story(t).contained()
+	for range maxAttached - len(s.in.Evidence) {
+		s.do(Attach{Evidence{Title: "x"}})
+	}
+	if _, err := s.try(Attach{Evidence{Title: "x"}}); err == nil {
+		t.Error("people can use up all room")
+	}
+	s.by(probes).do(Captured{Evidence{Title: "x"}})
+}
