@@ -3,6 +3,7 @@ package authdns
 import (
 	"encoding/binary"
 	"slices"
+	"sync"
 )
 
 // answer finds the answer to one question (RFC 1034 section 4.3.2, RFC 4592, RFC
@@ -19,8 +20,24 @@ type answer struct {
 	low   [maxName]byte        // the name that is looked for, in lower case
 }
 
+// synthesis holds the CNAME records that one answer makes from DNAMEs: of each the
+// fixed octets and two names at most.
+type synthesis struct {
+	buf  [(maxChain + 1) * (12 + maxName)]byte
+	used int
+}
+
+// syntheses are used again, so that a DNAME costs no allocation.
+var syntheses = sync.Pool{New: func() any { return new(synthesis) }}
+
 // write answers a question of class IN. The labels are those of the name.
 func (a *answer) write(labels int) {
+	if a.v.table.dnames {
+		made := syntheses.Get().(*synthesis)
+		made.used = 0
+		a.m.made = made
+		defer syntheses.Put(made) // then the message is written, and nothing looks at names any more
+	}
 	name := lower(a.low[:], a.m.qname())
 	n, exact, at := a.v.table.find(name, labels)
 	if n == none {
@@ -200,12 +217,13 @@ func (a *answer) redirect(owner []byte, n int32, at int) {
 		a.rcode = rcodeYXDomain
 		return
 	}
-	cname := appendRecord(make([]byte, 0, 12+at+len(target)), typeCNAME, binary.BigEndian.Uint32(head[4:]), nil)
+	made := a.m.made
+	cname := appendRecord(made.buf[made.used:made.used], typeCNAME, binary.BigEndian.Uint32(head[4:]), nil)
 	binary.BigEndian.PutUint16(cname[10:], uint16(at+len(target)))
 	cname = append(append(cname, asked[:at]...), target...)
-	made := cname[12:]
+	made.used += len(cname)
 	a.add(secAnswer, owner, 1, cname)
-	a.goOn(owner, made, n)
+	a.goOn(owner, cname[12:], n)
 }
 
 // refer hands on to the name servers of a cut. Only an answer that began in our

@@ -49,6 +49,7 @@ const (
 	rcodeRefused  = 5
 	rcodeYXDomain = 6
 	rcodeBadVers  = 16
+	rcodeBadCook  = 23
 )
 
 // Sizes in octets.

@@ -29,6 +29,7 @@ type Table struct {
 	sites     []site // only those that a name follows
 	follows   []class
 	maxLabels int              // of any name in names
+	dnames    bool             // any zone has a DNAME
 	byApex    map[string]int32 // text → zone
 }
 
@@ -276,6 +277,7 @@ func (c *compiler) addNode(zn *zoneNodes, records []zone.Record, parentSide map[
 	nd := &c.t.nodes[n]
 	nd.set, nd.sets = uint32(first), uint32(len(c.t.sets)-first)
 	nd.dname = c.t.setOf(n, typeDNAME).count > 0
+	c.t.dnames = c.t.dnames || nd.dname
 	if c.t.setOf(n, typeNS).count > 0 && owner != c.t.zones[zn.zone].wire {
 		nd.cut = true
 		zn.cuts = append(zn.cuts, n)
