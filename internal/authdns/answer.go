@@ -102,7 +102,9 @@ func (a *answer) atNode(owner []byte, n int32) {
 			return
 		}
 		if s.typ == a.typ {
-			a.add(secAnswer, owner, s.count, t.body(s))
+			if a.add(secAnswer, owner, s.count, t.body(s)) && leads(s.typ) {
+				a.goAlong(owner, s)
+			}
 			return
 		}
 		if s.typ == typeCNAME {
@@ -242,20 +244,48 @@ func (a *answer) refer(owner []byte, n int32, at int) {
 	}
 }
 
+// goAlong appends what is known of the names in a set: their addresses, and for a
+// service's alias also its records of the same type.
+func (a *answer) goAlong(owner []byte, s rrset) {
+	t := a.v.table
+	e := t.extra[s.off]
+	for _, g := range t.glue[e.first : e.first+e.count] {
+		name := owner
+		if g.off != ownName {
+			name = t.wire[g.off : g.off+uint32(t.nodes[g.node].nameLen)]
+			if more := t.setOf(g.node, s.typ); more.count > 0 && (s.typ == typeSVCB || s.typ == typeHTTPS) {
+				a.m.set(secAdditional, name, more.count, t.body(more))
+			}
+		}
+		a.addAddresses(name, g.node)
+	}
+}
+
 // addGlue appends a name server's addresses to the additional section. What does
 // not fit is left out, or truncates the answer where it is needed (RFC 9471).
 func (a *answer) addGlue(g glue, needed bool) {
 	t := a.v.table
 	owner := t.wire[g.off : g.off+uint32(t.nodes[g.node].nameLen)]
+	if !a.addAddresses(owner, g.node) && needed {
+		a.m.short = true
+	}
+}
+
+// addAddresses appends a node's addresses to the additional section, as many sets
+// as fit; false when one did not.
+func (a *answer) addAddresses(owner []byte, n int32) bool {
+	t := a.v.table
+	all := true
 	for _, typ := range [...]uint16{typeA, typeAAAA} {
-		b := a.v.addresses(t.nodes[g.node].follow, typ)
-		if s := t.setOf(g.node, typ); s.count > 0 {
+		b := a.v.addresses(t.nodes[n].follow, typ)
+		if s := t.setOf(n, typ); s.count > 0 {
 			b = body{s.count, t.body(s)}
 		}
-		if b.count > 0 && !a.m.set(secAdditional, owner, b.count, b.wire) && needed {
-			a.m.short = true
+		if b.count > 0 && !a.m.set(secAdditional, owner, b.count, b.wire) {
+			all = false
 		}
 	}
+	return all
 }
 
 // deny writes the SOA that says how long "there is none" holds: its owner is the

@@ -30,9 +30,12 @@ const (
 	typePTR   = 12
 	typeMX    = 15
 	typeAAAA  = 28
+	typeSRV   = 33
 	typeDNAME = 39
 	typeOPT   = 41
 	typeDS    = 43
+	typeSVCB  = 64
+	typeHTTPS = 65
 	typeIXFR  = 251
 	typeAXFR  = 252
 	typeANY   = 255

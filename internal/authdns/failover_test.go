@@ -49,7 +49,7 @@ func TestFailover(t *testing.T) {
 		{Name: "toshop.example.com.", Type: "AAAA", Answer: []string{"toshop.example.com. 60 IN CNAME shop.example.com."}, Authority: soa("11")},
 		{Name: "any.tenants.example.com.", Type: "A", Answer: []string{"any.tenants.example.com. 60 IN A 198.51.100.7"}},
 		{Name: "example.com.", Type: "A", Answer: []string{"example.com. 60 IN A 198.51.100.7"}},
-		{Name: "example.com.", Type: "MX", Answer: []string{"example.com. 300 IN MX 10 mail.example.com."}},
+		{Name: "example.com.", Type: "MX", Answer: []string{"example.com. 300 IN MX 10 mail.example.com."}, Additional: mailAddresses},
 		{Name: "api.example.com.", Type: "A", Answer: []string{"api.example.com. 60 IN A 203.0.113.30"}},
 	})
 	set(at("backup", "standby", 12, 5))
