@@ -29,6 +29,10 @@ type Source struct {
 	Minimum uint32            `json:"minimum,omitempty"` // SOA MINIMUM in seconds; 60 when 0
 	Text    string            `json:"text"`              // master file text (RFC 1035 section 5); may hold its own SOA and NS
 	Follow  map[string]string `json:"follow,omitempty"`  // owner name, absolute → site id
+
+	// Includes are the texts that $INCLUDE lines bring in, by file name, as the
+	// function Includes reads them. Without any, $INCLUDE is refused.
+	Includes map[string]string `json:"includes,omitempty"`
 }
 
 // Addresses are the A and AAAA answers of a position, in order. A position
@@ -57,7 +61,7 @@ type Record struct {
 	Type  uint16
 	TTL   uint32 // seconds, the same in the whole RRset
 	Data  []byte // wire form, nothing compressed, case as written
-	Line  int    // in Source.File, 0 for a record that Parse made
+	Line  int    // in Source.File, beyond its end in included files, 0 for a record that Parse made
 	Glue  bool   // at or below a delegation: never an answer, only an addition to referrals
 }
 
