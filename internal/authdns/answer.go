@@ -225,7 +225,9 @@ func (a *answer) redirect(owner []byte, n int32, at int) {
 	cname = append(append(cname, asked[:at]...), target...)
 	made.used += len(cname)
 	a.add(secAnswer, owner, 1, cname)
-	a.goOn(owner, cname[12:], n)
+	if a.typ != typeCNAME && a.typ != typeANY { // the CNAME is what was asked for
+		a.goOn(owner, cname[12:], n)
+	}
 }
 
 // refer hands on to the name servers of a cut. Only an answer that began in our

@@ -89,6 +89,9 @@ func TestChains(t *testing.T) {
 		{Name: "tosub.example.com.", Type: "A", Answer: []string{"tosub.example.com. 300 IN CNAME host.sub.example.com."}, Authority: subNS, Additional: subGlue},
 		{Name: "nodatatarget.example.com.", Type: "AAAA", Answer: []string{"nodatatarget.example.com. 300 IN CNAME ns1.example.com."}, Authority: soaAuthority},
 		{Name: "host.old.example.com.", Type: "A", Answer: []string{"old.example.com. 300 IN DNAME new.example.com.", "host.old.example.com. 300 IN CNAME host.new.example.com.", "host.new.example.com. 300 IN A 192.0.2.80"}},
+		{Name: "host.old.example.com.", Type: "CNAME", Answer: []string{"old.example.com. 300 IN DNAME new.example.com.", "host.old.example.com. 300 IN CNAME host.new.example.com."}},
+		{Name: "gone.old.example.com.", Type: "CNAME", Answer: []string{"old.example.com. 300 IN DNAME new.example.com.", "gone.old.example.com. 300 IN CNAME gone.new.example.com."}},
+		{Name: "host.old.example.com.", Type: "ANY", Answer: []string{"old.example.com. 300 IN DNAME new.example.com.", "host.old.example.com. 300 IN CNAME host.new.example.com."}},
 		{Name: "old.example.com.", Type: "A", Authority: soaAuthority},
 		{Name: "old.example.com.", Type: "DNAME", Answer: []string{"old.example.com. 300 IN DNAME new.example.com."}},
 	})
