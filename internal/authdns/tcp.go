@@ -100,6 +100,7 @@ func (s *Server) serveConn(ctx context.Context, c *counters, conn *net.TCPConn) 
 		from = addr.AddrPort().Addr()
 	}
 	r, w := bufio.NewReaderSize(conn, 2048), bufio.NewWriterSize(conn, 2048)
+	defer w.Flush() // answers that wait for a query after them, which turned out to be none
 	var in, out []byte
 	for {
 		if conn.SetDeadline(s.options.Now().Add(s.options.TCPIdle)) != nil {

@@ -353,48 +353,6 @@ func TestPanicIsSurvived(t *testing.T) {
 	}
 }
 
-func FuzzHandle(f *testing.F) {
-	for _, n := range negatives(f) {
-		f.Add(n.msg)
-	}
-	for _, name := range []string{"example.com.", "toshop.example.com.", "x.sub.example.com.", "a.old.example.com.", "q.wild.example.com."} {
-		for _, typ := range []uint16{dns.TypeA, dns.TypeNS, dns.TypeANY, dns.TypeDS, dns.TypeAXFR} {
-			q := question(name, typ)
-			f.Add(packed(f, q))
-			q.SetEdns0(1232, true)
-			f.Add(packed(f, q))
-		}
-	}
-	chain := append([]byte{0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 1}, bytes.Repeat([]byte{0xC0, 12}, 200)...)
-	f.Add(chain)
-	s := testServer(f)
-	f.Fuzz(func(t *testing.T, msg []byte) {
-		for _, udp := range []bool{true, false} {
-			in := bytes.Clone(msg)
-			reply := s.Handle(make([]byte, 0, 512), in, udp)
-			if !bytes.Equal(in, msg) {
-				t.Fatal("the query was changed")
-			}
-			if s.Counts().Panics > 0 {
-				t.Fatalf("panic on %x", msg)
-			}
-			if reply == nil {
-				continue
-			}
-			if udp && len(reply) > ednsUDP {
-				t.Fatalf("%d octets over UDP", len(reply))
-			}
-			var m dns.Msg
-			if err := m.Unpack(reply); err != nil {
-				t.Fatalf("unreadable answer: %v\nquery  %x\nanswer %x", err, msg, reply)
-			}
-			if !m.Response || m.Id != binary.BigEndian.Uint16(msg) {
-				t.Fatalf("header %v", m.MsgHdr)
-			}
-		}
-	})
-}
-
 // The number of allocations for a query, pinned: there are none.
 func TestAllocations(t *testing.T) { // not parallel: it counts allocations
 	s := testServer(t)
