@@ -90,6 +90,8 @@ func TestChains(t *testing.T) {
 		{Name: "nodatatarget.example.com.", Type: "AAAA", Answer: []string{"nodatatarget.example.com. 300 IN CNAME ns1.example.com."}, Authority: soaAuthority},
 		{Name: "host.old.example.com.", Type: "A", Answer: []string{"old.example.com. 300 IN DNAME new.example.com.", "host.old.example.com. 300 IN CNAME host.new.example.com.", "host.new.example.com. 300 IN A 192.0.2.80"}},
 		{Name: "host.old.example.com.", Type: "CNAME", Answer: []string{"old.example.com. 300 IN DNAME new.example.com.", "host.old.example.com. 300 IN CNAME host.new.example.com."}},
+		{Name: "host.older.example.com.", Type: "A", Answer: []string{"older.example.com. 300 IN DNAME old.example.com.", "host.older.example.com. 300 IN CNAME host.old.example.com.",
+			"old.example.com. 300 IN DNAME new.example.com.", "host.old.example.com. 300 IN CNAME host.new.example.com.", "host.new.example.com. 300 IN A 192.0.2.80"}},
 		{Name: "gone.old.example.com.", Type: "CNAME", Answer: []string{"old.example.com. 300 IN DNAME new.example.com.", "gone.old.example.com. 300 IN CNAME gone.new.example.com."}},
 		{Name: "host.old.example.com.", Type: "ANY", Answer: []string{"old.example.com. 300 IN DNAME new.example.com.", "host.old.example.com. 300 IN CNAME host.new.example.com."}},
 		{Name: "old.example.com.", Type: "A", Authority: soaAuthority},
@@ -214,6 +216,8 @@ sub  IN NS ns.sub
 sub  IN DS 1 13 2 0102030405060708091011121314151617181920212223242526272829303132
 ns.sub IN A 192.0.2.1
 from IN CNAME www.sub
+mail IN MX 10 www.sub
+www.sub IN A 192.0.2.66
 `}
 	child := zone.Source{Apex: "sub.example.com.", TTL: 60, NS: []string{"ns.sub.example.com."}, Text: "ns A 192.0.2.1\nwww A 192.0.2.2\n"}
 	lone := zone.Source{Apex: "other.example.com.", TTL: 60, NS: []string{"ns.example.net."}}
@@ -224,6 +228,7 @@ from IN CNAME www.sub
 		{Name: "sub.example.com.", Type: "DS", Answer: []string{"sub.example.com. 60 IN DS 1 13 2 0102030405060708091011121314151617181920212223242526272829303132"}},
 		{Name: "x.sub.example.com.", Type: "DS", Rcode: dns.RcodeNameError, Authority: childSOA},
 		{Name: "from.example.com.", Type: "A", Answer: []string{"from.example.com. 60 IN CNAME www.sub.example.com."}},
+		{Name: "mail.example.com.", Type: "MX", Answer: []string{"mail.example.com. 60 IN MX 10 www.sub.example.com."}}, // another zone's word
 		{Name: "other.example.com.", Type: "DS", Authority: []string{"other.example.com. 60 IN SOA ns.example.net. hostmaster.other.example.com. 1 3600 600 1209600 60"}},
 	})
 }

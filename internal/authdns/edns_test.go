@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"lifeboat/internal/zone"
 )
 
 // The vectors of RFC 9018 appendix A, and of the SipHash paper.
@@ -214,6 +216,42 @@ func TestOptions(t *testing.T) {
 	}
 	if got := fmt.Sprintf("%v %+v %#v", CookieSecret{7}, CookieSecret{7}, CookieSecret{7}); strings.Contains(got, "7") {
 		t.Errorf("a secret is written out: %s", got)
+	}
+}
+
+// The options of an answer count against the size that the client can take.
+func TestOptionsFit(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	for i := range 60 {
+		for j := range i {
+			fmt.Fprintf(&text, "a%d A 192.0.2.%d\n", i, j+1)
+		}
+	}
+	table := mustTable(t, nil, zone.Source{Apex: "example.com.", TTL: 60, NS: []string{"ns.example.net."}, Text: text.String()})
+	v, err := table.View(Orders{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(Options{NSID: "ns1.here"})
+	s.Set(v)
+	s.SetCookieSecrets(CookieSecret{1})
+	full := 0
+	for i := range 60 {
+		for size := 512; size <= 1232; size += 7 {
+			q := withOptions(question(fmt.Sprintf("a%d.example.com.", i), dns.TypeA), &dns.EDNS0_NSID{Code: dns.EDNS0NSID}, &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "0102030405060708"})
+			q.IsEdns0().SetUDPSize(uint16(size))
+			n := len(s.handleFrom(&s.shards[0], nil, packed(t, q), netip.MustParseAddr("192.0.2.1"), true))
+			if n > size {
+				t.Errorf("a%d: %d octets, the client takes %d", i, n, size)
+			}
+			if n > size-16 {
+				full++
+			}
+		}
+	}
+	if full == 0 {
+		t.Error("no answer came near the limit")
 	}
 }
 

@@ -121,6 +121,7 @@ func negatives(t testing.TB) []negative {
 		{"a cookie of 41 octets", additional(1, append(append(bytes.Clone(opt[:9]), 0, 45, 0, 10, 0, 41), make([]byte, 41)...)), dns.RcodeFormatError},
 		{"an option longer than the OPT record", additional(1, append(bytes.Clone(opt[:9]), 0, 4, 0, 3, 0, 9)), dns.RcodeFormatError},
 		{"EDNS version 1", additional(1, []byte{0, 0, 41, 4, 0, 0, 1, 0, 0, 0, 0}), dns.RcodeBadVers},
+		{"EDNS version 1, with options of a form that we can't know", additional(1, []byte{0, 0, 41, 4, 0, 0, 1, 0, 0, 0, 3, 1, 2, 3}), dns.RcodeBadVers},
 		{"class CHAOS", class(dns.ClassCHAOS), dns.RcodeRefused},
 		{"class NONE", class(254), dns.RcodeRefused},
 		{"class ANY", class(255), dns.RcodeRefused},
