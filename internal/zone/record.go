@@ -164,6 +164,7 @@ func (r *reader) generate(e entry) error {
 	if len(e.fields) < 5 {
 		return r.invalid(e.line, "$GENERATE needs a range, an owner, a type and data").WithHint("as in $GENERATE 1-9 host$ A 192.0.2.$")
 	}
+	e.text = unquoted(e.text)
 	stated := e.fields[3]
 	if _, class := dns.StringToClass[strings.ToUpper(stated)]; class {
 		stated = e.fields[4]
@@ -178,6 +179,19 @@ func (r *reader) generate(e entry) error {
 	at := strings.Index(e.text, e.fields[1]) + len(e.fields[1])
 	at += strings.Index(e.text[at:], e.fields[2]) + len(e.fields[2])
 	return r.parse(e, e.text[:at]+" "+strconv.FormatUint(uint64(ttl), 10)+e.text[at:], 0)
+}
+
+// quotedData is a $GENERATE entry whose data stands in quotes as a whole.
+var quotedData = regexp.MustCompile(`^(.*\s(\S+)\s+)"([^"\\]*)"\s*(;.*)?$`)
+
+// unquoted takes the quotes off, as BIND does, which wants the data as one word.
+// Those of text belong to the data.
+func unquoted(text string) string {
+	m := quotedData.FindStringSubmatch(text)
+	if m == nil || strings.EqualFold(m[2], "TXT") || strings.EqualFold(m[2], "SPF") {
+		return text
+	}
+	return m[1] + m[3]
 }
 
 // absolute makes a name of the text absolute, against the origin.

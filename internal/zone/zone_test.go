@@ -64,6 +64,8 @@ e     A 192.0.2.1
 $GENERATE 1-2 g$ A 192.0.2.$
 $GENERATE 3-4/1 g$ 7 IN A 192.0.2.$
 $GENERATE 5-5 g$ IN MX 10 m$
+$GENERATE 6-6 g$ MX "10 m$" ; BIND's way
+$GENERATE 7-7 g$ TXT "10 m$"
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +75,7 @@ $GENERATE 5-5 g$ IN MX 10 m$
 		got[strings.TrimSuffix(Unpack(r.Owner), "shop.example.com.")+typeName(r.Type)] = r.TTL
 	}
 	want := map[string]uint32{"SOA": 3600, "NS": 3600, "a.A": 60, "b.A": 300, "c.A": 10, "d.A": 5400, "d.TXT": 5400,
-		"e.sub.A": 5400, "g1.sub.A": 5400, "g2.sub.A": 5400, "g3.sub.A": 7, "g4.sub.A": 7, "g5.sub.MX": 5400}
+		"e.sub.A": 5400, "g1.sub.A": 5400, "g2.sub.A": 5400, "g3.sub.A": 7, "g4.sub.A": 7, "g5.sub.MX": 5400, "g6.sub.MX": 5400, "g7.sub.TXT": 5400}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
