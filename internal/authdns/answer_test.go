@@ -217,15 +217,22 @@ sub  IN DS 1 13 2 01020304050607080910111213141516171819202122232425262728293031
 ns.sub IN A 192.0.2.1
 from IN CNAME www.sub
 mail IN MX 10 www.sub
+deep.down IN NS ns.example.net.
+* IN TXT wild
 www.sub IN A 192.0.2.66
 `}
 	child := zone.Source{Apex: "sub.example.com.", TTL: 60, NS: []string{"ns.sub.example.com."}, Text: "ns A 192.0.2.1\nwww A 192.0.2.2\n"}
 	lone := zone.Source{Apex: "other.example.com.", TTL: 60, NS: []string{"ns.example.net."}}
+	deep := zone.Source{Apex: "deep.down.example.com.", TTL: 60, NS: []string{"ns.example.net."}}
+	parentSOA := []string{"example.com. 60 IN SOA ns.example.net. hostmaster.example.com. 1 3600 600 1209600 60"}
 	childSOA := []string{"sub.example.com. 60 IN SOA ns.sub.example.com. hostmaster.sub.example.com. 1 3600 600 1209600 60"}
-	runCases(t, mustServer(t, Orders{}, nil, parent, child, lone), []Case{
+	runCases(t, mustServer(t, Orders{}, nil, parent, child, lone, deep), []Case{
 		{Name: "www.sub.example.com.", Type: "A", Answer: []string{"www.sub.example.com. 60 IN A 192.0.2.2"}},
 		{Name: "sub.example.com.", Type: "NS", Answer: []string{"sub.example.com. 3600 IN NS ns.sub.example.com."}, Additional: []string{"ns.sub.example.com. 60 IN A 192.0.2.1"}},
 		{Name: "sub.example.com.", Type: "DS", Answer: []string{"sub.example.com. 60 IN DS 1 13 2 0102030405060708091011121314151617181920212223242526272829303132"}},
+		{Name: "down.example.com.", Type: "TXT", Authority: parentSOA}, // an empty non-terminal
+		{Name: "x.down.example.com.", Type: "TXT", Rcode: dns.RcodeNameError, Authority: parentSOA},
+		{Name: "x.down.elsewhere.example.com.", Type: "TXT", Answer: []string{"x.down.elsewhere.example.com. 60 IN TXT wild"}},
 		{Name: "x.sub.example.com.", Type: "DS", Rcode: dns.RcodeNameError, Authority: childSOA},
 		{Name: "from.example.com.", Type: "A", Answer: []string{"from.example.com. 60 IN CNAME www.sub.example.com."}},
 		{Name: "mail.example.com.", Type: "MX", Answer: []string{"mail.example.com. 60 IN MX 10 www.sub.example.com."}}, // another zone's word

@@ -284,6 +284,9 @@ func (c *compiler) addNode(zn *zoneNodes, records []zone.Record, parentSide map[
 	}
 	if at {
 		parentSide[owner] = n
+		if within, _ := c.covered(zn.zone, parent(owner)); !within {
+			c.ensure(zn, parent(owner)) // the names above a delegation exist, also where the zone below is here
+		}
 	}
 	first := len(c.t.sets)
 	for i := 0; i < len(records); {

@@ -158,12 +158,11 @@ func TestLikeTheOthers(t *testing.T) {
 	from := seed(t, soak)
 	t.Logf("LIFEBOAT_SEED=%d", from)
 	m := maker{rand.New(rand.NewPCG(from, 1))}
-	var zones []made
+	zones := m.zones(count)
 	var apexes []string
 	texts := map[string]string{}
-	for i := range count {
-		z := m.zone(i)
-		zones, apexes = append(zones, z), append(apexes, z.apex)
+	for _, z := range zones {
+		apexes = append(apexes, z.apex)
 		texts[z.apex] = z.text
 	}
 	us := ours(t, zones)

@@ -34,7 +34,9 @@ func (m maker) label() string {
 func (m maker) below(apex string) string {
 	name := apex
 	for range 1 + m.IntN(3) {
-		name = m.label() + "." + name
+		if label := m.label(); len(label)+len(name) < 240 {
+			name = label + "." + name
+		}
 	}
 	return name
 }
@@ -43,7 +45,9 @@ func (m maker) below(apex string) string {
 func (m maker) target(apex string) string {
 	switch m.IntN(20) {
 	case 0:
-		return long + "." + long + "." + long + "." + apex
+		if len(apex) < 50 {
+			return long + "." + long + "." + long + "." + apex
+		}
 	case 2, 3:
 		return "host.elsewhere.example."
 	case 1:
@@ -65,13 +69,14 @@ type made struct {
 	apex  string
 	text  string
 	names []string
+	cuts  []string
 }
 
 // zone makes a zone: wildcards, empty non-terminals, chains and loops of CNAMEs,
 // DNAMEs, delegations with and without glue. Nothing lies below a DNAME, and below
 // a delegation only glue, for some of the servers refuse such zones.
-func (m maker) zone(i int) made {
-	z := made{apex: fmt.Sprintf("z%d.example.", i)}
+func (m maker) zone(apex string) made {
+	z := made{apex: apex}
 	nodes := map[string]node{}
 	for range 4 + m.IntN(14) {
 		name := m.below(z.apex)
@@ -95,6 +100,9 @@ func (m maker) zone(i int) made {
 			continue
 		}
 		z.names = append(z.names, name)
+		if nodes[name].cut {
+			z.cuts = append(z.cuts, name)
+		}
 		for _, line := range nodes[name].lines {
 			fmt.Fprintf(&b, "%s IN %s\n", name, line)
 		}
@@ -107,6 +115,21 @@ func (m maker) zone(i int) made {
 	}
 	z.text = b.String()
 	return z
+}
+
+// zones makes some zones, and for some of their delegations the zone below, which
+// the same servers serve.
+func (m maker) zones(n int) (all []made) {
+	for i := range n {
+		z := m.zone(fmt.Sprintf("z%d.example.", i))
+		all = append(all, z)
+		for _, cut := range z.cuts {
+			if m.IntN(3) == 0 && !strings.Contains(cut, `\`) { // a name that is a file's, too
+				all = append(all, m.zone(cut))
+			}
+		}
+	}
+	return all
 }
 
 // up takes the first label off; the odd label has a dot inside.
