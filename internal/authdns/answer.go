@@ -39,13 +39,25 @@ func (a *answer) write(labels int) {
 		defer syntheses.Put(made) // then the message is written, and nothing looks at names any more
 	}
 	name := lower(a.low[:], a.m.qname())
-	n, exact, at := a.v.table.find(name, labels)
+	n, exact, at := a.find(name, labels)
 	if n == none {
 		a.rcode = rcodeRefused
 		return
 	}
 	a.aa = true
 	a.resolve(nil, name, n, exact, at)
+}
+
+// find is the Table's, but for DS, which lies above the cut (RFC 4035 section
+// 3.1.4.1).
+func (a *answer) find(name []byte, labels int) (n int32, exact bool, at int) {
+	n, exact, at = a.v.table.find(name, labels)
+	if exact && a.typ == typeDS {
+		if above := a.v.table.nodes[n].parentSide; above != none {
+			n = above
+		}
+	}
+	return n, exact, at
 }
 
 // find gives the node of a name, or else that of the closest encloser, which
@@ -69,10 +81,6 @@ func (t *Table) find(name []byte, labels int) (n int32, exact bool, at int) {
 // The owner is the name as it is to be written, nil for the name in question.
 func (a *answer) resolve(owner, name []byte, n int32, exact bool, at int) {
 	nd := &a.v.table.nodes[n]
-	if exact && a.typ == typeDS && nd.parentSide != none {
-		n = nd.parentSide // DS lies above the cut (RFC 4035 section 3.1.4.1)
-		nd = &a.v.table.nodes[n]
-	}
 	switch {
 	case nd.cut && !(exact && a.typ == typeDS):
 		a.refer(owner, n, at)
@@ -187,7 +195,7 @@ func (a *answer) goOn(owner, target []byte, from int32) {
 	}
 	name := lower(a.low[:], target)
 	t := a.v.table
-	n, exact, at := t.find(name, countLabels(name))
+	n, exact, at := a.find(name, countLabels(name))
 	if n == none || t.nodes[n].zone != t.nodes[from].zone {
 		return
 	}

@@ -218,6 +218,8 @@ ns.sub IN A 192.0.2.1
 from IN CNAME www.sub
 mail IN MX 10 www.sub
 deep.down IN NS ns.example.net.
+tosub IN CNAME sub
+todeep IN CNAME deep.down
 * IN TXT wild
 www.sub IN A 192.0.2.66
 `}
@@ -234,6 +236,8 @@ www.sub IN A 192.0.2.66
 		{Name: "x.down.example.com.", Type: "TXT", Rcode: dns.RcodeNameError, Authority: parentSOA},
 		{Name: "x.down.elsewhere.example.com.", Type: "TXT", Answer: []string{"x.down.elsewhere.example.com. 60 IN TXT wild"}},
 		{Name: "x.sub.example.com.", Type: "DS", Rcode: dns.RcodeNameError, Authority: childSOA},
+		{Name: "tosub.example.com.", Type: "DS", Answer: []string{"tosub.example.com. 60 IN CNAME sub.example.com.", "sub.example.com. 60 IN DS 1 13 2 0102030405060708091011121314151617181920212223242526272829303132"}},
+		{Name: "todeep.example.com.", Type: "DS", Answer: []string{"todeep.example.com. 60 IN CNAME deep.down.example.com."}, Authority: parentSOA},
 		{Name: "from.example.com.", Type: "A", Answer: []string{"from.example.com. 60 IN CNAME www.sub.example.com."}},
 		{Name: "mail.example.com.", Type: "MX", Answer: []string{"mail.example.com. 60 IN MX 10 www.sub.example.com."}}, // another zone's word
 		{Name: "other.example.com.", Type: "DS", Authority: []string{"other.example.com. 60 IN SOA ns.example.net. hostmaster.other.example.com. 1 3600 600 1209600 60"}},
