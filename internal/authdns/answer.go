@@ -39,7 +39,7 @@ func (a *answer) write(labels int) {
 		defer syntheses.Put(made) // then the message is written, and nothing looks at names any more
 	}
 	name := lower(a.low[:], a.m.qname())
-	n, exact, at := a.find(name, labels)
+	n, exact, at := a.find(name, labels, none)
 	if n == none {
 		a.rcode = rcodeRefused
 		return
@@ -49,11 +49,13 @@ func (a *answer) write(labels int) {
 }
 
 // find is the Table's, but for DS, which lies above the cut (RFC 4035 section
-// 3.1.4.1).
-func (a *answer) find(name []byte, labels int) (n int32, exact bool, at int) {
-	n, exact, at = a.v.table.find(name, labels)
+// 3.1.4.1). A chain stays below where it comes from there; none comes from any.
+func (a *answer) find(name []byte, labels int, from int32) (n int32, exact bool, at int) {
+	t := a.v.table
+	n, exact, at = t.find(name, labels)
 	if exact && a.typ == typeDS {
-		if above := a.v.table.nodes[n].parentSide; above != none {
+		above := t.nodes[n].parentSide
+		if above != none && (from == none || t.nodes[from].zone == t.nodes[above].zone) {
 			n = above
 		}
 	}
@@ -195,7 +197,7 @@ func (a *answer) goOn(owner, target []byte, from int32) {
 	}
 	name := lower(a.low[:], target)
 	t := a.v.table
-	n, exact, at := a.find(name, countLabels(name))
+	n, exact, at := a.find(name, countLabels(name), from)
 	if n == none || t.nodes[n].zone != t.nodes[from].zone {
 		return
 	}

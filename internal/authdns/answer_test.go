@@ -223,7 +223,7 @@ todeep IN CNAME deep.down
 * IN TXT wild
 www.sub IN A 192.0.2.66
 `}
-	child := zone.Source{Apex: "sub.example.com.", TTL: 60, NS: []string{"ns.sub.example.com."}, Text: "ns A 192.0.2.1\nwww A 192.0.2.2\n"}
+	child := zone.Source{Apex: "sub.example.com.", TTL: 60, NS: []string{"ns.sub.example.com."}, Text: "ns A 192.0.2.1\nwww A 192.0.2.2\nup CNAME @\n"}
 	lone := zone.Source{Apex: "other.example.com.", TTL: 60, NS: []string{"ns.example.net."}}
 	deep := zone.Source{Apex: "deep.down.example.com.", TTL: 60, NS: []string{"ns.example.net."}}
 	parentSOA := []string{"example.com. 60 IN SOA ns.example.net. hostmaster.example.com. 1 3600 600 1209600 60"}
@@ -238,6 +238,7 @@ www.sub IN A 192.0.2.66
 		{Name: "x.sub.example.com.", Type: "DS", Rcode: dns.RcodeNameError, Authority: childSOA},
 		{Name: "tosub.example.com.", Type: "DS", Answer: []string{"tosub.example.com. 60 IN CNAME sub.example.com.", "sub.example.com. 60 IN DS 1 13 2 0102030405060708091011121314151617181920212223242526272829303132"}},
 		{Name: "todeep.example.com.", Type: "DS", Answer: []string{"todeep.example.com. 60 IN CNAME deep.down.example.com."}, Authority: parentSOA},
+		{Name: "up.sub.example.com.", Type: "DS", Answer: []string{"up.sub.example.com. 60 IN CNAME sub.example.com."}, Authority: childSOA},
 		{Name: "from.example.com.", Type: "A", Answer: []string{"from.example.com. 60 IN CNAME www.sub.example.com."}},
 		{Name: "mail.example.com.", Type: "MX", Answer: []string{"mail.example.com. 60 IN MX 10 www.sub.example.com."}}, // another zone's word
 		{Name: "other.example.com.", Type: "DS", Authority: []string{"other.example.com. 60 IN SOA ns.example.net. hostmaster.other.example.com. 1 3600 600 1209600 60"}},
