@@ -118,9 +118,17 @@ func (a *answer) atNode(owner []byte, n int32) {
 			return
 		}
 		if s.typ == typeCNAME {
-			a.follow(owner, n, s)
+			a.follow(owner, n, body{s.count, t.body(s)})
 			return
 		}
+	}
+	if alias := a.v.addresses(nd.follow, typeCNAME); alias.count > 0 {
+		if a.typ == typeCNAME {
+			a.add(secAnswer, owner, alias.count, alias.wire)
+		} else {
+			a.follow(owner, n, alias)
+		}
+		return
 	}
 	if b := a.v.addresses(nd.follow, a.typ); b.count > 0 {
 		a.add(secAnswer, owner, b.count, b.wire)
@@ -129,8 +137,9 @@ func (a *answer) atNode(owner []byte, n int32) {
 	a.deny(nd.zone)
 }
 
-// addresses gives what a following name answers to a type; empty for another
-// type, or where the position has none of its kind.
+// addresses gives what a following name answers to a type, be it CNAME where the
+// position is an alias; empty for another type, or where the position has none of
+// its kind.
 func (v *View) addresses(class int32, typ uint16) body {
 	switch {
 	case class == none:
@@ -139,6 +148,8 @@ func (v *View) addresses(class int32, typ uint16) body {
 		return v.follows[class].a
 	case typ == typeAAAA:
 		return v.follows[class].aaaa
+	case typ == typeCNAME:
+		return v.follows[class].alias
 	}
 	return body{}
 }
@@ -154,7 +165,7 @@ func (a *answer) any(owner []byte, n int32) {
 			best, soa = body{s.count, t.body(s)}, s.typ == typeSOA
 		}
 	}
-	for _, typ := range [...]uint16{typeA, typeAAAA} {
+	for _, typ := range [...]uint16{typeA, typeAAAA, typeCNAME} {
 		if b := a.v.addresses(nd.follow, typ); b.count > 0 && (best.count == 0 || len(b.wire) < len(best.wire)) {
 			best, soa = b, false
 		}
@@ -171,10 +182,9 @@ func (a *answer) any(owner []byte, n int32) {
 
 // follow writes a CNAME and goes on at its target, as long as that lies in the
 // same zone.
-func (a *answer) follow(owner []byte, n int32, cname rrset) {
-	records := a.v.table.body(cname)
-	a.add(secAnswer, owner, cname.count, records)
-	_, target, _ := cutRecord(records)
+func (a *answer) follow(owner []byte, n int32, cname body) {
+	a.add(secAnswer, owner, cname.count, cname.wire)
+	_, target, _ := cutRecord(cname.wire)
 	a.goOn(owner, target, n)
 }
 

@@ -9,11 +9,12 @@
 // opens the sockets may import it.
 //
 // Invariants: a query that was accepted gets one answer from one View, never a
-// mixture; a name that follows a site has at least one address in every View,
-// because Compile refuses a position without; a flip costs as much as there are
-// sites and zones, not names. Before the first View everything is answered
-// SERVFAIL, so that resolvers ask another server. Nothing is parsed beyond the 12
-// octets of the header before these have been accepted, on UDP and TCP alike.
+// mixture; a name that follows a site has at least one address, or is an alias, in
+// every View, because Compile refuses a position without; a flip costs as much as
+// there are sites and zones, not names. Before the first View everything is
+// answered SERVFAIL, so that resolvers ask another server. Nothing is parsed beyond
+// the 12 octets of the header before these have been accepted, on UDP and TCP
+// alike.
 //
 // Concurrency: a *Table and a *View are immutable. The methods of a *Server may
 // be called from any goroutine; a query reads one atomic pointer and takes no

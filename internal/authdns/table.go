@@ -89,7 +89,15 @@ type class struct {
 // site is what Compile keeps of a site.
 type site struct {
 	id        string
-	positions map[string][]netip.Addr
+	positions map[string]place
+	alias     string // a position that is an alias, "" for none
+}
+
+// place is what a position answers: addresses, or the name that it is an alias of
+// in wire form.
+type place struct {
+	ips   []netip.Addr
+	alias string
 }
 
 // Compile makes a Table of zones and of the positions that their names can take,
@@ -156,11 +164,20 @@ func listed(sites map[string]zone.Positions) string {
 }
 
 func (c *compiler) addSite(id string, positions zone.Positions) (problems []error) {
-	s := site{id: id, positions: make(map[string][]netip.Addr, len(positions))}
+	s := site{id: id, positions: make(map[string]place, len(positions))}
 	if len(positions) == 0 {
 		problems = append(problems, fault.New(fault.Invalid, "site %s has no position", id).WithHint("give it an origin with an address"))
 	}
 	for name, addresses := range positions {
+		if addresses.Alias != "" {
+			alias, err := zone.Pack(addresses.Alias)
+			if err != nil || len(addresses.IPs) > 0 {
+				problems = append(problems, fault.New(fault.Invalid, "position %s of site %s can't be an alias of %q with %d addresses", name, id, addresses.Alias, len(addresses.IPs)).
+					WithHint("write either addresses or one absolute name, as in shop.cdn.example.net."))
+			}
+			s.positions[name], s.alias = place{alias: alias}, name
+			continue
+		}
 		var ips []netip.Addr
 		for _, ip := range addresses.IPs {
 			ip = ip.Unmap().WithZone("")
@@ -175,7 +192,7 @@ func (c *compiler) addSite(id string, positions zone.Positions) (problems []erro
 			problems = append(problems, fault.New(fault.Invalid, "position %s of site %s has %d addresses", name, id, len(ips)).
 				WithHint("a name in service needs one at least, and 200 at most fit an answer"))
 		}
-		s.positions[name] = ips
+		s.positions[name] = place{ips: ips}
 	}
 	c.site[id] = len(c.t.sites)
 	c.t.sites = append(c.t.sites, s)
@@ -251,12 +268,35 @@ func (c *compiler) addZone(index int32, z *zone.Zone, parentSide map[string]int3
 	for _, f := range z.Follow() {
 		n := c.ensure(zn, f.Owner)
 		c.t.nodes[n].follow = c.classOf(f)
+		if err := c.checkAlias(z, f, n); err != nil {
+			return nil, err
+		}
 	}
 	top := &c.t.zones[index]
 	top.soa = c.t.setOf(zn.byName[top.wire], typeSOA)
 	soa := c.t.body(top.soa)
 	top.negative = min(binary.BigEndian.Uint32(soa[6:]), binary.BigEndian.Uint32(soa[len(soa)-4:]))
 	return zn, nil
+}
+
+// checkAlias refuses a name that can't be a CNAME (RFC 1034 section 3.6.2) where a
+// position of its site is an alias.
+func (c *compiler) checkAlias(z *zone.Zone, f zone.Followed, n int32) error {
+	s := c.t.sites[c.site[f.Site]]
+	if s.alias == "" {
+		return nil
+	}
+	if nd := c.t.nodes[n]; nd.sets > 0 {
+		return fault.New(fault.Invalid, "%s has records of its own and follows site %s, whose position %s is an alias", zone.Unpack(f.Owner), f.Site, s.alias).
+			At(z.Source().File).WithHint("a CNAME stands alone: give the position addresses, or the name no other records")
+	}
+	for name, p := range s.positions {
+		if p.alias == f.Owner {
+			return fault.New(fault.Invalid, "%s follows site %s, whose position %s is an alias of that same name", zone.Unpack(f.Owner), f.Site, name).
+				At(z.Source().File).WithHint("let the position lead to a name outside of the site")
+		}
+	}
+	return nil
 }
 
 // covered says whether a deeper zone answers for a name of this zone.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"lifeboat/internal/zone"
 )
 
 func TestTruncation(t *testing.T) {
@@ -391,6 +393,12 @@ func TestAllocations(t *testing.T) { // not parallel: it counts allocations
 		if got := testing.AllocsPerRun(100, func() { s.handleFrom(&s.shards[0], out, wire, client, false) }); got != 0 {
 			t.Errorf("%s with options: %v allocations", name, got)
 		}
+	}
+	alias := mustServer(t, Orders{Position: map[string]string{"shop": "far"}}, map[string]zone.Positions{"shop": {"far": zone.Addresses{Alias: "a.example.net."}}},
+		zone.Source{Apex: "example.com.", TTL: 60, NS: []string{"ns.example.net."}, Follow: map[string]string{"shop.example.com.": "shop"}})
+	aliased := packed(t, question("shop.example.com.", dns.TypeA))
+	if got := testing.AllocsPerRun(100, func() { alias.Handle(out, aliased, true) }); got != 0 {
+		t.Errorf("an alias makes %v allocations", got)
 	}
 	scrap := []byte{0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0xFF, 0xFF}
 	if got := testing.AllocsPerRun(100, func() { s.Handle(out, scrap, true) }); got != 0 {

@@ -39,6 +39,11 @@ type Source struct {
 // without IPv6 answers AAAA with NODATA.
 type Addresses struct {
 	IPs []netip.Addr `json:"ips"`
+
+	// Alias is an absolute name that the position is an alias of, instead of having
+	// addresses: a CNAME to a place whose addresses others move. Names at an apex or
+	// with records of their own can't follow a site with such a position.
+	Alias string `json:"alias,omitempty"`
 }
 
 // Positions are all the places that a site's names can be pointed at, by
