@@ -172,6 +172,9 @@ func (m maker) node(apex, name string) (n node) {
 			n.nameServers = []string{"ns." + name}
 			n.lines = append(n.lines, "NS ns."+name)
 		}
+		if m.IntN(4) == 0 {
+			n.lines = append(n.lines, "NS ns."+apex)
+		}
 		if m.IntN(3) == 0 {
 			n.lines = append(n.lines, "DS 12345 13 2 0102030405060708091011121314151617181920212223242526272829303132")
 		}
