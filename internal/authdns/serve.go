@@ -72,7 +72,7 @@ func (s *Server) serveUDP(ctx context.Context, conn *net.UDPConn) error {
 			c.udpErrors.Add(1)
 			continue
 		}
-		reply := s.handle(c, out, in[:n], true)
+		reply := s.handleFrom(c, out, in[:n], client.Addr(), true)
 		if reply == nil {
 			continue
 		}

@@ -95,7 +95,12 @@ func (s *Server) serveConn(ctx context.Context, c *counters, conn *net.TCPConn) 
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
+	var from netip.Addr
+	if addr, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		from = addr.AddrPort().Addr()
+	}
 	r, w := bufio.NewReaderSize(conn, 2048), bufio.NewWriterSize(conn, 2048)
+	defer w.Flush() // answers that wait for a query after them, which turned out to be none
 	var in, out []byte
 	for {
 		if conn.SetDeadline(s.options.Now().Add(s.options.TCPIdle)) != nil {
@@ -105,7 +110,7 @@ func (s *Server) serveConn(ctx context.Context, c *counters, conn *net.TCPConn) 
 		if in, err = s.readQuery(c, r, in); err != nil {
 			return
 		}
-		reply := s.handle(c, out, in, false)
+		reply := s.handleFrom(c, out, in, from, false)
 		if reply == nil {
 			return // a client that sends responses does not speak DNS
 		}
