@@ -454,6 +454,7 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	write("etc/broken.zone", "\xff")
+	write("etc/includes.zone", "$INCLUDE ../secret\n")
 	tests := []struct {
 		name, path, want string
 		kind             fault.Kind
@@ -465,6 +466,7 @@ func TestLoad(t *testing.T) {
 		{"zone outside", write("etc/b.yaml", zoned("../secret")), "not inside the folder", fault.Invalid},
 		{"zone outside by link", write("etc/c.yaml", zoned("link.zone")), "escapes", fault.Invalid},
 		{"zone is a folder", write("etc/d.yaml", zoned(".")), "not a regular file", fault.Invalid},
+		{"zone includes what is outside", write("etc/f.yaml", zoned("includes.zone")), "lies outside the zone file's folder", fault.Invalid},
 		{"zone is not text", write("etc/e.yaml", zoned("broken.zone")), "not UTF-8", fault.Invalid},
 	}
 	for _, tt := range tests {
@@ -574,4 +576,28 @@ func TestLargeFileIsTaken(t *testing.T) {
 		t.Errorf("%d sites, %d zones", len(c.Sites), len(c.Zones))
 	}
 	promises(t, c)
+}
+
+// TestZoneFilesIncludeOthers: a zone file brings in what lies beside it.
+func TestZoneFilesIncludeOthers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "zones"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"zones/shop.zone": "$INCLUDE mail.zone\n", "zones/mail.zone": "@ IN MX 10 mail.example.net.\n",
+		"a.yaml": minimal + "zones: {shop.example.com: {ns: [ns1.example.net.], file: zones/shop.zone}}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := Load(filepath.Join(dir, "a.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, zones, _ := c.Parts(); !strings.Contains(zones[0].Includes["mail.zone"], "MX 10") {
+		t.Errorf("included: %v", zones[0].Includes)
+	}
 }

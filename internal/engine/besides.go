@@ -197,6 +197,18 @@ func (r *runner) publicMessage() string {
 	return ""
 }
 
+// crisisTTL is the longest, in seconds, that resolvers may keep an answer about a site
+// with an open incident: whatever is published then may have to change again soon.
+const crisisTTL = 60
+
+// ttlCap is crisisTTL while an incident is open, and 0 (no cap) otherwise.
+func (r *runner) ttlCap() uint32 {
+	if in, _ := r.look(); in.Phase.Open() && !in.Drill {
+		return crisisTTL
+	}
+	return 0
+}
+
 // moved says whether events change what the status page says, or what answer may do by
 // itself.
 func moved(events []incident.Event) bool {

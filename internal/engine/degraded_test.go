@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/miekg/dns"
+
 	"lifeboat/internal/engine"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/journal"
@@ -147,4 +149,22 @@ func TestTheLedgerNamesWhoLedTheReturn(t *testing.T) {
 	if who[false] != "Ada" || who[true] != "Bob" {
 		t.Errorf("the ledger says who pulled and who put back: %v", who)
 	}
+}
+
+// While an incident is open resolvers keep no answer for long: it may have to change.
+func TestAnswersAreNotKeptLongDuringAnIncident(t *testing.T) {
+	t.Parallel()
+	b := launchLoop(t)
+	b.restart(func(s string) string { return strings.Replace(s, "ttl: 60s", "ttl: 300s", 1) })
+	b.homeSeen(probe.Up)
+	ttl := func() uint32 {
+		m, _, err := new(dns.Client).Exchange(new(dns.Msg).SetQuestion("shop.example.com.", dns.TypeA), b.dns.String())
+		must(t, err)
+		return m.Answer[0].Header().Ttl
+	}
+	b.eventually("five minutes in calm", func() bool { return ttl() == 300 || ttl() == 150 })
+	b.do(incident.Declare{}, me)
+	b.eventually("a minute at the most", func() bool { return ttl() == 60 })
+	b.do(incident.Cancel{Reason: "a false alarm"}, me)
+	b.eventually("five minutes again", func() bool { return ttl() == 300 || ttl() == 150 })
 }
