@@ -47,7 +47,7 @@ type Prepared struct {
 // pulled; so one whose value can't be used (missing, broken, another type) comes to
 // the flag's off value, never to its calm one, and no rule is asked.
 func Prepare(f Flag, o *Order) (*Prepared, error) {
-	if err := f.Validate(); err != nil {
+	if err := f.usable(); err != nil {
 		return nil, err
 	}
 	p := &Prepared{key: f.Key, static: Evaluate(f, o)}

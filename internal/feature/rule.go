@@ -70,6 +70,19 @@ func (f Flag) CheckRule() (path []string, err *fault.Error) {
 	return t.path, fault.New(fault.Invalid, "%s", t.text).WithHint("%s", t.hint)
 }
 
+// CheckPart says what is wrong with a part that rules share, as CheckRule does. It
+// may be a rule, a list or a value.
+func CheckPart(raw json.RawMessage) (path []string, err *fault.Error) {
+	var v any
+	if len(raw) > MaxRule || json.Unmarshal(raw, &v) != nil {
+		return nil, fault.New(fault.Invalid, "this is too long, or not JSON").WithHint("write less")
+	}
+	if _, t := (&compiler{}).expr(v, nil); t != nil {
+		return t.path, fault.New(fault.Invalid, "%s", t.text).WithHint("%s", t.hint)
+	}
+	return nil, nil
+}
+
 func parseRule(raw json.RawMessage) (*rule, *trouble) {
 	if len(raw) > MaxRule {
 		return nil, &trouble{text: fmt.Sprintf("the rule has %d bytes, %d fit", len(raw), MaxRule), hint: "decide in the program that asks, and give it the answer's name"}

@@ -43,6 +43,19 @@ const MaxVariants = 50
 // given, that all values have one type, that on and off differ, and its rule. A
 // list is refused with kind NotSupported: clients of OFREP have no such type.
 func (f Flag) Validate() error {
+	if err := f.usable(); err != nil {
+		return err
+	}
+	if Same(f.Value, f.Off) {
+		return fault.New(fault.Invalid, "off is the same as value, so that pulling a lever changes nothing").
+			At("features."+printable(f.Key)+".off").WithHint("%s", otherHint(f.Value))
+	}
+	return nil
+}
+
+// usable is Validate for who has to answer: a flag that no lever can close has a
+// value all the same.
+func (f Flag) usable() error {
 	place := "features." + printable(f.Key)
 	if err := checkKey(f.Key); err != nil {
 		return fault.New(fault.Invalid, "%s", err).At(place).
