@@ -1,6 +1,6 @@
 # Every target says what it does; `make help` lists them.
 #
-# Needed: Go. `make test` also wants a resolver, dig, a browser and unshare, and
+# Needed: Go. `make test` also wants a resolver, dig, a browser, unshare and Node, and
 # installs them from Debian's packages (`make deps`); lifeboat itself needs none.
 
 GO       ?= go
@@ -24,7 +24,7 @@ build: ## build ./bin/lifeboat, one static binary
 run: build ## build, and start lifeboat around the sample shop
 	./bin/lifeboat demo
 
-deps: ## install what the tests need (Debian: unbound, dig, chromium, unshare)
+deps: ## install what the tests need (Debian: unbound, dig, chromium, unshare, node; npm: OpenFeature clients)
 	@scripts/deps
 
 test: build ## vet and run every test, and say in a few lines how it went
