@@ -46,7 +46,7 @@ func TestAgreesWithFlagd(t *testing.T) {
 	for i := range count {
 		all = append(all, question{Key: "flag-" + strconv.Itoa(i), rule: random.rule(), Context: random.context()})
 	}
-	opinions := ask(t, all)
+	opinions := consult(t, all)
 	compared, split, failed := 0, 0, 0
 	for i, q := range all {
 		one, two := opinions[i][0], opinions[i][1]
@@ -116,8 +116,8 @@ func differ(q question, want opinion) string {
 
 func str(s string) json.RawMessage { b, _ := json.Marshal(s); return b }
 
-// ask hands all questions to flagd's evaluator at once.
-func ask(t *testing.T, all []question) [][2]opinion {
+// consult hands all questions to flagd's evaluator at once.
+func consult(t *testing.T, all []question) [][2]opinion {
 	t.Helper()
 	flags := map[string]any{}
 	for _, q := range all {
