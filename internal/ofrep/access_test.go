@@ -179,7 +179,7 @@ func TestTooManyConnections(t *testing.T) {
 		b, _ := io.ReadAll(res.Body)
 		return res.StatusCode, res.Header.Get("Retry-After") + string(b)
 	}
-	if code, said := post(); code != 503 || !strings.HasPrefix(said, `1{"errorDetails"`) {
+	if code, said := post(); code != 503 || !strings.HasPrefix(said, `1{"errorCode":"GENERAL","errorDetails"`) {
 		t.Errorf("%d %s", code, said)
 	}
 	one.close()

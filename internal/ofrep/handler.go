@@ -67,7 +67,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := s.view.Load()
 	if v == nil {
 		s.counts.notReady.Add(1)
-		later(w, http.StatusServiceUnavailable, 1, failure{Details: "no flags have been taken over yet; ask again in a second"})
+		later(w, http.StatusServiceUnavailable, 1, failure{Key: short(key), Code: codeGeneral, Details: "no flags have been taken over yet; ask again in a second"})
 		return
 	}
 	who, ok := s.admit(w, r, a, key, stream)

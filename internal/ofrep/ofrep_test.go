@@ -95,7 +95,7 @@ func TestAnswers(t *testing.T) {
 		"wrong method":     {calm, "GET", one, ``, 405, `{"key":"checkout","errorCode":"GENERAL"…`},
 		"bulk by GET":      {calm, "GET", "/ofrep/v1/evaluate/flags", ``, 405, `{"errorCode":"GENERAL"…`},
 		"elsewhere":        {calm, "POST", "/ofrep/v1/configuration", ``, 404, `{"errorDetails":"nothing is here…`},
-		"not ready":        {nil, "POST", one, `{}`, 503, `{"errorDetails":"no flags…`},
+		"not ready":        {nil, "POST", one, `{}`, 503, `{"key":"checkout","errorCode":"GENERAL","errorDetails":"no flags…`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

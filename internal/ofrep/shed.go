@@ -55,7 +55,7 @@ func (l *shedder) Accept() (net.Conn, error) {
 var tooFull = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(fullBody)) +
 	"\r\nRetry-After: 1\r\nAccess-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: ETag, Retry-After\r\nConnection: close\r\n\r\n" + fullBody
 
-const fullBody = `{"errorDetails":"too many are asking; ask again in a second"}`
+const fullBody = `{"errorCode":"GENERAL","errorDetails":"too many are asking; ask again in a second"}`
 
 // awayLimit is how long one who is turned away is waited for: closing before the
 // question has come would take the answer back.
