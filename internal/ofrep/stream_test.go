@@ -182,8 +182,11 @@ func TestStreamEnds(t *testing.T) {
 		t.Errorf("a quiet stream says %q %v", beat, err)
 	}
 	stop()
-	if _, err := io.ReadAll(two.lines); err == nil && s.Heard().Pages.Streams != 0 {
-		t.Error("a stream outlives the server")
+	if _, err := io.ReadAll(two.lines); err != nil { // it is ended, not cut off
+		t.Errorf("a stream of a server that stops: %v", err)
+	}
+	if n := s.Heard().Pages.Streams; n != 0 {
+		t.Errorf("%d streams outlive the server", n)
 	}
 }
 
@@ -238,8 +241,10 @@ func TestHeard(t *testing.T) {
 	clock = clock.Add(1400 * time.Millisecond)
 	ask("u13")
 	s.Set(Compile(board(), orders()).At(1, 43)) // changes no flag
+	clock = clock.Add(time.Second)
+	ask("a new one") // was not waited for
 	got := s.Heard().Pages
-	if got.Revision != "1.42" || got.Clients != 15 || got.Heard != 14 || got.Slowest != 1900*time.Millisecond || len(got.Behind) != 1 {
+	if got.Revision != "1.42" || got.Clients != 16 || got.Heard != 15 || got.Slowest != 1900*time.Millisecond || len(got.Behind) != 1 {
 		t.Fatalf("%+v", got)
 	}
 	if b := got.Behind[0]; b.Revision != "1.41" || b.Clients != 1 || !b.Seen.Equal(time.Unix(1_000_000, 0)) {

@@ -190,6 +190,13 @@ func TestRule(t *testing.T) {
 	_, err = d.Revert(t.Context(), p, 0, lever.Token{Revision: 3})
 	must(t, err)
 	expect(lever.Before)
+
+	// With an order before the pull, a rule that happens to say the same is not the pull.
+	must(t, w.orders.SetFlag(t.Context(), "ramp", json.RawMessage("5"), lever.Token{Revision: 4}))
+	p, err = d.Plan(t.Context(), lever.Request{Card: c, Now: time.Now()})
+	must(t, err)
+	must(t, w.orders.SetFlag(t.Context(), "ramp", nil, lever.Token{Revision: 5}))
+	expect(lever.Foreign)
 }
 
 // Where keys are asked for, the lever has one of its own.
