@@ -43,14 +43,13 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, who caller) {
 	defer s.close(st)
 	s.counts.streams.Add(1)
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{}) // the server's are for questions; a recorder has none
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
 	h.Set("X-Content-Type-Options", "nosniff")
 	frame := func(text string) bool {
-		_ = control.SetWriteDeadline(time.Now().Add(frameLimit))
+		_ = control.SetWriteDeadline(time.Now().Add(frameLimit)) // in place of the server's, which is for questions; a recorder has none
 		_, err := w.Write([]byte(text))
 		return err == nil && control.Flush() == nil
 	}
