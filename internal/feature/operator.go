@@ -247,6 +247,9 @@ func (x *run) compare(name string, a, b any) bool {
 	}
 	as, aText := a.(string)
 	bs, bText := b.(string)
+	if !x.spend((len(as) + len(bs)) / 256) {
+		return false
+	}
 	if (aText || a == nil) && (bText || b == nil) {
 		switch name {
 		case "==":
@@ -365,7 +368,7 @@ func (x *run) within(args []any, _ any) any {
 		}
 		return false
 	case string:
-		return strings.Contains(place, text(args[0]))
+		return x.spend(len(place)/256) && strings.Contains(place, text(args[0]))
 	}
 	if falsy(args[1]) {
 		return false
