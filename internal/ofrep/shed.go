@@ -1,7 +1,6 @@
 package ofrep
 
 import (
-	"errors"
 	"io"
 	"net"
 	"strconv"
@@ -57,22 +56,28 @@ var tooFull = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/jso
 
 const fullBody = `{"errorCode":"GENERAL","errorDetails":"too many are asking; ask again in a second"}`
 
-// awayLimit is how long one who is turned away is waited for: closing before the
-// question has come would take the answer back.
+// awayLimit is how long one who is turned away is waited for.
 const awayLimit = 250 * time.Millisecond
 
+// turnAway answers once the question has begun: an answer before it is taken for a
+// fault by clients. Then it reads on until the client has seen the answer: closing
+// before the whole question has come would take it back.
 func turnAway(c net.Conn) {
 	defer func() { _ = c.Close() }()
 	_ = c.SetDeadline(time.Now().Add(awayLimit))
+	var first [1]byte
+	if _, err := io.ReadFull(c, first[:]); err != nil {
+		return
+	}
 	if _, err := io.WriteString(c, tooFull); err != nil {
 		return
 	}
 	if half, is := c.(interface{ CloseWrite() error }); is {
-		if err := half.CloseWrite(); err != nil && !errors.Is(err, net.ErrClosed) {
+		if err := half.CloseWrite(); err != nil {
 			return
 		}
 	}
-	_, _ = io.Copy(io.Discard, io.LimitReader(c, MaxBody)) // until the client has seen it, or long enough
+	_, _ = io.Copy(io.Discard, io.LimitReader(c, MaxBody))
 }
 
 // placed gives its place back when it is closed.
