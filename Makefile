@@ -1,6 +1,6 @@
 # Every target says what it does; `make help` lists them.
 #
-# Needed: Go. `make test` also wants a resolver, dig, a browser and unshare, and
+# Needed: Go. `make test` also wants a resolver, dig, a browser, unshare and Node, and
 # installs them from Debian's packages (`make deps`); lifeboat itself needs none.
 
 GO       ?= go
@@ -12,10 +12,10 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test deps lint race bench fuzz soak clean
+.PHONY: help build run test deps lint race bench bench-ofrep fuzz soak clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build ./bin/lifeboat, one static binary
 	@mkdir -p bin
@@ -24,7 +24,7 @@ build: ## build ./bin/lifeboat, one static binary
 run: build ## build, and start lifeboat around the sample shop
 	./bin/lifeboat demo
 
-deps: ## install what the tests need (Debian: unbound, dig, chromium, unshare)
+deps: ## install what the tests need (Debian: unbound, dig, chromium, unshare, node; npm: OpenFeature clients)
 	@scripts/deps
 
 test: build ## vet and run every test, and say in a few lines how it went
@@ -40,6 +40,9 @@ lint: ## gofmt, go vet, staticcheck
 bench: build ## measure: the packages' benchmarks, then the whole
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./internal/...
 	@if ls test/bench/*.go >/dev/null 2>&1; then $(GO) run ./test/bench; fi
+
+bench-ofrep: ## measure the kill switches beside a bare handler
+	$(GO) run ./test/bench-ofrep
 
 fuzz: ## run each fuzz test for FUZZTIME (5s)
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' scripts/fuzz

@@ -201,6 +201,7 @@ func (a *Answer) enforce(moved map[string]bool) error { // with mu held
 		return fmt.Errorf("compile what is ordered: %w", err)
 	}
 	a.dns.Set(view)
+	a.ofrep.Allow(a.contents.Access)
 	a.ofrep.Set(ofrep.Compile(a.contents.Features, snapshot.EffectiveFlags(a.manifest, a.local)).At(a.manifest.Epoch, a.manifest.Revision))
 	a.serials, a.local.Serials = serials, serials
 	a.renderSoon()

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"lifeboat/internal/fault"
+	"lifeboat/internal/feature"
 	"lifeboat/internal/feed"
 	"lifeboat/internal/slot/slottest"
 	"lifeboat/internal/snapshot"
@@ -404,5 +405,28 @@ func BenchmarkPull(b *testing.B) {
 		})))
 		b.StartTimer()
 		must(b, a.pull("to-standby", nil))
+	}
+}
+
+// TestTakesWhoMayAsk: a snapshot with keys closes the kill switches to who has none,
+// and one without opens them again.
+func TestTakesWhoMayAsk(t *testing.T) {
+	t.Parallel()
+	r := start(t, folder(t))
+	status := func() int {
+		resp, err := http.Post("http://"+r.ofrep+"/ofrep/v1/evaluate/flags/checkout", "application/json", strings.NewReader(`{}`))
+		must(t, err)
+		_ = resp.Body.Close()
+		return resp.StatusCode
+	}
+	for i, want := range []int{401, 200} {
+		r.takes(order(t, 1, uint64(i+1), "main", func(_ *manifest, c *snapshot.Contents) {
+			if want == 401 {
+				c.Access = feature.Access{Keys: []feature.Key{{Name: "shop", SHA256: strings.Repeat("ab", 32), For: feature.ForServers}}}
+			}
+		}))
+		if got := status(); got != want {
+			t.Errorf("answered %d, want %d", got, want)
+		}
 	}
 }

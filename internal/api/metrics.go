@@ -82,6 +82,13 @@ var counted = map[string]*prometheus.Desc{
 	"ofrep_unknown":       desc("ofrep_unknown_total", "Feature evaluations of a feature that is not configured."),
 	"ofrep_refused":       desc("ofrep_refused_total", "Feature evaluations that could not be understood."),
 	"ofrep_not_ready":     desc("ofrep_not_ready_total", "Feature evaluations before the first snapshot."),
+	"ofrep_bulk":          desc("ofrep_bulk_total", "Answers with all features."),
+	"ofrep_not_modified":  desc("ofrep_not_modified_total", "Questions for all features from who has them already."),
+	"ofrep_denied":        desc("ofrep_denied_total", "Questions for features without a good key, or from a page that may not ask."),
+	"ofrep_limited":       desc("ofrep_limited_total", "Questions for features above a key's limit."),
+	"ofrep_shed":          desc("ofrep_shed_total", "Questions for features turned away because too many were asking."),
+	"ofrep_streams":       desc("ofrep_streams_total", "Event streams that were opened."),
+	"ofrep_told":          desc("ofrep_told_total", "Changes told to event streams."),
 }
 
 var plainDescs = []*prometheus.Desc{

@@ -39,6 +39,7 @@ type Config struct {
 	Zones       []zone.Source
 	Levers      []lever.Card   // Config holds ZoneLever or FeatureLever as JSON
 	Features    []feature.Flag // in the file's order
+	Access      feature.Access // who may ask for features
 	Nameservers []Nameserver   // whom to ask what is really answered
 	Resolvers   []Nameserver   // whose cached answer is evidence; Name is the file's own, for example quad9
 	Contacts    []Contact      // whom to call, in the file's order; at most 20

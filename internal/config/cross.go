@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"lifeboat/internal/feature"
 	"lifeboat/internal/lever"
 	"lifeboat/internal/zone"
 )
@@ -28,6 +29,7 @@ func (b *builder) cross() {
 	}
 	b.drillNames()
 	b.switches()
+	b.pagesNeedKeys()
 	b.cached()
 	b.reached()
 	b.consoleReached()
@@ -247,8 +249,8 @@ func (b *builder) drillNames() {
 // switches warns of features that no lever can turn off.
 func (b *builder) switches() {
 	for _, f := range b.c.Features {
-		if string(f.Value) == string(f.Off) {
-			b.warn(b.at("features", f.Key, "off"), "feature %s is %s in calm and when it is off: no lever can close it", f.Key, f.Value).
+		if feature.Same(f.Value, f.Off) {
+			b.warn(b.at("features", f.Key, "off"), "feature %s is %s in calm and when it is off: no lever can close it", f.Key, clip(string(f.Value))).
 				WithHint("write the value that it has in calm under value:")
 		}
 	}

@@ -21,7 +21,7 @@ type keySet struct {
 }
 
 var topKeys = keySet{
-	known: []string{"console", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "actions", "channels"},
+	known: []string{"console", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "evaluators", "ofrep", "actions", "channels"},
 	later: map[string]string{
 		"databases":    "taking rows away from a database comes later; until then close the feature that meets them",
 		"providers":    "only zones that lifeboat serves itself can be moved; delegate one to it",
@@ -225,16 +225,34 @@ var zoneLeverKeys = keySet{
 
 var featureLeverKeys = keySet{
 	known: []string{"key", "value"},
-	later: map[string]string{"percent": "the value holds for everybody", "targeting": "the value holds for everybody"},
+	later: map[string]string{"percent": holdsForAll, "targeting": holdsForAll, "variant": "write its value"},
 }
 
+const holdsForAll = "the value holds for everybody"
+
 var featureKeys = keySet{
-	known: []string{"value", "off", "says", "code_default"},
+	known: []string{"value", "off", "says", "code_default", "variants", "targeting", "public"},
 	later: map[string]string{
-		"variants": "a feature is true or false", "percent": "the value holds for everybody", "targeting": "the value holds for everybody",
-		"rules": "the value holds for everybody", "owner": "say it in says", "public": "all features are for servers",
+		"percent": useFractional, "rollout": useFractional, "rules": "write targeting: with one rule", "state": "a feature that is off has its off value",
+		"default_variant": "value is the default", "defaultVariant": "value is the default", "owner": "say it in says",
 	},
 }
+
+const useFractional = `write targeting: {fractional: [["on", 90], ["off", 10]]}`
+
+var ofrepKeys = keySet{
+	known: []string{"keys", "origins"},
+	later: map[string]string{"address": "start with --ofrep ADDRESS", "listen": "start with --ofrep ADDRESS", "tls": "end TLS in front of lifeboat", "cors": "write origins:"},
+}
+
+var ofrepKeyKeys = keySet{
+	known: []string{"sha256", "for", "per_second"},
+	later: map[string]string{
+		"key": hashIt, "secret": hashIt, "token": hashIt, "value": hashIt, "secret_file": hashIt, "features": "a key sees all features, or all public ones",
+	},
+}
+
+const hashIt = "write sha256: what this prints: printf %s KEY | sha256sum"
 
 // nearest gives the known word that was most likely meant, "" when none is near.
 func nearest(word string, known []string) string {

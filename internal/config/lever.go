@@ -16,58 +16,6 @@ const (
 	kindFeature = "feature"
 )
 
-func (b *builder) features(top section) {
-	for _, e := range b.named(top.n.get("features"), "features", "features: {checkout: {value: true, off: false}}") {
-		where := "feature " + clip(e.key)
-		if !featurePattern.MatchString(e.key) {
-			b.invalid(e.at, "%s has a bad key", where).WithHint("1 to 80 of letters, digits, '.', '_' and '-', for example %s", example(e.key))
-		}
-		flag := feature.Flag{Key: e.key}
-		if s, ok := b.section(e.value, where, featureKeys); ok {
-			b.feature(&flag, s)
-		}
-		b.c.Features = append(b.c.Features, flag)
-	}
-}
-
-func (b *builder) feature(flag *feature.Flag, s section) {
-	flag.Says = s.line("says", "", "Card payments", 300)
-	value, ok := s.boolean("value", ": what it is in calm")
-	off, offOK := s.boolean("off", ": what it is when its lever is pulled")
-	if ok {
-		flag.Value = b.raw(value)
-	}
-	if offOK {
-		flag.Off = b.raw(off)
-	}
-	if s.n.get("code_default") != nil {
-		if v, ok := s.boolean("code_default", ""); ok {
-			flag.CodeDefault = b.raw(v)
-		}
-	}
-}
-
-// boolean reads a flag's value, which must be there; other types come later.
-func (s section) boolean(key, why string) (value, ok bool) {
-	if !s.needs(key, why, key+": false") {
-		return false, false
-	}
-	n := s.n.get(key)
-	if n.shape == boolShape {
-		return n.text == "true", true
-	}
-	if n.shape == textShape && looksTrueOrFalse(n.text) {
-		s.invalid(n.at, "%s: expected true or false, found %s", s.of(key), n.found()).WithHint("write %s: true or %s: false", key, key)
-		return false, false
-	}
-	if n.shape == emptyShape {
-		s.invalid(n.at, "%s: expected true or false, found nothing", s.of(key)).WithHint("for example %s: false", key)
-		return false, false
-	}
-	s.later(n.at, s.of(key)+": anything but true or false (found "+n.found()+")").WithHint("write %s: true or %s: false", key, key)
-	return false, false
-}
-
 func looksTrueOrFalse(text string) bool {
 	return slices.Contains([]string{"true", "false", "yes", "no", "on", "off", "y", "n"}, strings.ToLower(text))
 }
@@ -198,13 +146,18 @@ func (b *builder) featureLever(card *lever.Card, s section, n *node) bool {
 		b.missing(p.at("key"), p.of("key"), "feature", key, keys)
 		return false
 	}
-	value, ok := p.boolean("value", ": what the feature becomes")
+	value, ok := p.value("value", ": what the feature becomes")
 	if !ok {
 		return false
 	}
-	if calm := b.c.Features[i].Value; string(calm) == strconv.FormatBool(value) {
-		b.invalid(p.at("value"), "%s is %t, as the feature is in calm: pulling the lever would change nothing", p.of("value"), value).
-			WithHint("write value: %t", !value)
+	calm := b.c.Features[i]
+	switch err := calm.CheckValue(value); {
+	case calm.Value == nil: // told already
+	case err != nil:
+		b.told(p.at("value"), p.of("value"), err)
+	case feature.Same(calm.Value, value):
+		b.invalid(p.at("value"), "%s is %s, as the feature is in calm: pulling the lever would change nothing", p.of("value"), clip(string(value))).
+			WithHint("write value: %s", clip(string(calm.Off)))
 	}
 	card.Config = b.raw(FeatureLever{Key: key, Value: value})
 	return true

@@ -125,6 +125,7 @@ func (b *builder) build() {
 	b.resolvers(top)
 	b.contacts(top)
 	b.features(top)
+	b.ofrep(top)
 	b.sites(top)
 	b.zones(top)
 	b.levers(top)

@@ -248,7 +248,7 @@ func drivers(o Options) func(lever.Orders) map[string]lever.Driver {
 				return zonelever.Site{ID: id, Names: names(zones, id), Positions: s.Positions}, known
 			}}),
 			featurelever.Kind: featurelever.New(featurelever.Options{
-				Orders: orders, OFREP: "http://" + o.OFREP, Now: o.Now, Shadow: config.ShadowFeature,
+				Orders: orders, OFREP: "http://" + o.OFREP, Key: o.Config.Access.Own(), Now: o.Now, Shadow: config.ShadowFeature,
 				Own: func(key string) json.RawMessage { f, _ := contents.Flag(key); return f.Value },
 			}),
 		}

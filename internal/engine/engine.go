@@ -117,6 +117,7 @@ func New(o Options) (*Engine, error) {
 	e.drivers = o.Drivers(e)
 	var c snapshot.Contents
 	c.Sites, c.Zones, c.Features = o.Config.Parts()
+	c.Access = o.Config.Access
 	for _, s := range c.Sites {
 		e.runners[s.ID] = &runner{e: e, id: s.ID}
 		if s.Shadow == "" {

@@ -1,20 +1,33 @@
 // Package feature holds flags that are switches: a key, an explicit value, an
-// explicit off value, and what it means to people.
+// explicit off value, what it means to people, and, where a flag is not the same
+// for everybody, a rule that names one of its variants.
+//
+// Rules are flagd's: JsonLogic with fractional, sem_ver, starts_with and ends_with,
+// coerced as in JavaScript, so that a rule means here what it means there. It is
+// not an experiment platform: nothing is counted, nothing is learned.
 //
 // It is pure and is evaluated by ofrep. Words are OpenFeature's.
 //
-// Concurrency: values.
+// Invariants: a flag always comes to an explicit value, one that somebody wrote
+// down; an order wins over every rule; a rule is checked when it is read, runs for a
+// bounded number of steps, and where it fails the flag has its calm value.
+//
+// Concurrency: flags and orders are values; a Prepared is immutable and may be
+// evaluated from any goroutine.
 package feature
 
 import "encoding/json"
 
 // Flag is a switch as configuration gives it.
 type Flag struct {
-	Key         string          `json:"key"`
-	Value       json.RawMessage `json:"value"` // in calm
-	Off         json.RawMessage `json:"off"`   // when its lever is pulled; always explicit
-	Says        string          `json:"says,omitempty"`
-	CodeDefault json.RawMessage `json:"code_default,omitempty"`
+	Key         string                     `json:"key"`
+	Value       json.RawMessage            `json:"value"` // in calm: the variant "on"
+	Off         json.RawMessage            `json:"off"`   // when its lever is pulled; always explicit: the variant "off"
+	Says        string                     `json:"says,omitempty"`
+	CodeDefault json.RawMessage            `json:"code_default,omitempty"`
+	Variants    map[string]json.RawMessage `json:"variants,omitempty"`  // what a rule may name besides on and off
+	Targeting   json.RawMessage            `json:"targeting,omitempty"` // a rule without $ref; none: the same for everybody
+	Public      bool                       `json:"public,omitempty"`    // whether pages in browsers may see it
 }
 
 // Order is a value that a person ordered for a flag; it wins over the flag's own.

@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
 	"unicode/utf8"
 
 	"lifeboat/internal/fault"
@@ -29,58 +33,129 @@ func Validate(flags []Flag) error {
 	return nil
 }
 
+// maxValue is the most bytes that a value may have as JSON.
+const maxValue = 16 << 10
+
+// MaxVariants is how many variants a flag may have besides on and off.
+const MaxVariants = 50
+
 // Validate checks one flag: its key's spelling, that both value and off are
-// given, that they have one type and differ. A type other than boolean is refused
-// with kind NotSupported.
+// given, that all values have one type, that on and off differ, and its rule. A
+// list is refused with kind NotSupported: clients of OFREP have no such type.
 func (f Flag) Validate() error {
+	if err := f.usable(); err != nil {
+		return err
+	}
+	if Same(f.Value, f.Off) {
+		return fault.New(fault.Invalid, "off is the same as value, so that pulling a lever changes nothing").
+			At("features."+printable(f.Key)+".off").WithHint("%s", otherHint(f.Value))
+	}
+	return nil
+}
+
+// usable is Validate for who has to answer: a flag that no lever can close has a
+// value all the same.
+func (f Flag) usable() error {
 	place := "features." + printable(f.Key)
 	if err := checkKey(f.Key); err != nil {
 		return fault.New(fault.Invalid, "%s", err).At(place).
 			WithHint("use letters, digits and . _ - : /, beginning with a letter or digit, at most %d", MaxKey)
 	}
-	value, err := f.field(place+".value", f.Value)
-	if err != nil {
-		return err
+	for _, v := range []struct {
+		name string
+		raw  json.RawMessage
+	}{{"value", f.Value}, {"off", f.Off}} {
+		if err := f.field(place+"."+v.name, v.raw); err != nil {
+			return err
+		}
 	}
-	off, err := f.field(place+".off", f.Off)
-	if err != nil {
-		return err
-	}
-	if value == off {
+	if Same(f.Value, f.Off) {
 		return fault.New(fault.Invalid, "off is the same as value, so that pulling a lever changes nothing").
-			At(place+".off").WithHint("say off: %t", !value)
+			At(place+".off").WithHint("%s", otherHint(f.Value))
 	}
-	return f.checkDefault(place)
-}
-
-// checkDefault looks at the optional code_default.
-func (f Flag) checkDefault(place string) error {
-	if len(f.CodeDefault) == 0 {
+	if len(f.CodeDefault) > 0 {
+		if err := f.field(place+".code_default", f.CodeDefault); err != nil {
+			return err
+		}
+	}
+	if err := f.checkVariants(place); err != nil {
+		return err
+	}
+	if len(f.Targeting) == 0 {
 		return nil
 	}
-	_, err := f.field(place+".code_default", f.CodeDefault)
+	_, err := readRule(f.Targeting, place+".targeting")
 	return err
+}
+
+func otherHint(value json.RawMessage) string {
+	if typeOf(value) == "boolean" {
+		return "say off: " + strconv.FormatBool(!isTrue(value))
+	}
+	return "say what it is when it is off"
+}
+
+// checkVariants looks at the optional variants.
+func (f Flag) checkVariants(place string) error {
+	if len(f.Variants) > MaxVariants {
+		return fault.New(fault.Invalid, "%d variants are too many, %d fit", len(f.Variants), MaxVariants).
+			At(place + ".variants").WithHint("keep those that a rule names")
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Variants)) {
+		at := place + ".variants." + printable(name)
+		switch {
+		case name == On || name == Off:
+			return fault.New(fault.Invalid, "the variant %s is there already", name).At(at).
+				WithHint("on is what value says, off is what off says; call this one otherwise")
+		case checkKey(name) != nil:
+			return fault.New(fault.Invalid, "%s", checkKey(name)).At(at).WithHint("use letters, digits and . _ -, beginning with a letter or digit")
+		}
+		if err := f.field(at, f.Variants[name]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // CheckValue says whether a value could be ordered for the flag.
 func (f Flag) CheckValue(value json.RawMessage) error {
-	_, err := f.field("features."+printable(f.Key), value)
-	return err
+	return f.field("features."+printable(f.Key), value)
 }
 
-func (f Flag) field(place string, raw json.RawMessage) (bool, error) {
-	switch t := typeOf(raw); t {
-	case "boolean":
-		return isTrue(raw), nil
-	case "":
-		return false, fault.New(fault.Invalid, "a value is missing").
-			At(place).WithHint("say true or false: a switch always answers with a value that somebody wrote down")
-	case "broken":
-		return false, fault.New(fault.Invalid, "the value is not JSON").At(place).WithHint("say true or false")
-	default:
-		return false, fault.New(fault.NotSupported, "a feature of type %s is not in this version", t).
-			At(place).WithHint("say true or false")
+// Same says whether two values are the same to a client.
+func Same(a, b json.RawMessage) bool {
+	if bytes.Equal(tight(a), tight(b)) {
+		return true
 	}
+	var x, y any
+	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && reflect.DeepEqual(x, y)
+}
+
+// field checks a value of the flag against the type of its calm one.
+func (f Flag) field(place string, raw json.RawMessage) error {
+	want := typeOf(f.Value)
+	hint := "say true or false"
+	if want != "" && want != "boolean" && want != "broken" && want != "array" {
+		hint = "say a value of type " + want + ", as value is"
+	}
+	t := typeOf(raw)
+	switch {
+	case t == "":
+		return fault.New(fault.Invalid, "a value is missing").
+			At(place).WithHint("%s: a switch always answers with a value that somebody wrote down", hint)
+	case t == "broken":
+		return fault.New(fault.Invalid, "the value is not JSON").At(place).WithHint("%s", hint)
+	case t == "array":
+		return fault.New(fault.NotSupported, "a feature that is a list is not in this version").
+			At(place).WithHint("put the list into an object: {items: [1, 2]}")
+	case len(raw) > maxValue:
+		return fault.New(fault.Invalid, "the value has %d bytes, %d fit", len(raw), maxValue).
+			At(place).WithHint("send a name, and keep what it stands for in the program that asks")
+	case t != want:
+		return fault.New(fault.Invalid, "the value is of type %s, and the feature is of type %s", t, want).
+			At(place).WithHint("%s", hint)
+	}
+	return nil
 }
 
 // typeOf names the JSON type of a value, "" when there is none or it is null,

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"lifeboat/internal/fault"
@@ -237,4 +238,28 @@ func TestNeverAwayFromSafety(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Who may ask for features is carried where it is said, and a snapshot of a version
+// that knew of no keys is read as before.
+func TestCarriesAccess(t *testing.T) {
+	t.Parallel()
+	for _, want := range []feature.Access{
+		{},
+		{Origins: []string{"https://shop.example.com"}},
+		{Keys: []feature.Key{{Name: "shop", SHA256: "2bb8", For: feature.ForServers, PerSecond: 5}}},
+	} {
+		c := contents()
+		c.Access = want
+		parts, refs, err := c.Encode()
+		must(t, err)
+		if _, named := refs[PartAccess]; named != (len(want.Keys)+len(want.Origins) > 0) {
+			t.Errorf("%+v: the part is named: %t", want, named)
+		}
+		got, err := DecodeContents(refs, func(hash string) ([]byte, error) { return parts[hash], nil })
+		must(t, err)
+		if diff := cmp.Diff(want, got.Access); diff != "" {
+			t.Error(diff)
+		}
+	}
 }

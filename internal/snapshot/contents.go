@@ -13,12 +13,17 @@ type Contents struct {
 	Sites    []Site
 	Zones    []zone.Source
 	Features []feature.Flag
+	Access   feature.Access // who may ask for features
 }
 
 // Encode makes the parts and their references.
 func (c Contents) Encode() (parts map[string][]byte, refs map[string]Ref, err error) {
 	parts, refs = map[string][]byte{}, map[string]Ref{}
-	for name, v := range map[string]any{PartSites: c.Sites, PartZones: c.Zones, PartFeatures: c.Features} {
+	all := map[string]any{PartSites: c.Sites, PartZones: c.Zones, PartFeatures: c.Features}
+	if len(c.Access.Keys)+len(c.Access.Origins) > 0 {
+		all[PartAccess] = c.Access
+	}
+	for name, v := range all {
 		b, ref, err := Part(v)
 		if err != nil {
 			return nil, nil, err
@@ -31,8 +36,11 @@ func (c Contents) Encode() (parts map[string][]byte, refs map[string]Ref, err er
 // DecodeContents reads the parts that the manifest names; bytes gives them by hash.
 func DecodeContents(refs map[string]Ref, bytes func(sha256 string) ([]byte, error)) (Contents, error) {
 	var c Contents
-	for name, into := range map[string]any{PartSites: &c.Sites, PartZones: &c.Zones, PartFeatures: &c.Features} {
+	for name, into := range map[string]any{PartSites: &c.Sites, PartZones: &c.Zones, PartFeatures: &c.Features, PartAccess: &c.Access} {
 		ref, named := refs[name]
+		if !named && name == PartAccess {
+			continue // everybody may ask
+		}
 		if !named {
 			return c, fault.New(fault.Invalid, "the manifest names no part %q", name)
 		}

@@ -31,6 +31,7 @@ const (
 	PartSites    = "sites"    // []Site
 	PartZones    = "zones"    // []zone.Source
 	PartFeatures = "features" // []feature.Flag
+	PartAccess   = "access"   // feature.Access; not there where everybody may ask for features
 )
 
 // Ref names a part by what is in it.

@@ -86,7 +86,10 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, who account.Sessio
 		case <-s.o.Ending:
 			return
 		case <-changed:
-			time.Sleep(liveGap)
+			select {
+			case <-r.Context().Done():
+			case <-time.After(liveGap):
+			}
 		case <-beat.C:
 		}
 	}

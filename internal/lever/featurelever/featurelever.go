@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"lifeboat/internal/fault"
+	"lifeboat/internal/feature"
 	"lifeboat/internal/lever"
 )
 
@@ -30,10 +31,11 @@ type Section struct {
 	Value json.RawMessage `json:"value"`
 }
 
-// Options of a Driver. All but Client MUST be set.
+// Options of a Driver. All but Key and Client MUST be set.
 type Options struct {
 	Orders lever.Orders
 	OFREP  string                           // base URL, as http://127.0.0.1:8016
+	Key    string                           // feature.Access.Own of those who may ask; "" where no keys are asked for
 	Own    func(key string) json.RawMessage // the flag's own value; nil: no such flag
 	Shadow func(key string) string          // the flag that a drill moves
 	Now    func() time.Time
@@ -56,7 +58,9 @@ func (d *Driver) Kind() string { return Kind }
 
 // Capabilities says that the move is exact.
 func (d *Driver) Capabilities() lever.Capabilities {
-	return lever.Capabilities{Class: lever.R0, Latency: 5 * time.Millisecond, SideEffects: []string{"An application hears of it at its next question."}}
+	return lever.Capabilities{Class: lever.R0, Latency: 5 * time.Millisecond, SideEffects: []string{
+		"An application hears of it at its next question.", "A rule of the feature is not asked while the lever is pulled.",
+	}}
 }
 
 // Preflight checks that the flag is answered.
@@ -99,15 +103,18 @@ func (d *Driver) Observe(ctx context.Context, p lever.Plan, step int) (lever.Obs
 	}
 	s := lever.Sighted{Witness: d.o.OFREP, World: lever.Unknown}
 	got, err := d.ask(ctx, p.Target)
+	s.Value = string(got.value)
 	switch {
 	case err != nil:
 		s.Value = err.Error()
-	case same(got, p.Steps[0].After):
-		s.Value, s.World = string(got), lever.After
-	case same(got, d.value(p.Target, p.Steps[0].Before)):
-		s.Value, s.World = string(got), lever.Before
+	case got.ruled && isNull(p.Steps[0].Before): // a rule is only asked where nothing is ordered
+		s.World = lever.Before
+	case !got.ruled && same(got.value, p.Steps[0].After):
+		s.World = lever.After
+	case !got.ruled && same(got.value, d.value(p.Target, p.Steps[0].Before)):
+		s.World = lever.Before
 	default:
-		s.Value, s.World = string(got), lever.Foreign
+		s.World = lever.Foreign
 	}
 	return lever.Observation{World: s.World, Detail: "the flag " + p.Target + " is answered with " + s.Value, Seen: []lever.Sighted{s}, At: d.o.Now().UTC()}, nil
 }
@@ -160,31 +167,43 @@ func isNull(v json.RawMessage) bool {
 }
 
 func same(a, b json.RawMessage) bool {
-	var x, y bytes.Buffer
-	return json.Compact(&x, a) == nil && json.Compact(&y, b) == nil && bytes.Equal(x.Bytes(), y.Bytes())
+	return json.Valid(a) && json.Valid(b) && feature.Same(a, b)
 }
 
+// told is what an application is told of a flag.
+type told struct {
+	value json.RawMessage
+	ruled bool // by the flag's rule
+}
+
+// question is asked with a targetingKey, because rules may need one.
+const question = `{"context":{"targetingKey":"lifeboat"}}`
+
 // ask evaluates the flag as an application would (OFREP, single evaluation).
-func (d *Driver) ask(ctx context.Context, key string) (json.RawMessage, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.o.OFREP+"/ofrep/v1/evaluate/flags/"+url.PathEscape(key), strings.NewReader(`{"context":{}}`))
+func (d *Driver) ask(ctx context.Context, key string) (told, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.o.OFREP+"/ofrep/v1/evaluate/flags/"+url.PathEscape(key), strings.NewReader(question))
 	if err != nil {
-		return nil, err
+		return told{}, err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if d.o.Key != "" {
+		req.Header.Set("Authorization", "Bearer "+d.o.Key)
+	}
 	resp, err := d.o.Client.Do(req)
 	if err != nil {
-		return nil, fault.New(fault.Unavailable, "ask OFREP").Because(err)
+		return told{}, fault.New(fault.Unavailable, "ask OFREP").Because(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if err != nil {
-		return nil, fault.New(fault.Unavailable, "read OFREP's answer").Because(err)
+		return told{}, fault.New(fault.Unavailable, "read OFREP's answer").Because(err)
 	}
 	var a struct {
-		Value json.RawMessage `json:"value"`
+		Value  json.RawMessage `json:"value"`
+		Reason string          `json:"reason"`
 	}
 	if resp.StatusCode != http.StatusOK || json.Unmarshal(b, &a) != nil || isNull(a.Value) {
-		return nil, fault.New(fault.Unavailable, "OFREP answered %s", resp.Status)
+		return told{}, fault.New(fault.Unavailable, "OFREP answered %s", resp.Status)
 	}
-	return a.Value, nil
+	return told{a.Value, a.Reason == feature.Matched || a.Reason == feature.Default}, nil
 }

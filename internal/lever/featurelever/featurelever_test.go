@@ -32,8 +32,12 @@ type world struct {
 func start(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, server: ofrep.New(ofrep.Options{})}
-	for _, key := range []string{"checkout", "search"} {
-		f := feature.Flag{Key: key, Value: json.RawMessage("true"), Off: json.RawMessage("false")}
+	for _, f := range []feature.Flag{
+		{Key: "checkout", Value: json.RawMessage("true"), Off: json.RawMessage("false")},
+		{Key: "search", Value: json.RawMessage("true"), Off: json.RawMessage("false")},
+		{Key: "ramp", Value: json.RawMessage("12"), Off: json.RawMessage("0"), Targeting: json.RawMessage(`{"fractional":[["off",1]]}`)},
+	} {
+		key := f.Key
 		shadow := f
 		shadow.Key = config.ShadowFeature(key)
 		w.flags = append(w.flags, f, shadow)
@@ -156,6 +160,56 @@ func TestOrderBeforeIsPutBack(t *testing.T) {
 	must(t, err)
 	if v, err := w.orders.Flag(t.Context(), "checkout"); err != nil || string(v) != "false" {
 		t.Errorf("ordered %s, %v", v, err)
+	}
+}
+
+// A feature with a rule is closed for everybody and given back to its rule. What the
+// rule says by itself is not taken for the lever's doing.
+func TestRule(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	d := w.driver()
+	c := card(`{"key":"ramp","value":0.0}`)
+	if r, err := d.Preflight(t.Context(), c); err != nil || !r.Ready {
+		t.Fatalf("%+v %v", r, err)
+	}
+	p, err := d.Plan(t.Context(), lever.Request{Card: c, Now: time.Now()})
+	must(t, err)
+	expect := func(want lever.World) {
+		t.Helper()
+		if obs, err := d.Observe(t.Context(), p, 0); err != nil || obs.World != want {
+			t.Errorf("seen as %q (%s), %v; want %q", obs.World, obs.Detail, err, want)
+		}
+	}
+	expect(lever.Before) // though the rule comes to 0, too
+	must(t, d.Apply(t.Context(), p, 0, lever.Token{Revision: 1}))
+	expect(lever.After)
+	must(t, w.orders.SetFlag(t.Context(), "ramp", json.RawMessage("5"), lever.Token{Revision: 2}))
+	expect(lever.Foreign)
+	must(t, d.Apply(t.Context(), p, 0, lever.Token{Revision: 3}))
+	_, err = d.Revert(t.Context(), p, 0, lever.Token{Revision: 3})
+	must(t, err)
+	expect(lever.Before)
+
+	// With an order before the pull, a rule that happens to say the same is not the pull.
+	must(t, w.orders.SetFlag(t.Context(), "ramp", json.RawMessage("5"), lever.Token{Revision: 4}))
+	p, err = d.Plan(t.Context(), lever.Request{Card: c, Now: time.Now()})
+	must(t, err)
+	must(t, w.orders.SetFlag(t.Context(), "ramp", nil, lever.Token{Revision: 5}))
+	expect(lever.Foreign)
+}
+
+// Where keys are asked for, the lever has one of its own.
+func TestKey(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	access := feature.Access{Keys: []feature.Key{{Name: "shop", SHA256: strings.Repeat("ab", 32), For: feature.ForServers}}}
+	w.server.Allow(access)
+	for key, ready := range map[string]bool{"": false, "x": false, access.Own(): true} {
+		d := featurelever.New(featurelever.Options{Orders: w.orders, OFREP: w.http.URL, Key: key, Now: time.Now, Own: func(string) json.RawMessage { return json.RawMessage("true") }})
+		if r, err := d.Preflight(t.Context(), card(`{"key":"checkout","value":false}`)); err != nil || r.Ready != ready {
+			t.Errorf("with key %q: %+v %v", key, r, err)
+		}
 	}
 }
 
