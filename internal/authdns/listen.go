@@ -3,7 +3,6 @@ package authdns
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"strconv"
 	"syscall"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lifeboat/internal/fault"
+	"lifeboat/internal/udpbatch"
 )
 
 // portTries is how often a free port is looked for that both UDP and TCP have.
@@ -91,7 +91,7 @@ func sharePort(_, _ string, raw syscall.RawConn) error {
 	err := raw.Control(func(fd uintptr) {
 		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 	})
-	return errors.Join(err, failed, askForDestination(raw))
+	return errors.Join(err, failed, udpbatch.AskForDestination(raw))
 }
 
 // explain says what a person can do about an address that can't be had.
@@ -109,42 +109,4 @@ func explain(addr string, err error) error {
 		return f.WithHint("it is not an address of this machine: see them with: ip addr")
 	}
 	return f
-}
-
-// askForDestination makes the kernel tell which address each packet was sent to.
-func askForDestination(raw syscall.RawConn) error {
-	var v4, v6 error
-	err := raw.Control(func(fd uintptr) {
-		v4 = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
-		v6 = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
-	})
-	if err != nil {
-		return err
-	}
-	if v4 != nil && v6 != nil { // one of them fails on a socket of the other family
-		return fmt.Errorf("ask for packet destinations: %w", v4)
-	}
-	return nil
-}
-
-// fromDestination turns what the kernel told of a received packet into what it
-// is told of the answer: sent from the address that was asked, by any interface.
-// It changes the control message in place.
-func fromDestination(oob []byte) []byte {
-	hdr, data, _, err := unix.ParseOneSocketControlMessage(oob)
-	if err != nil {
-		return nil
-	}
-	switch {
-	case hdr.Level == unix.IPPROTO_IP && hdr.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
-		copy(data[4:8], data[8:12]) // ipi_addr, the packet's destination, → ipi_spec_dst
-		clear(data[:4])
-	case hdr.Level == unix.IPPROTO_IPV6 && hdr.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
-		if data[0] != 0xfe || data[1]&0xc0 != 0x80 { // a link-local address keeps its interface
-			clear(data[16:20])
-		}
-	default:
-		return nil
-	}
-	return oob
 }

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"lifeboat/internal/ratelimit"
 )
 
 // Options are what a Server is made with. The zero value is useful.
@@ -11,9 +13,17 @@ type Options struct {
 	Logger       *slog.Logger     // told of what happens to sockets, never of a query; nil: nothing
 	Now          func() time.Time // for the deadlines of TCP connections; nil: time.Now
 	TCPConns     int              // connections at once, 200 when 0
-	TCPPerClient int              // connections at once from one address, 20 when 0
+	TCPPerClient int              // connections at once from one network (ratelimit.Network), 20 when 0
 	TCPIdle      time.Duration    // how long a connection may take for one query or answer, 10 s when 0
+	TCPTime      time.Duration    // how long a connection may last in all, 2 min when 0
+	TCPBytes     int              // octets of answers that a connection may take, 1 MiB when 0
 	MaxQuerySize int              // octets of a query over TCP, 4096 when 0; a longer one ends the connection
+
+	// RateLimit is for answers over UDP, whose clients can lie about their address.
+	// Each socket counts for itself. The zero value is NSD's limit, this machine
+	// being exempt.
+	RateLimit ratelimit.Options
+	PlainUDP  bool // one packet a system call, as where no batches are known
 }
 
 func (o Options) withDefaults() Options {
@@ -31,6 +41,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.TCPIdle <= 0 {
 		o.TCPIdle = 10 * time.Second
+	}
+	if o.TCPTime <= 0 {
+		o.TCPTime = 2 * time.Minute
+	}
+	if o.TCPBytes <= 0 {
+		o.TCPBytes = 1 << 20
 	}
 	if o.MaxQuerySize <= 0 {
 		o.MaxQuerySize = 4096
@@ -69,16 +85,17 @@ func (s *Server) View() *View { return s.view.Load() }
 // it is too small and MUST NOT overlap the query. nil means that no answer is
 // given. It is what the sockets call, and may be called by anybody.
 func (s *Server) Handle(dst, query []byte, udp bool) []byte {
-	return s.handle(&s.shards[0], dst, query, udp)
+	return s.handle(&worker{counters: &s.shards[0]}, dst, query, udp)
 }
 
 // handle survives a panic: one bad query must not take the others' answers away.
-func (s *Server) handle(c *counters, dst, msg []byte, udp bool) (out []byte) {
+func (s *Server) handle(c *worker, dst, msg []byte, udp bool) (out []byte) {
 	defer func() {
 		if recover() != nil {
 			c.panics.Add(1)
 			out = bare(dst, msg, rcodeServFail)
 			c.rcodes[rcodeServFail].Add(1)
+			c.class = classOf(rcodeServFail)
 		}
 	}()
 	c.queries.Add(1)
@@ -93,23 +110,26 @@ func (s *Server) handle(c *counters, dst, msg []byte, udp bool) (out []byte) {
 			c.malformed.Add(1)
 		}
 		c.rcodes[code].Add(1)
+		c.class = classOf(code)
 		return bare(dst, msg, code)
 	}
 	return s.answer(c, dst, msg, udp)
 }
 
-func (s *Server) answer(c *counters, dst, msg []byte, udp bool) []byte {
+func (s *Server) answer(c *worker, dst, msg []byte, udp bool) []byte {
 	var q query
 	code := q.parse(msg)
 	if q.end == headerSize {
 		c.malformed.Add(1)
 		c.rcodes[rcodeFormErr].Add(1)
+		c.class = classOf(rcodeFormErr)
 		return bare(dst, msg, rcodeFormErr)
 	}
 	var m message
 	m.start(dst, msg, &q, q.limit(udp))
 	v := s.view.Load()
 	var flags byte
+	a := answer{v: v, m: &m, typ: q.typ, from: none}
 	switch {
 	case code == rcodeFormErr:
 		c.malformed.Add(1)
@@ -119,13 +139,13 @@ func (s *Server) answer(c *counters, dst, msg []byte, udp bool) []byte {
 	case q.class != classIN || q.typ == typeAXFR || q.typ == typeIXFR:
 		code = rcodeRefused
 	default:
-		a := answer{v: v, m: &m, typ: q.typ}
 		a.write(q.labels)
 		code = a.rcode
 		if a.aa {
 			flags |= flagAA
 		}
 	}
+	c.class = a.class(code)
 	if m.short {
 		c.truncated.Add(1)
 		m.cut()

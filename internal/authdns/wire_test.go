@@ -144,10 +144,14 @@ type transport func(t *testing.T, msg []byte) []byte
 func transports(t *testing.T, s *Server) map[string]transport {
 	t.Helper()
 	udp, tcp := serving(t, s, "127.0.0.1:0", 1)
+	single := New(Options{PlainUDP: true})
+	single.Set(s.View())
+	plain, _ := serving(t, single, "127.0.0.1:0", 1)
 	return map[string]transport{
 		"Handle, UDP": func(_ *testing.T, msg []byte) []byte { return s.Handle(nil, msg, true) },
 		"Handle, TCP": func(_ *testing.T, msg []byte) []byte { return s.Handle(nil, msg, false) },
 		"UDP":         func(t *testing.T, msg []byte) []byte { return overUDP(t, udp[0].LocalAddr().String(), msg) },
+		"UDP, plain":  func(t *testing.T, msg []byte) []byte { return overUDP(t, plain[0].LocalAddr().String(), msg) },
 		"TCP":         func(t *testing.T, msg []byte) []byte { return overTCP(t, tcp.Addr().String(), msg) },
 	}
 }
