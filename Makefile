@@ -12,10 +12,10 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test deps lint race bench fuzz soak clean
+.PHONY: help build run test deps lint race bench bench-dns fuzz soak clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build ./bin/lifeboat, one static binary
 	@mkdir -p bin
@@ -40,6 +40,10 @@ lint: ## gofmt, go vet, staticcheck
 bench: build ## measure: the packages' benchmarks, then the whole
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./internal/...
 	@if ls test/bench/*.go >/dev/null 2>&1; then $(GO) run ./test/bench; fi
+
+bench-dns: build ## measure the name server beside its peers (BENCH_DNS='-rounds 3'; scripts/deps-bench installs them)
+	@if [ -f test/bench/coredns/go.mod ]; then $(GO) -C test/bench/coredns build -o ../../../bin/bench-coredns . || echo 'bench-dns: CoreDNS could not be built'; fi
+	$(GO) run ./test/bench/dns $(BENCH_DNS)
 
 fuzz: ## run each fuzz test for FUZZTIME (5s)
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' scripts/fuzz

@@ -84,12 +84,20 @@ func closeAll(udp []*net.UDPConn, tcp *net.TCPListener) {
 	}
 }
 
+// bufferSize is how many octets of packets a socket may hold for us, each way. The
+// kernel's own is good for some 270 queries: less than come in while a collector or a
+// neighbour has the core.
+const bufferSize = 1 << 20
+
 // sharePort sets what a UDP socket needs before it is bound: a packet that comes
 // in earlier would not tell where it was sent to.
 func sharePort(_, _ string, raw syscall.RawConn) error {
 	var failed error
 	err := raw.Control(func(fd uintptr) {
 		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		for _, buffer := range []int{unix.SO_RCVBUF, unix.SO_SNDBUF} {
+			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, buffer, bufferSize) // as much as the system allows is what we get
+		}
 	})
 	return errors.Join(err, failed, udpbatch.AskForDestination(raw))
 }
