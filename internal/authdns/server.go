@@ -99,6 +99,7 @@ func (s *Server) handle(c *worker, dst, msg []byte, udp bool) (out []byte) {
 		}
 	}()
 	c.queries.Add(1)
+	c.opt, c.proven = 0, false
 	code, ok, drop := accept(msg)
 	if drop {
 		c.malformed.Add(1)
@@ -152,5 +153,7 @@ func (s *Server) answer(c *worker, dst, msg []byte, udp bool) []byte {
 		flags |= flagTC
 	}
 	c.rcodes[code].Add(1)
-	return m.finish(&q, code, flags)
+	reply := m.finish(&q, code, flags)
+	c.opt = len(reply) - len(m.buf)
+	return reply
 }

@@ -12,6 +12,7 @@ type worker struct {
 	*counters
 	limit  *ratelimit.Limiter // of a UDP socket
 	class  ratelimit.Class    // of the answer that was made last
+	opt    int                // octets of the OPT record at its end
 	proven bool               // the client of the last query has proved its address, as by a cookie of ours
 }
 
@@ -66,7 +67,6 @@ func (s *Server) batch(c *worker, socket *udpbatch.Socket, packets int) {
 	c.limit.Tick(s.options.Now())
 	for i := range packets {
 		client := socket.Client(i).Addr()
-		c.proven = false
 		reply := s.handle(c, socket.Room(i), socket.Packet(i), true)
 		if reply != nil {
 			socket.Answer(i, c.within(client, reply))
@@ -85,7 +85,7 @@ func (c *worker) within(client netip.Addr, reply []byte) []byte {
 	switch c.limit.Check(client, c.class) {
 	case ratelimit.Cut:
 		c.slipped.Add(1)
-		return slip(reply)
+		return slip(reply, c.opt)
 	case ratelimit.Drop:
 		c.limited.Add(1)
 		return nil
@@ -93,15 +93,19 @@ func (c *worker) within(client netip.Addr, reply []byte) []byte {
 	return reply
 }
 
-// slip leaves the header and the question of an answer, no longer than the query
-// was, and has who is really there ask again over TCP.
-func slip(reply []byte) []byte {
+// slip leaves the header, the question and the OPT record of an answer, which is about
+// what the query had, and has who is really there ask again over TCP. The OPT record
+// stays because it has to (RFC 6891 section 6.1.1), and because it may hold a cookie
+// with which the client is limited no more.
+func slip(reply []byte, opt int) []byte {
 	end := headerSize
 	if reply[5] == 1 {
 		end += nameEnd(reply[headerSize:]) + 4
 	}
-	reply = reply[:end]
 	reply[2] |= flagTC
 	clear(reply[6:headerSize])
-	return reply
+	if opt > 0 {
+		reply[headerSize-1] = 1
+	}
+	return append(reply[:end], reply[len(reply)-opt:]...)
 }

@@ -94,7 +94,7 @@ func (w *workbench) ask(t *testing.T, conn *net.UDPConn, name string, typ uint16
 			continue
 		}
 		cut++
-		if n != len(wire)-optSize || len(m.Answer)+len(m.Ns)+len(m.Extra) > 0 {
+		if n != len(wire) || len(m.Answer)+len(m.Ns) > 0 || m.IsEdns0() == nil {
 			t.Errorf("%d octets to %d of a query: %v", n, len(wire), &m)
 		}
 	}
@@ -179,16 +179,36 @@ func TestClasses(t *testing.T) {
 // An answer of any kind can be cut, and is then no longer than the query.
 func TestSlip(t *testing.T) {
 	t.Parallel()
-	s := testServer(t)
+	w := newWorkbench(t, Options{})
+	var all [][]byte
 	for _, n := range negatives(t) {
-		reply := s.Handle(nil, n.msg, true)
+		all = append(all, n.msg)
+	}
+	for _, name := range []string{"mail.example.com.", "big.example.com.", "many.example.com.", "gone.example.com.", "."} {
+		for _, edns := range []bool{false, true} {
+			q := question(name, dns.TypeA)
+			if edns {
+				q.SetEdns0(4096, true)
+			}
+			all = append(all, packed(t, q))
+		}
+	}
+	for _, query := range all {
+		reply := w.handle(w.c, nil, query, true)
 		if reply == nil {
 			continue
 		}
-		got := slip(reply)
-		var m dns.Msg
-		if err := m.Unpack(got); err != nil || !m.Truncated || !m.Response || len(got) > len(n.msg) {
-			t.Errorf("%s: %v %x", n.about, err, got)
+		var whole, cut dns.Msg
+		if err := whole.Unpack(reply); err != nil {
+			t.Fatal(err)
+		}
+		got := slip(reply, w.c.opt)
+		err := cut.Unpack(got)
+		if err != nil || !cut.Truncated || cut.Id != whole.Id || !cut.Response || len(got) > len(query) {
+			t.Errorf("%x: %v %x", query, err, got)
+		}
+		if fmt.Sprint(cut.Question, cut.IsEdns0()) != fmt.Sprint(whole.Question, whole.IsEdns0()) {
+			t.Errorf("%x: %v became %v", query, &whole, &cut)
 		}
 	}
 }
