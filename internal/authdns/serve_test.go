@@ -251,10 +251,42 @@ func TestConnectionsAtWorkKeepTheirPlace(t *testing.T) {
 		t.Error("a place was given away, or not given")
 	}
 	l.leave(a)
-	l.leave(a)
+	l.leave(a) // as a connection does that had to make room
 	if !l.enter(c) || l.enter(&tcpConn{client: c.client}) {
 		t.Error("the place of one that left was not given, or one to a client with one")
 	}
+	l.leave(b)
+	l.total = 9
+	if !l.enter(a) || l.enter(&tcpConn{client: a.client}) {
+		t.Error("who left twice may come twice")
+	}
+}
+
+// A connection waits until its query has come, and no longer.
+func TestIdleEndsWithTheQuery(t *testing.T) {
+	t.Parallel()
+	s := New(Options{TCPBytes: 1 << 30})
+	s.Set(testServer(t).View())
+	_, tcp := serving(t, s, "127.0.0.1:0", 1)
+	conn := dialTCP(t, tcp.Addr().String())
+	eventually(t, func() bool { return waiting(&s.conns) == 1 })
+	q := framed(packed(t, question("huge.example.com.", dns.TypeA)))
+	var asking sync.WaitGroup
+	asking.Go(func() { // and never reads, until the connection is closed
+		for {
+			if _, err := conn.Write(q); err != nil {
+				return
+			}
+		}
+	})
+	eventually(t, func() bool { return waiting(&s.conns) == 0 })
+	s.conns.mu.Lock()
+	if len(s.conns.open) != 1 {
+		t.Error("the connection has ended")
+	}
+	s.conns.mu.Unlock()
+	conn.Close()
+	asking.Wait()
 }
 
 // A connection ends with its time and with its share of answers, whatever it asks;

@@ -136,8 +136,8 @@ func (s *Server) serveConn(ctx context.Context, c *worker, conn *tcpConn) {
 	var in, out []byte
 	for sent := 0; sent < s.options.TCPBytes; {
 		now := s.options.Now()
-		if !now.Before(end) || conn.SetDeadline(earlier(end, now.Add(s.options.TCPIdle))) != nil {
-			break
+		if conn.SetDeadline(earlier(end, now.Add(s.options.TCPIdle))) != nil {
+			return
 		}
 		var err error
 		if in, err = s.nextQuery(c, conn, r, in, now); err != nil {

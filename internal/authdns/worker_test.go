@@ -121,10 +121,13 @@ func TestRateLimit(t *testing.T) {
 		if c := w.Counts(); c.Queries != 159 || c.Rcodes[rcodeNoError] != 159 || c.Slipped != 55 || c.Limited != 55 || c.Truncated != 0 || c.UDPErrors != 0 {
 			t.Errorf("counts %+v", c)
 		}
+		// The class is that of the flood's last query.
+		check("the flood again", flood, "mail.example.com.", 1, 0, 1)
 		w.c.proven = true
 		if got := w.c.within(netip.MustParseAddr("127.1.1.1"), []byte("as it is")); string(got) != "as it is" {
 			t.Errorf("who has proved its address got %q", got)
 		}
+		check("the flood, which has proved nothing by it", flood, "mail.example.com.", 1, 0, 0)
 	}
 }
 
@@ -148,7 +151,9 @@ func TestClasses(t *testing.T) {
 		{"gone.example.com. A", "a.b.gone.example.com. A", "x.mail.example.com. TXT"},
 		{"x.sub.example.com. A", "y.z.sub.example.com. MX"},
 		{"a.lame.example.com. A", "b.lame.example.com. A"},
-		{"host.old.example.com. A"},
+		{"host.old.example.com. A", "host.old.example.com. TXT"},
+		{"old.example.com. DNAME"},
+		{"sub.example.com. DS"},
 		{"mail.example.com. ANY", "MAIL.example.com. ANY"},
 		{"www.elsewhere.net. A", "elsewhere.org. MX", "mail.example.com. AXFR", "example.com. IXFR"},
 	} {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -274,10 +275,9 @@ func TestWaitingEnds(t *testing.T) {
 		conn := listen(t, "127.0.0.1:0")
 		s, client := mustSocket(t, conn, o), dial(t, "127.0.0.1", conn)
 		waiting := func(end func()) error {
-			done := make(chan error, 1)
-			go func() { _, err := s.Receive(); done <- err }()
-			end()
-			return <-done
+			time.AfterFunc(20*time.Millisecond, end)
+			_, err := s.Receive()
+			return err
 		}
 		if err := waiting(func() { conn.SetReadDeadline(time.Unix(1, 0)) }); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("after the deadline: %v", err)
@@ -321,18 +321,48 @@ func TestNothingIsAllocated(t *testing.T) { // not parallel: it counts allocatio
 	}
 }
 
+// told is a control message as the kernel gives it.
+func told(level, typ int, data []byte) []byte {
+	b := make([]byte, unix.CmsgSpace(len(data)))
+	binary.NativeEndian.PutUint64(b, uint64(unix.CmsgLen(len(data))))
+	binary.NativeEndian.PutUint32(b[8:], uint32(level))
+	binary.NativeEndian.PutUint32(b[12:], uint32(typ))
+	copy(b[16:], data)
+	return b
+}
+
+// An answer leaves from where the packet went, by any interface, but for a
+// link-local address, which is nothing without its own.
+func TestFromDestination(t *testing.T) {
+	t.Parallel()
+	v4 := func(data ...byte) []byte { return told(unix.IPPROTO_IP, unix.IP_PKTINFO, data) }
+	v6 := func(addr string, data ...byte) []byte {
+		a := netip.MustParseAddr(addr).As16()
+		return told(unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, append(a[:], data...))
+	}
+	ttl := told(unix.IPPROTO_IP, unix.IP_TTL, []byte{64, 0, 0, 0})
+	for about, c := range map[string]struct{ in, want []byte }{
+		"nothing":         {nil, nil},
+		"something else":  {ttl, nil},
+		"IPv4":            {v4(7, 0, 0, 0, 10, 0, 0, 1, 192, 0, 2, 1), v4(0, 0, 0, 0, 192, 0, 2, 1, 192, 0, 2, 1)},
+		"after another":   {append(bytes.Clone(ttl), v4(7, 0, 0, 0, 10, 0, 0, 1, 192, 0, 2, 1)...), v4(0, 0, 0, 0, 192, 0, 2, 1, 192, 0, 2, 1)},
+		"IPv6":            {v6("2001:db8::1", 7, 0, 0, 0), v6("2001:db8::1", 0, 0, 0, 0)},
+		"IPv6 link-local": {v6("fe80::1", 7, 0, 0, 0), v6("fe80::1", 7, 0, 0, 0)},
+		"both":            {append(v6("::ffff:192.0.2.1", 7, 0, 0, 0), v4(7, 0, 0, 0, 10, 0, 0, 1, 192, 0, 2, 1)...), v6("::ffff:192.0.2.1", 0, 0, 0, 0)},
+		"cut short":       {v4(7, 0, 0, 0, 10, 0, 0, 1, 192, 0, 2, 1)[:25], nil},
+	} {
+		if got := fromDestination(c.in); !bytes.Equal(got, c.want) {
+			t.Errorf("%s: %x, not %x", about, got, c.want)
+		}
+	}
+}
+
 // FuzzDestination: whatever the kernel tells, what it is told is whole, and no
 // address that it did not tell.
 func FuzzDestination(f *testing.F) {
 	f.Add([]byte{})
 	for _, m := range []struct{ level, typ, size int }{{unix.IPPROTO_IP, unix.IP_PKTINFO, 12}, {unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, 20}, {unix.IPPROTO_IP, unix.IP_TTL, 4}} {
-		b := make([]byte, unix.CmsgSpace(m.size))
-		binary.NativeEndian.PutUint64(b, uint64(unix.CmsgLen(m.size)))
-		binary.NativeEndian.PutUint32(b[8:], uint32(m.level))
-		binary.NativeEndian.PutUint32(b[12:], uint32(m.typ))
-		for i := range b[16:] {
-			b[16+i] = byte(i)
-		}
+		b := told(m.level, m.typ, bytes.Repeat([]byte{7}, m.size))
 		f.Add(b)
 		f.Add(append(bytes.Clone(b), b...))
 		f.Add(b[:len(b)-5])
