@@ -89,9 +89,10 @@ func closeAll(udp []*net.UDPConn, tcp *net.TCPListener) {
 // neighbour has the core.
 const bufferSize = 1 << 20
 
-// sharePort sets what a UDP socket needs before it is bound: a packet that comes
-// in earlier would not tell where it was sent to.
-func sharePort(_, _ string, raw syscall.RawConn) error {
+// sharePort sets what a UDP socket needs before it is bound. One that will take
+// packets for all addresses has to tell from the first on where each was sent to;
+// for others this would only cost.
+func sharePort(_, addr string, raw syscall.RawConn) error {
 	var failed error
 	err := raw.Control(func(fd uintptr) {
 		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
@@ -99,7 +100,25 @@ func sharePort(_, _ string, raw syscall.RawConn) error {
 			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, buffer, bufferSize) // as much as the system allows is what we get
 		}
 	})
-	return errors.Join(err, failed, udpbatch.AskForDestination(raw))
+	if host, _, _ := net.SplitHostPort(addr); host == "" || net.ParseIP(host).IsUnspecified() {
+		err = errors.Join(err, udpbatch.AskForDestination(raw))
+	}
+	return errors.Join(err, failed)
+}
+
+// inOnePiece has answers leave a socket whole or not at all (RFC 9715 section 3.1):
+// fragments can be forged, and get lost, and ours are small enough for any path. The
+// kernel is told not to believe who says that a path is smaller still. Where it knows
+// no such setting, answers go out as ever.
+func inOnePiece(conn *net.UDPConn) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE)
+	})
 }
 
 // explain says what a person can do about an address that can't be had.

@@ -64,6 +64,7 @@ func (s *Server) serveUDP(ctx context.Context, conn *net.UDPConn) error {
 	if err != nil {
 		return err
 	}
+	inOnePiece(conn)
 	for {
 		n, err := socket.Receive()
 		if err != nil {

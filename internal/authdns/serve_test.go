@@ -13,6 +13,7 @@ import (
 
 	"github.com/miekg/dns"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"lifeboat/internal/fault"
 	"lifeboat/internal/ratelimit"
@@ -421,6 +422,22 @@ func TestAnswersComeFromTheAddressAsked(t *testing.T) {
 			askMany(t, "udp", fmt.Sprintf("[::1]:%d", port), 3)
 		}
 	}
+}
+
+// What is served is not cut into fragments, wherever the socket is from.
+func TestAnswersInOnePiece(t *testing.T) {
+	t.Parallel()
+	udp, _ := serving(t, testServer(t), "127.0.0.1:0", 1)
+	askMany(t, "udp", udp[0].LocalAddr().String(), 1) // it is being served
+	raw, err := udp[0].SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) {
+		if got, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU_DISCOVER); err != nil || got != unix.IP_PMTUDISC_PROBE {
+			t.Errorf("IP_MTU_DISCOVER is %d, %v", got, err)
+		}
+	})
 }
 
 func TestListen(t *testing.T) {

@@ -31,7 +31,7 @@ import (
 type Options struct {
 	Rate     int            // answers a second to one network and class: 200 when 0, without limit when negative
 	Slip     int            // of the answers over the rate each so many'th is cut, so that who is really there can ask over TCP: 2 when 0, none when negative
-	Networks int            // how many pairs of network and class are counted at once: 131,072 when 0, 16 octets each
+	Networks int            // how many pairs of network and class are counted at once: 32,768 when 0, 16 octets each
 	Exempt   []netip.Prefix // networks without a limit: our own, this machine's when nil
 }
 
@@ -92,7 +92,7 @@ func New(o Options) *Limiter {
 		l.slip = uint32(min(o.Slip, 1<<30))
 	}
 	if o.Networks <= 0 {
-		o.Networks = 1 << 17
+		o.Networks = 1 << 15 // a table that a core's cache holds
 	}
 	if o.Exempt == nil {
 		l.exempt = Loopback
