@@ -3,6 +3,7 @@ package authdns
 import (
 	"encoding/binary"
 	"slices"
+	"sync"
 )
 
 // answer finds the answer to one question (RFC 1034 section 4.3.2, RFC 4592, RFC
@@ -21,10 +22,26 @@ type answer struct {
 	low   [maxName]byte        // the name that is looked for, in lower case
 }
 
+// synthesis holds the CNAME records that one answer makes from DNAMEs: of each the
+// fixed octets and two names at most.
+type synthesis struct {
+	buf  [(maxChain + 1) * (12 + maxName)]byte
+	used int
+}
+
+// syntheses are used again, so that a DNAME costs no allocation.
+var syntheses = sync.Pool{New: func() any { return new(synthesis) }}
+
 // write answers a question of class IN. The labels are those of the name.
 func (a *answer) write(labels int) {
+	if a.v.table.dnames {
+		made := syntheses.Get().(*synthesis)
+		made.used = 0
+		a.m.made = made
+		defer syntheses.Put(made) // then the message is written, and nothing looks at names any more
+	}
 	name := lower(a.low[:], a.m.qname())
-	n, exact, at := a.v.table.find(name, labels)
+	n, exact, at := a.find(name, labels, none)
 	a.from, a.exact = n, exact
 	if n == none {
 		a.rcode = rcodeRefused
@@ -32,6 +49,20 @@ func (a *answer) write(labels int) {
 	}
 	a.aa = true
 	a.resolve(nil, name, n, exact, at)
+}
+
+// find is the Table's, but for DS, which lies above the cut (RFC 4035 section
+// 3.1.4.1). A chain stays below where it comes from there; none comes from any.
+func (a *answer) find(name []byte, labels int, from int32) (n int32, exact bool, at int) {
+	t := a.v.table
+	n, exact, at = t.find(name, labels)
+	if exact && a.typ == typeDS {
+		above := t.nodes[n].parentSide
+		if above != none && (from == none || t.nodes[from].zone == t.nodes[above].zone) {
+			n = above
+		}
+	}
+	return n, exact, at
 }
 
 // find gives the node of a name, or else that of the closest encloser, which
@@ -55,10 +86,6 @@ func (t *Table) find(name []byte, labels int) (n int32, exact bool, at int) {
 // The owner is the name as it is to be written, nil for the name in question.
 func (a *answer) resolve(owner, name []byte, n int32, exact bool, at int) {
 	nd := &a.v.table.nodes[n]
-	if exact && a.typ == typeDS && nd.parentSide != none {
-		n = nd.parentSide // DS lies above the cut (RFC 4035 section 3.1.4.1)
-		nd = &a.v.table.nodes[n]
-	}
 	switch {
 	case nd.cut && !(exact && a.typ == typeDS):
 		a.refer(owner, n, at)
@@ -88,13 +115,23 @@ func (a *answer) atNode(owner []byte, n int32) {
 			return
 		}
 		if s.typ == a.typ {
-			a.add(secAnswer, owner, s.count, t.body(s))
+			if a.add(secAnswer, owner, s.count, t.body(s)) && leads(s.typ) {
+				a.goAlong(owner, s)
+			}
 			return
 		}
 		if s.typ == typeCNAME {
-			a.follow(owner, n, s)
+			a.follow(owner, n, body{s.count, t.body(s)})
 			return
 		}
+	}
+	if alias := a.v.addresses(nd.follow, typeCNAME); alias.count > 0 {
+		if a.typ == typeCNAME {
+			a.add(secAnswer, owner, alias.count, alias.wire)
+		} else {
+			a.follow(owner, n, alias)
+		}
+		return
 	}
 	if b := a.v.addresses(nd.follow, a.typ); b.count > 0 {
 		a.add(secAnswer, owner, b.count, b.wire)
@@ -103,8 +140,9 @@ func (a *answer) atNode(owner []byte, n int32) {
 	a.deny(nd.zone)
 }
 
-// addresses gives what a following name answers to a type; empty for another
-// type, or where the position has none of its kind.
+// addresses gives what a following name answers to a type, be it CNAME where the
+// position is an alias; empty for another type, or where the position has none of
+// its kind.
 func (v *View) addresses(class int32, typ uint16) body {
 	switch {
 	case class == none:
@@ -113,6 +151,8 @@ func (v *View) addresses(class int32, typ uint16) body {
 		return v.follows[class].a
 	case typ == typeAAAA:
 		return v.follows[class].aaaa
+	case typ == typeCNAME:
+		return v.follows[class].alias
 	}
 	return body{}
 }
@@ -128,7 +168,7 @@ func (a *answer) any(owner []byte, n int32) {
 			best, soa = body{s.count, t.body(s)}, s.typ == typeSOA
 		}
 	}
-	for _, typ := range [...]uint16{typeA, typeAAAA} {
+	for _, typ := range [...]uint16{typeA, typeAAAA, typeCNAME} {
 		if b := a.v.addresses(nd.follow, typ); b.count > 0 && (best.count == 0 || len(b.wire) < len(best.wire)) {
 			best, soa = b, false
 		}
@@ -145,10 +185,9 @@ func (a *answer) any(owner []byte, n int32) {
 
 // follow writes a CNAME and goes on at its target, as long as that lies in the
 // same zone.
-func (a *answer) follow(owner []byte, n int32, cname rrset) {
-	records := a.v.table.body(cname)
-	a.add(secAnswer, owner, cname.count, records)
-	_, target, _ := cutRecord(records)
+func (a *answer) follow(owner []byte, n int32, cname body) {
+	a.add(secAnswer, owner, cname.count, cname.wire)
+	_, target, _ := cutRecord(cname.wire)
 	a.goOn(owner, target, n)
 }
 
@@ -171,7 +210,7 @@ func (a *answer) goOn(owner, target []byte, from int32) {
 	}
 	name := lower(a.low[:], target)
 	t := a.v.table
-	n, exact, at := t.find(name, countLabels(name))
+	n, exact, at := a.find(name, countLabels(name), from)
 	if n == none || t.nodes[n].zone != t.nodes[from].zone {
 		return
 	}
@@ -203,12 +242,15 @@ func (a *answer) redirect(owner []byte, n int32, at int) {
 		a.rcode = rcodeYXDomain
 		return
 	}
-	cname := appendRecord(make([]byte, 0, 12+at+len(target)), typeCNAME, binary.BigEndian.Uint32(head[4:]), nil)
+	made := a.m.made
+	cname := appendRecord(made.buf[made.used:made.used], typeCNAME, binary.BigEndian.Uint32(head[4:]), nil)
 	binary.BigEndian.PutUint16(cname[10:], uint16(at+len(target)))
 	cname = append(append(cname, asked[:at]...), target...)
-	made := cname[12:]
+	made.used += len(cname)
 	a.add(secAnswer, owner, 1, cname)
-	a.goOn(owner, made, n)
+	if a.typ != typeCNAME && a.typ != typeANY { // the CNAME is what was asked for
+		a.goOn(owner, cname[12:], n)
+	}
 }
 
 // refer hands on to the name servers of a cut. Only an answer that began in our
@@ -227,20 +269,48 @@ func (a *answer) refer(owner []byte, n int32, at int) {
 	}
 }
 
+// goAlong appends what is known of the names in a set: their addresses, and for a
+// service's alias also its records of the same type.
+func (a *answer) goAlong(owner []byte, s rrset) {
+	t := a.v.table
+	e := t.extra[s.off]
+	for _, g := range t.glue[e.first : e.first+e.count] {
+		name := owner
+		if g.off != ownName {
+			name = t.wire[g.off : g.off+uint32(t.nodes[g.node].nameLen)]
+			if more := t.setOf(g.node, s.typ); more.count > 0 && (s.typ == typeSVCB || s.typ == typeHTTPS) {
+				a.m.set(secAdditional, name, more.count, t.body(more))
+			}
+		}
+		a.addAddresses(name, g.node)
+	}
+}
+
 // addGlue appends a name server's addresses to the additional section. What does
 // not fit is left out, or truncates the answer where it is needed (RFC 9471).
 func (a *answer) addGlue(g glue, needed bool) {
 	t := a.v.table
 	owner := t.wire[g.off : g.off+uint32(t.nodes[g.node].nameLen)]
+	if !a.addAddresses(owner, g.node) && needed {
+		a.m.short = true
+	}
+}
+
+// addAddresses appends a node's addresses to the additional section, as many sets
+// as fit; false when one did not.
+func (a *answer) addAddresses(owner []byte, n int32) bool {
+	t := a.v.table
+	all := true
 	for _, typ := range [...]uint16{typeA, typeAAAA} {
-		b := a.v.addresses(t.nodes[g.node].follow, typ)
-		if s := t.setOf(g.node, typ); s.count > 0 {
+		b := a.v.addresses(t.nodes[n].follow, typ)
+		if s := t.setOf(n, typ); s.count > 0 {
 			b = body{s.count, t.body(s)}
 		}
-		if b.count > 0 && !a.m.set(secAdditional, owner, b.count, b.wire) && needed {
-			a.m.short = true
+		if b.count > 0 && !a.m.set(secAdditional, owner, b.count, b.wire) {
+			all = false
 		}
 	}
+	return all
 }
 
 // deny writes the SOA that says how long "there is none" holds: its owner is the

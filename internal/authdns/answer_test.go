@@ -14,8 +14,8 @@ func TestApex(t *testing.T) {
 	t.Parallel()
 	runCases(t, testServer(t), []Case{
 		{Name: "example.com.", Type: "SOA", Answer: []string{"example.com. 3600 IN SOA ns1.example.com. hostmaster.example.com. 7 3600 600 1209600 60"}},
-		{Name: "example.com.", Type: "NS", Answer: []string{"example.com. 3600 IN NS ns1.example.com.", "example.com. 3600 IN NS ns2.elsewhere.net."}},
-		{Name: "example.com.", Type: "MX", Answer: []string{"example.com. 300 IN MX 10 mail.example.com."}},
+		{Name: "example.com.", Type: "NS", Answer: []string{"example.com. 3600 IN NS ns1.example.com.", "example.com. 3600 IN NS ns2.elsewhere.net."}, Additional: []string{"ns1.example.com. 3600 IN A 192.0.2.53"}},
+		{Name: "example.com.", Type: "MX", Answer: []string{"example.com. 300 IN MX 10 mail.example.com."}, Additional: mailAddresses},
 		{Name: "example.com.", Type: "A", Answer: []string{"example.com. 60 IN A 203.0.113.10"}},
 		{Name: "example.com.", Type: "AAAA", Answer: []string{"example.com. 60 IN AAAA 2001:db8::10"}},
 		{Name: "example.com.", Type: "CAA", Authority: soaAuthority},
@@ -89,9 +89,72 @@ func TestChains(t *testing.T) {
 		{Name: "tosub.example.com.", Type: "A", Answer: []string{"tosub.example.com. 300 IN CNAME host.sub.example.com."}, Authority: subNS, Additional: subGlue},
 		{Name: "nodatatarget.example.com.", Type: "AAAA", Answer: []string{"nodatatarget.example.com. 300 IN CNAME ns1.example.com."}, Authority: soaAuthority},
 		{Name: "host.old.example.com.", Type: "A", Answer: []string{"old.example.com. 300 IN DNAME new.example.com.", "host.old.example.com. 300 IN CNAME host.new.example.com.", "host.new.example.com. 300 IN A 192.0.2.80"}},
+		{Name: "host.old.example.com.", Type: "CNAME", Answer: []string{"old.example.com. 300 IN DNAME new.example.com.", "host.old.example.com. 300 IN CNAME host.new.example.com."}},
+		{Name: "host.older.example.com.", Type: "A", Answer: []string{"older.example.com. 300 IN DNAME old.example.com.", "host.older.example.com. 300 IN CNAME host.old.example.com.",
+			"old.example.com. 300 IN DNAME new.example.com.", "host.old.example.com. 300 IN CNAME host.new.example.com.", "host.new.example.com. 300 IN A 192.0.2.80"}},
+		{Name: "gone.old.example.com.", Type: "CNAME", Answer: []string{"old.example.com. 300 IN DNAME new.example.com.", "gone.old.example.com. 300 IN CNAME gone.new.example.com."}},
+		{Name: "host.old.example.com.", Type: "ANY", Answer: []string{"old.example.com. 300 IN DNAME new.example.com.", "host.old.example.com. 300 IN CNAME host.new.example.com."}},
 		{Name: "old.example.com.", Type: "A", Authority: soaAuthority},
 		{Name: "old.example.com.", Type: "DNAME", Answer: []string{"old.example.com. 300 IN DNAME new.example.com."}},
 	})
+}
+
+var mailAddresses = []string{"mail.example.com. 300 IN A 192.0.2.25", "mail.example.com. 300 IN AAAA 2001:db8::25"}
+
+// What the names in an answer lead to goes along, if the zone holds it.
+func TestAdditional(t *testing.T) {
+	t.Parallel()
+	src := zone.Source{Apex: "example.com.", TTL: 60, NS: []string{"ns.sub.example.com."}, Follow: map[string]string{"shop.example.com.": "shop"}, Text: `
+sub    NS ns.sub
+ns.sub A 192.0.2.53
+web    A 192.0.2.1
+web    AAAA 2001:db8::1
+web    HTTPS 1 . alpn=h2
+@      HTTPS 0 web
+alias  HTTPS 0 Shop
+own    HTTPS 1 . alpn=h2
+own    HTTPS 2 own port=8443
+own    A 192.0.2.2
+none   HTTPS 0 .
+none   A 192.0.2.3
+far    HTTPS 0 www.elsewhere.net.
+*.w    HTTPS 1 .
+*.w    A 192.0.2.4
+_s     SVCB 1 web
+_t     SRV 0 0 80 web
+_t     SRV 1 0 81 web
+_t     SRV 2 0 82 ns.sub
+to     CNAME _t
+mx     MX 10 missing
+mx     MX 20 SHOP
+mx     MX 30 .
+`}
+	web := []string{"web.example.com. 60 IN A 192.0.2.1", "web.example.com. 60 IN AAAA 2001:db8::1"}
+	runCases(t, mustServer(t, Orders{Position: map[string]string{"shop": "standby"}}, testSites(), src), []Case{
+		{Name: "example.com.", Type: "NS", Answer: []string{"example.com. 3600 IN NS ns.sub.example.com."}, Additional: []string{"ns.sub.example.com. 60 IN A 192.0.2.53"}},
+		{Name: "example.com.", Type: "HTTPS", Answer: []string{"example.com. 60 IN HTTPS 0 web.example.com."}, Additional: append([]string{`web.example.com. 60 IN HTTPS 1 . alpn="h2"`}, web...)},
+		{Name: "alias.example.com.", Type: "HTTPS", Answer: []string{"alias.example.com. 60 IN HTTPS 0 Shop.example.com."}, Additional: []string{"Shop.example.com. 60 IN A 198.51.100.7"}},
+		{Name: "own.example.com.", Type: "HTTPS", Answer: []string{`own.example.com. 60 IN HTTPS 1 . alpn="h2"`, `own.example.com. 60 IN HTTPS 2 own.example.com. port="8443"`}, Additional: []string{"own.example.com. 60 IN A 192.0.2.2"}},
+		{Name: "none.example.com.", Type: "HTTPS", Answer: []string{"none.example.com. 60 IN HTTPS 0 ."}},
+		{Name: "far.example.com.", Type: "HTTPS", Answer: []string{"far.example.com. 60 IN HTTPS 0 www.elsewhere.net."}},
+		{Name: "x.w.example.com.", Type: "HTTPS", Answer: []string{"x.w.example.com. 60 IN HTTPS 1 ."}, Additional: []string{"x.w.example.com. 60 IN A 192.0.2.4"}},
+		{Name: "_s.example.com.", Type: "SVCB", Answer: []string{"_s.example.com. 60 IN SVCB 1 web.example.com."}, Additional: web},
+		{Name: "to.example.com.", Type: "SRV", Answer: []string{"to.example.com. 60 IN CNAME _t.example.com.", "_t.example.com. 60 IN SRV 0 0 80 web.example.com.", "_t.example.com. 60 IN SRV 1 0 81 web.example.com.", "_t.example.com. 60 IN SRV 2 0 82 ns.sub.example.com."}, Additional: web},
+		{Name: "mx.example.com.", Type: "MX", Answer: []string{"mx.example.com. 60 IN MX 10 missing.example.com.", "mx.example.com. 60 IN MX 20 SHOP.example.com.", "mx.example.com. 60 IN MX 30 ."}, Additional: []string{"SHOP.example.com. 60 IN A 198.51.100.7"}},
+	})
+}
+
+// What goes along never makes an answer too large: it is left out instead.
+func TestAdditionalIsLeftOut(t *testing.T) {
+	t.Parallel()
+	src := zone.Source{Apex: "example.com.", TTL: 60, NS: []string{"ns.example.net."}, Text: "m MX 10 big\n" + big()}
+	s := mustServer(t, Orders{}, nil, src)
+	if m := ask(t, s, question("m.example.com.", dns.TypeMX), true); m.Truncated || len(m.Answer) != 1 || len(m.Extra) != 0 {
+		t.Errorf("over UDP: %v", m)
+	}
+	if m := ask(t, s, question("m.example.com.", dns.TypeMX), false); len(m.Extra) != 40 {
+		t.Errorf("over TCP: %v", m)
+	}
 }
 
 // A DNAME may lead to a name that is too long (RFC 6672 section 2.2).
@@ -153,16 +216,31 @@ sub  IN NS ns.sub
 sub  IN DS 1 13 2 0102030405060708091011121314151617181920212223242526272829303132
 ns.sub IN A 192.0.2.1
 from IN CNAME www.sub
+mail IN MX 10 www.sub
+deep.down IN NS ns.example.net.
+tosub IN CNAME sub
+todeep IN CNAME deep.down
+* IN TXT wild
+www.sub IN A 192.0.2.66
 `}
-	child := zone.Source{Apex: "sub.example.com.", TTL: 60, NS: []string{"ns.sub.example.com."}, Text: "ns A 192.0.2.1\nwww A 192.0.2.2\n"}
+	child := zone.Source{Apex: "sub.example.com.", TTL: 60, NS: []string{"ns.sub.example.com."}, Text: "ns A 192.0.2.1\nwww A 192.0.2.2\nup CNAME @\n"}
 	lone := zone.Source{Apex: "other.example.com.", TTL: 60, NS: []string{"ns.example.net."}}
+	deep := zone.Source{Apex: "deep.down.example.com.", TTL: 60, NS: []string{"ns.example.net."}}
+	parentSOA := []string{"example.com. 60 IN SOA ns.example.net. hostmaster.example.com. 1 3600 600 1209600 60"}
 	childSOA := []string{"sub.example.com. 60 IN SOA ns.sub.example.com. hostmaster.sub.example.com. 1 3600 600 1209600 60"}
-	runCases(t, mustServer(t, Orders{}, nil, parent, child, lone), []Case{
+	runCases(t, mustServer(t, Orders{}, nil, parent, child, lone, deep), []Case{
 		{Name: "www.sub.example.com.", Type: "A", Answer: []string{"www.sub.example.com. 60 IN A 192.0.2.2"}},
-		{Name: "sub.example.com.", Type: "NS", Answer: []string{"sub.example.com. 3600 IN NS ns.sub.example.com."}},
+		{Name: "sub.example.com.", Type: "NS", Answer: []string{"sub.example.com. 3600 IN NS ns.sub.example.com."}, Additional: []string{"ns.sub.example.com. 60 IN A 192.0.2.1"}},
 		{Name: "sub.example.com.", Type: "DS", Answer: []string{"sub.example.com. 60 IN DS 1 13 2 0102030405060708091011121314151617181920212223242526272829303132"}},
+		{Name: "down.example.com.", Type: "TXT", Authority: parentSOA}, // an empty non-terminal
+		{Name: "x.down.example.com.", Type: "TXT", Rcode: dns.RcodeNameError, Authority: parentSOA},
+		{Name: "x.down.elsewhere.example.com.", Type: "TXT", Answer: []string{"x.down.elsewhere.example.com. 60 IN TXT wild"}},
 		{Name: "x.sub.example.com.", Type: "DS", Rcode: dns.RcodeNameError, Authority: childSOA},
+		{Name: "tosub.example.com.", Type: "DS", Answer: []string{"tosub.example.com. 60 IN CNAME sub.example.com.", "sub.example.com. 60 IN DS 1 13 2 0102030405060708091011121314151617181920212223242526272829303132"}},
+		{Name: "todeep.example.com.", Type: "DS", Answer: []string{"todeep.example.com. 60 IN CNAME deep.down.example.com."}, Authority: parentSOA},
+		{Name: "up.sub.example.com.", Type: "DS", Answer: []string{"up.sub.example.com. 60 IN CNAME sub.example.com."}, Authority: childSOA},
 		{Name: "from.example.com.", Type: "A", Answer: []string{"from.example.com. 60 IN CNAME www.sub.example.com."}},
+		{Name: "mail.example.com.", Type: "MX", Answer: []string{"mail.example.com. 60 IN MX 10 www.sub.example.com."}}, // another zone's word
 		{Name: "other.example.com.", Type: "DS", Authority: []string{"other.example.com. 60 IN SOA ns.example.net. hostmaster.other.example.com. 1 3600 600 1209600 60"}},
 	})
 }
@@ -213,7 +291,7 @@ func TestCompression(t *testing.T) {
 		typ  uint16
 		most int
 	}{
-		{"example.com.", dns.TypeNS, 80},
+		{"example.com.", dns.TypeNS, 94}, // with the address of ns1
 		{"example.com.", dns.TypeSOA, 80},
 		{"gone.example.com.", dns.TypeA, 90},
 		{"x.sub.example.com.", dns.TypeA, 142},

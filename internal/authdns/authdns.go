@@ -9,11 +9,12 @@
 // opens the sockets may import it.
 //
 // Invariants: a query that was accepted gets one answer from one View, never a
-// mixture; a name that follows a site has at least one address in every View,
-// because Compile refuses a position without; a flip costs as much as there are
-// sites and zones, not names. Before the first View everything is answered
-// SERVFAIL, so that resolvers ask another server. Nothing is parsed beyond the 12
-// octets of the header before these have been accepted, on UDP and TCP alike.
+// mixture; a name that follows a site has at least one address, or is an alias, in
+// every View, because Compile refuses a position without; a flip costs as much as
+// there are sites and zones, not names. Before the first View everything is
+// answered SERVFAIL, so that resolvers ask another server. Nothing is parsed beyond
+// the 12 octets of the header before these have been accepted, on UDP and TCP
+// alike.
 //
 // Concurrency: a *Table and a *View are immutable. The methods of a *Server may
 // be called from any goroutine; a query reads one atomic pointer and takes no
@@ -30,9 +31,12 @@ const (
 	typePTR   = 12
 	typeMX    = 15
 	typeAAAA  = 28
+	typeSRV   = 33
 	typeDNAME = 39
 	typeOPT   = 41
 	typeDS    = 43
+	typeSVCB  = 64
+	typeHTTPS = 65
 	typeIXFR  = 251
 	typeAXFR  = 252
 	typeANY   = 255
@@ -49,6 +53,7 @@ const (
 	rcodeRefused  = 5
 	rcodeYXDomain = 6
 	rcodeBadVers  = 16
+	rcodeBadCook  = 23
 )
 
 // Sizes in octets.

@@ -6,8 +6,8 @@ import "sync/atomic"
 // fewer than these.
 const shards = 32
 
-// rcodes that are counted: 0 to 16.
-const rcodes = 17
+// rcodes that are counted: 0 to 23.
+const rcodes = rcodeBadCook + 1
 
 // counters are one shard, on cache lines of its own.
 type counters struct {

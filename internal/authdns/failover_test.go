@@ -49,7 +49,7 @@ func TestFailover(t *testing.T) {
 		{Name: "toshop.example.com.", Type: "AAAA", Answer: []string{"toshop.example.com. 60 IN CNAME shop.example.com."}, Authority: soa("11")},
 		{Name: "any.tenants.example.com.", Type: "A", Answer: []string{"any.tenants.example.com. 60 IN A 198.51.100.7"}},
 		{Name: "example.com.", Type: "A", Answer: []string{"example.com. 60 IN A 198.51.100.7"}},
-		{Name: "example.com.", Type: "MX", Answer: []string{"example.com. 300 IN MX 10 mail.example.com."}},
+		{Name: "example.com.", Type: "MX", Answer: []string{"example.com. 300 IN MX 10 mail.example.com."}, Additional: mailAddresses},
 		{Name: "api.example.com.", Type: "A", Answer: []string{"api.example.com. 60 IN A 203.0.113.30"}},
 	})
 	set(at("backup", "standby", 12, 5))
@@ -64,6 +64,92 @@ func TestFailover(t *testing.T) {
 	}
 	if p, ok := s.View().Position("shop"); p != "backup" || !ok {
 		t.Errorf("position %q %v", p, ok)
+	}
+}
+
+// While a site is in trouble its names are cached half as long, and never longer
+// than the cap.
+func TestDegraded(t *testing.T) {
+	t.Parallel()
+	table := mustTable(t, testSites(), testSource())
+	for _, c := range []struct{ limit, ttl uint32 }{{0, 30}, {100, 30}, {7, 7}} {
+		v, err := table.View(Orders{Position: calm().Position, Degraded: map[string]bool{"shop": true, "api": false}, TTLCap: map[string]uint32{"shop": c.limit}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := New(Options{})
+		s.Set(v)
+		runCases(t, s, []Case{
+			{Name: "shop.example.com.", Type: "A", Answer: []string{fmt.Sprintf("shop.example.com. %d IN A 203.0.113.10", c.ttl)}},
+			{Name: "api.example.com.", Type: "A", Answer: []string{"api.example.com. 60 IN A 203.0.113.30"}},
+		})
+	}
+}
+
+// A position may be an alias: its names are CNAMEs as long as it is in force.
+func TestAliasPosition(t *testing.T) {
+	t.Parallel()
+	sites := map[string]zone.Positions{"shop": {
+		"main": ips("203.0.113.10"), "far": zone.Addresses{Alias: "Shop.CDN.example.net."},
+		"near": zone.Addresses{Alias: "mail.example.com."}, "wild": zone.Addresses{Alias: "deep.tenants.example.com."},
+	}}
+	src := zone.Source{Apex: "example.com.", TTL: 60, NS: []string{"ns.example.net."}, Text: "mail A 192.0.2.25\ntoshop CNAME shop\nmx MX 10 shop\n",
+		Follow: map[string]string{"shop.example.com.": "shop", "*.tenants.example.com.": "shop"}}
+	table := mustTable(t, sites, src)
+	soa := []string{"example.com. 60 IN SOA ns.example.net. hostmaster.example.com. 1 3600 600 1209600 60"}
+	for position, cases := range map[string][]Case{
+		"main": {
+			{Name: "shop.example.com.", Type: "CNAME", Authority: soa},
+			{Name: "shop.example.com.", Type: "A", Answer: []string{"shop.example.com. 60 IN A 203.0.113.10"}},
+		},
+		"far": {
+			{Name: "shop.example.com.", Type: "A", Answer: []string{"shop.example.com. 60 IN CNAME shop.cdn.example.net."}},
+			{Name: "shop.example.com.", Type: "HTTPS", Answer: []string{"shop.example.com. 60 IN CNAME shop.cdn.example.net."}},
+			{Name: "shop.example.com.", Type: "CNAME", Answer: []string{"shop.example.com. 60 IN CNAME shop.cdn.example.net."}},
+			{Name: "shop.example.com.", Type: "ANY", Answer: []string{"shop.example.com. 60 IN CNAME shop.cdn.example.net."}},
+			{Name: "toshop.example.com.", Type: "A", Answer: []string{"toshop.example.com. 60 IN CNAME shop.example.com.", "shop.example.com. 60 IN CNAME shop.cdn.example.net."}},
+			{Name: "x.tenants.example.com.", Type: "A", Answer: []string{"x.tenants.example.com. 60 IN CNAME shop.cdn.example.net."}},
+			{Name: "mx.example.com.", Type: "MX", Answer: []string{"mx.example.com. 60 IN MX 10 shop.example.com."}},
+		},
+		"near": {
+			{Name: "shop.example.com.", Type: "A", Answer: []string{"shop.example.com. 60 IN CNAME mail.example.com.", "mail.example.com. 60 IN A 192.0.2.25"}},
+			{Name: "shop.example.com.", Type: "AAAA", Answer: []string{"shop.example.com. 60 IN CNAME mail.example.com."}, Authority: soa},
+		},
+		"wild": { // leads to itself: bounded
+			{Name: "deep.tenants.example.com.", Type: "A", Answer: []string{"deep.tenants.example.com. 60 IN CNAME deep.tenants.example.com."}},
+		},
+	} {
+		v, err := table.View(Orders{Position: map[string]string{"shop": position}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := New(Options{})
+		s.Set(v)
+		runCases(t, s, cases)
+	}
+}
+
+func TestAliasIsRefused(t *testing.T) {
+	t.Parallel()
+	for about, c := range map[string]struct {
+		text, name string
+		place      zone.Addresses
+		says       string
+	}{
+		"at the apex":    {"", "example.com.", zone.Addresses{Alias: "a.example.net."}, "has records of its own"},
+		"with records":   {"shop MX 10 a\n", "shop.example.com.", zone.Addresses{Alias: "a.example.net."}, "has records of its own"},
+		"of itself":      {"", "shop.example.com.", zone.Addresses{Alias: "SHOP.example.com."}, "alias of that same name"},
+		"with addresses": {"", "shop.example.com.", zone.Addresses{Alias: "a.example.net.", IPs: ips("192.0.2.1").IPs}, "with 1 addresses"},
+		"not absolute":   {"", "shop.example.com.", zone.Addresses{Alias: "a.example.net"}, "can't be an alias"},
+	} {
+		z, err := zone.Parse(zone.Source{Apex: "example.com.", TTL: 60, NS: []string{"ns.example.net."}, Text: c.text, Follow: map[string]string{c.name: "shop"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		table, err := Compile([]*zone.Zone{z}, map[string]zone.Positions{"shop": {"main": ips("192.0.2.1"), "far": c.place}})
+		if table != nil || fault.KindOf(err) != fault.Invalid || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", about, err)
+		}
 	}
 }
 

@@ -90,27 +90,41 @@ func TestFerret(t *testing.T) {
 	}
 }
 
+// growing is why a disputed case is answered as nobody does.
+const growing = "the DNAME leads below itself, and the chain never ends: each of the four gives up in its own way, we after nine CNAMEs and without an error"
+
+// ferretDifferences are the disputed cases that we answer on purpose as less than
+// the most of the four do.
+var ferretDifferences = map[int]string{185: growing, 1345: growing, 2255: growing, 2670: growing}
+
 // TestFerretDisputed asks what the four servers answer differently: ours is the
-// answer of one of them. Left out: a DNAME that leads below itself, which every
-// server follows as often as it likes.
+// answer that most of them give, or of one where no two agree.
 func TestFerretDisputed(t *testing.T) {
 	t.Parallel()
-	disputed, like, growing := 0, 0, 0
+	disputed, like, different := 0, 0, 0
 	for _, c := range ferretCases(t) {
 		if len(c.Expected) == 1 {
 			continue
 		}
 		disputed++
+		servers := map[string]int{}
+		most := 0
+		for _, e := range c.Expected { // some differ only in what is left out
+			want := ferretWant(e.Response)
+			servers[want] += len(e.Servers)
+			most = max(most, servers[want])
+		}
 		got, err := ferretAsk(c)
-		if err == nil && slices.ContainsFunc(c.Expected, func(e ferretExpected) bool { return got == ferretWant(e.Response) }) {
+		switch why := ferretDifferences[c.ID]; {
+		case err == nil && servers[got] == most && why == "":
 			like++
-		} else if err == nil && strings.Count(got, " in cname ") == maxChain+1 {
-			growing++
-		} else {
-			t.Errorf("case %d: %s %s: %v\n%s\ngot:\n%s", c.ID, c.Name, c.Type, err, c.Zone, got)
+		case err == nil && servers[got] < most && why != "":
+			different++
+		default:
+			t.Errorf("case %d: %s %s: %d servers answer as we do, %d otherwise, listed %q: %v\n%s\ngot:\n%s", c.ID, c.Name, c.Type, servers[got], most, why, err, c.Zone, got)
 		}
 	}
-	t.Logf("%d of %d disputed cases answered as at least one server does, %d chains cut at %d", like, disputed, growing, maxChain)
+	t.Logf("%d of %d disputed cases answered as most servers do, %d otherwise on purpose", like, disputed, different)
 }
 
 func ferretAsk(c ferretCase) (string, error) {

@@ -64,6 +64,8 @@ lame         IN NS ns.elsewhere.net.
 ; DNAME
 old          IN DNAME new
 host.new     IN A 192.0.2.80
+self         IN DNAME x.self
+older        IN DNAME old
 `
 
 // big appends names with more data than a datagram takes.

@@ -11,9 +11,10 @@ type message struct {
 	labels   [4]uint64 // where labels of the name in question begin, as bits
 	known    [maxKnown]known
 	knowns   int
-	counts   [3]uint16 // of answer, authority and additional
-	ttl      int       // where the last record's TTL lies
-	short    bool      // something that belongs into the answer did not fit
+	counts   [3]uint16  // of answer, authority and additional
+	ttl      int        // where the last record's TTL lies
+	short    bool       // something that belongs into the answer did not fit
+	made     *synthesis // nil where no zone has a DNAME; in answer, it would put the message on the heap
 }
 
 // The sections, as indexes into counts.
@@ -35,12 +36,12 @@ type known struct {
 }
 
 // start begins a message for a question. Nothing of it lies on the heap but dst.
-func (m *message) start(dst, msg []byte, q *query, limit int) {
+func (m *message) start(dst, msg []byte, q *query, x *extras, limit int) {
 	m.buf = append(dst[:0], msg[:q.end]...)
 	m.question = q.end
 	m.limit = limit
 	if q.edns {
-		m.limit -= optSize
+		m.limit -= optSize + x.size()
 	}
 	for i := 0; i < q.end-headerSize-4; i += 1 + int(msg[headerSize+i]) {
 		m.labels[i>>6&3] |= 1 << (i & 63)
@@ -175,28 +176,18 @@ func (m *message) cut() {
 }
 
 // finish writes the header and the OPT record.
-func (m *message) finish(q *query, rcode uint16, flags byte) []byte {
+func (m *message) finish(q *query, x *extras, rcode uint16, flags byte) []byte {
 	b := m.buf
 	b[2] = flagQR | b[2]&(opcodeMask|flagRD) | flags
 	b[3] = b[3]&flagCD | byte(rcode&15)
-	binary.BigEndian.PutUint16(b[4:], 1)
 	binary.BigEndian.PutUint16(b[6:], m.counts[secAnswer])
 	binary.BigEndian.PutUint16(b[8:], m.counts[secAuthority])
 	binary.BigEndian.PutUint16(b[10:], m.counts[secAdditional])
 	if q.edns {
 		binary.BigEndian.PutUint16(b[10:], m.counts[secAdditional]+1)
-		b = appendOPT(b, rcode, q.do)
+		b = x.append(b, rcode, q.do)
 	}
 	return b
-}
-
-// appendOPT appends our OPT record (RFC 6891 section 6.1), DO as it was asked.
-func appendOPT(b []byte, rcode uint16, do bool) []byte {
-	var flags byte
-	if do {
-		flags = 0x80
-	}
-	return append(b, 0, 0, typeOPT, ednsUDP>>8, ednsUDP&0xFF, byte(rcode>>4), 0, flags, 0, 0, 0)
 }
 
 // bare answers with the header alone, where the question can't be read.

@@ -15,13 +15,16 @@ const (
 
 // query is what a request asks, once its header has been accepted.
 type query struct {
-	end    int // of the question, which begins at headerSize
+	end    int // of the question, which begins at headerSize and may be missing
 	labels int // of the name, the root not counted
 	typ    uint16
 	class  uint16
 	edns   bool
 	do     bool
 	size   int // of the answer that the client can take, from its OPT record
+
+	nsid, keepalive bool   // options that were asked for
+	cookie          []byte // in the message, nil for none
 }
 
 // accept looks at the 12 octets of the header and says whether the rest is to be
@@ -38,16 +41,23 @@ func accept(msg []byte) (rcode uint16, ok, drop bool) {
 	answers := binary.BigEndian.Uint16(msg[6:])
 	authorities := binary.BigEndian.Uint16(msg[8:]) // an IXFR brings its SOA
 	additionals := binary.BigEndian.Uint16(msg[10:])
+	if questions == 0 && additionals == 1 && answers+authorities == 0 {
+		return rcodeNoError, true, false // asks for a cookie alone (RFC 7873 section 5.4)
+	}
 	if questions != 1 || answers != 0 || authorities > 1 || additionals > 2 {
 		return rcodeFormErr, false, false
 	}
 	return rcodeNoError, true, false
 }
 
-// parse reads the question and the OPT record of an accepted message.
+// parse reads the question and the OPT record of an accepted message. Where the
+// question can't be read, end stays 0.
 func (q *query) parse(msg []byte) (rcode uint16) {
+	if binary.BigEndian.Uint16(msg[4:]) == 0 {
+		return q.parseBare(msg)
+	}
 	if !q.parseQuestion(msg) {
-		q.end = headerSize
+		q.end = 0
 		return rcodeFormErr
 	}
 	authorities := int(binary.BigEndian.Uint16(msg[8:]))
@@ -66,6 +76,17 @@ func (q *query) parse(msg []byte) (rcode uint16) {
 	if off != len(msg) {
 		return rcodeFormErr
 	}
+	return rcode
+}
+
+// parseBare reads a message without a question, which is good for nothing but to
+// ask for a cookie.
+func (q *query) parseBare(msg []byte) (rcode uint16) {
+	next, rcode := q.parseRecord(msg, headerSize, true)
+	if next != len(msg) || q.cookie == nil {
+		return rcodeFormErr
+	}
+	q.end = headerSize
 	return rcode
 }
 
@@ -113,13 +134,17 @@ func (q *query) parseRecord(msg []byte, off int, additional bool) (next int, rco
 	if typ != typeOPT {
 		return end, rcodeNoError
 	}
-	if q.edns || !additional || off != start+1 || !wholeOptions(msg[off+10:end]) {
+	if q.edns || !additional || off != start+1 {
+		return 0, rcodeFormErr
+	}
+	version := msg[off+5]
+	if version == 0 && !q.parseOptions(msg[off+10:end]) { // of another version we know nothing
 		return 0, rcodeFormErr
 	}
 	q.edns = true
 	q.size = int(binary.BigEndian.Uint16(msg[off+2:]))
 	q.do = msg[off+6]&0x80 != 0
-	if version := msg[off+5]; version != 0 {
+	if version != 0 {
 		return end, rcodeBadVers
 	}
 	return end, rcodeNoError
@@ -141,20 +166,6 @@ func skipName(msg []byte, off int) int {
 		}
 	}
 	return -1
-}
-
-func wholeOptions(b []byte) bool {
-	for len(b) > 0 {
-		if len(b) < 4 {
-			return false
-		}
-		n := 4 + int(binary.BigEndian.Uint16(b[2:]))
-		if n > len(b) {
-			return false
-		}
-		b = b[n:]
-	}
-	return true
 }
 
 // limit is how large an answer may be, in octets.

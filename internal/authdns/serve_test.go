@@ -140,6 +140,36 @@ func TestHalfAQueryHoldsNothingUp(t *testing.T) {
 	}
 }
 
+// What ends a connection does not take the answers before it away.
+func TestAnswersBeforeTheEnd(t *testing.T) {
+	t.Parallel()
+	_, tcp := serving(t, testServer(t), "127.0.0.1:0", 1)
+	good := packed(t, question("mail.example.com.", dns.TypeA))
+	response := packed(t, question("mail.example.com.", dns.TypeA).SetReply(question("x.", dns.TypeA)))
+	for about, last := range map[string][]byte{"too short": {1, 2, 3}, "a response": response, "too long": make([]byte, 5000)} {
+		conn := dialTCP(t, tcp.Addr().String())
+		conn.Write(framed(good, good, last))
+		for i := range 2 {
+			if _, err := readFrame(conn); err != nil {
+				t.Errorf("%s: answer %d: %v", about, i, err)
+			}
+		}
+		if _, err := readFrame(conn); err == nil || strings.Contains(err.Error(), "timeout") {
+			t.Errorf("%s: the connection stays open: %v", about, err)
+		}
+		conn.Close()
+	}
+	conn := dialTCP(t, tcp.Addr().String())
+	defer conn.Close()
+	conn.Write(framed(good, good))
+	conn.(*net.TCPConn).CloseWrite()
+	for i := range 2 {
+		if _, err := readFrame(conn); err != nil {
+			t.Errorf("after a half close: answer %d: %v", i, err)
+		}
+	}
+}
+
 func TestTCPLimits(t *testing.T) {
 	t.Parallel()
 	table := mustTable(t, testSites(), testSource())

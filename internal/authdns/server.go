@@ -2,6 +2,7 @@ package authdns
 
 import (
 	"log/slog"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -23,7 +24,14 @@ type Options struct {
 	// Each socket counts for itself. The zero value is NSD's limit, this machine
 	// being exempt.
 	RateLimit ratelimit.Options
-	PlainUDP  bool // one packet a system call, as where no batches are known
+	PlainUDP  bool   // one packet a system call, as where no batches are known
+	NSID      string // tells whoever asks which server answered (RFC 5001); nothing when empty, 64 octets at most are told
+
+	// RequireCookie answers a client that speaks cookies with BADCOOKIE over UDP,
+	// until it brings one of ours, so that nobody can ask in its name. For times of
+	// an attack: it costs each such client a second query. Clients without cookies
+	// are answered as ever. Without a secret it does nothing.
+	RequireCookie bool
 }
 
 func (o Options) withDefaults() Options {
@@ -48,6 +56,7 @@ func (o Options) withDefaults() Options {
 	if o.TCPBytes <= 0 {
 		o.TCPBytes = 1 << 20
 	}
+	o.NSID = o.NSID[:min(len(o.NSID), maxNSID)]
 	if o.MaxQuerySize <= 0 {
 		o.MaxQuerySize = 4096
 	}
@@ -61,6 +70,7 @@ type Server struct {
 	shards  [shards]counters
 	next    atomic.Uint32 // the shard that the next serving goroutine takes
 	conns   connLimit
+	secrets atomic.Pointer[[]CookieSecret] // nil: no cookies
 }
 
 // New makes a server that answers SERVFAIL until Set is called.
@@ -83,13 +93,15 @@ func (s *Server) View() *View { return s.view.Load() }
 
 // Handle answers one query: the answer is written to dst, which is grown where
 // it is too small and MUST NOT overlap the query. nil means that no answer is
-// given. It is what the sockets call, and may be called by anybody.
+// given. It is what the sockets do, but for cookies, which need to know the client;
+// it may be called by anybody.
 func (s *Server) Handle(dst, query []byte, udp bool) []byte {
-	return s.handle(&worker{counters: &s.shards[0]}, dst, query, udp)
+	return s.handleFrom(&worker{counters: &s.shards[0]}, dst, query, netip.Addr{}, udp)
 }
 
-// handle survives a panic: one bad query must not take the others' answers away.
-func (s *Server) handle(c *worker, dst, msg []byte, udp bool) (out []byte) {
+// handleFrom answers a client, which may be unknown. It survives a panic: one bad
+// query must not take the others' answers away.
+func (s *Server) handleFrom(c *worker, dst, msg []byte, client netip.Addr, udp bool) (out []byte) {
 	defer func() {
 		if recover() != nil {
 			c.panics.Add(1)
@@ -114,20 +126,23 @@ func (s *Server) handle(c *worker, dst, msg []byte, udp bool) (out []byte) {
 		c.class = classOf(code)
 		return bare(dst, msg, code)
 	}
-	return s.answer(c, dst, msg, udp)
+	return s.answer(c, dst, msg, client, udp)
 }
 
-func (s *Server) answer(c *worker, dst, msg []byte, udp bool) []byte {
+func (s *Server) answer(c *worker, dst, msg []byte, client netip.Addr, udp bool) []byte {
 	var q query
 	code := q.parse(msg)
-	if q.end == headerSize {
+	if q.end == 0 {
 		c.malformed.Add(1)
 		c.rcodes[rcodeFormErr].Add(1)
 		c.class = classOf(rcodeFormErr)
 		return bare(dst, msg, rcodeFormErr)
 	}
 	var m message
-	m.start(dst, msg, &q, q.limit(udp))
+	var x extras
+	known := s.extras(&x, &q, client, udp)
+	c.proven = known
+	m.start(dst, msg, &q, &x, q.limit(udp))
 	v := s.view.Load()
 	var flags byte
 	a := answer{v: v, m: &m, typ: q.typ, from: none}
@@ -135,15 +150,21 @@ func (s *Server) answer(c *worker, dst, msg []byte, udp bool) []byte {
 	case code == rcodeFormErr:
 		c.malformed.Add(1)
 	case code != rcodeNoError:
+	case x.cookies && !known && udp && s.options.RequireCookie:
+		code = rcodeBadCook
+	case q.end == headerSize: // a cookie is all that was asked for
 	case v == nil:
-		code = rcodeServFail
+		code, x.extended = rcodeServFail, errNotReady
 	case q.class != classIN || q.typ == typeAXFR || q.typ == typeIXFR:
-		code = rcodeRefused
+		code, x.extended = rcodeRefused, errNotSupported
 	default:
 		a.write(q.labels)
 		code = a.rcode
 		if a.aa {
 			flags |= flagAA
+		}
+		if code == rcodeRefused {
+			x.extended = errNotAuthority
 		}
 	}
 	c.class = a.class(code)
@@ -153,7 +174,7 @@ func (s *Server) answer(c *worker, dst, msg []byte, udp bool) []byte {
 		flags |= flagTC
 	}
 	c.rcodes[code].Add(1)
-	reply := m.finish(&q, code, flags)
+	reply := m.finish(&q, &x, code, flags)
 	c.opt = len(reply) - len(m.buf)
 	return reply
 }

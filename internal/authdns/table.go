@@ -24,11 +24,13 @@ type Table struct {
 	names     map[string]int32 // wire form, lower case → node; hidden nodes are not in it
 	nodes     []node
 	sets      []rrset
-	glue      []glue // sliced by the nodes that delegate
-	wire      []byte // the records of all sets, one after the other
-	sites     []site // only those that a name follows
+	glue      []glue          // sliced by the nodes that delegate, and by extra
+	extra     map[uint32]span // offset of a set in wire → what goes along with it
+	wire      []byte          // the records of all sets, one after the other
+	sites     []site          // only those that a name follows
 	follows   []class
 	maxLabels int              // of any name in names
+	dnames    bool             // any zone has a DNAME
 	byApex    map[string]int32 // text → zone
 }
 
@@ -47,6 +49,12 @@ type glue struct {
 	node int32
 	off  uint32
 }
+
+// ownName stands for the owner of the record, in place of an offset.
+const ownName = 1<<32 - 1
+
+// span is a part of a Table's glue.
+type span struct{ first, count uint32 }
 
 // node is a name that exists.
 type node struct {
@@ -81,7 +89,15 @@ type class struct {
 // site is what Compile keeps of a site.
 type site struct {
 	id        string
-	positions map[string][]netip.Addr
+	positions map[string]place
+	alias     string // a position that is an alias, "" for none
+}
+
+// place is what a position answers: addresses, or the name that it is an alias of
+// in wire form.
+type place struct {
+	ips   []netip.Addr
+	alias string
 }
 
 // Compile makes a Table of zones and of the positions that their names can take,
@@ -92,7 +108,7 @@ type site struct {
 func Compile(zones []*zone.Zone, sites map[string]zone.Positions) (*Table, error) {
 	_, err := zone.Overlap(zones)
 	c := &compiler{
-		t:     &Table{names: map[string]int32{}, byApex: map[string]int32{}},
+		t:     &Table{names: map[string]int32{}, extra: map[uint32]span{}, byApex: map[string]int32{}},
 		apex:  map[string]int32{},
 		class: map[class]int32{},
 		site:  map[string]int{},
@@ -148,11 +164,20 @@ func listed(sites map[string]zone.Positions) string {
 }
 
 func (c *compiler) addSite(id string, positions zone.Positions) (problems []error) {
-	s := site{id: id, positions: make(map[string][]netip.Addr, len(positions))}
+	s := site{id: id, positions: make(map[string]place, len(positions))}
 	if len(positions) == 0 {
 		problems = append(problems, fault.New(fault.Invalid, "site %s has no position", id).WithHint("give it an origin with an address"))
 	}
 	for name, addresses := range positions {
+		if addresses.Alias != "" {
+			alias, err := zone.Pack(addresses.Alias)
+			if err != nil || len(addresses.IPs) > 0 {
+				problems = append(problems, fault.New(fault.Invalid, "position %s of site %s can't be an alias of %q with %d addresses", name, id, addresses.Alias, len(addresses.IPs)).
+					WithHint("write either addresses or one absolute name, as in shop.cdn.example.net."))
+			}
+			s.positions[name], s.alias = place{alias: alias}, name
+			continue
+		}
 		var ips []netip.Addr
 		for _, ip := range addresses.IPs {
 			ip = ip.Unmap().WithZone("")
@@ -167,7 +192,7 @@ func (c *compiler) addSite(id string, positions zone.Positions) (problems []erro
 			problems = append(problems, fault.New(fault.Invalid, "position %s of site %s has %d addresses", name, id, len(ips)).
 				WithHint("a name in service needs one at least, and 200 at most fit an answer"))
 		}
-		s.positions[name] = ips
+		s.positions[name] = place{ips: ips}
 	}
 	c.site[id] = len(c.t.sites)
 	c.t.sites = append(c.t.sites, s)
@@ -185,12 +210,14 @@ func (c *compiler) addZones(zones []*zone.Zone) error {
 		zone *zoneNodes
 	}
 	var cuts []delegation
+	var all []*zoneNodes
 	parentSide := map[string]int32{}
 	for i, z := range zones {
 		zn, err := c.addZone(int32(i), z, parentSide)
 		if err != nil {
 			return err
 		}
+		all = append(all, zn)
 		for _, n := range zn.cuts {
 			cuts = append(cuts, delegation{n, zn})
 		}
@@ -201,7 +228,18 @@ func (c *compiler) addZones(zones []*zone.Zone) error {
 	for _, d := range cuts {
 		c.addGlue(d.node, d.zone)
 	}
+	for _, zn := range all {
+		for _, l := range zn.leading {
+			c.addExtra(l, zn)
+		}
+	}
 	return nil
+}
+
+// leading is a set whose data names others.
+type leading struct {
+	node int32
+	set  rrset
 }
 
 // zoneNodes finds the nodes of one zone while the table is built, also those
@@ -210,6 +248,8 @@ type zoneNodes struct {
 	zone   int32
 	byName map[string]int32
 	cuts   []int32
+
+	leading []leading
 }
 
 func (c *compiler) addZone(index int32, z *zone.Zone, parentSide map[string]int32) (*zoneNodes, error) {
@@ -228,12 +268,35 @@ func (c *compiler) addZone(index int32, z *zone.Zone, parentSide map[string]int3
 	for _, f := range z.Follow() {
 		n := c.ensure(zn, f.Owner)
 		c.t.nodes[n].follow = c.classOf(f)
+		if err := c.checkAlias(z, f, n); err != nil {
+			return nil, err
+		}
 	}
 	top := &c.t.zones[index]
 	top.soa = c.t.setOf(zn.byName[top.wire], typeSOA)
 	soa := c.t.body(top.soa)
 	top.negative = min(binary.BigEndian.Uint32(soa[6:]), binary.BigEndian.Uint32(soa[len(soa)-4:]))
 	return zn, nil
+}
+
+// checkAlias refuses a name that can't be a CNAME (RFC 1034 section 3.6.2) where a
+// position of its site is an alias.
+func (c *compiler) checkAlias(z *zone.Zone, f zone.Followed, n int32) error {
+	s := c.t.sites[c.site[f.Site]]
+	if s.alias == "" {
+		return nil
+	}
+	if nd := c.t.nodes[n]; nd.sets > 0 {
+		return fault.New(fault.Invalid, "%s has records of its own and follows site %s, whose position %s is an alias", zone.Unpack(f.Owner), f.Site, s.alias).
+			At(z.Source().File).WithHint("a CNAME stands alone: give the position addresses, or the name no other records")
+	}
+	for name, p := range s.positions {
+		if p.alias == f.Owner {
+			return fault.New(fault.Invalid, "%s follows site %s, whose position %s is an alias of that same name", zone.Unpack(f.Owner), f.Site, name).
+				At(z.Source().File).WithHint("let the position lead to a name outside of the site")
+		}
+	}
+	return nil
 }
 
 // covered says whether a deeper zone answers for a name of this zone.
@@ -261,6 +324,9 @@ func (c *compiler) addNode(zn *zoneNodes, records []zone.Record, parentSide map[
 	}
 	if at {
 		parentSide[owner] = n
+		if within, _ := c.covered(zn.zone, parent(owner)); !within {
+			c.ensure(zn, parent(owner)) // the names above a delegation exist, also where the zone below is here
+		}
 	}
 	first := len(c.t.sets)
 	for i := 0; i < len(records); {
@@ -276,9 +342,16 @@ func (c *compiler) addNode(zn *zoneNodes, records []zone.Record, parentSide map[
 	nd := &c.t.nodes[n]
 	nd.set, nd.sets = uint32(first), uint32(len(c.t.sets)-first)
 	nd.dname = c.t.setOf(n, typeDNAME).count > 0
+	c.t.dnames = c.t.dnames || nd.dname
 	if c.t.setOf(n, typeNS).count > 0 && owner != c.t.zones[zn.zone].wire {
 		nd.cut = true
 		zn.cuts = append(zn.cuts, n)
+		return nil
+	}
+	for _, s := range c.t.sets[first:] {
+		if leads(s.typ) {
+			zn.leading = append(zn.leading, leading{n, s})
+		}
 	}
 	return nil
 }
@@ -388,6 +461,69 @@ func (c *compiler) below(name string, cut int32, zn *zoneNodes) bool {
 		}
 	}
 	return false
+}
+
+// leads says whether the names in a type's data are looked up next, so that what
+// is known of them goes along (RFC 1035 sections 3.3.9 and 3.3.11, RFC 2782, RFC
+// 9460 section 4.1).
+func leads(typ uint16) bool {
+	switch typ {
+	case typeNS, typeMX, typeSRV, typeSVCB, typeHTTPS:
+		return true
+	}
+	return false
+}
+
+// addExtra finds what goes along with a set: the nodes of the same zone that its
+// records name, each once.
+func (c *compiler) addExtra(l leading, zn *zoneNodes) {
+	first := len(c.t.glue)
+	for set := c.t.body(l.set); len(set) > 0; {
+		_, data, rest := cutRecord(set)
+		at := targetAt(l.set.typ)
+		n, ok := c.targetNode(l, zn, data[at:], data)
+		g := glue{node: n, off: l.set.off + l.set.size - uint32(len(rest)+len(data)-at)}
+		if n == l.node {
+			g.off = ownName
+		}
+		if ok && !slices.ContainsFunc(c.t.glue[first:], func(o glue) bool { return o.node == n }) {
+			c.t.glue = append(c.t.glue, g)
+		}
+		set = rest
+	}
+	if n := len(c.t.glue) - first; n > 0 {
+		c.t.extra[l.set.off] = span{uint32(first), uint32(n)}
+	}
+}
+
+// targetNode finds the node that a record's data names, if the zone holds it.
+func (c *compiler) targetNode(l leading, zn *zoneNodes, name, data []byte) (n int32, ok bool) {
+	if name[0] == 0 {
+		return l.node, leadsHome(l.set.typ, data)
+	}
+	target := string(lower(nil, name[:nameEnd(name)]))
+	if n, ok := c.t.names[target]; ok {
+		return n, c.t.nodes[n].zone == zn.zone
+	}
+	n, ok = zn.byName[target] // below a cut: the address of a name server is glue
+	return n, ok && l.set.typ == typeNS
+}
+
+// targetAt is where in a record's data the name begins that is looked up next.
+func targetAt(typ uint16) int {
+	switch typ {
+	case typeMX, typeSVCB, typeHTTPS:
+		return 2
+	case typeSRV:
+		return 6
+	}
+	return 0
+}
+
+// leadsHome says whether the target "." of a record stands for its owner: in the
+// service form of RFC 9460 section 2.5, and nowhere else.
+func leadsHome(typ uint16, data []byte) bool {
+	return (typ == typeSVCB || typ == typeHTTPS) && (data[0]|data[1]) != 0
 }
 
 // setOf gives a node's set of a type; count is 0 when it has none.

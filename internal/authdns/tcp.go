@@ -131,8 +131,13 @@ func (s *Server) serveConn(ctx context.Context, c *worker, conn *tcpConn) {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
+	var from netip.Addr
+	if addr, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		from = addr.AddrPort().Addr()
+	}
 	r, w := bufio.NewReaderSize(conn, 2048), bufio.NewWriterSize(conn, 2048)
 	end := s.options.Now().Add(s.options.TCPTime)
+	defer w.Flush() // answers that wait for a query after them, which turned out to be none
 	var in, out []byte
 	for sent := 0; sent < s.options.TCPBytes; {
 		now := s.options.Now()
@@ -143,7 +148,7 @@ func (s *Server) serveConn(ctx context.Context, c *worker, conn *tcpConn) {
 		if in, err = s.nextQuery(c, conn, r, in, now); err != nil {
 			return
 		}
-		reply := s.handle(c, out, in, false)
+		reply := s.handleFrom(c, out, in, from, false)
 		if reply == nil {
 			return // a client that sends responses does not speak DNS
 		}
@@ -156,7 +161,6 @@ func (s *Server) serveConn(ctx context.Context, c *worker, conn *tcpConn) {
 			return
 		}
 	}
-	_ = w.Flush() // the client asks on over a new connection, and is told what it asked before
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -2,7 +2,6 @@ package authdns
 
 import (
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -14,6 +13,7 @@ type Orders struct {
 	Position map[string]string // site id → position; each followed site MUST have one
 	Serial   map[string]uint32 // apex as text → SOA serial; the zone text's where none is given
 	TTLCap   map[string]uint32 // site id → most seconds that its names may be cached, 0 for no cap
+	Degraded map[string]bool   // sites in trouble: what visitors are told is cached half as long, so that the next move is quick
 }
 
 // View is a Table with a position for each site and a serial for each zone: all
@@ -28,7 +28,7 @@ type View struct {
 // follow is what every name of a class answers. The records are ready to be sent
 // for the name that was asked.
 type follow struct {
-	a, aaaa body
+	a, aaaa, alias body // an alias stands alone
 }
 
 // body is an RRset's records outside the table's own.
@@ -68,6 +68,9 @@ func (t *Table) View(o Orders) (*View, error) {
 	for i, k := range t.follows {
 		s := t.sites[k.site]
 		ttl := k.ttl
+		if o.Degraded[s.id] {
+			ttl = (ttl + 1) / 2
+		}
 		if limit := o.TTLCap[s.id]; limit > 0 {
 			ttl = min(ttl, limit)
 		}
@@ -80,8 +83,12 @@ func places(s site) string {
 	return strings.Join(slices.Sorted(maps.Keys(s.positions)), ", ")
 }
 
-func makeFollow(ips []netip.Addr, ttl uint32) (f follow) {
-	for _, ip := range ips {
+func makeFollow(p place, ttl uint32) (f follow) {
+	if p.alias != "" {
+		f.alias = body{count: 1, wire: appendRecord(nil, typeCNAME, ttl, []byte(p.alias))}
+		return f
+	}
+	for _, ip := range p.ips {
 		b, typ := &f.aaaa, uint16(typeAAAA)
 		if ip.Is4() {
 			b, typ = &f.a, typeA

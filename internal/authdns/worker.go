@@ -67,7 +67,7 @@ func (s *Server) batch(c *worker, socket *udpbatch.Socket, packets int) {
 	c.limit.Tick(s.options.Now())
 	for i := range packets {
 		client := socket.Client(i).Addr()
-		reply := s.handle(c, socket.Room(i), socket.Packet(i), true)
+		reply := s.handleFrom(c, socket.Room(i), socket.Packet(i), client, true)
 		if reply != nil {
 			socket.Answer(i, c.within(client, reply))
 		}

@@ -263,8 +263,8 @@ func (c *checker) dropHidden() {
 		case by.Type == dns.TypeNS && address && c.glue[rec.Owner]:
 			rec.Glue = true
 		default:
-			c.warn(rec.Line, "the %s record of %s is never answered: %s is handed on by the %s record at line %d (take one of them out)",
-				typeName(rec.Type), Unpack(rec.Owner), Unpack(by.Owner), typeName(by.Type), by.Line)
+			c.warn(rec.Line, "the %s record of %s is never answered: %s is handed on by the %s record at %s (take one of them out)",
+				typeName(rec.Type), Unpack(rec.Owner), Unpack(by.Owner), typeName(by.Type), c.place(by.Line))
 			continue
 		}
 		kept = append(kept, rec)

@@ -13,13 +13,16 @@ import (
 // Check reads the text of a zone file that stands by itself. Its apex is the SOA
 // record's owner; without a SOA it is the first $ORIGIN, else the file's name
 // (example.com, example.com.zone, db.example.com). No name follows a site.
-func Check(text, file string) (*Zone, error) {
+func Check(text, file string) (*Zone, error) { return CheckWith(text, file, nil) }
+
+// CheckWith is Check for a text that includes files (see Includes).
+func CheckWith(text, file string, includes map[string]string) (*Zone, error) {
 	apex := findApex(text, file)
 	if apex == "" {
 		return nil, fault.New(fault.Invalid, "the zone's name can't be found").At(file).
 			WithHint("put a line like $ORIGIN example.com. at the top")
 	}
-	return Parse(Source{Apex: apex, File: file, Line: 1, Text: text})
+	return Parse(Source{Apex: apex, File: file, Line: 1, Text: text, Includes: includes})
 }
 
 // findApex looks for the zone's name without understanding the records.

@@ -3,6 +3,7 @@ package zone
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -19,11 +20,16 @@ func FuzzParse(f *testing.F) {
 		"u TYPE65280 \\# 3 010203\nx A \\# 4 c0000201\nn NAPTR 1 1 \"u\" \"E2U\" \"!x!y!\" .\n",
 		"a\\.b\\032c A 192.0.2.1\n\\@ A 192.0.2.1\nd DNAME e\nl LOC 52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000m 10m\n",
 		"$INCLUDE x\n\"a b\" A 192.0.2.1\n(\n)\n;\n", "\x00", "a A\n", "@ APL\n",
+		"$INCLUDE a.txt sub\n  TXT \"owner\"\n$INCLUDE b.txt\n", "x TYPE65281 \\# 0\n", "$GENERATE 1-2 h$ MX 10 m$\n",
 	} {
 		f.Add(text)
 	}
+	for _, line := range strings.Split(strings.TrimSpace(everyType), "\n") {
+		f.Add("x " + line + "\n")
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		s := Source{Apex: "example.com.", TTL: 60, NS: []string{"ns.example.net."}, Text: text, Follow: map[string]string{"follows.example.com.": "shop"}}
+		s.Includes = map[string]string{"a.txt": "i A 192.0.2.9\n$ORIGIN deep\n$TTL 9\n", "b.txt": "$INCLUDE a.txt\n$INCLUDE b.txt\n", "x": text}
 		z, err := Parse(s)
 		if err != nil {
 			return

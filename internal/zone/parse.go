@@ -31,7 +31,7 @@ const maxProblems = 25
 // text has none. All problems are told at once: the error joins one
 // fault.Invalid for each, with file, line and remedy.
 //
-// $INCLUDE is refused. Records that can never be answered (below a delegation or
+// $INCLUDE brings in what Source.Includes holds. Records that can never be answered (below a delegation or
 // a DNAME), signatures, and HTTPS or SVCB records of following names are left
 // out with a warning.
 func Parse(s Source) (*Zone, error) {

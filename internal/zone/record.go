@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -34,6 +35,11 @@ type reader struct {
 	records  []Record
 	problems []error
 	warnings []string
+
+	base     int       // lines before the text that is read now, counted over all texts
+	lines    int       // lines of all texts begun so far
+	passages []passage // the included ones
+	within   []string  // the files that are being read, the zone's own not counted
 }
 
 func newReader(s Source, apex string) *reader {
@@ -41,15 +47,31 @@ func newReader(s Source, apex string) *reader {
 }
 
 func (r *reader) read() {
-	for e := range entries(r.source.Text) {
+	r.readText(r.source.Text, "")
+}
+
+// readText reads the zone's own text, or that of an included file.
+func (r *reader) readText(text, file string) {
+	r.base = r.lines
+	r.lines += strings.Count(text, "\n") + 1
+	if file != "" {
+		r.passages = append(r.passages, passage{first: r.base, file: file})
+	}
+	for e := range entries(text) {
+		e.line += r.base
 		if err := r.entry(e); err != nil {
 			r.problems = append(r.problems, err)
 		}
 	}
 }
 
-// place is where a line of the text is found, as file:line.
+// place is where a line of the text, or of an included one, is found, as file:line.
 func (r *reader) place(line int) string {
+	for _, p := range slices.Backward(r.passages) {
+		if line > p.first {
+			return fmt.Sprintf("%s:%d", path.Join(path.Dir(r.source.File), p.file), line-p.first)
+		}
+	}
 	if r.source.Line > 0 {
 		line += r.source.Line - 1
 	}
@@ -115,7 +137,7 @@ func (e entry) typeWithoutData() (name string, ok bool) {
 func (r *reader) directive(e entry) error {
 	switch name := strings.ToUpper(e.fields[0]); {
 	case name == "$INCLUDE":
-		return r.invalid(e.line, "$INCLUDE is refused: a zone is one text").WithHint("put the file's lines here")
+		return r.include(e)
 	case name == "$GENERATE":
 		return r.generate(e)
 	case name == "$TTL" && len(e.fields) == 2:
@@ -133,7 +155,7 @@ func (r *reader) directive(e entry) error {
 		r.origin = origin
 		return nil
 	}
-	return r.invalid(e.line, "the directive %s can't be read", e.text).WithHint("$ORIGIN NAME, $TTL SECONDS and $GENERATE are known")
+	return r.invalid(e.line, "the directive %s can't be read", e.text).WithHint("$ORIGIN NAME, $TTL SECONDS, $INCLUDE FILE and $GENERATE are known")
 }
 
 // generate states the TTL in a $GENERATE entry that has none, for the wire
@@ -142,8 +164,12 @@ func (r *reader) generate(e entry) error {
 	if len(e.fields) < 5 {
 		return r.invalid(e.line, "$GENERATE needs a range, an owner, a type and data").WithHint("as in $GENERATE 1-9 host$ A 192.0.2.$")
 	}
-	stated := slices.ContainsFunc(e.fields[3:5], func(f string) bool { _, err := parseTTL(f); return err == nil })
-	if stated {
+	e.text = unquoted(e.text)
+	stated := e.fields[3]
+	if _, class := dns.StringToClass[strings.ToUpper(stated)]; class {
+		stated = e.fields[4]
+	}
+	if _, err := parseTTL(stated); err == nil {
 		return r.parse(e, e.text, 0)
 	}
 	ttl, ok := r.inherited()
@@ -153,6 +179,19 @@ func (r *reader) generate(e entry) error {
 	at := strings.Index(e.text, e.fields[1]) + len(e.fields[1])
 	at += strings.Index(e.text[at:], e.fields[2]) + len(e.fields[2])
 	return r.parse(e, e.text[:at]+" "+strconv.FormatUint(uint64(ttl), 10)+e.text[at:], 0)
+}
+
+// quotedData is a $GENERATE entry whose data stands in quotes as a whole.
+var quotedData = regexp.MustCompile(`^(.*\s(\S+)\s+)"([^"\\]*)"\s*(;.*)?$`)
+
+// unquoted takes the quotes off, as BIND does, which wants the data as one word.
+// Those of text belong to the data.
+func unquoted(text string) string {
+	m := quotedData.FindStringSubmatch(text)
+	if m == nil || strings.EqualFold(m[2], "TXT") || strings.EqualFold(m[2], "SPF") {
+		return text
+	}
+	return m[1] + m[3]
 }
 
 // absolute makes a name of the text absolute, against the origin.
@@ -324,10 +363,15 @@ func whole(t uint16, data []byte) bool {
 	case dns.TypeSOA:
 		n := nameLen(data)
 		return n > 0 && nameLen(data[n:]) > 0 && n+nameLen(data[n:])+20 == len(data)
+	case dns.TypeSRV:
+		return len(data) > 6 && nameLen(data[6:]) == len(data)-6
+	case dns.TypeSVCB, dns.TypeHTTPS:
+		return len(data) > 2 && nameLen(data[2:]) > 0
 	case dns.TypeAPL:
 		return true
 	}
-	return len(data) > 0
+	_, known := dns.TypeToRR[t]
+	return len(data) > 0 || !known
 }
 
 // nameLen is the length of the wire-form name that data begins with, 0 when it

@@ -29,12 +29,21 @@ type Source struct {
 	Minimum uint32            `json:"minimum,omitempty"` // SOA MINIMUM in seconds; 60 when 0
 	Text    string            `json:"text"`              // master file text (RFC 1035 section 5); may hold its own SOA and NS
 	Follow  map[string]string `json:"follow,omitempty"`  // owner name, absolute → site id
+
+	// Includes are the texts that $INCLUDE lines bring in, by file name, as the
+	// function Includes reads them. Without any, $INCLUDE is refused.
+	Includes map[string]string `json:"includes,omitempty"`
 }
 
 // Addresses are the A and AAAA answers of a position, in order. A position
 // without IPv6 answers AAAA with NODATA.
 type Addresses struct {
 	IPs []netip.Addr `json:"ips"`
+
+	// Alias is an absolute name that the position is an alias of, instead of having
+	// addresses: a CNAME to a place whose addresses others move. Names at an apex or
+	// with records of their own can't follow a site with such a position.
+	Alias string `json:"alias,omitempty"`
 }
 
 // Positions are all the places that a site's names can be pointed at, by
@@ -57,7 +66,7 @@ type Record struct {
 	Type  uint16
 	TTL   uint32 // seconds, the same in the whole RRset
 	Data  []byte // wire form, nothing compressed, case as written
-	Line  int    // in Source.File, 0 for a record that Parse made
+	Line  int    // in Source.File, beyond its end in included files, 0 for a record that Parse made
 	Glue  bool   // at or below a delegation: never an answer, only an addition to referrals
 }
 

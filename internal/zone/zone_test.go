@@ -63,6 +63,9 @@ $ORIGIN sub
 e     A 192.0.2.1
 $GENERATE 1-2 g$ A 192.0.2.$
 $GENERATE 3-4/1 g$ 7 IN A 192.0.2.$
+$GENERATE 5-5 g$ IN MX 10 m$
+$GENERATE 6-6 g$ MX "10 m$" ; BIND's way
+$GENERATE 7-7 g$ TXT "10 m$"
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +75,7 @@ $GENERATE 3-4/1 g$ 7 IN A 192.0.2.$
 		got[strings.TrimSuffix(Unpack(r.Owner), "shop.example.com.")+typeName(r.Type)] = r.TTL
 	}
 	want := map[string]uint32{"SOA": 3600, "NS": 3600, "a.A": 60, "b.A": 300, "c.A": 10, "d.A": 5400, "d.TXT": 5400,
-		"e.sub.A": 5400, "g1.sub.A": 5400, "g2.sub.A": 5400, "g3.sub.A": 7, "g4.sub.A": 7}
+		"e.sub.A": 5400, "g1.sub.A": 5400, "g2.sub.A": 5400, "g3.sub.A": 7, "g4.sub.A": 7, "g5.sub.MX": 5400, "g6.sub.MX": 5400, "g7.sub.TXT": 5400}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
@@ -92,6 +95,8 @@ func TestErrors(t *testing.T) {
 		"no data of an MX":      {nil, "www MX\n", []string{"lifeboat.yaml:101"}},
 		"half the data":         {nil, "www MX 10\n", []string{"lifeboat.yaml:101"}},
 		"cut short":             {nil, "www MX \\# 2 0000\n", []string{"lifeboat.yaml:101", "not whole"}},
+		"a SRV without a name":  {nil, "www SRV \\# 6 000000000000\n", []string{"not whole"}},
+		"an SVCB without one":   {nil, "www SVCB \\# 2 0001\n", []string{"not whole"}},
 		"a wrong length":        {nil, "www A \\# 5 0000000000\n", []string{"lifeboat.yaml:101"}},
 		"only an owner":         {nil, "www\n", []string{"lifeboat.yaml:101"}},
 		"no owner":              {nil, " A 192.0.2.1\n", []string{"lifeboat.yaml:101", "begins with white space"}},
