@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -29,11 +30,13 @@ type batch struct {
 	from    []unix.RawSockaddrInet6 // the senders; an IPv4 address takes the first octets
 	oob     [][]byte                // control messages; nil for a socket bound to one address
 
+	busy       int // packets since the socket was last empty, or a rest was taken
 	used       int // headers of in that the last batch has changed
 	begin, end int // of out: what is to be sent
 	count      int // the result of the last system call
 	errno      syscall.Errno
 
+	rest               *time.Timer
 	receiving, sending func(fd uintptr) bool // made once: a method value is an allocation
 }
 
@@ -56,6 +59,8 @@ func newBatch(conn *net.UDPConn, packets int, any bool) (way, error) {
 	if any {
 		b.oob = windows(packets, oobSize)
 	}
+	b.rest = time.NewTimer(0)
+	<-b.rest.C
 	b.receiving, b.sending = b.receiveOnce, b.sendOnce
 	return b, nil
 }
@@ -74,6 +79,9 @@ func kernelKnows(raw syscall.RawConn) (bool, error) {
 
 func (b *batch) receive(s *Socket) (n int, err error) {
 	b.prepare(s)
+	if b.busy >= patience {
+		b.giveWay()
+	}
 	if err := b.raw.Read(b.receiving); err != nil {
 		return 0, err
 	}
@@ -107,11 +115,33 @@ func (b *batch) prepare(s *Socket) {
 	b.used = 0
 }
 
+// patience is how many packets are received, under a flood, before the other
+// goroutines get their turn: some milliseconds.
+const patience = 64 * Most
+
+// moment is how long a rest lasts.
+const moment = 50 * time.Microsecond
+
 // receiveOnce takes what is there; false when nothing is, and the poller has to
 // wait.
 func (b *batch) receiveOnce(fd uintptr) bool {
 	b.call(unix.SYS_RECVMMSG, fd, b.in)
-	return b.errno != unix.EAGAIN
+	b.busy += b.count
+	if b.errno == unix.EAGAIN {
+		b.busy = 0
+		return false
+	}
+	return true
+}
+
+// giveWay lets everything else in the process have its turn. A goroutine that makes
+// no ordinary system call and never waits is in nobody's view: with as many of them as
+// cores, Go would not even look whether the network has something for the others. A
+// rest of a moment makes it look; what comes in meanwhile is kept by the socket.
+func (b *batch) giveWay() {
+	b.busy = 0
+	b.rest.Reset(moment)
+	<-b.rest.C
 }
 
 // sendOnce sends what has not been sent yet; false when the kernel takes no more
@@ -127,6 +157,9 @@ func (b *batch) call(number, fd uintptr, headers []header) {
 		n, _, errno := unix.RawSyscall6(number, fd, uintptr(unsafe.Pointer(&headers[0])), uintptr(len(headers)), unix.MSG_DONTWAIT, 0, 0)
 		if errno == unix.EINTR {
 			continue
+		}
+		if errno != 0 {
+			n = 0
 		}
 		b.count, b.errno = int(n), errno
 		return

@@ -2,7 +2,6 @@ package udpbatch
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -11,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
@@ -324,10 +324,10 @@ func TestNothingIsAllocated(t *testing.T) { // not parallel: it counts allocatio
 // told is a control message as the kernel gives it.
 func told(level, typ int, data []byte) []byte {
 	b := make([]byte, unix.CmsgSpace(len(data)))
-	binary.NativeEndian.PutUint64(b, uint64(unix.CmsgLen(len(data))))
-	binary.NativeEndian.PutUint32(b[8:], uint32(level))
-	binary.NativeEndian.PutUint32(b[12:], uint32(typ))
-	copy(b[16:], data)
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+	h.SetLen(unix.CmsgLen(len(data)))
+	h.Level, h.Type = int32(level), int32(typ)
+	copy(b[unix.CmsgLen(0):], data)
 	return b
 }
 
@@ -349,7 +349,7 @@ func TestFromDestination(t *testing.T) {
 		"IPv6":            {v6("2001:db8::1", 7, 0, 0, 0), v6("2001:db8::1", 0, 0, 0, 0)},
 		"IPv6 link-local": {v6("fe80::1", 7, 0, 0, 0), v6("fe80::1", 7, 0, 0, 0)},
 		"both":            {append(v6("::ffff:192.0.2.1", 7, 0, 0, 0), v4(7, 0, 0, 0, 10, 0, 0, 1, 192, 0, 2, 1)...), v6("::ffff:192.0.2.1", 0, 0, 0, 0)},
-		"cut short":       {v4(7, 0, 0, 0, 10, 0, 0, 1, 192, 0, 2, 1)[:25], nil},
+		"cut short":       {v4(7, 0, 0, 0, 10, 0, 0, 1, 192, 0, 2, 1)[:unix.CmsgLen(9)], nil},
 	} {
 		if got := fromDestination(c.in); !bytes.Equal(got, c.want) {
 			t.Errorf("%s: %x, not %x", about, got, c.want)
