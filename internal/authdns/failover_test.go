@@ -114,6 +114,7 @@ func TestAliasPosition(t *testing.T) {
 		"near": {
 			{Name: "shop.example.com.", Type: "A", Answer: []string{"shop.example.com. 60 IN CNAME mail.example.com.", "mail.example.com. 60 IN A 192.0.2.25"}},
 			{Name: "shop.example.com.", Type: "AAAA", Answer: []string{"shop.example.com. 60 IN CNAME mail.example.com."}, Authority: soa},
+			{Name: "shop.example.com.", Type: "CNAME", Answer: []string{"shop.example.com. 60 IN CNAME mail.example.com."}},
 		},
 		"wild": { // leads to itself: bounded
 			{Name: "deep.tenants.example.com.", Type: "A", Answer: []string{"deep.tenants.example.com. 60 IN CNAME deep.tenants.example.com."}},

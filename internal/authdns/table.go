@@ -501,11 +501,11 @@ func (c *compiler) targetNode(l leading, zn *zoneNodes, name, data []byte) (n in
 	if name[0] == 0 {
 		return l.node, leadsHome(l.set.typ, data)
 	}
-	target := string(lower(nil, name[:nameEnd(name)]))
-	if n, ok := c.t.names[target]; ok {
+	target := lower(nil, name[:nameEnd(name)])
+	if n, ok := c.t.names[string(target)]; ok {
 		return n, c.t.nodes[n].zone == zn.zone
 	}
-	n, ok = zn.byName[target] // below a cut: the address of a name server is glue
+	n, ok = zn.byName[string(target)] // below a cut: the address of a name server is glue
 	return n, ok && l.set.typ == typeNS
 }
 

@@ -73,6 +73,9 @@ $GENERATE 7-7 g$ TXT "10 m$"
 	got := map[string]uint32{}
 	for _, r := range z.Records() {
 		got[strings.TrimSuffix(Unpack(r.Owner), "shop.example.com.")+typeName(r.Type)] = r.TTL
+		if strings.HasPrefix(r.Owner, "\x02g7") && string(r.Data) != "\x05"+"10 m7" {
+			t.Errorf("the text of g7 is %q", r.Data)
+		}
 	}
 	want := map[string]uint32{"SOA": 3600, "NS": 3600, "a.A": 60, "b.A": 300, "c.A": 10, "d.A": 5400, "d.TXT": 5400,
 		"e.sub.A": 5400, "g1.sub.A": 5400, "g2.sub.A": 5400, "g3.sub.A": 7, "g4.sub.A": 7, "g5.sub.MX": 5400, "g6.sub.MX": 5400, "g7.sub.TXT": 5400}

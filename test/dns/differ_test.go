@@ -197,6 +197,13 @@ func compare(t *testing.T, tally map[string]int, z made, name string, typ uint16
 		}
 	}
 	best := verdict(replies)
+	if got.additional == nil { // what goes along with an answer: the others may send other things
+		for _, rr := range m.Extra {
+			if tally["records sent along"]++; !confirmed(rr, them) {
+				t.Errorf("%s %s: nobody else knows of %s\n%s", name, wire.Type(typ), rr, z.text)
+			}
+		}
+	}
 	if slices.Contains(best, got.String()) {
 		tally[fmt.Sprintf("as most do, %d answers among the four", distinct(replies))]++
 		return
@@ -214,6 +221,16 @@ func compare(t *testing.T, tally map[string]int, z made, name string, typ uint16
 		fmt.Fprintf(&b, "%s: %s\n", c.name, replies[c.name])
 	}
 	t.Errorf("%s %s\nlifeboat: %s\n%s\n%s", name, wire.Type(typ), got, b.String(), z.text)
+}
+
+// confirmed says whether any of the others gives a record when asked for it,
+// be it as glue.
+func confirmed(rr wire.RR, them []*client) bool {
+	want := set([]wire.RR{rr})
+	return slices.ContainsFunc(them, func(c *client) bool {
+		m, err := c.ask(rr.Header().Name, rr.Header().Rrtype, 2*time.Second)
+		return err == nil && slices.Contains(set(slices.Concat(m.Answer, m.Extra)), want[0])
+	})
 }
 
 func distinct(replies map[string]reply) int {

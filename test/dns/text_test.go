@@ -51,6 +51,7 @@ generic TYPE1 \# 4 c0000206
 const includedFile = `i A 192.0.2.9
 $ORIGIN more
   TXT "still i"
+$TTL 99
 j A 192.0.2.10
 `
 

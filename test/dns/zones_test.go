@@ -172,6 +172,9 @@ func (m maker) node(apex, name string) (n node) {
 			n.nameServers = []string{"ns." + name}
 			n.lines = append(n.lines, "NS ns."+name)
 		}
+		if m.IntN(4) == 0 {
+			n.lines = append(n.lines, "NS ns."+apex)
+		}
 		if m.IntN(3) == 0 {
 			n.lines = append(n.lines, "DS 12345 13 2 0102030405060708091011121314151617181920212223242526272829303132")
 		}
@@ -186,9 +189,12 @@ func (m maker) data(apex string) (lines []string) {
 	all := []string{
 		fmt.Sprintf("A 192.0.2.%d", 1+m.IntN(50)), fmt.Sprintf("A 192.0.2.%d", 51+m.IntN(40)), "AAAA 2001:db8::1", `TXT "text"`,
 		"MX 10 " + m.target(apex), "SRV 0 1 80 " + m.target(apex), `TYPE65280 \# 3 010203`,
+		"HTTPS 0 " + m.target(apex), "HTTPS 1 . alpn=h2",
 	}
 	for range 1 + m.IntN(3) {
-		if line := all[m.IntN(len(all))]; !slices.Contains(lines, line) {
+		line := all[m.IntN(len(all))]
+		typ, _, _ := strings.Cut(line, " ")
+		if !slices.Contains(lines, line) && (typ != "HTTPS" || !strings.Contains(strings.Join(lines, "\n"), typ)) { // an alias stands alone
 			lines = append(lines, line)
 		}
 	}
@@ -196,7 +202,7 @@ func (m maker) data(apex string) (lines []string) {
 }
 
 // types are asked for; ANY is not, for RFC 8482 leaves its answer open.
-var types = []uint16{1, 1, 1, 28, 16, 15, 5, 39, 2, 6, 43, 33, 65280, 257}
+var types = []uint16{1, 1, 1, 28, 16, 15, 5, 39, 2, 6, 43, 33, 33, 65, 65, 65280, 257}
 
 // question makes a question about a zone: a name that is there, one near it, or
 // any.
