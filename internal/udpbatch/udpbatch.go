@@ -15,7 +15,10 @@
 // scheduler for each packet is dear. Here the kernel is entered by RawSyscall with
 // MSG_DONTWAIT as long as packets are there, and the socket is waited for through
 // the poller, as any other, once it is empty. A thread within RawSyscall can't be
-// stopped for the collector, which is why a batch is short.
+// stopped for the collector, which is why a batch is short. Under a flood that never
+// leaves the socket empty, a rest every few milliseconds lets the rest of the process
+// go on. What is left to gain: a socket that Go's poller knows calls it back for each
+// packet that leaves, about a tenth of an answer's cost.
 //
 // Concurrency: a *Socket belongs to one goroutine. To end its waiting, set the
 // deadlines of the net.UDPConn that it was made from, or close that.
