@@ -14,10 +14,13 @@ package answer
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -77,6 +80,7 @@ type Answer struct {
 	life     string // of this process, for the reports' numbers
 	table    *authdns.Table
 	serials  map[string]uint32 // served now, by apex
+	degraded map[string]bool   // sites that are seen down somewhere
 	problem  string            // why not all is well, for status
 	changed  chan struct{}     // signalled when pages must be rendered anew
 }
@@ -102,12 +106,27 @@ func New(o Options) (*Answer, error) {
 	if o.Dial != nil {
 		a.follow = follow.New(follow.Options{Dial: o.Dial, Hello: a.hello, Take: a.take, Status: a.status, Ring: a.ring, Capture: o.Capture, Now: o.Now, Logger: o.Logger})
 	}
+	a.dns.SetCookieSecrets(cookieSecret(o.Dir, o.Logger))
 	a.life = o.NewID()
 	a.mu.Lock()
 	a.restore()
 	a.mu.Unlock()
 	a.renderOnce()
 	return a, nil
+}
+
+// cookieSecret is what DNS cookies are made with (RFC 9018). It is kept, so that the
+// cookies of clients hold over a restart; where it can't be, it lives as long as we do.
+func cookieSecret(dir string, log *slog.Logger) (secret authdns.CookieSecret) {
+	path := filepath.Join(dir, "cookie.secret")
+	if b, err := os.ReadFile(path); err == nil && len(b) == len(secret) {
+		return authdns.CookieSecret(b)
+	}
+	_, _ = rand.Read(secret[:]) // never fails
+	if err := snapshot.WriteFile(path, secret[:]); err != nil {
+		log.Warn("the secret of DNS cookies is not kept; a restart makes clients ask for new ones", "cause", err)
+	}
+	return secret
 }
 
 // restore puts in force what was kept.
@@ -171,7 +190,7 @@ func compile(c snapshot.Contents) (*authdns.Table, error) {
 // others grow when the manifest's does.
 func (a *Answer) enforce(moved map[string]bool) error { // with mu held
 	serials := a.grown(moved)
-	orders := authdns.Orders{Position: a.positions(), Serial: serials, TTLCap: map[string]uint32{}}
+	orders := authdns.Orders{Position: a.positions(), Serial: serials, TTLCap: map[string]uint32{}, Degraded: a.degraded}
 	for _, s := range a.contents.Sites {
 		if o := a.manifest.Sites[s.ID]; o.TTLCap > 0 {
 			orders.TTLCap[s.ID] = o.TTLCap

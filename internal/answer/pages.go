@@ -2,9 +2,11 @@ package answer
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"lifeboat/internal/feed"
+	"lifeboat/internal/probe"
 	"lifeboat/internal/prober"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/standby"
@@ -34,6 +36,29 @@ func (a *Answer) render(ctx context.Context) {
 		case <-a.changed:
 		}
 		a.renderOnce()
+		a.heedDegraded()
+	}
+}
+
+// heedDegraded lets answers about a site that is seen down somewhere be kept half as
+// long: it may be moved soon.
+func (a *Answer) heedDegraded() {
+	now := map[string]bool{}
+	for _, st := range a.prober.Seen() {
+		if st.Seen == probe.Down && st.Target.Place != snapshot.Standby {
+			now[st.Target.Site] = true
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.table == nil || maps.Equal(now, a.degraded) {
+		return
+	}
+	before := a.degraded
+	a.degraded = now
+	if err := a.enforce(nil); err != nil {
+		a.degraded = before
+		a.trouble(err)
 	}
 }
 

@@ -123,6 +123,7 @@ type api struct {
 	rules   map[string]ruling // of each route, by its pattern
 	once    *once             // what was asked for under an idempotency key
 	brake   *brake            // how much one caller may write
+	files   *brake            // how many files one caller may send
 	metrics *metrics
 }
 
@@ -139,7 +140,7 @@ func New(o Options) http.Handler {
 	if o.Registry == nil {
 		o.Registry = prometheus.NewRegistry()
 	}
-	a := &api{o: o, mux: http.NewServeMux(), metrics: newMetrics(o.Registry), once: newOnce(o.Now), brake: newBrake(o.Now)}
+	a := &api{o: o, mux: http.NewServeMux(), metrics: newMetrics(o.Registry), once: newOnce(o.Now), brake: newBrake(o.Now, writesAtOnce, writeEvery), files: newBrake(o.Now, filesAtOnce, fileEvery)}
 	o.Registry.MustRegister(&collector{o: o, errors: a.metrics.readErrors})
 	a.spec = a.routes()
 	a.mux.HandleFunc("GET /api/openapi.json", a.openAPI)

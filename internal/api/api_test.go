@@ -168,7 +168,7 @@ func TestRefusalIsWhole(t *testing.T) {
 	t.Parallel()
 	b := launch(t)
 	p := decode[api.Problem](t, b.do("POST", "/api/v1/levers/to-standby/pull", nil, 409))
-	want := &fault.Refusal{Rule: "R1", Reason: `The lever "to-standby" is not armed. It was never rehearsed.`, Satisfy: "Rehearse it with: lifeboat drill to-standby.", Overridable: true}
+	want := &fault.Refusal{Rule: "R1", Reason: `The lever "to-standby" is not armed. It was never rehearsed.`, Satisfy: "Rehearse it in a drill.", Command: "lifeboat drill to-standby", Overridable: true}
 	if diff := cmp.Diff(want, p.Refusal); diff != "" {
 		t.Error(diff)
 	}

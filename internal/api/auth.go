@@ -56,8 +56,12 @@ func (a *api) admitted(next http.Handler) http.Handler {
 			return
 		}
 		if writes(r.Method) && !rule.safe {
-			if wait := a.brake.take(by.ID + "\x00" + by.Name); wait > 0 {
-				tooMany().write(w)
+			limit := a.brake
+			if rule.file {
+				limit = a.files
+			}
+			if wait := limit.take(by.ID + "\x00" + by.Name); wait > 0 {
+				tooMany(rule.file, wait).write(w)
 				return
 			}
 		}

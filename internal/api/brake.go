@@ -14,11 +14,16 @@ const (
 	writesAtOnce = 240
 	writeEvery   = 250 * time.Millisecond // brings one back
 	mostCallers  = 4096
+
+	filesAtOnce = 20 // of one caller: the folder of evidence is everybody's
+	fileEvery   = 5 * time.Second
 )
 
-// brake counts each caller's writes.
+// brake counts each caller's writes of one sort.
 type brake struct {
-	now func() time.Time
+	now    func() time.Time
+	atOnce int
+	every  time.Duration // brings one back
 
 	mu   sync.Mutex // guards left
 	left map[string]allowance
@@ -29,7 +34,9 @@ type allowance struct {
 	at time.Time // n was true
 }
 
-func newBrake(now func() time.Time) *brake { return &brake{now: now, left: map[string]allowance{}} }
+func newBrake(now func() time.Time, atOnce int, every time.Duration) *brake {
+	return &brake{now: now, atOnce: atOnce, every: every, left: map[string]allowance{}}
+}
 
 // take takes one write, or says how long it takes until there is one.
 func (b *brake) take(caller string) time.Duration {
@@ -41,24 +48,31 @@ func (b *brake) take(caller string) time.Duration {
 		if len(b.left) >= mostCallers { // all of them are named by tokens: nobody can flood this
 			clear(b.left)
 		}
-		x = allowance{writesAtOnce, now}
+		x = allowance{b.atOnce, now}
 	}
-	if more := now.Sub(x.at) / writeEvery; more > 0 {
-		x = allowance{min(writesAtOnce, x.n+int(min(more, writesAtOnce))), x.at.Add(more * writeEvery)}
+	if more := now.Sub(x.at) / b.every; more > 0 {
+		x = allowance{min(b.atOnce, x.n+int(min(more, time.Duration(b.atOnce)))), x.at.Add(more * b.every)}
 	} else if now.Before(x.at) { // the clock was set back
 		x.at = now
 	}
 	defer func() { b.left[caller] = x }()
 	if x.n == 0 {
-		return writeEvery - now.Sub(x.at)
+		return b.every - now.Sub(x.at)
 	}
 	x.n--
 	return 0
 }
 
 // tooMany is told to a caller that writes too much.
-func tooMany() *Problem {
-	p := problemOf(fault.New(fault.Unavailable, "this token has sent too many requests").WithHint("wait a second; what leads to safety is never held up"))
-	p.Status, p.Title = http.StatusTooManyRequests, http.StatusText(http.StatusTooManyRequests)
+func tooMany(file bool, wait time.Duration) *Problem {
+	f := fault.New(fault.Unavailable, "this token has sent too many requests").WithHint("wait a second; what leads to safety is never held up")
+	if file {
+		f = fault.New(fault.Unavailable, "this token has sent too many files").WithHint("send the next one in %d seconds; notes, and what leads to safety, are not held up", seconds(wait))
+	}
+	p := problemOf(f)
+	p.Status, p.Title, p.wait = http.StatusTooManyRequests, http.StatusText(http.StatusTooManyRequests), wait
 	return p
 }
+
+// seconds are whole ones, and one at least.
+func seconds(d time.Duration) int { return max(1, int((d+time.Second-1)/time.Second)) }

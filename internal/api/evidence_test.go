@@ -13,12 +13,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"lifeboat/internal/api"
 	"lifeboat/internal/capture"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/evidence"
 	"lifeboat/internal/incident"
+	"lifeboat/internal/role"
 )
 
 // keeping is a boat that keeps evidence.
@@ -43,6 +45,29 @@ func picture(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return out.String()
+}
+
+// TestFilesOfOneCaller: nobody fills the folder of evidence in a minute, and nobody else's
+// file, no note and nothing that leads to safety waits for that.
+func TestFilesOfOneCaller(t *testing.T) {
+	t.Parallel()
+	b := launch(t, keeping)
+	b.do("POST", "/api/v1/sites/shop/declare", nil, 200)
+	id := ""
+	for i := range 20 {
+		id = decode[api.Result](t, upload(b, "a.log", "text/plain", strings.Repeat("x", i+1), 200)).Incident.ID
+	}
+	if r := upload(b, "a.log", "text/plain", "one more", 429); r.header.Get("Retry-After") != "5" {
+		t.Errorf("Retry-After: %q", r.header.Get("Retry-After"))
+	}
+	b.do("POST", "/api/v1/sites/shop/notes", map[string]any{"text": "a note"}, 200)
+	b.do("POST", "/api/v1/sites/shop/evidence/notes", map[string]any{"title": "no file"}, 200)
+	b.do("GET", "/api/v1/incidents/"+id+"/evidence/e1", nil, 200)
+	if r := send(t, b.handler, "POST", "/api/v1/sites/shop/evidence?name=a", b.as[role.Reporter], "another's"); r.status != 200 {
+		t.Errorf("somebody else's file: %d %s", r.status, r.body)
+	}
+	b.clock.advance(5 * time.Second)
+	upload(b, "a.log", "text/plain", "one more", 200)
 }
 
 // TestEvidenceIsSafe: a body comes back as it was sent, and nothing of it can run, whatever

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -28,6 +30,8 @@ type Problem struct {
 	Refusal  *fault.Refusal `json:"refusal,omitempty" doc:"kind refused: which guard rail, and what would satisfy it"`
 	Errors   []FieldProblem `json:"errors,omitempty" doc:"kind invalid: everything that is wrong with the request"`
 	Now      *Standing      `json:"now,omitempty" doc:"status 412: the incident as it is now"`
+
+	wait time.Duration // status 429: until the next one counts
 }
 
 // Standing is where an incident stands, for whoever looked at an older one.
@@ -63,7 +67,7 @@ func (p *Problem) GetHeaders() http.Header {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Bearer realm="lifeboat"`)
 	case http.StatusTooManyRequests:
-		h.Set("Retry-After", "1")
+		h.Set("Retry-After", strconv.Itoa(seconds(p.wait)))
 	}
 	if p.Now != nil {
 		h.Set("ETag", p.Now.ETag)

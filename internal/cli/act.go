@@ -20,6 +20,7 @@ type act struct {
 	doing    string    // shown while it takes long
 	reason   string    // what --reason is for; "" for no such flag
 	site     bool      // it is about a site, which --site names
+	argued   bool      // its arguments may name the site, too: do finds it
 	incident bool      // it is about an incident, open or ended, which --incident names
 	flags    func(*cobra.Command)
 	do       func(ctx context.Context, c *apiclient.Client, in actInput) (api.Result, error)
@@ -71,7 +72,7 @@ func (a *app) act(ctx context.Context, r *remote, x act, in actInput) error {
 		return err
 	}
 	switch {
-	case x.site:
+	case x.site && !x.argued:
 		in.site, err = siteOf(ctx, c, in.site)
 	case x.incident:
 		in.incident, err = incidentOf(ctx, c, in.incident, in.site)

@@ -8,9 +8,22 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"lifeboat/internal/fault"
 )
+
+// minReason is how many characters a reason has at least: one that says nothing passes
+// no guard rail.
+const minReason = 3
+
+// saysEnough refuses a reason that no guard rail takes, before it is sent.
+func saysEnough(reason string) error {
+	if n := utf8.RuneCountInString(strings.TrimSpace(reason)); reason != "" && n < minReason {
+		return fault.New(fault.Invalid, "a reason needs at least %d characters", minReason).At("--reason").WithHint("say in a sentence why, for whoever reads it next week")
+	}
+	return nil
+}
 
 // maxTyped is the longest line that is read from somebody, in bytes.
 const maxTyped = 16 << 10

@@ -58,7 +58,7 @@ func (a *app) board(in incident.Incident) {
 			a.printf("    %s: %s%s\n", w.Stance, shown(in, w.Evidence), aside(w.Note))
 		}
 		for _, t := range c.Tests {
-			a.printf("    tested: %s: %s%s\n", t.Prediction, outcomeWords[t.Outcome], aside(t.Saw))
+			a.printf("    tested: %s: %s%s\n", bare(t.Prediction), outcomeWords[t.Outcome], aside(t.Saw))
 		}
 		if c.Reason != "" && !c.Undecided() {
 			a.printf("    because: %s\n", c.Reason)

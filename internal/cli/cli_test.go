@@ -326,6 +326,8 @@ func TestCommandsReachTheEngine(t *testing.T) {
 		{[]string{"declare", "shop", "--title", "Dark", "--symptom", "nothing-loads", "--noticed", "staff", "--since", "20m"},
 			incident.Declare{Title: "Dark", Symptom: "nothing-loads", Noticed: "staff", FirstSymptomAt: noon.Add(-20 * time.Minute)}},
 		{[]string{"declare"}, incident.Declare{}},
+		{[]string{"declare", "It hangs"}, incident.Declare{Title: "It hangs"}},
+		{[]string{"declare", "shop", "Slow"}, incident.Declare{Title: "Slow"}},
 		{[]string{"pull", "to-standby", "--reason", "why"}, engine.PullRequest{Lever: "to-standby", PullLever: incident.PullLever{Reason: "why"}}},
 		{[]string{"put-back", "to-standby", "--reason", "why"}, incident.PutBack{Lever: "to-standby", Reason: "why"}},
 		{[]string{"note", "It smells."}, incident.Note{Text: "It smells."}},

@@ -1,21 +1,25 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/api"
 	"lifeboat/internal/apiclient"
+	"lifeboat/internal/fault"
 )
 
 func (a *app) declare() *cobra.Command {
 	var b api.DeclareBody
 	var since string
 	return a.command(act{
-		use: "declare [SITE]", short: "Say that something is wrong", args: cobra.MaximumNArgs(1), site: true, complete: theSites, doing: "Declaring",
+		use: "declare [SITE] [TITLE]", short: "Say that something is wrong", args: cobra.MaximumNArgs(2), site: true, argued: true, complete: theSites, doing: "Declaring",
 		long:    "Say that something is wrong. Nothing moves by this, and nothing can be broken by it; a false alarm ends with: lifeboat cancel.",
-		example: "  lifeboat declare\n  lifeboat declare shop --symptom nothing-loads --title \"The data centre is dark\"",
+		example: "  lifeboat declare\n  lifeboat declare \"The checkout hangs\"\n  lifeboat declare shop --symptom nothing-loads --title \"The data centre is dark\"",
 		flags: func(cmd *cobra.Command) {
 			cmd.Flags().StringVar(&b.Title, "title", "", "what people will call it")
 			cmd.Flags().StringVar(&b.Symptom, "symptom", "", "nothing-loads, some-pages, one-thing, wrong-data or not-sure")
@@ -31,12 +35,47 @@ func (a *app) declare() *cobra.Command {
 				}
 				b.FirstSymptomAt = at
 			}
-			if len(in.args) > 0 {
-				in.site = in.args[0]
+			site, title, err := siteAndTitle(ctx, c, in.args)
+			if err != nil {
+				return api.Result{}, err
 			}
-			return c.Declare(ctx, in.site, b)
+			if title != "" && b.Title != "" {
+				return api.Result{}, usage("the title is given twice: %q, and by --title", short(title, 60))
+			}
+			b.Title = cmp.Or(b.Title, title)
+			if site, err = siteOf(ctx, c, cmp.Or(site, in.site)); err != nil {
+				return api.Result{}, err
+			}
+			return c.Declare(ctx, site, b)
 		},
 	})
+}
+
+// siteAndTitle tells a site's name from what people will call the incident: in a hurry
+// nobody looks up which comes first.
+func siteAndTitle(ctx context.Context, c *apiclient.Client, args []string) (site, title string, err error) {
+	if len(args) == 0 {
+		return "", "", nil
+	}
+	o, err := c.Status(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	var all []string
+	for _, s := range o.Sites {
+		all = append(all, s.ID)
+	}
+	for _, arg := range args {
+		switch {
+		case site == "" && slices.Contains(all, arg):
+			site = arg
+		case title == "" && (len(args) == 2 || strings.ContainsAny(arg, " \t")):
+			title = arg
+		default:
+			return "", "", fault.New(fault.NotFound, "there is no site %q", short(arg, 60)).WithHint("name one of %s; a title is given by: lifeboat declare --title %q", strings.Join(all, ", "), short(arg, 60))
+		}
+	}
+	return site, title, nil
 }
 
 func (a *app) note() *cobra.Command {
@@ -78,6 +117,9 @@ func (a *app) close() *cobra.Command {
 		long:    "Close the incident after the watch. It asks that the post-mortem is final and what is owed has owner, date and done-when; a reason passes that.",
 		example: "  lifeboat close",
 		do: func(ctx context.Context, c *apiclient.Client, in actInput) (api.Result, error) {
+			if err := saysEnough(in.reason); err != nil {
+				return api.Result{}, err
+			}
 			return c.Close(ctx, in.site, in.reason)
 		},
 	})

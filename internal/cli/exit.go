@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 
 	"lifeboat/internal/apiclient"
 	"lifeboat/internal/fault"
+	"lifeboat/internal/incident"
 )
 
 // The exit codes. They are promised.
@@ -61,6 +63,14 @@ func (a *app) exit(cmd *cobra.Command, err error) int {
 	return codeOf(err)
 }
 
+// stepOf is the command that leads on from a refusal that names none itself.
+var stepOf = map[string]string{
+	incident.R3.ID: "lifeboat levers", incident.R5.ID: "lifeboat status", incident.R8.ID: "lifeboat fix propose",
+	incident.R9.ID:  "lifeboat fix approve, by somebody else; or lifeboat fix go-alone --reason \"why\", then lifeboat fix begin --wait",
+	incident.R10.ID: "lifeboat fix list", incident.R11.ID: "lifeboat handover offer lead --to NAME", incident.R12.ID: "lifeboat fix list", incident.R13.ID: "lifeboat status --watch",
+	incident.R15.ID: "lifeboat levers", incident.R17.ID: "lifeboat status",
+}
+
 // explain tells what went wrong, and the next step.
 func (a *app) explain(err error) {
 	var refusal *fault.Refusal
@@ -69,6 +79,9 @@ func (a *app) explain(err error) {
 	switch {
 	case errors.As(err, &refusal):
 		a.tell("Refused by rule %s: %s\n  what would satisfy it: %s\n", refusal.Rule, refusal.Reason, refusal.Satisfy)
+		if step := cmp.Or(refusal.Command, stepOf[refusal.Rule]); step != "" {
+			a.tell("  next: %s\n", step)
+		}
 		if refusal.Overridable {
 			a.tell("  or do it anyway, with one sentence why: --reason \"…\"\n")
 		}

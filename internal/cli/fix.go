@@ -1,13 +1,17 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/api"
 	"lifeboat/internal/apiclient"
+	"lifeboat/internal/fault"
 	"lifeboat/internal/incident"
 )
 
@@ -17,7 +21,7 @@ func (a *app) fix() *cobra.Command {
 		a.fixApprove(),
 		a.fixAct("object", "Stop a fix that somebody else proposes", "one sentence: what speaks against it", (*apiclient.Client).ObjectToFix),
 		a.fixAct("go-alone", "Go on without another person, after the wait; a pause follows", "one sentence: why nobody else can read it", (*apiclient.Client).GoAlone),
-		a.fixAct("begin", "Begin the fix: its prepared act runs, or you do it now", "one sentence: why anyway, where a guard rail says no", (*apiclient.Client).BeginFix),
+		a.fixBegin(),
 		a.fixEnd("done", "Say that the fix is in place", (*apiclient.Client).FixDone),
 		a.fixJudge(), a.fixMeasure(), a.fixRollBack(),
 		a.fixEnd("rolled-back", "Say that the fix is taken back", (*apiclient.Client).FixRolledBack),
@@ -194,12 +198,9 @@ func (a *app) fixReport() *cobra.Command {
 // fixAct is an act on the fix at hand that says no more than why. The fix may be named, so
 // that nothing happens to another one that came in between.
 func (a *app) fixAct(use, short, reason string, do func(c *apiclient.Client, ctx context.Context, site, fix, reason string) (api.Result, error)) *cobra.Command {
-	example := "  lifeboat fix " + use + " f1 --reason \"…\""
-	if use == "begin" {
-		example = "  lifeboat fix begin f1"
-	}
 	return a.command(act{
-		use: use + " [FIX]", short: short, args: cobra.MaximumNArgs(1), site: true, complete: theFixes, doing: "Writing it down", reason: reason, example: example,
+		use: use + " [FIX]", short: short, args: cobra.MaximumNArgs(1), site: true, complete: theFixes, doing: "Writing it down", reason: reason,
+		example: "  lifeboat fix " + use + " f1 --reason \"…\"",
 		do: func(ctx context.Context, c *apiclient.Client, in actInput) (api.Result, error) {
 			return do(c, ctx, in.site, in.arg(0), in.reason)
 		},
@@ -208,13 +209,118 @@ func (a *app) fixAct(use, short, reason string, do func(c *apiclient.Client, ctx
 
 func (a *app) fixApprove() *cobra.Command {
 	return a.command(act{
-		use: "approve FIX", short: "Say that you have read it and have no strong objection", args: cobra.ExactArgs(1), site: true, complete: theFixes, doing: "Writing it down",
-		long:    "Say that you have read a fix and have no strong objection. The fix is named, so that nobody approves another one than they have read.",
-		example: "  lifeboat fix list && lifeboat fix approve f1",
+		use: "approve [FIX]", short: "Say that you have read it and have no strong objection", args: cobra.MaximumNArgs(1), site: true, complete: theFixes, doing: "Writing it down",
+		long:    "Say that you have read a fix and have no strong objection. Without a name it is the one fix that waits, and what it promises is shown; named, nobody approves another one than they have read.",
+		example: "  lifeboat fix list && lifeboat fix approve f1\n  lifeboat fix approve",
 		do: func(ctx context.Context, c *apiclient.Client, in actInput) (api.Result, error) {
-			return c.ApproveFix(ctx, in.site, in.args[0])
+			id := in.arg(0)
+			if id == "" {
+				f, err := waitingFix(ctx, c, in.site)
+				if err != nil {
+					return api.Result{}, err
+				}
+				a.fixToRead(f)
+				id = f.ID
+			}
+			return c.ApproveFix(ctx, in.site, id)
 		},
 	})
+}
+
+// fixToRead shows a fix to who answers for it; beside the result, which may be JSON.
+func (a *app) fixToRead(f incident.Fix) {
+	a.tell("%s: %s\n", f.ID, f.Change)
+	for _, line := range []struct{ name, text string }{{"promise", f.Promise.Words()}, {"if not", f.WayBack}, {"takes", f.Takes}, {"risk", f.Risk}, {"by", f.Owner}} {
+		if line.text != "" {
+			a.tell("    %s: %s\n", line.name, line.text)
+		}
+	}
+}
+
+// waitingFix is the one fix of a site's open incident that waits to be read or begun.
+func waitingFix(ctx context.Context, c *apiclient.Client, site string) (incident.Fix, error) {
+	o, err := c.Status(ctx)
+	if err != nil {
+		return incident.Fix{}, err
+	}
+	for _, s := range o.Sites {
+		if s.ID != site || s.Incident == nil || !s.Incident.Phase.Open() {
+			continue
+		}
+		if f, found := s.Incident.FixPlanned(); found {
+			return f, nil
+		}
+	}
+	return incident.Fix{}, fault.New(fault.NotFound, "no fix waits").WithHint("see what there is: lifeboat fix list; propose one: lifeboat fix propose")
+}
+
+func (a *app) fixBegin() *cobra.Command {
+	wait := false
+	return a.command(act{
+		use: "begin [FIX]", short: "Begin the fix: its prepared act runs, or you do it now", args: cobra.MaximumNArgs(1), site: true, complete: theFixes, doing: "Beginning",
+		reason:  "one sentence: why anyway, where a guard rail says no",
+		long:    "Begin the fix that was read. With --wait it waits first: for another person's answer, or for the end of the pause of who goes on alone.",
+		example: "  lifeboat fix begin f1\n  lifeboat fix begin --wait",
+		flags: func(cmd *cobra.Command) {
+			cmd.Flags().BoolVar(&wait, "wait", false, "wait until it has been read, or until the pause is over")
+		},
+		do: func(ctx context.Context, c *apiclient.Client, in actInput) (api.Result, error) {
+			id := in.arg(0)
+			if wait {
+				f, err := a.untilRead(ctx, c, in.site, id)
+				if err != nil {
+					return api.Result{}, err
+				}
+				id = f.ID
+			}
+			return c.BeginFix(ctx, in.site, id, in.reason)
+		},
+	})
+}
+
+// untilRead waits until a fix may begin: somebody has read it, or the pause of who goes
+// on alone is over. What it waits for is told once, and again when that changes.
+func (a *app) untilRead(ctx context.Context, c *apiclient.Client, site, id string) (incident.Fix, error) {
+	told := ""
+	tick := time.NewTicker(cmp.Or(a.every, watchEvery))
+	defer tick.Stop()
+	for {
+		f, err := waitingFix(ctx, c, site)
+		if err != nil {
+			return f, err
+		}
+		words, err := awaited(f, id, a.o.Now())
+		if err != nil || words == "" {
+			return f, err
+		}
+		if words != told {
+			a.tell("%s\n", words)
+			told = words
+		}
+		select {
+		case <-ctx.Done():
+			return f, ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// awaited says what a fix waits for; "" where it may begin.
+func awaited(f incident.Fix, id string, now time.Time) (string, error) {
+	alone := f.At.Add(f.Waits)
+	switch {
+	case id != "" && f.ID != id:
+		return "", fault.New(fault.Conflict, "%s waits now, not %s", f.ID, id).WithHint("read it: lifeboat fix list")
+	case f.Objection != "":
+		return "", fault.New(fault.Conflict, "somebody objects to %s: %s", f.ID, bare(f.Objection)).WithHint("talk, then withdraw it: lifeboat fix withdraw --reason \"why\"")
+	case len(f.Approvals) > 0, f.Alone && !now.Before(f.PauseUntil):
+		return "", nil
+	case f.Alone:
+		return fmt.Sprintf("Read %s once more, slowly. It begins at %s.", f.ID, clock(f.PauseUntil)), nil
+	case now.Before(alone):
+		return fmt.Sprintf("%s waits for another person to read it, until %s.", f.ID, clock(alone)), nil
+	}
+	return "", fault.New(fault.Conflict, "nobody has read %s", f.ID).WithHint("go on alone: lifeboat fix go-alone --reason \"why\", then: lifeboat fix begin --wait")
 }
 
 func (a *app) fixMeasure() *cobra.Command {

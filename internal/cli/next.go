@@ -29,6 +29,12 @@ func next(in incident.Incident, s *api.SiteView, now time.Time) []string {
 		lines = fixing(in, now)
 	case incident.FailBack:
 		lines = returning(in)
+	case incident.Watch, incident.Review:
+		if s != nil && s.Ordered.Home && homeDown(s) {
+			return again(in, s)
+		}
+	}
+	switch in.Phase {
 	case incident.Watch:
 		lines = []string{"watching until " + clock(in.WatchUntil), "if it breaks again: lifeboat go-back step-back"}
 	case incident.Review:
@@ -137,6 +143,25 @@ func returning(in incident.Incident) []string {
 		lines[0] += "; we can't tell: " + in.Return.Held
 	}
 	return append(lines, `wait, or go on: lifeboat go-back advance --reason "why"; to go back to safety: lifeboat go-back step-back`)
+}
+
+// again says what to do where the site breaks once more after everybody is back.
+func again(in incident.Incident, s *api.SiteView) []string {
+	out := []string{"it is not over: the site does not answer as it should again. " + firstMove(in, s)}
+	if in.Phase == incident.Watch && len(in.Returned()) > 0 {
+		out = append(out, "or pull again what was put back: lifeboat go-back step-back")
+	}
+	return out
+}
+
+// homeDown says whether a check of the home origin is seen to fail.
+func homeDown(s *api.SiteView) bool {
+	for _, p := range s.Seen {
+		if p.Role == "home" {
+			return p.Seen == "down"
+		}
+	}
+	return false
 }
 
 // homeUp says whether the checks of the home origin pass.

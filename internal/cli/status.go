@@ -299,7 +299,7 @@ func visits(s api.SiteView) string {
 	if s.Visits.Failover+s.Visits.Late == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d requests met the status page, %d of them after the return", s.Visits.Failover+s.Visits.Late, s.Visits.Late)
+	return fmt.Sprintf("%s met the status page, %d of them after the return", count(s.Visits.Failover+s.Visits.Late, "request"), s.Visits.Late)
 }
 
 // troubles are lifeboat's own.

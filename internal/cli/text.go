@@ -127,9 +127,14 @@ func spanOf(text string) (time.Duration, error) {
 }
 
 // many counts things whose plural ends in s.
-func many(n int, thing string) string {
+func many(n int, thing string) string { return count(uint64(max(0, n)), thing) }
+
+func count(n uint64, thing string) string {
 	if n == 1 {
 		return "1 " + thing
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
 }
+
+// bare is a sentence without its stop, to be gone on from.
+func bare(s string) string { return strings.TrimRight(strings.TrimSpace(s), ".") }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -49,7 +50,7 @@ func readZones(files []string) (zones []*zone.Zone, warnings []string, err error
 			problems = append(problems, err)
 			continue
 		}
-		z, err := zone.Check(text, file)
+		z, err := checkZone(text, file)
 		if err != nil {
 			problems = append(problems, err)
 			continue
@@ -61,6 +62,20 @@ func readZones(files []string) (zones []*zone.Zone, warnings []string, err error
 		return zones, append(warnings, more...), failed{errLines(err)}
 	}
 	return zones, append(warnings, more...), nil
+}
+
+// checkZone reads a zone's text with the files that it includes from its own folder.
+func checkZone(text, file string) (*zone.Zone, error) {
+	root, err := os.OpenRoot(filepath.Dir(file))
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "can't open its folder").At(file).Because(reason(err))
+	}
+	defer func() { _ = root.Close() }() // it was only read
+	included, err := zone.Includes(root.FS(), text, file)
+	if err != nil {
+		return nil, err
+	}
+	return zone.CheckWith(text, file, included)
 }
 
 // errLines is an error that is told as it is, one problem a line.

@@ -34,6 +34,7 @@ import (
 // Config is the whole file, checked and with defaults filled in.
 type Config struct {
 	File        string // as given, for messages
+	ConsoleURL  string // where people reach lifeboat's own pages, https://HOST or https://HOST:PORT; "" = not said
 	Sites       []Site // in the file's order
 	Zones       []zone.Source
 	Levers      []lever.Card   // Config holds ZoneLever or FeatureLever as JSON

@@ -119,6 +119,44 @@ func TestBoundsOfFixesAndActions(t *testing.T) {
 	}
 }
 
+func TestConsole(t *testing.T) {
+	t.Parallel()
+	without, err := Parse("x.yaml", []byte(minimal))
+	if err != nil {
+		t.Fatal(err)
+	}
+	usual := len(without.Warnings())
+	for text, want := range map[string]string{
+		"": "", "https://Boat.example.net": "https://boat.example.net", "https://boat.example.net/": "https://boat.example.net",
+		"https://boat.example.net:8443": "https://boat.example.net:8443", "https://[2001:db8::1]:8443": "https://[2001:db8::1]:8443",
+	} {
+		line := ""
+		if text != "" {
+			line = fmt.Sprintf("console: {url: %q}\n", text)
+		}
+		if c, err := Parse("x.yaml", []byte(minimal+line)); err != nil || c.ConsoleURL != want || len(c.Warnings()) != usual {
+			t.Errorf("%q: %+v, %v", text, c, err)
+		}
+	}
+	for _, text := range []string{
+		"http://boat.example.net", "boat.example.net", "https://", "https://ada:secret@boat.example.net", "https://boat.example.net/page", "https://boat.example.net/?a=b",
+		"https://boat.example.net?", "https://boat.example.net/#a", "https://boat.example.net:0", "javascript:alert(1)", "https://boat.example.net\n", "",
+	} {
+		_, err := Parse("x.yaml", []byte(minimal+fmt.Sprintf("console: {url: %q}\n", text)))
+		if fault.KindOf(err) != fault.Invalid || strings.Contains(fmt.Sprint(err), "secret@") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	for _, more := range []string{"console: {}\n", "console: https://boat.example.net\n", "console: {url: 5}\n"} {
+		if _, err := Parse("x.yaml", []byte(minimal+more)); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("%q: %v", more, err)
+		}
+	}
+	if c, err := Parse("x.yaml", []byte(minimal+"console:\n  url: https://shop.example.com:8443\n")); err != nil || len(c.Warnings()) != usual+1 {
+		t.Errorf("a name that follows a site: %v, %v", c, err)
+	}
+}
+
 // Paths that are said to be none are none, and a port that is not said is the site's.
 func TestCapture(t *testing.T) {
 	t.Parallel()
@@ -194,7 +232,7 @@ func TestLaterKeysAreRefusedAsNotInThisVersion(t *testing.T) {
 }
 
 var allKeys = []keySet{
-	topKeys, siteKeys, originKeys, standbyKeys, checkKeys, httpKeys, tcpKeys, sanityKeys, captureKeys, metricsKeys, fixesKeys, contactKeys,
+	topKeys, consoleKeys, siteKeys, originKeys, standbyKeys, checkKeys, httpKeys, tcpKeys, sanityKeys, captureKeys, metricsKeys, fixesKeys, contactKeys,
 	zoneKeys, leverKeys, zoneLeverKeys, featureLeverKeys, featureKeys, actionKeys, undoKeys, webhookKeys, channelKeys,
 }
 
@@ -416,6 +454,7 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	write("etc/broken.zone", "\xff")
+	write("etc/includes.zone", "$INCLUDE ../secret\n")
 	tests := []struct {
 		name, path, want string
 		kind             fault.Kind
@@ -427,6 +466,7 @@ func TestLoad(t *testing.T) {
 		{"zone outside", write("etc/b.yaml", zoned("../secret")), "not inside the folder", fault.Invalid},
 		{"zone outside by link", write("etc/c.yaml", zoned("link.zone")), "escapes", fault.Invalid},
 		{"zone is a folder", write("etc/d.yaml", zoned(".")), "not a regular file", fault.Invalid},
+		{"zone includes what is outside", write("etc/f.yaml", zoned("includes.zone")), "lies outside the zone file's folder", fault.Invalid},
 		{"zone is not text", write("etc/e.yaml", zoned("broken.zone")), "not UTF-8", fault.Invalid},
 	}
 	for _, tt := range tests {
@@ -536,4 +576,28 @@ func TestLargeFileIsTaken(t *testing.T) {
 		t.Errorf("%d sites, %d zones", len(c.Sites), len(c.Zones))
 	}
 	promises(t, c)
+}
+
+// TestZoneFilesIncludeOthers: a zone file brings in what lies beside it.
+func TestZoneFilesIncludeOthers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "zones"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"zones/shop.zone": "$INCLUDE mail.zone\n", "zones/mail.zone": "@ IN MX 10 mail.example.net.\n",
+		"a.yaml": minimal + "zones: {shop.example.com: {ns: [ns1.example.net.], file: zones/shop.zone}}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := Load(filepath.Join(dir, "a.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, zones, _ := c.Parts(); !strings.Contains(zones[0].Includes["mail.zone"], "MX 10") {
+		t.Errorf("included: %v", zones[0].Includes)
+	}
 }

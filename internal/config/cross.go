@@ -30,6 +30,7 @@ func (b *builder) cross() {
 	b.switches()
 	b.cached()
 	b.reached()
+	b.consoleReached()
 }
 
 // uniqueNames checks that no host name belongs to two sites, or to a site and a

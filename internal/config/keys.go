@@ -21,7 +21,7 @@ type keySet struct {
 }
 
 var topKeys = keySet{
-	known: []string{"nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "actions", "channels"},
+	known: []string{"console", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "actions", "channels"},
 	later: map[string]string{
 		"databases":    "taking rows away from a database comes later; until then close the feature that meets them",
 		"providers":    "only zones that lifeboat serves itself can be moved; delegate one to it",
@@ -40,6 +40,15 @@ var topKeys = keySet{
 		"cluster":      "run one control and one answer",
 		"backup":       "copy the data folder",
 		"telemetry":    "read /metrics",
+	},
+}
+
+var consoleKeys = keySet{
+	known: []string{"url"},
+	later: map[string]string{
+		"listen": "say --http at the command", "http": "say --http at the command", "tls": "end TLS in front of lifeboat",
+		"certificate": "end TLS in front of lifeboat", "key": "end TLS in front of lifeboat",
+		"proxies": "end TLS on lifeboat's own machine: then it knows whom a request comes from",
 	},
 }
 

@@ -33,8 +33,13 @@ func Load(path string) (*Config, error) {
 		return nil, fault.New(fault.Invalid, "can't read the configuration file").At(path).Because(err).
 			WithHint("look at the file's rights and size")
 	}
-	dir := filepath.Dir(path)
-	return parse(path, data, func(name string) ([]byte, error) { return readInside(dir, name) })
+	root, err := os.OpenRoot(filepath.Dir(path)) // nothing outside of it is read, links included
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "can't open the folder of the configuration file").At(path).Because(err).
+			WithHint("look at the folder's rights")
+	}
+	defer root.Close()
+	return parse(path, data, root.FS())
 }
 
 // Parse reads the text of a file; file is its name for messages. Zones that name
@@ -55,18 +60,13 @@ func readFile(path string) ([]byte, error) {
 	return readMost(f, maxFileBytes)
 }
 
-// readInside reads a file of a folder and never one outside it, links included.
-func readInside(dir, name string) ([]byte, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
+// readInside reads a file of a folder.
+func readInside(folder fs.FS, name string) ([]byte, error) {
 	// Opening a pipe would wait for its writer.
-	if info, err := root.Stat(name); err == nil && !info.Mode().IsRegular() {
+	if info, err := fs.Stat(folder, name); err == nil && !info.Mode().IsRegular() {
 		return nil, errors.New("not a regular file")
 	}
-	f, err := root.Open(name)
+	f, err := folder.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -85,15 +85,17 @@ func readMost(f io.Reader, most int64) ([]byte, error) {
 // builder reads the tree into a Config, one section after another.
 type builder struct {
 	*report
-	root *node
-	read func(name string) ([]byte, error) // a zone's file; nil: there is no folder
-	c    *Config
+	root   *node
+	folder fs.FS // that a zone's file is read from; nil: there is none
+	c      *Config
 
 	zoneKeys []string // the zones of c as the file writes them, for places
 	hooks    []hook   // the webhooks of c, for places
+
+	consoleAt position // of the console's URL
 }
 
-func parse(file string, data []byte, read func(string) ([]byte, error)) (*Config, error) {
+func parse(file string, data []byte, folder fs.FS) (*Config, error) {
 	r := &report{file: file}
 	if len(data) > maxFileBytes {
 		r.invalid(position{1, 1}, "this file is too large: %d bytes, %d are taken", len(data), maxFileBytes).
@@ -104,7 +106,7 @@ func parse(file string, data []byte, read func(string) ([]byte, error)) (*Config
 	if root == nil {
 		return nil, r.err()
 	}
-	b := &builder{report: r, root: root, read: read, c: &Config{File: file}}
+	b := &builder{report: r, root: root, folder: folder, c: &Config{File: file}}
 	b.build()
 	if err := r.err(); err != nil {
 		return nil, err
@@ -118,6 +120,7 @@ func (b *builder) build() {
 	if !ok {
 		return
 	}
+	b.console(top)
 	b.nameservers(top)
 	b.resolvers(top)
 	b.contacts(top)

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"io/fs"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -189,11 +191,11 @@ func (b *builder) recordsFile(src *zone.Source, s section, n *node) {
 		b.invalid(n.at, "%s: %q is not inside the folder of the configuration file", s.of("file"), clip(name)).
 			WithHint("put the zone file beside it, for example file: shop.zone")
 		return
-	case b.read == nil:
+	case b.folder == nil:
 		b.invalid(n.at, "%s: there is no folder here to read it from", s.of("file")).WithHint("write the text under records: |")
 		return
 	}
-	data, err := b.read(name)
+	data, err := readInside(b.folder, filepath.ToSlash(name))
 	if err != nil {
 		b.invalid(n.at, "%s: can't read %q", s.of("file"), clip(name)).Because(err).
 			WithHint("the path begins at the folder of the configuration file and stays inside it")
@@ -205,6 +207,13 @@ func (b *builder) recordsFile(src *zone.Source, s section, n *node) {
 	}
 	src.File, src.Line = filepath.Join(filepath.Dir(b.file), name), 1
 	src.Text = strings.ReplaceAll(strings.TrimPrefix(string(data), "\ufeff"), "\r\n", "\n")
+	beside, err := fs.Sub(b.folder, path.Dir(filepath.ToSlash(name)))
+	if err == nil {
+		src.Includes, err = zone.Includes(beside, src.Text, src.File)
+	}
+	if err != nil {
+		b.invalid(n.at, "%s: %q includes what can't be read", s.of("file"), clip(name)).Because(err).WithHint("put the included files into the zone file's folder")
+	}
 }
 
 // hasNS says whether zone text seems to bring its own NS records. The text is

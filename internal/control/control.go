@@ -129,7 +129,7 @@ type plane struct {
 // serve runs all loops and edges; the edges end first.
 func (p plane) serve(ctx context.Context) error {
 	o, feed := p.o, p.feed
-	console, root, err := p.edges()
+	console, root, err := p.edges(ctx.Done())
 	if err != nil {
 		return err
 	}
@@ -268,8 +268,9 @@ func names(zones []zone.Source, site string) []string {
 	return out
 }
 
-// edges makes the handlers of the console and of control.sock.
-func (p plane) edges() (console, root http.Handler, err error) {
+// edges makes the handlers of the console and of control.sock. Open streams end when
+// ending is closed.
+func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err error) {
 	o := p.o
 	key, err := sessionKey(filepath.Join(o.Dir, "session.key"))
 	if err != nil {
@@ -278,6 +279,7 @@ func (p plane) edges() (console, root http.Handler, err error) {
 	machines := api.Options{Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version}
 	people := web.New(web.Options{
 		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
+		URL: o.Config.ConsoleURL, Ending: ending,
 	})
 	mux := http.NewServeMux()
 	remote := api.New(machines)

@@ -367,6 +367,7 @@ func (e *Engine) Reports(ctx context.Context, reports []feed.Report) {
 		if t := rep.Transition; t != nil {
 			e.o.Logger.Info("answer has seen a change", "site", t.Target.Site, "place", t.Target.Place, "check", t.Check, "from", t.From, "to", t.To, "at", t.At)
 			e.seen.transition(*t)
+			e.bell.ring()
 		}
 	}
 	for _, rep := range reports {
@@ -456,7 +457,7 @@ func (r *runner) heed(ctx context.Context) { // with mu held
 func (r *runner) onDown(ctx context.Context, s feed.Sight) { // with mu held
 	why := fmt.Sprintf("%s is seen down: %s (check %s)", r.site().Title, s.Last.Detail, s.Check)
 	rule := incident.Actor{Kind: "rule", Name: "The check " + s.Check}
-	if r.in.Phase == incident.Watch {
+	if r.in.Phase == incident.Watch || r.in.Phase == incident.Review {
 		r.try(ctx, incident.Relapsed{Detail: why}, rule)
 	}
 	name, ok := r.remedy()

@@ -55,7 +55,10 @@ func (r *runner) ownChange(ev incident.Event, in incident.Incident) (ledger.Chan
 		return ledger.Change{}, false
 	}
 	who := ev.Actor.Name
-	if p, known := in.Pull(ev.Subject.ID); known && kind == "lever" {
+	switch p, known := in.Pull(ev.Subject.ID); {
+	case ev.Type == incident.LeverUndone && in.Return != nil: // the return does it, one lever after the other
+		who = in.Return.By.Name
+	case known && ev.Type == incident.LeverActive: // it is seen later by whoever looks, and was pulled by a person
 		who = p.By.Name
 	}
 	return ledger.Change{ID: ev.ID, At: ev.At, RecordedAt: ev.RecordedAt, Site: r.base(), Source: "lifeboat", Kind: kind, Who: clip(who, ledger.MaxName), What: clip(strings.Join(strings.Fields(ev.Text), " "), ledger.MaxWhat), Ref: "incident " + in.ID}, true
@@ -183,11 +186,27 @@ func (r *runner) publicMessage() string {
 		return ""
 	}
 	for i := len(in.Updates) - 1; i >= 0; i-- {
-		if u := in.Updates[i]; u.Audience == incident.Public {
+		switch u := in.Updates[i]; {
+		case u.Audience != incident.Public:
+		case u.Final && in.Phase != incident.Watch && in.Phase != incident.Review:
+			return "" // it came again since, and nothing was said of that yet
+		default:
 			return u.Text
 		}
 	}
 	return ""
+}
+
+// crisisTTL is the longest, in seconds, that resolvers may keep an answer about a site
+// with an open incident: whatever is published then may have to change again soon.
+const crisisTTL = 60
+
+// ttlCap is crisisTTL while an incident is open, and 0 (no cap) otherwise.
+func (r *runner) ttlCap() uint32 {
+	if in, _ := r.look(); in.Phase.Open() && !in.Drill {
+		return crisisTTL
+	}
+	return 0
 }
 
 // moved says whether events change what the status page says, or what answer may do by

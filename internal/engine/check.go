@@ -169,6 +169,9 @@ func authorities(src zone.Source) []string {
 	return names
 }
 
+// noSecond is what can be done about the one machine that this version answers from.
+const noSecond = "Keep this machine apart from production, and a copy of its configuration and data folder ready to start on another one."
+
 // machines says whether a zone hangs on one machine.
 func (c *checkup) machines(apex string, names []string) {
 	const code, title = "one-name-server", "Name servers"
@@ -181,10 +184,10 @@ func (c *checkup) machines(apex string, names []string) {
 	switch {
 	case len(names) < 2:
 		c.add(SeverityWarning, code, apex, title, "One name server: if this machine dies, your site disappears.",
-			"Run a second answer on another machine, at another provider, and add it to ns of the zone and at your registrar.")
+			noSecond)
 	case len(hosts) == 1:
 		c.add(SeverityWarning, code, apex, title, fmt.Sprintf("%d name servers at one address: if this machine dies, your site disappears.", len(names)),
-			"Run a second answer on another machine, at another provider.")
+			noSecond)
 	default:
 		c.add(SeverityOK, code, apex, title, fmt.Sprintf("The zone has %d name servers.", len(names)), "")
 	}
@@ -335,7 +338,7 @@ func (c *checkup) outside(ctx context.Context) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(waiting)) {
-		c.add(SeverityWarning, code, name, title, fmt.Sprintf("%d messages could not go out by %s yet; they are tried again for a day.", waiting[name], name), next)
+		c.add(SeverityWarning, code, name, title, fmt.Sprintf("%s could not go out by %s yet; each is tried again for a day.", messages(waiting[name]), name), next)
 	}
 	if c.e.o.Company.Bodies == nil {
 		c.add(SeverityProblem, "evidence", "", "Evidence", "The bodies of evidence can't be kept.", "See why in the log, and that the folder control/evidence can be written.")
@@ -374,4 +377,11 @@ func (c *checkup) configuration() {
 // covered says whether a warning of the file repeats a finding.
 func (c *checkup) covered(warning string) bool {
 	return strings.Contains(warning, ": nothing checks site ") || strings.Contains(warning, " move, and their answers are kept for ")
+}
+
+func messages(n int) string {
+	if n == 1 {
+		return "1 message"
+	}
+	return fmt.Sprintf("%d messages", n)
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"net/netip"
@@ -43,16 +44,29 @@ func (r *runner) collect(id string) { // with mu held
 		return
 	}
 	began := r.e.later("collect evidence", func(ctx context.Context) {
-		if err := r.e.capture(ctx, r, id); err != nil {
-			r.record(ctx, id, incident.Captured{Evidence: incident.Evidence{
-				Kind: "dns", Title: "What the site looks like from outside", At: r.e.o.Now().UTC(), Collector: "answer", Problem: err.Error(),
-			}})
-		}
+		r.lookOutside(ctx, id)
 		r.lookBack(ctx, id)
 		r.readLogs(ctx, id)
 	})
 	if began {
 		r.asked = id
+	}
+}
+
+// collectAgain collects how things look now that what was thought to be over is not.
+func (r *runner) collectAgain(id string) { // with mu held
+	r.e.later("collect evidence again", func(ctx context.Context) {
+		r.lookOutside(ctx, id)
+		r.readLogs(ctx, id)
+	})
+}
+
+// lookOutside has answer ask from outside; that it could not is on record, too.
+func (r *runner) lookOutside(ctx context.Context, id string) {
+	if err := r.e.capture(ctx, r, id); err != nil {
+		r.record(ctx, id, incident.Captured{Evidence: incident.Evidence{
+			Kind: "dns", Title: "What the site looks like from outside", At: r.e.o.Now().UTC(), Collector: "answer", Problem: err.Error(),
+		}})
 	}
 }
 
@@ -376,8 +390,14 @@ func (e *Engine) Attach(ctx context.Context, site string, f File, by incident.Ac
 		if err := incident.May(incident.Attach{}, by); err != nil { // before anything is kept
 			return Result{}, err
 		}
-		if in, ok := e.openAt(site); !ok {
+		in, ok := e.openAt(site)
+		if !ok {
 			return Result{Incident: in}, fault.New(fault.NotFound, "there is no open incident that evidence would belong to").WithHint("declare one with: lifeboat declare %s", site)
+		}
+		said := x
+		said.Title = cmp.Or(said.Title, "A file")
+		if _, err := in.Decide(incident.Attach{Evidence: said}, incident.Facts{Actor: by}, e.o.Now()); err != nil {
+			return Result{Incident: in}, err // nothing is kept of what won't be recorded
 		}
 		head := make([]byte, 512)
 		n, err := io.ReadFull(f.Body, head)

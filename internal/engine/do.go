@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -119,6 +120,7 @@ func verify(events []incident.Event, head []byte) error {
 
 // show makes the state visible to those who only look.
 func (r *runner) show(added []incident.Event) { // with mu held
+	defer r.e.bell.ring() // after the lock is let go: whoever wakes looks at once
 	r.viewMu.Lock()
 	defer r.viewMu.Unlock()
 	r.see(r.in, added)
@@ -370,6 +372,12 @@ func (r *runner) since(events []incident.Event, next incident.Incident) {
 		if !next.Drill {
 			r.collect(next.ID)
 		}
+		return
+	}
+	if !next.Drill && slices.ContainsFunc(events, func(e incident.Event) bool {
+		return e.Type == incident.WatchRelapse || e.Type == incident.SteppedBack
+	}) {
+		r.collectAgain(next.ID)
 	}
 }
 

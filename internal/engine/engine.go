@@ -80,6 +80,8 @@ type Engine struct {
 	runners map[string]*runner         // by site, shadows too
 	ids     []string                   // of the sites, in the configuration's order, without shadows
 	seen    *sights                    // has a lock of its own
+	bell    bell                       // rings when there is something new to see
+	heard   atomic.Bool                // answer was connected when it was last looked at
 	tails   sync.Map                   // log files that are being read, by path
 	writing chan struct{}              // holds one for each body that is being written
 

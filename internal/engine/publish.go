@@ -247,7 +247,7 @@ func (e *Engine) manifest(ctx context.Context, o ordered) (snapshot.Manifest, er
 			so.Position = s.Home
 		}
 		so.Auto = e.auto(s, o)
-		so.Title, so.Message = "", e.runners[s.ID].publicMessage()
+		so.Title, so.Message, so.TTLCap = "", e.runners[s.ID].publicMessage(), e.runners[s.ID].ttlCap()
 		m.Sites[s.ID] = so
 	}
 	return m, nil
@@ -272,7 +272,8 @@ func (e *Engine) catchUp(ctx context.Context) {
 	}
 }
 
-// behind says whether homes or words to the public differ from those published last.
+// behind says whether homes, words to the public or how long answers may be kept differ
+// from what was published last.
 func (e *Engine) behind() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -280,7 +281,7 @@ func (e *Engine) behind() bool {
 		return false
 	}
 	for _, id := range e.ids {
-		if e.last.Sites[id].Message != e.runners[id].publicMessage() {
+		if last, r := e.last.Sites[id], e.runners[id]; last.Message != r.publicMessage() || last.TTLCap != r.ttlCap() {
 			return true
 		}
 	}

@@ -76,6 +76,9 @@ func (e *Engine) Status() {
 	if connected {
 		e.seen.status(st)
 	}
+	if e.heard.Swap(connected) != connected {
+		e.bell.ring()
+	}
 }
 
 // due starts what is due for one site; only a move that a rule makes is waited for. It

@@ -330,6 +330,7 @@ func TestWhoMetTheStatusPageIsCountedOverARestartOfControl(t *testing.T) {
 	t.Parallel()
 	b := launchLoop(t)
 	must(t, b.pull("to-standby", "it is down"))
+	b.eventually("the page is up", func() bool { return b.says("taking a break") }) // it is rendered beside the move
 	for range 7 {
 		b.says("")
 	}

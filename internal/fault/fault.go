@@ -78,10 +78,17 @@ func (e *Error) Unwrap() error { return e.Cause }
 // Refusal is a guard rail saying no: which rule, why, what would satisfy it, and
 // whether a person may go on anyway (rule U9).
 type Refusal struct {
-	Rule        string `json:"rule"`        // R5, U1 ...
-	Reason      string `json:"reason"`      // one sentence that a non-engineer can act on
-	Satisfy     string `json:"satisfy"`     // what would lift the refusal
-	Overridable bool   `json:"overridable"` // "do it anyway" with a reason is possible
+	Rule        string `json:"rule"`              // R5, U1 ...
+	Reason      string `json:"reason"`            // one sentence that a non-engineer can act on
+	Satisfy     string `json:"satisfy"`           // what would lift the refusal, without a word of commands
+	Command     string `json:"command,omitempty"` // the command that does it, for whoever types
+	Overridable bool   `json:"overridable"`       // "do it anyway" with a reason is possible
+}
+
+// With names the command that does what would satisfy the rule.
+func (r *Refusal) With(format string, args ...any) *Refusal {
+	r.Command = fmt.Sprintf(format, args...)
+	return r
 }
 
 func (r *Refusal) Error() string {

@@ -338,14 +338,14 @@ func (c ConfirmCause) decide(d *draft) error {
 func (d *draft) doubts(x Cause, also []string) []unmet {
 	var out []unmet
 	if !x.Has(For) {
-		out = append(out, R6.refuse("Link a piece of evidence that speaks for it.", "Nothing that was seen speaks for %s yet.", x.ID))
+		out = append(out, R6.refuse("Link a piece of evidence that speaks for it.", "Nothing that was seen speaks for %s yet.", x.ID).With("lifeboat cause weigh %s --for EVIDENCE", x.ID))
 	}
 	if !x.held() {
-		out = append(out, R6.refuse("Test what it predicts and write down what came of it.", "No prediction of %s was tested and came true.", x.ID))
+		out = append(out, R6.refuse("Test what it predicts and write down what came of it.", "No prediction of %s was tested and came true.", x.ID).With("lifeboat cause test %s", x.ID))
 	}
 	for _, other := range d.in.Causes {
 		if other.Undecided() && !slices.Contains(also, other.ID) {
-			out = append(out, R6.refuse("Rule it out, park it, or name it as also contributing.", "Another possible cause is still open: %s, %s", other.ID, stop(cut(other.Statement, 80))))
+			out = append(out, R6.refuse("Rule it out, park it, or name it as also contributing.", "Another possible cause is still open: %s, %s", other.ID, stop(cut(other.Statement, 80))).With("lifeboat cause rule-out %s", other.ID))
 		}
 	}
 	return out

@@ -30,7 +30,7 @@ func (d *draft) pull(c PullLever) error {
 	}
 	rules := pullRules(d.facts, c.Drill, d.now)
 	if l.ToRank < l.FromRank {
-		rules = append(rules, U1.refuse("Use: lifeboat go-back start, or put the newer lever back.", "It leads from %s to %s, which is less safe.", l.From, l.To))
+		rules = append(rules, U1.refuse("Start the return, or put the newer lever back.", "It leads from %s to %s, which is less safe.", l.From, l.To).With("lifeboat go-back start"))
 	}
 	if err := d.pass(cut(c.Reason, maxText), rules...); err != nil {
 		return err
@@ -86,10 +86,9 @@ func (d *draft) interrupt(target string) {
 		d.add(SteppedBack, Subject{"site", d.in.Site}, reasonData{Reason: "a lever was pulled"}, "The return stops here: a lever was pulled.")
 		d.to(Diagnose, "Back to finding out what happened.")
 	case Watch:
-		d.add(WatchRelapse, Subject{"site", d.in.Site}, reasonData{Reason: "a lever was pulled"}, "It is not over: a lever was pulled while watching.")
-		d.to(FailOver, "Back to getting visitors to safety.")
+		d.relapse("a lever was pulled", "It is not over: a lever was pulled while watching.", "Back to getting visitors to safety.")
 	case Review:
-		d.to(FailOver, "Back to getting visitors to safety.")
+		d.relapse("a lever was pulled", "It is not over: a lever was pulled during the write-up.", "Back to getting visitors to safety.")
 	}
 }
 
@@ -178,7 +177,7 @@ func (d *draft) mayPutBack(p Pull, reason string) error {
 		}
 		return d.pass(reason, R13.refuse("Wait until the checks pass.", "The checks do not all pass: the site is seen %s.", cmp.Or(d.facts.HomeSeen, "unknown")))
 	}
-	return d.pass(reason, U1.refuse(`Use: lifeboat go-back start --because "what changed".`, "It was pulled more than %s ago, so putting it back exposes visitors: that is the return.", spell(d.facts.Settings.TakeBack)))
+	return d.pass(reason, U1.refuse("Start the return, and say what changed.", "It was pulled more than %s ago, so putting it back exposes visitors: that is the return.", spell(d.facts.Settings.TakeBack)).With(`lifeboat go-back start --because "what changed"`))
 }
 
 func (d *draft) undo(p Pull) {
@@ -265,7 +264,11 @@ func (d *draft) done(p Pull, data OutcomeData) {
 	}
 	d.add(LeverSeen, s, data, "Seen from outside: %s.", data.Detail)
 	if d.in.Phase == FailOver && !d.in.Drill {
-		d.to(Diagnose, "Visitors are looked after. There is no hurry now.")
+		why := "Visitors are looked after. There is no hurry now."
+		if p.To != "standby" { // nobody has seen yet how visitors fare there
+			why = "The lever is seen to hold. Now to find out what happened."
+		}
+		d.to(Diagnose, why)
 	}
 }
 
@@ -322,7 +325,7 @@ func (d *draft) noFailover(c DecideNoFailover) error {
 		return fault.New(fault.Conflict, "the incident is past its first step already")
 	}
 	if !says(c.Reason) || d.facts.Actor.Automatic() {
-		return R4.refuse("Write one sentence why visitors stay where they are.", "Nothing was contained.")
+		return R4.refuse("Write one sentence why visitors stay where they are.", "Nothing was contained.").With(`lifeboat go-on --reason "why"`)
 	}
 	d.add(DecisionMade, Subject{"site", d.in.Site}, reasonData{Reason: c.Reason}, "%s decided not to move visitors: %s", d.who(), c.Reason)
 	d.to(Diagnose, "On to finding out what happened.")

@@ -353,8 +353,13 @@ var coreFolds = folder{
 			in.NewsAt = e.At
 		}
 	}),
-	SteppedBack:  with(foldStepBack),
-	WatchRelapse: with(foldStepBack),
+	SteppedBack: with(foldStepBack),
+	WatchRelapse: with(func(in *Incident, e Event, d reasonData) {
+		if d.Reason != "" {
+			foldStepBack(in, e, d)
+			in.RelapsedAt = e.At
+		}
+	}),
 }
 
 func foldDeclared(in *Incident, e Event) {
@@ -395,7 +400,7 @@ func foldPhase(in *Incident, e Event, d phaseData) {
 		return
 	}
 	in.Phase, in.Since, in.ImpactDue = d.To, e.At, d.To == Watch || d.To == Review
-	if in.Phase != FailBack && in.Phase != Watch {
+	if in.Phase != FailBack && in.Phase != Watch && in.Phase != Review {
 		in.Return = nil
 	}
 	if in.Phase != Watch {

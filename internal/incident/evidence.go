@@ -12,6 +12,7 @@ import (
 // Limits on what one incident holds.
 const (
 	maxEvidence = 500
+	maxAttached = 400 // by people: what lifeboat captures itself has room left
 	maxChanges  = 200
 	maxSights   = 200 // changes of what the checks see; a check that flaps ends the list
 	maxText     = 4000
@@ -131,7 +132,7 @@ func (c Captured) decide(d *draft) error {
 	text := strings.TrimSuffix(e.Title, ".")
 	switch {
 	case e.Problem != "":
-		text += " was not had: " + e.Problem
+		text += " could not be captured: " + e.Problem
 	case e.Summary != "":
 		text += ": " + e.Summary
 	}
@@ -158,8 +159,8 @@ func (c Attach) decide(d *draft) error {
 		return fault.New(fault.Invalid, "the title has more than %d characters", maxLine).At("title").WithHint("put the rest into the text")
 	case tooLong(e.Summary, maxText):
 		return fault.New(fault.Invalid, "the text has more than %d characters", maxText).At("text").WithHint("add it as a file")
-	case len(d.in.Evidence) >= maxEvidence:
-		return fault.New(fault.Conflict, "the incident holds %d pieces of evidence already", maxEvidence).WithHint("write a note")
+	case len(d.in.Evidence) >= maxAttached:
+		return fault.New(fault.Conflict, "the incident holds %d pieces of evidence already", len(d.in.Evidence)).WithHint("write a note")
 	}
 	if e.Title == "" {
 		e.Title, e.Summary = cut(e.Summary, maxLine), rest(e.Summary, maxLine)

@@ -387,7 +387,7 @@ func (d *draft) oneAtATime() error {
 		return R10.refuse("Wait until it is done; a fix that did not help is taken back, or kept with a reason.", "Another change is under way: %s.", lock)
 	}
 	if f, found := d.in.FixPlanned(); found {
-		return R10.refuse("Begin it, or withdraw it: lifeboat fix withdraw.", "A fix is proposed already: %s, %s", f.ID, stop(cut(f.Change, 80)))
+		return R10.refuse("Begin it, or withdraw it.", "A fix is proposed already: %s, %s", f.ID, stop(cut(f.Change, 80))).With("lifeboat fix withdraw %s", f.ID)
 	}
 	return nil
 }
@@ -396,11 +396,11 @@ func (d *draft) oneAtATime() error {
 func (d *draft) diagnosed() []unmet {
 	var out []unmet
 	if d.in.Diagnosis == nil {
-		out = append(out, R6.refuse("Keep looking: confirm a possible cause.", "There is no confirmed cause yet. A quick fix now may break a second thing."))
+		out = append(out, R6.refuse("Keep looking: confirm a possible cause.", "There is no confirmed cause yet. A quick fix now may break a second thing.").With("lifeboat cause confirm"))
 	}
 	decided := slices.ContainsFunc(d.in.Evidence, func(e Evidence) bool { return e.Deciding != "" })
 	if len(d.in.Causes) < 2 && !decided {
-		out = append(out, R7.refuse("Write down what else it might be, and rule it out.", "Only %s was considered.", count(uint64(len(d.in.Causes)), "possible cause")))
+		out = append(out, R7.refuse("Write down what else it might be, and rule it out.", "Only %s was considered.", count(uint64(len(d.in.Causes)), "possible cause")).With("lifeboat cause add"))
 	}
 	return out
 }
@@ -649,7 +649,7 @@ func (c ReadFix) decide(d *draft) error {
 	case worse >= worseToTell:
 		d.measured(f, StateWorse, fmt.Sprintf("it made things worse: %s failed now and did not before", strings.Join(broken, ", ")))
 	case streak >= needed:
-		d.measured(f, StateWorked, fmt.Sprintf("%s passed %s in a row, %s after the fix", f.Promise.Check, count(uint64(streak), "time"), spell(max(0, d.at.Sub(f.AppliedAt)).Round(time.Second))))
+		d.measured(f, StateWorked, fmt.Sprintf("%s passed %s in a row, %s after the fix", f.Promise.Check, count(uint64(streak), "time"), spell(max(time.Second, d.at.Sub(f.AppliedAt).Round(time.Second)))))
 	case !d.now.Before(f.AppliedAt.Add(f.Promise.Within)):
 		d.measured(f, StateNoEffect, fmt.Sprintf("%s after %s: %s", f.Promise.Check, spell(f.Promise.Within), readingWords(r)))
 	}

@@ -28,7 +28,7 @@ func (d *draft) goBack(c GoBack) error {
 	}
 	switch d.in.Phase {
 	case FailBack:
-		return R10.refuse("Wait, or step back.", "The return is under way already.")
+		return R10.refuse("Wait, or step back.", "The return is under way already.").With("lifeboat go-back step-back")
 	case FailOver, Diagnose, Fixing:
 	default:
 		return fault.New(fault.Conflict, "there is nothing to go back from: the incident is at %s", d.in.Phase.Words())
@@ -61,7 +61,7 @@ func (d *draft) goBack(c GoBack) error {
 // is under way (R10).
 func (d *draft) mayGoBack() error {
 	_, fixed := d.in.LastFix()
-	if len(d.in.Loose()) == 0 && !fixed && d.in.NoFailover == "" {
+	if len(d.in.Loose()) == 0 && len(d.in.own()) == 0 && !fixed && d.in.NoFailover == "" {
 		return fault.New(fault.Conflict, "no lever is pulled, so visitors are on the real site").WithHint("a false alarm ends with: lifeboat cancel")
 	}
 	if lock := d.in.Lock(); lock != "" {
@@ -73,7 +73,7 @@ func (d *draft) mayGoBack() error {
 // nothingBegins refuses while a fix or a pull is on its way (R10).
 func (d *draft) nothingBegins() error {
 	if f, found := d.in.FixPlanned(); found {
-		return R10.refuse("Begin it, or withdraw it: lifeboat fix withdraw.", "A fix is proposed and not begun: %s.", f.ID)
+		return R10.refuse("Begin it, or withdraw it.", "A fix is proposed and not begun: %s.", f.ID).With("lifeboat fix withdraw %s", f.ID)
 	}
 	for _, p := range d.in.Holding() {
 		if p.State == Applying {
@@ -96,11 +96,11 @@ func (d *draft) reasonToGo(c GoBack) (because string, needed int, err error) {
 	case fixed && f.State == StateWorked && !f.Doubted:
 		return cmp.Or(because, f.ID+" did what it promised: "+stop(f.Result)), needed, nil
 	case fixed && f.State == StateWorked:
-		err = d.pass(cmp.Or(because, c.Reason), R12.refuse("Say what is different this time, or find out what it was.", "The fix %s did what it promised, and still the last return stepped back.", f.ID))
+		err = d.pass(cmp.Or(because, c.Reason), R12.refuse("Say what is different this time, or find out what it was.", "The fix %s did what it promised, and still the last return stepped back.", f.ID).With(`lifeboat go-back start --because "what changed"`))
 	case fixed && f.State == StateAccepted:
-		err = d.pass(cmp.Or(because, c.Reason), R12.refuse("Roll it back, or say what changed.", "The fix %s was kept, though it was not seen to do what it promised.", f.ID))
+		err = d.pass(cmp.Or(because, c.Reason), R12.refuse("Roll it back, or say what changed.", "The fix %s was kept, though it was not seen to do what it promised.", f.ID).With(`lifeboat go-back start --because "what changed"`))
 	case because == "":
-		err = d.pass(c.Reason, R22.refuse(`Say it: lifeboat go-back start --because "what changed".`, "No fix is recorded, so one sentence must say what changed."))
+		err = d.pass(c.Reason, R22.refuse("Say it in a sentence.", "No fix is recorded, so one sentence must say what changed.").With(`lifeboat go-back start --because "what changed"`))
 	}
 	return cmp.Or(because, strings.TrimSpace(c.Reason)), 2 * needed, err
 }
@@ -210,21 +210,26 @@ func (d *draft) endReturn(why string) {
 	d.to(Diagnose, next)
 }
 
-// stepBack is never blocked and asks nothing (R16). What this return, or the one
-// whose watch we are in, has put back is pulled again.
+// relapse says that it is not over after all, in the watch or in the write-up: what is
+// written stays, and visitors come first again.
+func (d *draft) relapse(why, text, next string) {
+	d.reopen()
+	d.add(WatchRelapse, Subject{"site", d.in.Site}, reasonData{Reason: why}, "%s", text)
+	d.to(FailOver, next)
+}
+
+// stepBack is never blocked and asks nothing (R16). What this return, or the one that
+// led to the watch or the write-up we are in, has put back is pulled again.
 func (d *draft) stepBack(c StepBack) error {
-	switch d.in.Phase {
-	case FailBack, Watch:
-	default:
-		return fault.New(fault.Conflict, "there is nothing to step back from: no return is under way").WithHint("pull a lever instead: lifeboat levers")
-	}
 	again := d.in.returned()
 	why := d.who() + " pressed Go back to safety"
-	if d.in.Phase == Watch {
-		d.add(WatchRelapse, Subject{"site", d.in.Site}, reasonData{Reason: why}, "%s.", why)
-		d.to(FailOver, "Back to getting visitors to safety.")
-	} else {
+	switch d.in.Phase {
+	case FailBack:
 		d.endReturn(why)
+	case Watch, Review:
+		d.relapse(why, stop(why), "Back to getting visitors to safety.")
+	default:
+		return fault.New(fault.Conflict, "there is nothing to step back from: no return is under way").WithHint("pull a lever instead: lifeboat levers")
 	}
 	again = slices.DeleteFunc(again, func(p Pull) bool { return c.PullIDs[p.ID] == "" })
 	var targets []string
@@ -270,12 +275,11 @@ func (in Incident) Returned() []string {
 }
 
 func (d *draft) relapsed(c Relapsed) error {
-	if d.in.Phase != Watch {
-		return fault.New(fault.Conflict, "there is no watch")
+	if d.in.Phase != Watch && d.in.Phase != Review {
+		return fault.New(fault.Conflict, "there is nothing that could come again: the incident is at %s", d.in.Phase.Words())
 	}
 	c.Detail = brief(c.Detail)
-	d.add(WatchRelapse, Subject{"site", d.in.Site}, reasonData{Reason: c.Detail}, "It is not over: %s.", c.Detail)
-	d.to(FailOver, "The same lever is one press away.")
+	d.relapse(c.Detail, "It is not over: "+c.Detail+".", "The same lever is one press away.")
 	return nil
 }
 
@@ -309,7 +313,7 @@ func (d *draft) cancel(c Cancel) error {
 	case d.in.Phase != FailOver && d.in.Phase != Diagnose:
 		return fault.New(fault.Conflict, "only an incident in its first two steps can be a false alarm").WithHint("close it instead: lifeboat close")
 	case slices.ContainsFunc(d.in.Holding(), func(p Pull) bool { return !p.Carried || p.Parked == nil }):
-		return R5.refuse("Put every lever back first.", "A lever is still pulled.")
+		return R5.refuse("Put every lever back first.", "A lever is still pulled.").With("lifeboat put-back LEVER")
 	case d.in.Lock() != "":
 		return R10.refuse("Wait until it is done, or keep it with a reason.", "Another change is under way: %s.", d.in.Lock())
 	case len(d.facts.Gates) > 0 && d.facts.HomeSeen != "up":
@@ -327,7 +331,7 @@ func (d *draft) cancel(c Cancel) error {
 func (d *draft) close(c Close) error {
 	switch {
 	case d.in.Phase == Watch:
-		u := R17.refuse("Wait for the end of the watch, or end it with a reason: lifeboat go-back end-watch.", "The watch is not over.")
+		u := R17.refuse("Wait for the end of the watch, or end it with a reason.", "The watch is not over.").With(`lifeboat go-back end-watch --reason "why"`)
 		u.Overridable = false // ending the watch takes the reason, closing does not
 		return u
 	case d.in.Phase != Review:
@@ -354,16 +358,16 @@ func (d *draft) unfinished(reason string) []unmet {
 		out = append(out, R17.refuse("Put it back first, or park it.", "A lever is still pulled."))
 	}
 	if !d.in.WriteUp.Final && (!says(reason) || d.facts.Actor.Automatic()) {
-		out = append(out, R18.refuse(`Finish it: lifeboat postmortem finish. Or say why none: lifeboat close --reason "why no post-mortem".`, "The post-mortem is not final, and no reason says why there is none."))
+		out = append(out, R18.refuse("Finish it, or say why there is none.", "The post-mortem is not final, and no reason says why there is none.").With("lifeboat postmortem finish"))
 	}
 	if owed := d.in.owed(); len(owed) > 0 {
-		out = append(out, R19.refuse("Add them with: lifeboat follow-up change.", "A commitment lacks its owner, its date or how anybody sees that it is done: %s.", strings.Join(owed, ", ")))
+		out = append(out, R19.refuse("Add them.", "A commitment lacks its owner, its date or how anybody sees that it is done: %s.", strings.Join(owed, ", ")).With("lifeboat follow-up change %s", owed[0]))
 	}
 	if d.in.WriteUp.Final && !d.in.onProcess() {
-		out = append(out, R20.refuse("Accept a finding on process, or write one.", "The post-mortem says nothing on how we work."))
+		out = append(out, R20.refuse("Accept a finding on process, or write one.", "The post-mortem says nothing on how we work.").With("lifeboat postmortem finding list"))
 	}
 	if told, over := d.in.toldPublic(); told && !over {
-		out = append(out, R21.refuse("Send it: lifeboat update --to public --over.", "The public was told that it began, and not that it is over."))
+		out = append(out, R21.refuse("Tell everybody that it is over.", "The public was told that it began, and not that it is over.").With("lifeboat update --to public --over"))
 	}
 	return out
 }

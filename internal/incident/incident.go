@@ -96,6 +96,7 @@ type Incident struct {
 	Pulls      []Pull     `json:"pulls,omitempty"`
 	Return     *Return    `json:"return,omitempty"`
 	WatchUntil time.Time  `json:"watch_until,omitzero"`
+	RelapsedAt time.Time  `json:"relapsed_at,omitzero"`  // it was over, and came again
 	NoFailover string     `json:"no_failover,omitempty"` // R4: why nothing was contained
 	Proposed   string     `json:"proposed,omitempty"`    // lever that a rule proposes
 	Overrides  []Override `json:"overrides,omitempty"`

@@ -336,7 +336,7 @@ var innerTables = map[string][]ruleCase{
 			}
 		}},
 		{name: "one that is no longer parked goes too", given: func(s *tale) { parkedOne(s).do(UnparkLever{"search-off"}).later(time.Hour).goBack("It is back.") }, cmd: Advance{sentence}, want: []Type{RuleOverridden, StagePassed, LeverUndoing, LeverUndoing}},
-		{name: "nothing but what is parked: nothing to go back from", given: func(s *tale) { s.contained().do(park("to-standby")) }, cmd: GoBack{Because: sentence}, kind: fault.Conflict},
+		{name: "nothing but what is parked", given: func(s *tale) { s.contained().do(park("to-standby")) }, cmd: GoBack{Because: sentence}, want: []Type{ReturnPlanned, PhaseChanged, StageStarted}},
 		{name: "what an earlier incident left parked goes back", given: nothing, facts: func(_ *tale, f *Facts) {
 			f.Parked = []Pull{{ID: "old", Lever: "search-off", Title: "Close the search", Target: "feature:search", State: Active, Parked: &Parking{Owner: "Olga"}}}
 		}, cmd: GoBack{Because: "The index is there."}, want: []Type{Declared, LeverUnparked, ReturnPlanned, PhaseChanged, StageStarted}},

@@ -147,7 +147,7 @@ func TestNothingGrowsForEver(t *testing.T) {
 		kind fault.Kind // of one too many; "" where it is left out in silence
 	}{
 		{"causes", maxCauses, func(int) Command { return OpenCause{Statement: sentence} }, fault.Conflict},
-		{"evidence", maxEvidence, func(int) Command { return Attach{Evidence{Title: "x"}} }, fault.Conflict},
+		{"evidence", maxAttached, func(int) Command { return Attach{Evidence{Title: "x"}} }, fault.Conflict},
 		{"captured", maxEvidence, func(int) Command { return Captured{Evidence{Title: "x"}} }, fault.Conflict},
 		{"changes", maxChanges, func(i int) Command { return SeeChanges{[]Change{{ID: numbered(i)}}} }, ""},
 		{"decisions", maxDecisions, func(int) Command { return Choose{sentence, nil, "no", sentence} }, fault.Conflict},

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"lifeboat/internal/fault"
 )
@@ -302,8 +303,17 @@ func (c Object) decide(d *draft) error {
 	return nil
 }
 
+// straight drops the marks that turn the direction of writing (Unicode, UAX #9), which
+// could make a message to everybody read as another one.
+func straight(r rune) rune {
+	if unicode.Is(unicode.Bidi_Control, r) {
+		return -1
+	}
+	return r
+}
+
 func (c SendUpdate) decide(d *draft) error {
-	text := strings.TrimSpace(c.Text)
+	text := strings.TrimSpace(strings.Map(straight, c.Text))
 	switch {
 	case c.Audience != Public && c.Audience != Staff && c.Audience != Leaders:
 		return fault.New(fault.Invalid, "%q is nobody to tell", c.Audience).At("audience").WithHint("write public, staff or leaders")
@@ -371,11 +381,12 @@ func (c UpdateOverdue) decide(d *draft) error {
 	return nil
 }
 
-// toldPublic says whether the public was told anything, and whether that it is over.
+// toldPublic says whether the public was told anything, and whether that it is over,
+// which no message from before a relapse says.
 func (in Incident) toldPublic() (told, over bool) {
 	for _, u := range in.Updates {
 		if u.Audience == Public {
-			told, over = true, u.Final
+			told, over = true, u.Final && !u.At.Before(in.RelapsedAt)
 		}
 	}
 	return told, over

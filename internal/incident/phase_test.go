@@ -44,6 +44,8 @@ var phaseTable = []struct {
 	{FailBack, Watch, "the old place never comes back", func(s *tale) { abroad(s).do(MakePermanent{"It burnt down."}) }},
 	{Watch, FailOver, "it fails again", func(s *tale) { s.watching().do(Relapsed{"front fails"}) }},
 	{Watch, FailOver, "somebody goes back to safety", func(s *tale) { s.watching().do(StepBack{}) }},
+	{Review, FailOver, "it fails again", func(s *tale) { s.reviewing().do(Relapsed{"front fails"}) }},
+	{Review, FailOver, "somebody goes back to safety", func(s *tale) { s.reviewing().do(StepBack{map[string]string{"to-standby-1": "x"}}) }},
 	{Watch, FailOver, "a lever is pulled", func(s *tale) { s.watching().pull("to-standby") }},
 	{Watch, Review, "the window is over", func(s *tale) { s.reviewing() }},
 	{Review, Closed, "it is written down", func(s *tale) { s.reviewing().do(Close{sentence}) }},
@@ -129,7 +131,7 @@ func TestWhatAStepDoesNotAllow(t *testing.T) {
 		{"fix", func(s *tale) { s.measuring() }, []Command{plan(), report, GoBack{sentence, sentence}, Cancel{sentence}, DecideNoFailover{sentence}, StepBack{}, WatchOver{sentence}, Close{sentence}, Finalise{"x"}}},
 		{"fail back", func(s *tale) { s.returning() }, []Command{plan(), report, GoBack{sentence, sentence}, Cancel{sentence}, DecideNoFailover{sentence}, WatchOver{sentence}, Close{sentence}, PutBack{"to-standby", sentence}, Finalise{"x"}}},
 		{"watch", func(s *tale) { s.watching() }, []Command{plan(), report, GoBack{sentence, sentence}, Cancel{sentence}, DecideNoFailover{sentence}, Close{sentence}, Advance{sentence}, Finalise{"x"}, MakePermanent{sentence}}},
-		{"review", func(s *tale) { s.reviewing() }, []Command{plan(), report, GoBack{sentence, sentence}, Cancel{sentence}, DecideNoFailover{sentence}, Advance{sentence}, StepBack{}, WatchOver{sentence}, MakePermanent{sentence}}},
+		{"review", func(s *tale) { s.reviewing() }, []Command{plan(), report, GoBack{sentence, sentence}, Cancel{sentence}, DecideNoFailover{sentence}, Advance{sentence}, WatchOver{sentence}, MakePermanent{sentence}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -115,13 +115,13 @@ func pullRules(f Facts, drill bool, now time.Time) []unmet {
 		if !l.ArmedUntil.IsZero() {
 			what = "Its last rehearsal is too long ago."
 		}
-		out = append(out, R1.refuse(fmt.Sprintf("Rehearse it with: lifeboat drill %s.", l.Name), "The lever %q is not armed. %s", l.Name, what))
+		out = append(out, R1.refuse("Rehearse it in a drill.", "The lever %q is not armed. %s", l.Name, what).With("lifeboat drill %s", l.Name))
 	}
 	if !drill && !l.Reversible {
 		out = append(out, R1.refuse("Pull a lever that can be put back.", "The lever %q can't be put back exactly.", l.Name))
 	}
 	if l.ToStandby && f.Standby != "pass" {
-		out = append(out, R2.refuse("See why with: lifeboat check.", "The status page does not answer as it should: %s.", cmp.Or(brief(f.StandbyDetail), "it was not asked yet")))
+		out = append(out, R2.refuse("Mend the status page first.", "The status page does not answer as it should: %s.", cmp.Or(brief(f.StandbyDetail), "it was not asked yet")).With("lifeboat check"))
 	}
 	if !l.ToStandby && l.ToSeen == "down" {
 		out = append(out, R3.refuse("Pull a lever that leads to the status page.", "The place it sends visitors to, %s, is down too.", l.To))
@@ -135,7 +135,7 @@ func autoRules(f Facts, now time.Time) unmet {
 	case !f.Actor.Automatic():
 		return nil
 	case f.AutoHeld:
-		return U3.refuse("A person lets it with: lifeboat auto resume SITE.", "A person took an automatic move back, so nothing moves by itself.")
+		return U3.refuse("A person has to let it.", "A person took an automatic move back, so nothing moves by itself.").With("lifeboat auto resume %s", f.Site)
 	case !f.LastAuto.IsZero() && now.Before(f.LastAuto.Add(f.Settings.Settle)):
 		return U5.refuse("Wait, or let a person press.", "The last automatic move is only %s ago.", max(0, now.Sub(f.LastAuto)).Round(time.Second))
 	case !f.LastAuto.IsZero() && now.Before(f.LastAuto.Add(f.Settings.AutoGap)):

@@ -249,6 +249,13 @@ var outerTables = map[string][]ruleCase{
 					t.Errorf("pulled again: %+v", p)
 				}
 			}},
+		{name: "in the write-up", given: func(s *tale) { s.reviewing().do(Finalise{"x"}) }, cmd: StepBack{map[string]string{"to-standby-1": "again"}},
+			want: []Type{WriteUpReopened, WatchRelapse, PhaseChanged, LeverApplying},
+			then: func(t *testing.T, s *tale) {
+				if p, _ := s.in.OnTop("zone:shop"); p.ID != "again" || p.To != "standby" || s.in.WriteUp.Final {
+					t.Errorf("pulled again: %+v; the write-up is final: %v", p, s.in.WriteUp.Final)
+				}
+			}},
 		{name: "what somebody else changed is forgotten", given: func(s *tale) {
 			s.contained().do(Drifted{Pull: "to-standby-1"}).goBack("The power is back.").passes()
 		}, cmd: StepBack{map[string]string{"to-standby-1": "again"}}, want: []Type{SteppedBack, PhaseChanged, LeverUndone, LeverApplying},
@@ -492,7 +499,7 @@ var outerTables = map[string][]ruleCase{
 		{name: "while a put-back is under way", given: func(s *tale) { s.contained().putBack("to-standby") }, facts: lever("to-standby"), cmd: pull(""), want: []Type{LeverUndone, LeverApplying}},
 		{name: "while another lever is being pulled", given: func(s *tale) { s.declare().pull("to-standby") }, facts: lever("checkout-off"), cmd: pull(""), want: pulled},
 		{name: "in the watch", given: func(s *tale) { s.watching() }, facts: lever("to-standby"), cmd: pull(""), want: []Type{WatchRelapse, PhaseChanged, LeverApplying}},
-		{name: "in the write-up", given: func(s *tale) { s.reviewing() }, facts: lever("to-standby"), cmd: pull(""), want: []Type{PhaseChanged, LeverApplying}},
+		{name: "in the write-up", given: func(s *tale) { s.reviewing() }, facts: lever("to-standby"), cmd: pull(""), want: []Type{WatchRelapse, PhaseChanged, LeverApplying}},
 		{name: "without an incident", given: nothing, facts: lever("to-standby"), cmd: pull(""), want: []Type{Declared, LeverApplying}},
 		{name: "however long the site's title", given: func(s *tale) { s.facts.SiteTitle = strings.Repeat("ß", 400) }, facts: lever("to-standby"), cmd: pull(""), want: []Type{Declared, LeverApplying},
 			then: titleIsCut},

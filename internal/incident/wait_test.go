@@ -61,6 +61,35 @@ func TestNoFalseAlarmLeavesALeverPulled(t *testing.T) {
 	}
 }
 
+// With nothing pulled but what is parked, the way back is the same: the checks, the
+// watch and the write-up, and the parked lever stays.
+func TestAnIncidentWithOnlyParkedLeversComesToItsEnd(t *testing.T) {
+	t.Parallel()
+	s := story(t).pull("checkout-off").seen()
+	s.do(ParkLever{Lever: "checkout-off", Owner: "Bob", Until: night.Add(48 * time.Hour), Reason: "The supplier mends it on Monday."})
+	s.home("up").goBack("The rest is well.").passes()
+	if s.in.Phase != Watch || s.stateOf("checkout-off") != Active {
+		t.Fatalf("phase %s, the parked lever is %s", s.in.Phase, s.stateOf("checkout-off"))
+	}
+	s.later(2 * time.Hour).do(WatchOver{}).do(Close{Reason: sentence})
+	if s.in.Phase != Closed || len(s.in.ParkedPulls()) != 1 {
+		t.Errorf("phase %s, %d levers are parked", s.in.Phase, len(s.in.ParkedPulls()))
+	}
+}
+
+// Whoever was told that it is over before it came again is owed the word once more (R21).
+func TestOverIsSaidAgainAfterARelapse(t *testing.T) {
+	t.Parallel()
+	s := story(t).reviewing().do(SendUpdate{Audience: Public, Text: sentence, Final: true})
+	if told, over := s.in.toldPublic(); !told || !over {
+		t.Fatal("the public was not told that it is over")
+	}
+	s.later(time.Minute).do(Relapsed{"front fails"})
+	if _, over := s.in.toldPublic(); over {
+		t.Error("it came again, and still counts as told to be over")
+	}
+}
+
 // Each audience is owed what it was promised, and no more.
 func TestNewsIsOwedToWhoItWasPromised(t *testing.T) {
 	t.Parallel()
@@ -124,4 +153,26 @@ func TestTheImpactIsDueOnceAPhase(t *testing.T) {
 	if s.later(-time.Hour).do(Measure{}); s.in.ImpactDue {
 		t.Error("with the clock set back it is to be measured again and again")
 	}
+}
+
+// Marks of direction can't make a message to everybody read as another one.
+func TestAMessageReadsAsItWasWritten(t *testing.T) {
+	t.Parallel()
+	s := story(t).contained().do(SendUpdate{Audience: Public, Text: "All is \u202ellew ton\u202c well."})
+	if got := s.in.Updates[0].Text; got != "All is llew ton well." {
+		t.Errorf("it is sent as %q", got)
+	}
+}
+
+// What lifeboat captures itself has room left however much people add.
+func TestPeopleLeaveRoomForCaptures(t *testing.T) {
+	t.Parallel()
+	s := story(t).contained()
+	for range maxAttached - len(s.in.Evidence) {
+		s.do(Attach{Evidence{Title: "x"}})
+	}
+	if _, err := s.try(Attach{Evidence{Title: "x"}}); err == nil {
+		t.Error("people can use up all room")
+	}
+	s.by(probes).do(Captured{Evidence{Title: "x"}})
 }

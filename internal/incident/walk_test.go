@@ -402,7 +402,7 @@ func (w *walk) mustHoldLevers() {
 	if in.Phase == FailBack && in.Return.Passed && !slices.ContainsFunc(in.Pulls, func(p Pull) bool { return p.State == Undoing }) {
 		w.t.Fatal("nothing is on its way back, and the return waits for it")
 	}
-	if in.Phase.Open() && (in.Phase == FailBack) != (in.Return != nil && in.Phase != Watch) {
+	if in.Phase.Open() && (in.Phase == FailBack) != (in.Return != nil && in.Phase != Watch && in.Phase != Review) {
 		w.t.Fatalf("phase %q with return %+v", in.Phase, in.Return)
 	}
 	if in.Phase == Watch && len(in.Loose()) > 0 {
@@ -587,7 +587,7 @@ func (w *walk) fitting() []string {
 	case Watch:
 		return []string{"WatchOver", "WatchOver", "ReadAgain", "StepBack", "Relapsed", "PullLever", "PutBack"}
 	case Review:
-		return []string{"Close", "Finalise", "JudgeFinding", "AddFollowUp", "ChangeFollowUp", "EndFollowUp", "EditSection", "Answer", "SendUpdate", "PullLever", "PutBack"}
+		return []string{"Close", "Finalise", "JudgeFinding", "AddFollowUp", "ChangeFollowUp", "EndFollowUp", "EditSection", "Answer", "SendUpdate", "PullLever", "PutBack", "StepBack", "Relapsed"}
 	}
 	return []string{"PullLever", "PullLever", "Declare", "Propose"}
 }

@@ -58,17 +58,24 @@ func (b *builder) index() {
 
 // end is when the story ends, or how far it goes by now.
 func (b *builder) end() time.Time {
-	t := b.last.At
-	for _, e := range b.events {
-		if e.At.After(t) && e.At.Sub(t) < 24*time.Hour { // a clock that was far ahead does not stretch the story
-			t = e.At
-		}
-	}
+	t := b.told()
 	switch {
 	case !b.in.EndedAt.IsZero():
 		return b.in.EndedAt
 	case b.in.Phase.Open() && b.o.Now.After(t):
 		return b.o.Now
+	}
+	return t
+}
+
+// told is how far the events go. What is proposed counts up to then, whoever asks and
+// when: the same finding has the same figure everywhere.
+func (b *builder) told() time.Time {
+	t := b.last.At
+	for _, e := range b.events {
+		if e.At.After(t) && e.At.Sub(t) < 24*time.Hour { // a clock that was far ahead does not stretch the story
+			t = e.At
+		}
 	}
 	return t
 }

@@ -348,7 +348,7 @@ func (b *builder) newsLate() []hit {
 			continue
 		}
 		all++
-		if late := x.late(b.now); late >= time.Minute {
+		if late := x.late(b.told()); late >= time.Minute {
 			n, longest, from = n+1, max(longest, late), join(from, refs(x.made, x.by))
 		}
 	}
@@ -359,7 +359,7 @@ func (b *builder) newsLate() []hit {
 	case all == 1 && first.by.Seq > 0:
 		return found("news-late", from, "The promised message came %s late.", spell(longest))
 	case all == 1 && b.in.Phase.Open():
-		return found("news-late", from, "The promised message is %s overdue.", spell(longest))
+		return found("news-late", from, "The promised message is overdue.")
 	case all == 1:
 		return found("news-late", from, "The promised message never came.")
 	case n == all:

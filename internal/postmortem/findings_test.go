@@ -132,3 +132,20 @@ func TestAFailedDrill(t *testing.T) {
 		t.Errorf("proposed %+v", got)
 	}
 }
+
+// A finding reads the same whoever asks for it and when: the list of what waits to be
+// judged stands beside the text, and both have one figure.
+func TestFindingsHaveOneFigure(t *testing.T) {
+	t.Parallel()
+	s := story(t).by(mara).do(incident.Declare{Title: "The shop is down", Noticed: "staff"})
+	s.say("staff", "On it.", 10*time.Minute).later(13*time.Minute).say("staff", "Still on it.", 10*time.Minute)
+	s.later(30 * time.Minute).do(incident.Note{Text: "Looking."})
+	for id, p := range proposed(s.events) {
+		for _, after := range []time.Duration{0, time.Minute, 3 * time.Hour} {
+			doc := string(Markdown(Build(s.events, Options{Title: "The Shop", Now: s.events[len(s.events)-1].At.Add(after)})))
+			if !strings.Contains(doc, p.Text) {
+				t.Errorf("%s after: the document does not say %s: %q", after, id, p.Text)
+			}
+		}
+	}
+}

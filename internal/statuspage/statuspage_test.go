@@ -70,6 +70,8 @@ func pages() map[string]Page {
 	quiet.Seen = checksAt("main", 2*time.Second, probe.Up, probe.Up, probe.Up)
 	broken := base(Status)
 	broken.Seen = checksAt("main", 2*time.Second, probe.Up, probe.Down, probe.Unknown)
+	relapse := broken
+	relapse.IncidentID, relapse.Message = crisis.IncidentID, "Example Shop works again."
 	unknown := base(Status)
 	closed := crisis
 	closed.Mode = Status
@@ -79,7 +81,7 @@ func pages() map[string]Page {
 	return map[string]Page{
 		"crisis": crisis, "crisis-least": least, "crisis-answers": answers, "crisis-stale": stale,
 		"returned": back, "returned-stray": stray, "returned-down": strayDown,
-		"status-quiet": quiet, "status-broken": broken, "status-unknown": unknown, "status-closed": closed, "status-away": away,
+		"status-quiet": quiet, "status-broken": broken, "status-relapse": relapse, "status-unknown": unknown, "status-closed": closed, "status-away": away,
 	}
 }
 
@@ -175,6 +177,7 @@ func TestWordsByKnowledge(t *testing.T) {
 		"returned-down":  {[]string{"Example Shop is not here.", "does not answer as it should"}, []string{"is back", "is open"}},
 		"status-quiet":   {[]string{"Example Shop works as it should.", "All 3 of our checks pass."}, []string{"refresh", "noindex", "What we know"}},
 		"status-broken":  {[]string{"does not work as it should", "Does not work", "We do not know"}, []string{"looking into"}},
+		"status-relapse": {[]string{"does not work as it should", "may be older than what our checks see now", "What we wrote last", "looking into it"}, []string{"The latest news"}},
 		"status-unknown": {[]string{"We do not know how Example Shop is doing.", "No check has told us anything yet."}, []string{"What we check", "works as it should"}},
 		"status-closed":  {[]string{"is taking a break", "Visitors are given the stand-in page, since"}, []string{"put this page up"}},
 		"status-away":    {[]string{"11 March 2026, 00:35", "a second Example Shop", "Example Shop is open."}, nil},

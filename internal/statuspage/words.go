@@ -32,6 +32,7 @@ type story struct {
 	Title   string
 	Head    string
 	Say     []sentence
+	Heard   string   // what stands above the news
 	News    []string // paragraphs
 	Facts   []fact
 	Checks  []check
@@ -79,6 +80,7 @@ func tell(p Page, k knowledge) story {
 		Contact: contactOf(p.Contact),
 		Ref:     line(p.IncidentID),
 		Checked: checked(p, k),
+		Heard:   "The latest news",
 	}
 	switch p.Mode {
 	case Crisis:
@@ -134,6 +136,9 @@ func (s *story) returned(p Page, k knowledge) {
 
 func (s *story) status(p Page, k knowledge) {
 	s.News = paragraphs(p.Message)
+	if s.State == broken && len(s.News) > 0 { // it may say that all is well
+		s.Heard = "What we wrote last"
+	}
 	s.Checks = checks(p, k)
 	looking := sentence{Text: "We know that something is wrong and are looking into it."}
 	switch s.State {
@@ -143,6 +148,9 @@ func (s *story) status(p Page, k knowledge) {
 	case broken:
 		s.Head = p.Title + " does not work as it should."
 		s.Say = []sentence{{Text: "Our checks see it too: it is not you."}}
+		if len(s.News) > 0 {
+			s.Say = append(s.Say, sentence{Text: "The news below may be older than what our checks see now."})
+		}
 		if p.IncidentID != "" {
 			s.Say = append(s.Say, looking)
 		}

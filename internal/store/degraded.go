@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"lifeboat/internal/fault"
@@ -133,6 +134,28 @@ func (g *Guarded) lastResort(hs []*held) {
 			g.o.LastResort(h.raw)
 		}
 	}
+}
+
+// mostTold is how many keys of a record a log line names.
+const mostTold = 20
+
+// tell says in the log what a record would have changed, without the values: a log is
+// read by more people than the record, and an account's value holds a password's hash.
+func tell(log *slog.Logger, raw []byte) {
+	var r record
+	if err := json.Unmarshal(raw, &r); err != nil {
+		log.Error("a record that can't be read is kept nowhere", "bytes", len(raw)) // the cause could quote it
+		return
+	}
+	var writes []string
+	for _, w := range r.Writes[:min(len(r.Writes), mostTold)] {
+		what := "put "
+		if w.Delete {
+			what = "delete "
+		}
+		writes = append(writes, what+w.Key)
+	}
+	log.Error("recorded in memory only", "life", r.Life, "revision", r.Revision, "writes", writes, "more", len(r.Writes)-len(writes))
 }
 
 // resetJournal empties the journal. Failing to is harmless: its records are known

@@ -32,7 +32,7 @@ type Journal interface {
 type GuardOptions struct {
 	Interval   time.Duration       // between two tries to merge; 1s
 	MaxPending int                 // bytes of records that may wait for the primary; 64 MiB
-	LastResort func(record []byte) // takes what not even the journal took; a log line if nil
+	LastResort func(record []byte) // takes what not even the journal took; if nil a log line that names its keys
 	Now        func() time.Time    // time.Now
 	Log        *slog.Logger        // slog.Default()
 }
@@ -47,9 +47,7 @@ func (o GuardOptions) withDefaults() GuardOptions {
 		o.Log = slog.Default()
 	}
 	if o.LastResort == nil {
-		o.LastResort = func(record []byte) {
-			o.Log.Error("recorded in the log only", "record", string(record))
-		}
+		o.LastResort = func(raw []byte) { tell(o.Log, raw) }
 	}
 	return o
 }
@@ -60,8 +58,8 @@ func (o GuardOptions) withDefaults() GuardOptions {
 // be written again.
 //
 // An acknowledged transaction is in at least one of: the primary, the journal, what
-// LastResort leads to. One that only LastResort has is lost if the process ends
-// before the primary takes it. The primary MUST be readable all the time and MUST
+// LastResort leads to, which by default is memory and a log line without its values.
+// One that only LastResort has is lost if the process ends before the primary takes it. The primary MUST be readable all the time and MUST
 // NOT be written by anybody else.
 //
 // Concurrency: every method may be called from any goroutine. Run works in the

@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -281,6 +283,39 @@ func TestLastResort(t *testing.T) {
 	expectList(t, g, "a=1@1", "b=2@2", "c=3@3", "d=4@4")
 }
 
+// TestLastResortTellsNoValues: the log says what is not kept, and nothing of what it says.
+func TestLastResortTellsNoValues(t *testing.T) {
+	t.Parallel()
+	var said bytes.Buffer
+	disk := slottest.NewDisk()
+	primary, down := breakable()
+	j := openJournal(t, disk, 0)
+	if err := j.Append([]byte(`{"hash":"$argon2id$stray`)); err != nil {
+		t.Fatal(err)
+	}
+	g := guard(t, primary, j, store.GuardOptions{Log: slog.New(slog.NewTextHandler(&said, nil))})
+	put(t, g, "account/gone", "1")
+	down.Store(true)
+	disk.FailWrites(1000, syscall.EIO)
+	writes := []store.Write{{Key: "account/ada", Value: []byte("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$a2V5")}, {Key: "account/gone", Delete: true}}
+	for i := range 500 {
+		writes = append(writes, store.Write{Key: fmt.Sprintf("session/%04d", i), Value: []byte("argon2id")})
+	}
+	if _, err := g.Txn(t.Context(), nil, writes); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"recorded in memory only", "revision=2", "put account/ada", "delete account/gone", "more=482", "can't be read"} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("the log does not say %q: %.2000s", want, said.String())
+		}
+	}
+	for _, never := range []string{"argon2id", "c2FsdA", base64.StdEncoding.EncodeToString(writes[0].Value)[:20], "session/0400"} {
+		if strings.Contains(said.String(), never) {
+			t.Errorf("the log tells %q: %.2000s", never, said.String())
+		}
+	}
+}
+
 func TestMergeHalfWay(t *testing.T) {
 	t.Parallel()
 	disk := slottest.NewDisk()
@@ -532,7 +567,9 @@ func guardFolder(t *testing.T, folder string) *store.Guarded {
 
 func guard(t fataler, primary store.Engine, j store.Journal, o store.GuardOptions) *store.Guarded {
 	t.Helper()
-	o.Log = slog.New(slog.DiscardHandler)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
 	g, err := store.Guard(context.Background(), primary, j, o)
 	if err != nil {
 		t.Fatalf("guard: %v", err)

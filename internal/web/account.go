@@ -71,7 +71,7 @@ func (s *server) ownPassword(w http.ResponseWriter, r *http.Request, who account
 		s.notSignedIn(w, r, openErr)
 		return
 	}
-	setCookie(w, r, raw)
+	s.setCookie(w, r, raw)
 	s.back(w, r, "/account", "Your password is changed. Everywhere else you have to sign in again.")
 }
 

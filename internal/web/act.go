@@ -10,6 +10,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,6 +29,7 @@ type act struct {
 	head   func(x scope) string        // the sentence on its own page; its button's words without
 	lede   func(x scope) string        // below that
 	before func(x scope) template.HTML // above its fields
+	beside []string                    // other acts on its page, about the same thing
 	need   incident.Command            // whose role it takes
 	safe   bool                        // leads to safety: nothing holds it up
 	least  role.Role                   // where no command says so
@@ -184,7 +186,18 @@ func (a act) run(ctx context.Context, x scope) (string, error) {
 	} else {
 		res, err = x.s.o.Engine.Do(ctx, x.v.ID, c, x.by())
 	}
-	return lastText(res.Events), err
+	return done(res.Events), err
+}
+
+// done is what an act came to, as it was seen where it moved something: how visitors
+// are by it is on the page itself.
+func done(events []incident.Event) string {
+	for _, e := range slices.Backward(events) {
+		if e.Type == incident.LeverSeen {
+			return e.Text
+		}
+	}
+	return lastText(events)
 }
 
 // leads is where an act leads to.

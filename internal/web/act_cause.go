@@ -1,6 +1,7 @@
 package web
 
 import (
+	"slices"
 	"strings"
 
 	"lifeboat/internal/incident"
@@ -20,7 +21,7 @@ func (x scope) cause() incident.Cause {
 
 func aboutCause(x scope) string {
 	if c := x.cause(); c.ID != "" {
-		return c.ID + ": " + sentence(c.Statement)
+		return sentence(c.Statement)
 	}
 	return ""
 }
@@ -63,7 +64,9 @@ var causeActs = map[string]act{
 				causeField(x),
 				{Name: "prediction", Kind: area, Label: "If it is so, we should see …", Value: x.cause().Prediction, Must: true, Rows: 2, Max: 4000},
 				{Name: "outcome", Kind: radio, Label: "And do we?", Must: true, Options: marked(x.arg("outcome"),
-					option{Value: incident.TestHeld, Label: "Yes, it is as predicted"}, option{Value: incident.TestFailed, Label: "No, it is not"}, option{Value: incident.TestUnclear, Label: "We can’t tell"})},
+					option{Value: incident.TestHeld, Label: "Yes, it is as predicted", Says: "With something that speaks for it, it can be confirmed."},
+					option{Value: incident.TestFailed, Label: "No, it is not", Says: "It stays on the board. Rule it out next, or predict something else."},
+					option{Value: incident.TestUnclear, Label: "We can’t tell", Says: "It counts neither way. Test something that can be told."})},
 				{Name: "saw", Kind: area, Label: "What we saw", Rows: 2, Max: 4000},
 			}
 		},
@@ -93,9 +96,9 @@ var causeActs = map[string]act{
 		},
 	},
 	"confirm": {
-		title: "Yes, this is the cause", need: incident.ConfirmCause{}, lede: soThisIsIt, fields: confirmFields,
+		title: "Yes, this is the cause", need: incident.ConfirmCause{}, head: func(scope) string { return "So this is it?" }, lede: soThisIsIt, beside: []string{"weigh", "rule-out"}, fields: confirmFields,
 		terms: func(scope) terms {
-			return terms{"The diagnosis goes on record, and one fix can be written down.", "At once.", "Withdraw it, with a reason."}
+			return terms{"The diagnosis goes on record, and one fix can be written down.", "At once.", "You can take this back, with a reason."}
 		},
 		make: func(x scope) (incident.Command, error) {
 			return incident.ConfirmCause{
@@ -124,17 +127,22 @@ var causeActs = map[string]act{
 	},
 }
 
-// weighFields offer all that was seen and all that changed, the newest first.
+// weighFields offer all that was seen, in the order of the board, and all that changed.
 func weighFields(x scope) []field {
 	what := field{Name: "evidence", Kind: choice, Label: "What was seen, or changed", Must: true}
 	if x.in != nil {
-		for i := len(x.in.Evidence) - 1; i >= 0 && len(what.Options) < 100; i-- {
-			e := x.in.Evidence[i]
-			what.Options = append(what.Options, option{Value: e.ID, Label: e.ID + ": " + cut(e.Title, 90)})
+		seen := newestFirst(x.in.Evidence)
+		slices.SortStableFunc(seen, func(a, b incident.Evidence) int { return weight(b) - weight(a) })
+		for _, e := range seen[:min(100, len(seen))] {
+			what.Options = append(what.Options, option{Value: e.ID, Label: cut(sentenceless(e.Title), 70) + resultOf(e)})
 		}
-		for _, c := range x.in.Changes {
+		changes, own := suspects(*x.in)
+		if own > 0 {
+			what.Help = "What our own levers moved is left out."
+		}
+		for _, c := range changes {
 			if len(what.Options) < 200 {
-				what.Options = append(what.Options, option{Value: c.ID, Label: "changed: " + cut(c.What, 90)})
+				what.Options = append(what.Options, option{Value: c.ID, Label: "changed at " + x.s.clock(c.At) + ": " + cut(c.What, 90)})
 			}
 		}
 	}
@@ -145,9 +153,24 @@ func weighFields(x scope) []field {
 	return []field{
 		causeField(x), what,
 		{Name: "stance", Kind: radio, Label: "It speaks", Must: true, Options: marked(x.arg("stance"),
-			option{Value: incident.For, Label: "for it"}, option{Value: incident.Against, Label: "against it"}, option{Value: incident.Neutral, Label: "neither way"})},
+			option{Value: incident.For, Label: "for it", Says: "With a test that comes out as predicted, it can be confirmed."},
+			option{Value: incident.Against, Label: "against it", Says: "It stays on the board. If this settles it, rule it out next."},
+			option{Value: incident.Neutral, Label: "neither way", Says: "It is kept beside it and counts for nothing."})},
 		{Name: "note", Kind: line, Label: "How, in a few words", Max: 300},
 	}
+}
+
+// resultOf is what a piece of evidence shows, in a few words.
+func resultOf(e incident.Evidence) string {
+	switch {
+	case e.Problem != "":
+		return " (not had)"
+	case e.Deciding != "":
+		return ": " + cut(e.Deciding, 80)
+	case e.Summary != "":
+		return ": " + cut(e.Summary, 80)
+	}
+	return ""
 }
 
 func confirmFields(x scope) []field {
@@ -155,7 +178,7 @@ func confirmFields(x scope) []field {
 	if x.in != nil {
 		for _, c := range x.in.Causes {
 			if c.ID != x.arg("cause") && c.State != incident.CauseOut {
-				also.Options = append(also.Options, option{Value: c.ID, Label: c.ID + ": " + cut(c.Statement, 90)})
+				also.Options = append(also.Options, option{Value: c.ID, Label: cut(c.Statement, 90)})
 			}
 		}
 	}
@@ -185,7 +208,7 @@ func soThisIsIt(x scope) string {
 	var seen, out []string
 	for _, w := range c.Weights {
 		if w.Stance == incident.For {
-			seen = append(seen, shown(*x.in, w.Evidence))
+			seen = append(seen, result(*x.in, w.Evidence))
 		}
 	}
 	for _, t := range c.Tests {
@@ -195,12 +218,12 @@ func soThisIsIt(x scope) string {
 	}
 	for _, other := range x.in.Causes {
 		if other.State == incident.CauseOut {
-			out = append(out, other.ID)
+			out = append(out, "“"+cut(sentenceless(other.Statement), 80)+"”")
 		}
 	}
-	s := "It might be: " + sentence(c.Statement)
+	s := "What explains it: " + sentence(c.Statement)
 	if len(seen) > 0 {
-		s += " We saw: " + sentence(strings.Join(trimmed(seen), "; "))
+		s = "We saw: " + sentence(strings.Join(trimmed(seen), "; ")) + " " + s
 	}
 	if len(out) > 0 {
 		s += " We ruled out " + listed(out) + "."
@@ -214,6 +237,20 @@ func trimmed(in []string) []string {
 		out = append(out, strings.TrimRight(cut(s, 120), ". "))
 	}
 	return out
+}
+
+// result is what a piece of evidence or a change shows, in words.
+func result(in incident.Incident, id string) string {
+	for _, e := range in.Evidence {
+		switch {
+		case e.ID != id:
+		case e.Deciding != "":
+			return e.Deciding
+		case e.Summary != "":
+			return e.Summary
+		}
+	}
+	return shown(in, id)
 }
 
 // shown is a piece of evidence or a change in words.

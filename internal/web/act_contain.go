@@ -78,7 +78,7 @@ var containActs = map[string]act{
 		safe:   true,
 		titled: func(x scope) string { return cmp.Or(x.lever(x.arg("lever")).Title, "Pull a lever") }, need: incident.PullLever{},
 		fields: func(x scope) []field { return []field{{Name: "lever", Kind: hidden, Value: x.arg("lever")}} },
-		terms:  func(x scope) terms { return pullTerms(x.v, x.lever(x.arg("lever"))) },
+		terms:  func(x scope) terms { return x.pullTerms(x.lever(x.arg("lever"))) },
 		off:    pullOff,
 		make: func(x scope) (incident.Command, error) {
 			return engine.PullRequest{Lever: x.arg("lever"), PullLever: incident.PullLever{Reason: x.arg("reason")}}, nil
@@ -89,7 +89,7 @@ var containActs = map[string]act{
 		titled: func(x scope) string { return "Put back: " + cmp.Or(x.lever(x.arg("lever")).Title, x.arg("lever")) }, need: incident.PutBack{},
 		fields: func(x scope) []field { return []field{{Name: "lever", Kind: hidden, Value: x.arg("lever")}} },
 		terms: func(x scope) terms {
-			return terms{"Everything is as before this lever was pulled.", pullTerms(x.v, x.lever(x.arg("lever"))).HowLong, "Pull it again."}
+			return terms{"Everything is as before this lever was pulled.", howLong(x.v, x.lever(x.arg("lever"))), "Pull it again."}
 		},
 		make: func(x scope) (incident.Command, error) {
 			return incident.PutBack{Lever: x.arg("lever"), Reason: x.arg("reason")}, nil
@@ -207,12 +207,26 @@ func pullOff(x scope) string {
 }
 
 // pullTerms are the three lines below a lever's button.
-func pullTerms(v engine.SiteView, l engine.LeverView) terms {
-	back := "One press, the same time. Nothing is lost."
-	if l.Class != "" && l.Class != "exact" {
-		back = "One press. What happens meanwhile stays: see its side effects."
+func (x scope) pullTerms(l engine.LeverView) terms {
+	press := "One press"
+	if incident.May(incident.PutBack{}, x.by()) != nil {
+		press = "One press by somebody with the role " + string(whoMay(incident.PutBack{}))
 	}
-	return terms{notices(l), howLong(v, l), back}
+	back := press + ", the same time. Nothing is lost."
+	if l.Class != "" && l.Class != "exact" {
+		back = press + ". What happens meanwhile stays: see its side effects."
+	}
+	return terms{notices(l), howLong(x.v, l), back}
+}
+
+// whoMay is the least role that may give a command.
+func whoMay(c incident.Command) role.Role {
+	for _, r := range []role.Role{role.Reporter, role.Operator, role.Commander} {
+		if incident.May(c, incident.Actor{Kind: "person", Role: string(r)}) == nil {
+			return r
+		}
+	}
+	return role.Admin
 }
 
 // notices is what visitors notice of a lever.

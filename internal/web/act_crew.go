@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"html/template"
 	"net/url"
 	"slices"
@@ -193,6 +194,17 @@ func accountsPath(scope) string { return "/accounts" }
 // onePath leads to one account.
 func onePath(x scope) string { return "/accounts/" + url.PathEscape(x.arg("name")) }
 
+// onePerson is a headline that says whose account a form is about.
+func onePerson(words string) func(scope) string {
+	return func(x scope) string {
+		a, err := x.s.o.Accounts.Get(x.arg("name"))
+		if err != nil {
+			return "There is no such account."
+		}
+		return fmt.Sprintf(words, a.Name)
+	}
+}
+
 // otherActs are about lifeboat itself: its accounts, its messages, its ledger.
 var otherActs = map[string]act{
 	"account-add": {
@@ -211,7 +223,7 @@ var otherActs = map[string]act{
 		},
 	},
 	"account-role": {
-		title: "Change the role", least: role.Admin, after: onePath,
+		title: "Change the role", least: role.Admin, after: onePath, head: onePerson("Change the role of %s."),
 		fields: func(x scope) []field {
 			a, _ := x.s.o.Accounts.Get(x.arg("name"))
 			return []field{{Name: "name", Kind: hidden, Value: x.arg("name")}, {Name: "role", Kind: radio, Label: "What they may do", Must: true, Options: roleOptions(cmp.Or(x.arg("role"), string(a.Role)))}}
@@ -221,7 +233,7 @@ var otherActs = map[string]act{
 		},
 	},
 	"account-password": {
-		title: "Set a new password", least: role.Admin, after: onePath,
+		title: "Set a new password", least: role.Admin, after: onePath, head: onePerson("Set a new password for %s."),
 		fields: func(x scope) []field {
 			return []field{{Name: "name", Kind: hidden, Value: x.arg("name")}, {Name: "password", Kind: secret, Label: "New password", Help: "At least 12 characters. All their sign-ins end.", Must: true, Auto: "new-password", Max: 256}}
 		},
@@ -230,14 +242,14 @@ var otherActs = map[string]act{
 		},
 	},
 	"account-disable": {
-		title: "Disable the account", least: role.Admin, after: onePath,
+		title: "Disable the account", least: role.Admin, after: onePath, head: onePerson("Disable the account %s."),
 		fields: func(x scope) []field { return []field{{Name: "name", Kind: hidden, Value: x.arg("name")}} },
 		do: func(ctx context.Context, x scope) (string, error) {
 			return x.arg("name") + " can’t sign in any more.", x.s.o.Accounts.Disable(ctx, x.arg("name"))
 		},
 	},
 	"account-enable": {
-		title: "Let it sign in again", least: role.Admin, after: onePath,
+		title: "Let it sign in again", least: role.Admin, after: onePath, head: onePerson("Let %s sign in again."),
 		fields: func(x scope) []field { return []field{{Name: "name", Kind: hidden, Value: x.arg("name")}} },
 		do: func(ctx context.Context, x scope) (string, error) {
 			return x.arg("name") + " can sign in again, with the password it had.", x.s.o.Accounts.Enable(ctx, x.arg("name"))

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"html/template"
 	"time"
 
 	"lifeboat/internal/incident"
@@ -21,7 +22,7 @@ func (x scope) fix() (incident.Fix, bool) {
 // fixActs are those of step 3.
 var fixActs = map[string]act{
 	"fix": {
-		title: "Write down one fix", need: incident.ProposeFix{},
+		title: "Write down one fix", need: incident.ProposeFix{}, head: func(scope) string { return "One fix." },
 		lede:   func(scope) string { return "Four lines, before anything is touched." },
 		fields: fixFields,
 		terms: func(x scope) terms {
@@ -62,7 +63,7 @@ var fixActs = map[string]act{
 		make: func(x scope) (incident.Command, error) { return incident.WithdrawFix{Reason: x.arg("text")}, nil },
 	},
 	"approve": {
-		title: "No strong objection", need: incident.ApproveFix{},
+		title: "No strong objection", need: incident.ApproveFix{}, before: promisedFix,
 		terms: func(scope) terms {
 			return terms{"Your name goes beside it, and it may begin. We ask for strong objections, not for agreement.", "At once.", "Stop it, with a reason, until it has begun."}
 		},
@@ -79,7 +80,7 @@ var fixActs = map[string]act{
 		make: func(x scope) (incident.Command, error) { return incident.ObjectToFix{Reason: x.arg("text")}, nil },
 	},
 	"alone": {
-		title: "Go on alone", need: incident.GoAlone{}, fields: because("Why you go on alone"),
+		title: "Go on alone", need: incident.GoAlone{}, before: promisedFix, fields: because("Why you go on alone"),
 		terms: func(x scope) terms {
 			return terms{"A pause follows, to read it once more, slowly. Then you may begin.", spell(cmp.Or(x.v.Promises.Pause, time.Minute)) + ".", "Withdraw the fix."}
 		},
@@ -87,7 +88,7 @@ var fixActs = map[string]act{
 		make: func(x scope) (incident.Command, error) { return incident.GoAlone{Reason: x.arg("text")}, nil },
 	},
 	"apply": {
-		title: "Do it", need: incident.ApplyFix{},
+		title: "Do it", need: incident.ApplyFix{}, before: promisedFix,
 		terms: func(x scope) terms {
 			f, _ := x.fix()
 			return terms{happensOf(x, f), cmp.Or(sentence(f.Takes), "Nobody has said.") + " Then at most " + spell(f.Promise.Within) + " to see what it did.", cmp.Or(sentence(f.WayBack), "By its prepared act.")}
@@ -99,7 +100,7 @@ var fixActs = map[string]act{
 		title: "It is done", need: incident.FixCarriedOut{},
 		terms: func(x scope) terms {
 			f, _ := x.fix()
-			return terms{"We look at what was promised: " + f.Promise.Words() + ".", "At most " + spell(f.Promise.Within) + ". Hands off.", "Take the fix back."}
+			return terms{"We look at what was promised: " + promiseWords(f) + ".", "At most " + spell(f.Promise.Within) + ". Hands off.", "Take the fix back."}
 		},
 		make: func(scope) (incident.Command, error) { return incident.FixCarriedOut{OK: true}, nil },
 	},
@@ -206,6 +207,15 @@ func (x scope) promise() (incident.Promise, error) {
 	return p, err
 }
 
+// promisedFix are the four lines of the fix at hand: who answers for it reads them first.
+func promisedFix(x scope) template.HTML {
+	f, found := x.fix()
+	if !found {
+		return ""
+	}
+	return x.promised(f)
+}
+
 func aloneOff(x scope) string {
 	f, found := x.fix()
 	if !found || f.Alone {
@@ -228,7 +238,7 @@ func applyOff(x scope) string {
 	case len(f.Approvals) > 0:
 		return ""
 	case f.Alone && x.now().Before(f.PauseUntil):
-		return "You are alone, so there is a pause. Read it once more, slowly, until " + x.s.clock(f.PauseUntil) + ": " + spell(f.PauseUntil.Sub(x.now())) + " more."
+		return "You are alone, so there is a pause. Read it once more, slowly, until " + x.s.clock(f.PauseUntil) + ": " + wholeSeconds(f.PauseUntil.Sub(x.now())) + " more."
 	case f.Alone:
 		return ""
 	}

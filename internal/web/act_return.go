@@ -61,7 +61,7 @@ var returnActs = map[string]act{
 		make: func(x scope) (incident.Command, error) { return incident.MakePermanent{Reason: x.arg("text")}, nil },
 	},
 	"close": {
-		title: "Close it", need: incident.Close{},
+		title: "Close it", need: incident.Close{}, before: scope.missing,
 		fields: func(x scope) []field {
 			if x.in != nil && x.in.WriteUp.Final {
 				return nil

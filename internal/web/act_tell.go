@@ -14,7 +14,8 @@ import (
 var tellActs = map[string]act{
 	"tell": {
 		title: "Tell people", need: incident.SendUpdate{},
-		lede:   func(scope) string { return "One short message. It is written already; change what you like." },
+		head:   func(scope) string { return "One short message." },
+		lede:   func(scope) string { return "It is written already; change what you like." },
 		fields: tellFields,
 		terms: func(x scope) terms {
 			return terms{receivers(x), "A few seconds. A channel that does not answer is tried again.", "What was sent stays sent. The next message corrects it."}
@@ -57,8 +58,7 @@ func tellFields(x scope) []field {
 	return []field{
 		{Name: "text", Kind: area, Label: "The message", Value: x.draftMessage(), Must: true, Rows: 4, Max: 1500},
 		{Name: "within", Kind: line, Label: "Next news in", Help: "Keep it: a promise that is kept calms more than news.", Value: spell(x.every()), Max: 20},
-		{Name: "audience", Kind: choice, Fold: true, Label: "Who reads it", Help: x.channels(), Options: marked(audience,
-			option{Value: incident.Public, Label: "Everybody: the status page shows it"}, option{Value: incident.Staff, Label: "The staff"}, option{Value: incident.Leaders, Label: "The leaders"})},
+		{Name: "audience", Kind: choice, Fold: true, Label: "Who reads it, and where", Options: marked(audience, x.audiences()...)},
 		final,
 	}
 }
@@ -144,15 +144,17 @@ func receivers(x scope) string {
 	return "It goes on the status page" + also(x.tells(incident.Public)) + "."
 }
 
-// channels says whom the other messages reach.
-func (x scope) channels() string {
-	say := func(who, audience string) string {
-		if to := x.tells(audience); len(to) > 0 {
-			return who + ": " + listed(to) + "."
-		}
-		return who + ": the timeline only."
+// audiences are those that a page or a channel reaches, each with where it is read. The
+// staff signs in here; leaders are reached by a channel, or not at all.
+func (x scope) audiences() []option {
+	out := []option{
+		{Value: incident.Public, Label: "Everybody: on the status page" + also(x.tells(incident.Public))},
+		{Value: incident.Staff, Label: "The staff: here, under People and decisions" + also(x.tells(incident.Staff))},
 	}
-	return say("The staff", incident.Staff) + " " + say("The leaders", incident.Leaders)
+	if to := x.tells(incident.Leaders); len(to) > 0 {
+		out = append(out, option{Value: incident.Leaders, Label: "The leaders: by " + listed(to)})
+	}
+	return out
 }
 
 // tells names the channels that an audience is told by.

@@ -103,7 +103,7 @@ func (b *browser) send(r *http.Request) *sheet {
 
 func newSheet(b *browser, status int, u *url.URL, h http.Header, raw string) *sheet {
 	b.t.Helper()
-	doc, err := html.Parse(strings.NewReader(raw))
+	doc, err := html.ParseWithOptions(strings.NewReader(raw), html.ParseOptionEnableScripting(false))
 	if err != nil {
 		b.t.Fatal(err)
 	}

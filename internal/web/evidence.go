@@ -24,6 +24,8 @@ const (
 	maxUpload = engine.MaxFile + maxForm
 	maxTyped  = 16 << 10 // bytes of one field
 	maxParts  = 20
+	maxTitle  = 300 // characters, as the record has them
+	maxText   = 4000
 	maxFields = 128 << 10       // bytes of all that comes before the file
 	fileTime  = 2 * time.Minute // for a file to arrive, or to be taken: a telephone at night is slow
 )
@@ -207,6 +209,12 @@ func (s *server) upload(w http.ResponseWriter, r *http.Request, who account.Sess
 	patient(w)
 	args, file, err := readUpload(r)
 	r.PostForm = args
+	if err == nil && file != nil {
+		err = fitting(args)
+	}
+	if err == nil && file != nil {
+		err = s.oneMore(w, who)
+	}
 	if err != nil {
 		drain(r.Body, maxDrain)
 		s.badUpload(w, r, who, args, err)
@@ -218,6 +226,27 @@ func (s *server) upload(w http.ResponseWriter, r *http.Request, who account.Sess
 	}
 	rest := &heldBack{ResponseWriter: w, before: func() { drain(r.Body, maxDrain) }}
 	s.press(rest, r, who, upload, args, f)
+}
+
+// fitting says what of the words is too long to be written down: before the file is taken,
+// for its body would belong to nothing.
+func fitting(args url.Values) error {
+	for name, most := range map[string]int{"title": maxTitle, "text": maxText} {
+		if utf8.RuneCountInString(strings.TrimSpace(args.Get(name))) > most {
+			return fault.New(fault.Invalid, "the %s has more than %d characters", name, most).At(name).WithHint("make it shorter, or add it as a file of its own")
+		}
+	}
+	return nil
+}
+
+// oneMore lets nobody fill the folder of evidence by themselves.
+func (s *server) oneMore(w http.ResponseWriter, who account.Session) error {
+	wait := s.files.try(who.Who.String())
+	if wait == 0 {
+		return nil
+	}
+	w.Header().Set("Retry-After", seconds(wait))
+	return fault.New(fault.Unavailable, "you have sent many files in a short time, so this one was not kept").WithHint("send it again in %s; a note needs no file", wait)
 }
 
 // heldBack writes nothing before what is still being sent was read: a browser shows

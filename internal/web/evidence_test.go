@@ -7,6 +7,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -43,6 +44,54 @@ func (b *browser) sends(title, text, name, kind string, body io.Reader) *sheet {
 	must(b.t, err)
 	r.Header.Set("Content-Type", w.FormDataContentType())
 	return b.send(r)
+}
+
+// TestWordsBeforeTheFile: a file whose words will be refused is not taken in: its body would
+// belong to nothing, and stay.
+func TestWordsBeforeTheFile(t *testing.T) {
+	t.Parallel()
+	b := launch(t)
+	declared(b)
+	br := browse(t, b.handler())
+	br.enter(b)
+	for _, words := range [][2]string{{strings.Repeat("é", 301), ""}, {"what it shows", strings.Repeat("x", 4001)}} {
+		body := strings.NewReader(strings.Repeat("z", 1<<20))
+		br.sends(words[0], words[1], "a.log", "text/plain", body).want(http.StatusBadRequest, "characters")
+	}
+	if kept := b.kept(); kept != 0 {
+		t.Errorf("%d bodies are kept that belong to nothing", kept)
+	}
+	br.sends(strings.Repeat("é", 300), strings.Repeat("x", 4000), "a.log", "text/plain", strings.NewReader("y")).want(http.StatusOK, "added evidence")
+	if kept := b.kept(); kept != 1 {
+		t.Errorf("%d bodies are kept", kept)
+	}
+}
+
+// TestManyFiles: nobody fills the folder of evidence in a minute; what was typed is given
+// back, and neither a note nor somebody else's file waits.
+func TestManyFiles(t *testing.T) {
+	t.Parallel()
+	b := launch(t)
+	declared(b)
+	b.person("jonas", "Jonas", role.Operator)
+	h := b.handler()
+	br := browse(t, h)
+	br.enter(b)
+	for i := range filesAtOnce {
+		br.sends("one of many", "", "a.log", "text/plain", strings.NewReader(fmt.Sprint("file ", i))).want(http.StatusOK, "added evidence")
+	}
+	if late := br.sends("one too many", "", "a.log", "text/plain", strings.NewReader("x")).want(http.StatusServiceUnavailable, "many files"); !strings.Contains(late.raw, `value="one too many"`) {
+		t.Error("what was typed is gone")
+	}
+	if got := len(b.in().Evidence); got != filesAtOnce {
+		t.Errorf("%d files are kept", got)
+	}
+	br.post("/sites/shop/note", url.Values{"text": {"a note all the same"}}).want(http.StatusOK)
+	other := browse(t, h)
+	other.enterAs("jonas")
+	other.sends("another's", "", "a.log", "text/plain", strings.NewReader("y")).want(http.StatusOK, "added evidence")
+	b.wait(fileEvery)
+	br.sends("the next", "", "a.log", "text/plain", strings.NewReader("z")).want(http.StatusOK, "added evidence")
 }
 
 func TestUpload(t *testing.T) {

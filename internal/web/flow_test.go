@@ -31,7 +31,7 @@ func TestWholeLoop(t *testing.T) {
 	p = br.open("/").follow("Weigh: c1").press("Weigh it", "evidence=e1", "stance=for", "note=it is the limit").want(http.StatusOK, "It is the limit.")
 	p = p.follow("Test: c1").press("Write down the test", "outcome=held", "saw=84 with release 411").want(http.StatusOK, "84 with release 411")
 	p = p.follow("Rule out: c2").press("Rule it out", "text=as many visitors as on other nights").want(http.StatusOK, "So this is it?", "2 guesses, 1 ruled out")
-	p = p.follow("Look at it once more").want(http.StatusOK, "We saw: 300 of 300 connections", "We ruled out c2.").press("Yes, this is the cause", "factors=no alarm on connections").want(http.StatusOK, "So this is it.")
+	p = p.follow("Look at it once more").want(http.StatusOK, "We saw: Full since 02:58", "What explains it:", "We ruled out “").press("Yes, this is the cause", "factors=no alarm on connections").want(http.StatusOK, "So this is it.")
 
 	fix := func(p *sheet, change string) *sheet {
 		t.Helper()
@@ -62,7 +62,7 @@ func TestWholeLoop(t *testing.T) {
 
 	p.follow("Go back").press("Go back").want(http.StatusOK, "We ask the real site, directly.")
 	b.sane(1)
-	p = br.open("/").want(http.StatusOK, "1 of 2").press("Go back to safety").want(http.StatusOK, "The fix holds, and visitors are still safe.")
+	p = br.open("/").want(http.StatusOK, "1 of 2").press("Go back to safety").want(http.StatusOK, "The fix holds.", "Visitors are still safe.")
 	p.follow("Go back").press("Go back", "text=the cache is warm now").want(http.StatusOK, "We ask the real site, directly.")
 	b.sane(4)
 	br.open("/").want(http.StatusOK, "You’re back.", "You may get some air.", "Visitors go to main (home).")

@@ -192,7 +192,8 @@ type ask struct {
 	Phase    string
 	Terms    terms
 	Ready    template.HTML // right below the button
-	Off      string        // why it can't be pressed
+	Off      string        // why it can't be pressed: then no button is drawn
+	Denied   bool          // it is the role that says so
 	Submits  []option      // several buttons in place of one
 	Submit   string        // their name
 	Problem  *message

@@ -2,18 +2,20 @@ package web
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
 	"lifeboat/internal/account"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/incident"
+	"lifeboat/internal/role"
 )
 
 // form is the page of one form. Nothing changes by looking at it.
 func (s *server) form(w http.ResponseWriter, r *http.Request, who account.Session) {
 	name := r.PathValue("act")
-	x, err := s.scope(r.Context(), who, r.PathValue("site"), r.PathValue("id"), r.URL.Query())
+	x, err := s.scope(r.Context(), who, r.PathValue("site"), r.PathValue("id"), byLink(name, r.URL.Query()))
 	if err != nil {
 		s.fail(w, who, err)
 		return
@@ -23,6 +25,17 @@ func (s *server) form(w http.ResponseWriter, r *http.Request, who account.Sessio
 		return
 	}
 	s.showForm(w, http.StatusOK, x, name, nil)
+}
+
+// byLink is what an address may give a form. A link may be anybody's: it says what a form
+// is about and fills it in, but nobody's reason to go on anyway comes by it, nor what an
+// account may do.
+func byLink(name string, q url.Values) url.Values {
+	delete(q, "reason")
+	if acts[name].least.AtLeast(role.Admin) {
+		return url.Values{"name": q["name"]}
+	}
+	return q
 }
 
 // targets are the hidden fields that say what a form is about.
@@ -38,12 +51,18 @@ func (s *server) showForm(w http.ResponseWriter, status int, x scope, name strin
 	p.Title, p.Headline, p.Lede = a.Title, sentence(acts[name].words(x)), ""
 	if acts[name].head != nil {
 		p.Headline = acts[name].head(x)
+		p.Title = strings.TrimSuffix(p.Headline, ".")
 	}
 	if acts[name].lede != nil {
 		p.Lede = acts[name].lede(x)
 	}
 	if acts[name].before != nil {
 		p.Box.Before = acts[name].before(x)
+	}
+	for _, other := range acts[name].beside {
+		b := x.ask(other, x.about()...)
+		b.Says = saysOf[other]
+		p.Others = append(p.Others, b)
 	}
 	p.Back = p.home(x)
 	if m != nil {
@@ -58,13 +77,7 @@ func (s *server) showForm(w http.ResponseWriter, status int, x scope, name strin
 
 // alone is a form as it stands on its own page.
 func (x scope) alone(name string, m *message) ask {
-	var pairs []string
-	for _, t := range targets {
-		if v := x.arg(t); v != "" {
-			pairs = append(pairs, t, v)
-		}
-	}
-	a := x.ask(name, pairs...)
+	a := x.ask(name, x.about()...)
 	a.Fields = fill(a.Fields, x.args)
 	a.ID, a.Go, a.Problem = "", true, m
 	anyway := x.arg("anyway") != "" && acts[name].forbidden(x) == ""
@@ -73,6 +86,17 @@ func (x scope) alone(name string, m *message) ask {
 	}
 	a.numbered()
 	return a
+}
+
+// about are the hidden fields of what a form's page is about: name, value, …
+func (x scope) about() []string {
+	var pairs []string
+	for _, t := range targets {
+		if v := x.arg(t); v != "" {
+			pairs = append(pairs, t, v)
+		}
+	}
+	return pairs
 }
 
 // around is the page that a form stands on.
@@ -116,13 +140,16 @@ func (x scope) turnDown(p *page, m message) {
 	case m.Kind == "stale":
 		p.Headline, p.Lede = "Something has happened meanwhile.", "Nothing was done, and what you typed is still here."
 	case m.Rule == incident.R11.ID:
-		p.Headline, p.Lede = "Let’s stop for ten minutes.", "Visitors are still safe. Tired hands make a second fault."
+		p.Headline, p.Lede = "Let’s stop for ten minutes.", x.still()+" Tired hands make a second fault."
 		if rest := x.v.Promises.Rest; rest > 0 {
 			p.Headline = "Let’s stop for " + spell(rest) + "."
 		}
+		if strings.Contains(m.Text, "fix number 3 ") {
+			p.Headline = "This is the third try. " + p.Headline
+		}
 		p.Lead = x.part("rather", []ask{{Title: "Take a break", Page: sitePath(x)}, {Title: "Hand over", Page: sitePath(x) + "/hand-over"}})
 	case m.Rule == incident.R6.ID:
-		p.Headline, p.Lede = "Not yet.", "Visitors are looked after. A quick fix now may break a second thing."
+		p.Headline, p.Lede = "Not yet.", x.stand().Words("Visitors are looked after.")+" A quick fix now may break a second thing."
 		p.Lead = x.part("rather", []ask{{Title: "Keep looking", Page: sitePath(x) + "?see=board"}})
 	case m.Kind == "refused":
 		p.Headline, p.Lede = "Not yet.", ""
@@ -144,12 +171,15 @@ func typo(place, format string, args ...any) *fault.Error {
 
 // span reads a time span as people type it: 5, 5m, 90s, 1h; a bare number is in unit.
 func span(place, text string, unit time.Duration) (time.Duration, error) {
-	text = strings.NewReplacer(" ", "", nbsp, "").Replace(text)
+	typed := text
+	text = strings.NewReplacer(" ", "", nbsp, "").Replace(strings.ToLower(text))
 	text = strings.ReplaceAll(strings.TrimSuffix(text, "."), ",", ".")
 	if text == "" {
 		return 0, nil
 	}
-	text = strings.TrimSuffix(text, "in") // min
+	for _, long := range []string{"econds", "econd", "ecs", "ec", "inutes", "inute", "ins", "in", "ours", "our"} { // min, 5 minutes
+		text = strings.TrimSuffix(text, long)
+	}
 	if d, err := time.ParseDuration(text); err == nil {
 		return d, nil
 	}
@@ -157,7 +187,7 @@ func span(place, text string, unit time.Duration) (time.Duration, error) {
 	if d, err := time.ParseDuration(text + word); err == nil {
 		return d, nil
 	}
-	return 0, typo(place, "%q is no length of time", cut(text, 30)).WithHint("write for example 90s, 5m or 2h")
+	return 0, typo(place, "%q is no length of time", cut(typed, 30)).WithHint("write for example 90s, 5m or 2h")
 }
 
 // dated reads a day or a moment in local time.

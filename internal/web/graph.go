@@ -52,7 +52,7 @@ func (d *drawing) svg(class, label string) template.HTML {
 // the promise dashed.
 func (x scope) promiseGraph(f incident.Fix) figure {
 	g := figure{Title: "The check “" + f.Promise.Check + "”", Says: "What was promised, as it is read at the real site. Dashed: the promise."}
-	g.Label = "The check " + f.Promise.Check + ": " + f.Promise.Words()
+	g.Label = "The check " + f.Promise.Check + ": " + promiseWords(f)
 	if n := len(f.Readings); n > 0 {
 		g.Label += ". The last reading: " + seenWords(f.Readings[n-1])
 	}
@@ -177,21 +177,22 @@ func (x scope) promiseAgain(f incident.Fix) template.HTML {
 	if f.Again != "" {
 		words = "Measured again with everybody back: " + map[string]string{"pass": "it holds.", "fail": "it does not hold.", "inconclusive": "we can’t tell."}[f.Again]
 	}
-	return x.part("again", struct{ Check, Promise, Words string }{f.Promise.Check, sentence(f.Promise.Words()), words})
+	return x.part("again", struct{ Check, Promise, Words string }{f.Promise.Check, sentence(promiseWords(f)), words})
 }
 
 // axis is one time axis from before the first symptom until now: what failed, what was
 // changed, what we did.
 func (x scope) axis(onset time.Time) template.HTML {
 	in := *x.in
+	in.Changes, _ = suspects(in)
 	t := timeline{to: x.now(), onset: onset}
 	t.from = onset.Add(-max(15*time.Minute, x.now().Sub(onset)/2))
 	for _, c := range in.Changes {
-		if c.At.Before(t.from) && onset.Sub(c.At) < 3*time.Hour {
+		if c.At.Before(t.from) && onset.Sub(c.At) < min(3*time.Hour, 15*time.Minute+5*x.now().Sub(onset)) {
 			t.from = c.At.Add(-2 * time.Minute)
 		}
 	}
-	if t.to.Sub(t.from) < time.Minute {
+	if all := t.to.Sub(t.from); all < time.Minute || x.now().Sub(onset) < all/30 { // what matters would be a sliver at its end
 		return ""
 	}
 	label := fmt.Sprintf("One time axis from %s to %s: when checks failed, what was changed, what we did.", x.s.clock(t.from), x.s.clock(t.to))

@@ -39,7 +39,11 @@ type message struct {
 func messageOf(err error) message {
 	var refusal *fault.Refusal
 	if errors.As(err, &refusal) {
-		return message{Kind: "refused", Text: refusal.Reason, Next: refusal.Satisfy, Rule: refusal.Rule, Override: refusal.Overridable}
+		next := onPage(refusal.Satisfy)
+		if words, has := satisfied[refusal.Rule]; has {
+			next = words
+		}
+		return message{Kind: "refused", Text: refusal.Reason, Next: next, Rule: refusal.Rule, Override: refusal.Overridable}
 	}
 	kind := "failed"
 	if errors.Is(err, engine.ErrStale) {
@@ -53,7 +57,7 @@ func messageOf(err error) message {
 	if e.Cause != nil && kind != "stale" && !isTooSoon(e.Cause) {
 		text += ": " + e.Cause.Error()
 	}
-	return message{Kind: kind, Text: sentence(text), Next: sentence(e.Hint)}
+	return message{Kind: kind, Text: sentence(onPage(text)), Next: sentence(onPage(e.Hint))}
 }
 
 // seal signs a message for the address; said gives it back if it is ours and fresh.

@@ -95,6 +95,8 @@ var saysOf = map[string]string{
 	"close":              "Without a write-up it takes a sentence.",
 	"severity":           "For those who were not there.",
 	"hand-over":          "Three lines, and somebody else has it.",
+	"weigh":              "Something speaks for it, or against it, that is not written down yet.",
+	"rule-out":           "No: something shows that it is not this.",
 	"take-back":          "What it changed goes back to what it was.",
 }
 
@@ -119,11 +121,14 @@ func (x scope) best() (engine.LeverView, bool) {
 }
 
 // ranked are the levers that can be pulled, the fitting one first: for one broken
-// thing those that close a feature, else the one that leads to the status page.
+// thing those that close a feature, else the one that leads to the status page. What
+// leads to a place that is seen down comes last.
 func (x scope) ranked() []engine.LeverView {
 	one := x.symptom() == "one-thing"
 	rank := func(l engine.LeverView) int {
 		switch {
+		case !x.usable(l.Kind, l.To):
+			return 5
 		case l.Proposed:
 			return 0
 		case one && l.Kind != "zone":

@@ -118,17 +118,19 @@ func (x scope) parkedLine(p incident.Pull) parkedLine {
 
 // over is the page once everybody is back and nothing is left but the writing.
 func (x scope) over(p *page) {
-	p.Step, p.Headline, p.Lede = 5, "It is over. Well done.", "20 minutes of writing now saves a night later. Most of it is written already."
-	open := 0
-	for _, q := range incident.Questions {
-		if x.in.WriteUp.Answers[q.Key].Text == "" {
-			open++
-		}
+	if x.stand().Hurt() {
+		x.again(p)
+		return
 	}
+	p.Step, p.Headline, p.Lede = 5, "It is over. Well done.", "20 minutes of writing now saves a night later. Most of it is written already."
+	open := unanswered(*x.in)
 	draft := ask{Title: "Read the draft", Page: writeUpPath(x), Terms: terms{"You read what was written as it happened. " + questionsLeft(open), "About 20 minutes.", "Every word can be changed until it is finished, and after that as a new version."}}
 	if x.in.WriteUp.Final {
 		p.Lede = "The write-up is finished. One press closes it."
 		p.Box = boxOf(x.ask("close"))
+		if p.Box.Before = x.missing(); p.Box.Before != "" {
+			p.Lede = "The write-up is finished. A little is left before it is closed."
+		}
 		p.Others = append(p.Others, ask{Title: "Read the write-up", Page: writeUpPath(x), Says: "Version " + fmt.Sprint(x.in.WriteUp.Version)})
 	} else {
 		p.Box = linked(draft)
@@ -137,6 +139,29 @@ func (x scope) over(p *page) {
 	x.others(p, "tell", "hand-over")
 	x.levers(p, "")
 	p.Main = x.part("parked", x.stillPulled())
+}
+
+// again is the page while the site is seen to break once more after everybody is back:
+// the way to safety comes before all writing.
+func (x scope) again(p *page) {
+	p.calm(5)
+	p.Step, p.Headline = 1, "It is not over."
+	p.Lede = "The site does not answer as it should again. Visitors see it. Get them to safety first; what was written stays."
+	switch l, found := x.best(); {
+	case x.in.Phase == incident.Watch && len(x.in.Returned()) > 0:
+		p.Box = boxOf(x.ask("step-back"))
+	case found && x.usable(l.Kind, l.To):
+		p.Box = x.leverBox(l)
+		x.levers(p, l.Name)
+	default:
+		p.Lede = "The site does not answer as it should again, and no lever is free. Call somebody."
+	}
+	p.Main = x.part("watched", x.watched())
+	x.others(p, "tell")
+	if x.in.Phase == incident.Review {
+		p.Others = append(p.Others, ask{Title: "Read the write-up", Page: writeUpPath(x), Says: "It can wait."})
+	}
+	p.Main += x.part("parked", x.stillPulled())
 }
 
 func questionsLeft(n int) string {
@@ -164,6 +189,10 @@ func (x scope) stillPulled() []parkedLine {
 
 // watching is the page while everybody is back and the site is kept an eye on.
 func (x scope) watching(p *page) {
+	if x.stand().Hurt() {
+		x.again(p)
+		return
+	}
 	p.Step, p.Headline = 4, "You’re back."
 	left := x.in.WatchUntil.Sub(x.now())
 	p.Lede = "We keep watching until " + x.s.clock(x.in.WatchUntil) + ". You may get some air."
@@ -171,7 +200,10 @@ func (x scope) watching(p *page) {
 		p.Lede = "The watch is over as soon as every check passes and what was promised is measured again."
 	}
 	p.calm(5)
-	p.Clock.Big, p.Clock.Since = spell(left), "of watching left"
+	p.Clock.Big, p.Clock.Since = wholeSeconds(left), "of watching left"
+	if left <= 0 {
+		p.Clock.Big, p.Clock.Since = "", ""
+	}
 	if f, found := x.in.LastFix(); found && f.State == incident.StateWorked && f.Promise.Check != "" {
 		p.Main = x.promiseAgain(f)
 	}
@@ -188,9 +220,12 @@ func (x scope) watched() []doing {
 			continue
 		}
 		for _, c := range p.Checks {
-			d := doing{Words: c.Check, Says: "passes", Done: c.Seen == probe.Up}
-			if !d.Done {
-				d.Says = "does not pass: " + cut(c.Last.Detail, 160)
+			d := doing{Words: c.Check, Says: "passes", Mark: markDone, Done: c.Seen == probe.Up}
+			switch {
+			case c.Seen == probe.Down:
+				d.Says, d.Mark = "does not pass: "+cut(c.Last.Detail, 160), markFault
+			case !d.Done:
+				d.Says, d.Mark = "gives no clear answer: "+cut(c.Last.Detail, 160), markSeen
 			}
 			out = append(out, d)
 		}

@@ -16,10 +16,7 @@ func (x scope) oneFix(p *page) {
 		return
 	}
 	p.Where = append(p.Where, "Fix "+f.ID)
-	p.Headline, p.Lede = "One fix.", "Visitors are still safe."
-	if len(x.in.Holding()) == 0 {
-		p.Lede = "Visitors stay where they are."
-	}
+	p.Headline, p.Lede = "One fix.", x.still()
 	p.Main = x.promised(f)
 	switch f.State {
 	case incident.StateProposed, incident.StateApproved:
@@ -35,9 +32,18 @@ func (x scope) oneFix(p *page) {
 	case incident.StateRollingBack:
 		x.rollingBack(p, f)
 	}
-	if len(f.Readings) > 0 {
-		p.Side = x.part("figure", x.promiseGraph(f))
+	p.Side = x.figure(f)
+}
+
+// figure is what was read of the promise: a picture once there is more than a point.
+func (x scope) figure(f incident.Fix) template.HTML {
+	switch len(f.Readings) {
+	case 0:
+		return ""
+	case 1:
+		return x.part("reading", struct{ Check, Words string }{f.Promise.Check, sentence(seenWords(f.Readings[0]))})
 	}
+	return x.part("figure", x.promiseGraph(f))
 }
 
 // toRead is a fix that somebody else reads, or that waits for its moment.
@@ -46,7 +52,8 @@ func (x scope) toRead(p *page, f incident.Fix) {
 	p.calm(5)
 	if !mine && len(f.Approvals) == 0 && f.Objection == "" && x.role("approve") == "" {
 		p.Headline, p.Lede = "Read it, please.", f.By.Name+" wants to change one thing. Is there a strong objection?"
-		p.Box = boxOf(x.ask("approve"))
+		p.Box, p.Main = boxOf(x.ask("approve")), ""
+		p.Box.Before = x.promised(f)
 		stop := x.ask("object")
 		stop.Says = saysOf["object"]
 		p.Box.After = x.part("second", stop)
@@ -65,10 +72,13 @@ func (x scope) toRead(p *page, f incident.Fix) {
 		p.Headline, p.Lede = "Read it once more, slowly.", "You are alone with this. "+p.Lede
 	case f.Alone:
 		p.Headline, p.Lede = "You have read it once more.", "You are alone with this. "+p.Lede
+	case x.ask("alone").Off == "":
+		p.Headline, p.Lede = "Nobody has answered.", "It was asked for "+spell(f.Waits)+". You may go on alone, after a pause to read it once more. "+p.Lede
+		p.Box = linked(x.ask("alone"))
 	default:
 		p.Headline, p.Lede = "Ask somebody to read it.", "Another pair of eyes finds what yours have stopped seeing. "+p.Lede
 	}
-	if !f.Alone && len(f.Approvals) == 0 {
+	if !f.Alone && len(f.Approvals) == 0 && !p.Box.Link {
 		x.others(p, "alone")
 	}
 	x.others(p, "object", "withdraw-fix")
@@ -100,7 +110,7 @@ func (x scope) toDo(p *page, f incident.Fix) {
 func (x scope) toMeasure(p *page, f incident.Fix) {
 	p.calm(5)
 	left := f.AppliedAt.Add(f.Promise.Within).Sub(x.now())
-	p.Headline, p.Lede = "Waiting to see what it did.", "Hands off for "+spell(left)+"."
+	p.Headline, p.Lede = "Waiting to see what it did.", "Hands off for "+wholeSeconds(left)+"."
 	if left <= 0 {
 		p.Lede = "The time that was promised is over. The next look decides."
 	}
@@ -111,9 +121,6 @@ func (x scope) toMeasure(p *page, f incident.Fix) {
 		return
 	}
 	x.others(p, "judge", "take-back")
-	if len(f.Readings) == 0 {
-		p.Side = x.part("figure", x.promiseGraph(f))
-	}
 }
 
 // toTakeBack is a fix that did not help: it is taken back first.
@@ -155,7 +162,7 @@ func (x scope) rollingBack(p *page, f incident.Fix) {
 func (x scope) fixed(p *page) {
 	f, _ := x.in.LastFix()
 	if !worked(x) {
-		p.Headline, p.Lede = "What next?", "No fix is under way. Visitors are still safe."
+		p.Headline, p.Lede = "What next?", "No fix is under way. "+x.still()
 		p.Box = linked(x.ask("fix"))
 		x.others(p, "cause", "report-fix", "go-back")
 		p.Board = x.board(p.May)
@@ -165,9 +172,7 @@ func (x scope) fixed(p *page) {
 	b := linked(x.ask("go-back"))
 	p.Box = b
 	p.Main = x.promised(f)
-	if len(f.Readings) > 0 {
-		p.Side = x.part("figure", x.promiseGraph(f))
-	}
+	p.Side = x.figure(f)
 	x.others(p, "tell", "take-back")
 	if x.awayFromHome() && x.v.Ordered.Position != "standby" {
 		x.others(p, "permanent")
@@ -193,7 +198,7 @@ func (x scope) promised(f incident.Fix) template.HTML {
 	}
 	part := promisePart{Output: f.Output, Lines: []promiseLine{
 		{Label: "I will change", Words: f.Change},
-		{Label: "I expect", Words: cmp.Or(f.Promise.Words(), "nothing was written down"), Seen: seen},
+		{Label: "I expect", Words: cmp.Or(promiseWords(f), "nothing was written down"), Seen: seen},
 		{Label: "If not, I will", Words: cmp.Or(f.WayBack, "let its prepared act be undone")},
 		{Label: "It will take", Words: cmp.Or(f.Takes, "nobody has said") + ", and at most " + spell(f.Promise.Within) + " to see what it did"},
 	}}
@@ -215,6 +220,16 @@ func (x scope) promised(f incident.Fix) template.HTML {
 		part.Said = append(part.Said, "Nobody else has read it.")
 	}
 	return x.part("promised", part)
+}
+
+// promiseWords is what a fix promised. How the check was before is told until the fix is
+// in place: what was "now" then is not now any more.
+func promiseWords(f incident.Fix) string {
+	if p := f.Promise; !f.AppliedAt.IsZero() {
+		p.From = ""
+		return p.Words()
+	}
+	return f.Promise.Words()
 }
 
 func seenWords(r incident.Reading) string {

@@ -11,24 +11,29 @@ import (
 	"time"
 
 	"lifeboat/internal/incident"
+	"lifeboat/internal/probe"
 )
 
 // lookAround is step 2: first people are told, then the board is filled.
 func (x scope) lookAround(p *page, see string) {
 	p.Step = 2
-	contained := len(x.in.Holding()) > 0
+	contained, now := len(x.in.Holding()) > 0, x.stand()
+	if contained && now.Hurt() && see != "board" && x.nextLever(p) {
+		x.notSafe(p, now)
+		return
+	}
 	if contained && len(x.in.Updates) == 0 && len(x.in.Causes) == 0 && see != "board" {
 		x.tellFirst(p)
 		return
 	}
-	p.Headline, p.Lede = "What happened?", "Visitors are looked after. There is no hurry."
+	p.Headline, p.Lede = "What happened?", now.Words("Visitors are looked after. There is no hurry.")
 	if !contained {
-		p.Lede = "Visitors stay where they are. " + sentence(x.in.NoFailover)
+		p.Lede += " " + sentence(x.in.NoFailover)
 	}
 	x.nextLook(p)
 	p.Board = x.board(p.May)
 	names := []string{"tell", "fix", "report-fix"}
-	if !worked(x) {
+	if !worked(x) || homeSeen(x.v) == probe.Down {
 		names = append(names, "go-back")
 	}
 	if x.in.Diagnosis != nil {
@@ -46,10 +51,32 @@ func (x scope) lookAround(p *page, see string) {
 	p.Main = x.part("parked", x.stillPulled())
 }
 
+// notSafe is the moment after a press that did not help: the next lever is on top.
+func (x scope) notSafe(p *page, now stand) {
+	p.calm(5) // a check may need some seconds to see that it helps
+	p.Headline, p.Lede = "Visitors still see errors.", now.Words("")+" The next lever is one press away."
+	if now.Away {
+		p.Lede = "They are sent to " + now.Where + ", and it does not answer as it should. The next lever is one press away."
+	}
+	p.Others = append(p.Others, ask{Title: "Look first: what happened?", Page: sitePath(x) + "?see=board", Says: "The board, with what was changed and seen."})
+	x.others(p, "tell")
+	x.heldLevers(p)
+	x.levers(p, x.firstFree())
+}
+
 // tellFirst is the moment after the press: visitors are safe, and want to know.
 func (x scope) tellFirst(p *page) {
-	p.Headline, p.Lede = "Visitors are looked after.", "There is no hurry now. The next 10 minutes are for looking, not for touching."
-	p.Where[0] = "Safe"
+	const calm = "There is no hurry now. The next 10 minutes are for looking, not for touching."
+	switch now := x.stand(); {
+	case now.Safe() && now.Away:
+		p.Headline, p.Lede, p.Where[0] = "Visitors are looked after.", calm, "Safe"
+	case now.Safe():
+		p.Headline, p.Lede, p.Where[0] = now.Title+": done.", "The site’s checks pass. "+calm, "Safe"
+	case now.Hurt():
+		p.Headline, p.Lede = "Visitors still see errors.", now.Words("")+" No other lever is free. Call somebody, and tell people."
+	default:
+		p.Headline, p.Lede = "It is done. We can’t tell yet whether it helps.", now.Words("")
+	}
 	b := boxOf(x.ask("tell"))
 	b.Title, b.Ask.Title = "Tell people, in one short message", "Tell people"
 	p.Box = b
@@ -82,8 +109,14 @@ func (x scope) nextLook(p *page) {
 	in := *x.in
 	fixed, repaired := in.LastFix()
 	switch {
+	case in.Diagnosis != nil && repaired && fixed.State == incident.StateWorked && homeSeen(x.v) == probe.Down:
+		p.Headline = "It broke again."
+		p.Lede = x.still() + " Fix " + fixed.ID + " did what it promised, and still the real site does not answer as it should. Is it the same cause?"
+		p.Box = linked(x.ask("cause"))
+		p.Box.Ask.Terms = terms{}
+		p.Box.After = x.part("progress", struct{ Words string }{progress(in)})
 	case in.Diagnosis != nil && repaired && fixed.State == incident.StateWorked:
-		p.Headline, p.Lede = "The fix holds, and visitors are still safe.", "The last return stepped back. Say what is different before the next one."
+		p.Headline, p.Lede = "The fix holds.", x.still()+" The last return stepped back. Say what is different before the next one."
 		p.Box = linked(x.ask("go-back"))
 	case in.Diagnosis != nil:
 		p.Headline, p.Lede = "So this is it.", sentence(in.Diagnosis.Statement)
@@ -142,6 +175,7 @@ type boardPart struct {
 	May      string
 	Changes  []changeItem
 	Older    int
+	Own      string // what of our own was left out
 	Evidence []incident.Evidence
 	More     int
 	Causes   []causeItem
@@ -185,9 +219,13 @@ func (x scope) board(may string) template.HTML {
 	in := *x.in
 	b := boardPart{May: may, All: evidencePath(x), Add: sitePath(x) + "/" + upload, Ledger: "/changes?site=" + url.QueryEscape(x.v.ID), NewAdd: "/lifeboat/change?at_site=" + url.QueryEscape(x.v.ID), Guesses: count(len(in.Causes), "guess", "guesses")}
 	onset := x.onset()
-	for i, c := range in.Changes {
+	changes, own := suspects(in)
+	if own > 0 {
+		b.Own = "Left out: " + count(own, "move of our own levers. It is", "moves of our own levers. They are") + " in the ledger of changes."
+	}
+	for i, c := range changes {
 		if len(b.Changes) == perColumn {
-			b.Older = len(in.Changes) - i
+			b.Older = len(changes) - i
 			break
 		}
 		b.Changes = append(b.Changes, x.changeItem(c, i+1, onset))
@@ -203,6 +241,20 @@ func (x scope) board(may string) template.HTML {
 	slices.SortStableFunc(b.Causes, func(a, c causeItem) int { return rankOf(a.State) - rankOf(c.State) })
 	b.Picture = x.axis(onset)
 	return x.part("board", b)
+}
+
+// suspects are the changes that may have broken it, newest first, and how many of our
+// own levers' moves were left out: a lever is an answer to what broke. Fixes stay: a
+// repair of last week may well be what broke today.
+func suspects(in incident.Incident) (list []incident.Change, own int) {
+	for _, c := range in.Changes {
+		if c.Source == "lifeboat" && c.Kind == "lever" && !c.Suspect {
+			own++
+			continue
+		}
+		list = append(list, c)
+	}
+	return list, own
 }
 
 // unwell finds what says that something was not answered as it should.

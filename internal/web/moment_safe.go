@@ -9,7 +9,7 @@ import (
 func (x scope) getSafe(p *page) {
 	p.Step, p.Headline, p.Lede = 1, "Let’s get out of hot water first.", "You don’t need to know why yet."
 	symptom := x.symptom()
-	if x.in.Proposed != "" {
+	if best, found := x.best(); found && best.Proposed {
 		p.Notices = append(p.Notices, notice{Text: "A rule proposes the lever below. A person presses."})
 	} else if symptom == "" || x.arg("see") == "question" {
 		p.Box = x.question()
@@ -52,6 +52,7 @@ func (x scope) leverBox(l engine.LeverView) *box {
 type doing struct {
 	Words, Says string
 	Done        bool
+	Mark        string // of what is watched
 }
 
 // moving is the page while an act is under way.

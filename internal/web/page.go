@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"lifeboat/internal/account"
 	"lifeboat/internal/engine"
@@ -20,9 +21,11 @@ import (
 type page struct {
 	Title   string
 	Style   template.CSS
-	Demo    string
+	Demo    demoLine
 	Who     account.Session
-	Refresh int // seconds; 0: the page does not reload itself
+	Refresh int  // seconds; 0: the page does not reload itself
+	Live    bool // it keeps itself as things are now, where scripts run
+	Script  template.JS
 	Say     message
 	Banners []string
 
@@ -52,11 +55,27 @@ type page struct {
 	Ordered  string
 	Seen     string // how old what is seen is
 	Note     noteForm
-	Log      []incident.Event
+	Log      []soFar
 	Back     string // a form's page: where leaving it leads
 	May      string // why hardly anything can be pressed
 	Keel     keel
 	Body     any // of a room
+}
+
+// demoLine is the line on top of every page of a demo: where its shop is broken is a
+// link, and what is for a terminal shows where there is room.
+type demoLine struct{ Text, Link, Rest string }
+
+func demoOf(s string) demoLine {
+	at := strings.Index(s, "http://")
+	if at < 0 {
+		return demoLine{Text: s}
+	}
+	link, rest, more := strings.Cut(s[at:], " ")
+	if more {
+		rest = " " + rest
+	}
+	return demoLine{s[:at], link, rest}
 }
 
 // box is the one thing that somebody is about to do.
@@ -179,7 +198,7 @@ func (x scope) blank() page {
 	}
 	if x.open() {
 		p.Where = append([]string{phaseWords(x.in.Phase)}, p.Where...)
-		p.Clock = clock{Big: spell(x.now().Sub(x.in.DeclaredAt)), Since: "since " + x.s.clock(x.in.DeclaredAt), Local: x.s.clock(x.now()), UTC: beside(x.now(), x.s.o.Zone)}
+		p.Clock = clock{Big: wholeSeconds(x.now().Sub(x.in.DeclaredAt)), Since: "since " + x.s.clock(x.in.DeclaredAt), Local: x.s.clock(x.now()), UTC: beside(x.now(), x.s.o.Zone)}
 	}
 	x.beside(&p)
 	x.keel(&p)
@@ -201,11 +220,7 @@ func (x scope) beside(p *page) {
 	if oldest >= 0 {
 		p.Seen = tenths(oldest)
 	}
-	for _, e := range newestFirst(x.v.Tail) {
-		if told(e) && len(p.Log) < 5 {
-			p.Log = append(p.Log, e)
-		}
-	}
+	p.Log = x.soFar()
 	if x.open() {
 		a := x.ask("note")
 		a.ID, a.Title, a.Terms, a.Small = "note-", "Keep", terms{}, true
@@ -252,13 +267,16 @@ func (x scope) keel(p *page) {
 		if ids := in.Returned(); len(ids) == 0 {
 			p.Keel.To = "the return ends here"
 		}
-	case len(in.Loose()) > 0:
-		p.Keel.Off = "visitors are safe now"
+	case len(in.Loose()) > 0 && !x.stand().Hurt():
+		p.Keel.Off = "a lever is pulled"
+		if x.stand().Safe() {
+			p.Keel.Off = "visitors are safe now"
+		}
 	case in.Phase == incident.FailOver:
 		p.Keel.Off = "nobody has moved yet"
 	default:
 		l, found := x.best()
-		if !found {
+		if !found || !x.usable(l.Kind, l.To) {
 			p.Keel.Off = "no lever is free"
 			break
 		}
@@ -347,7 +365,7 @@ func (s *server) showSite(w http.ResponseWriter, r *http.Request, x scope) {
 	if p.Title == "" {
 		p.Title = p.Headline
 	}
-	p.Title = fmt.Sprintf("%s – %s", cut(p.Title, 100), x.v.Title)
+	p.Title, p.Live = fmt.Sprintf("%s – %s", cut(p.Title, 100), x.v.Title), true
 	s.show(w, http.StatusOK, "site.html", p)
 }
 
@@ -400,6 +418,6 @@ func (s *server) showSites(w http.ResponseWriter, r *http.Request, who account.S
 		headline = fmt.Sprintf("%s to look at.", count(busy, "site", "sites"))
 	}
 	p := s.room(who, o, "/", headline, lede)
-	p.Refresh, p.Say, p.Body = 10, s.said(r), sites
+	p.Refresh, p.Live, p.Say, p.Body = 10, true, s.said(r), sites
 	s.show(w, http.StatusOK, "sites.html", p)
 }

@@ -24,8 +24,8 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // kept are the scenes whose pages are kept as golden files: the moments of the loop.
 var kept = []string{
-	"quiet-up", "quiet-down", "quiet-parked", "declared", "answered", "answered-one-thing", "applying", "unknown", "contained", "stays", "drifted", "diagnose", "stuck", "confirm", "diagnosed", "touch", "thrash",
-	"fix", "fix-asked", "fix-waits", "fix-alone", "measuring", "no-effect", "harm", "interrupted", "worked", "return", "return-held", "watch", "review", "accept", "drill", "stale", "refused-typed", "viewer", "sign-in",
+	"quiet-up", "quiet-down", "quiet-parked", "declared", "answered", "answered-one-thing", "applying", "unknown", "contained", "not-safe", "stays", "drifted", "diagnose", "stuck", "confirm", "diagnosed", "touch", "thrash",
+	"fix", "fix-asked", "fix-waits", "fix-alone", "measuring", "no-effect", "harm", "interrupted", "worked", "return", "return-held", "watch", "review-again", "review", "accept", "drill", "stale", "refused-typed", "viewer", "sign-in",
 }
 
 // TestScenes shows each state as it is served. What the pages link to and send is
@@ -49,12 +49,12 @@ func TestScenes(t *testing.T) {
 
 var (
 	keys   = regexp.MustCompile(`name="key" value="[0-9a-f]+"`)
-	styles = regexp.MustCompile(`(?s)<style>.*?</style>`)
+	styles = regexp.MustCompile(`(?s)<(style|script)>.*?</(style|script)>`)
 )
 
 func golden(t *testing.T, name string, p *sheet) {
 	t.Helper()
-	got := keys.ReplaceAll(styles.ReplaceAll([]byte(p.raw), []byte("<style>…</style>")), []byte(`name="key" value="…"`))
+	got := keys.ReplaceAll(styles.ReplaceAll([]byte(p.raw), []byte("<$1>…</$1>")), []byte(`name="key" value="…"`))
 	place := filepath.Join("testdata", "golden", name+".html")
 	if *update {
 		must(t, os.WriteFile(place, got, 0o600))
@@ -113,6 +113,9 @@ func checkPage(t *testing.T, p *sheet) {
 			t.Error("no title")
 		}
 	}
+	if line := command.FindString(notHere.Replace(p.text())); line != "" {
+		t.Errorf("%s names a command of a terminal: %q", p.url, line)
+	}
 	checkQuiet(t, p)
 	checkFields(t, p)
 	checkForms(t, p)
@@ -164,14 +167,17 @@ func balanced(t *testing.T, raw string) {
 	}
 }
 
-// checkQuiet: nothing runs, and nothing comes from elsewhere.
+// checkQuiet: nothing runs but our own script, and nothing comes from elsewhere.
 func checkQuiet(t *testing.T, p *sheet) {
 	t.Helper()
 	for n := range p.doc.Descendants() {
 		if n.Type != html.ElementNode {
 			continue
 		}
-		if slices.Contains([]string{"script", "iframe", "object", "embed", "base"}, n.Data) {
+		if n.Data == "script" && (len(n.Attr) != 0 || n.FirstChild == nil || n.FirstChild.Data != script) {
+			t.Errorf("there is a <script> that is not ours")
+		}
+		if slices.Contains([]string{"iframe", "object", "embed", "base"}, n.Data) {
 			t.Errorf("there is a <%s>", n.Data)
 		}
 		for _, a := range n.Attr {
@@ -311,7 +317,7 @@ func TestStyleIsTheOneAllowed(t *testing.T) {
 				t.Errorf("%s: the policy lacks %q", p.url, part)
 			}
 		}
-		for key, want := range map[string]string{"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"} {
+		for key, want := range map[string]string{"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin", "Cache-Control": "no-store"} {
 			if got := p.header.Get(key); got != want {
 				t.Errorf("%s: %s is %q", p.url, key, got)
 			}
@@ -358,3 +364,7 @@ func FuzzSpan(f *testing.F) {
 		}
 	})
 }
+
+// notHere are the two lines that a page owes to a terminal: where the page itself can't
+// help any more.
+var notHere = strings.NewReplacer("lifeboat answer pull LEVER", "", "Commands still work: lifeboat status", "")

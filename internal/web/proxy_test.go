@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 
 	"lifeboat/internal/role"
@@ -45,23 +46,46 @@ func TestBehindWhatEndsTLS(t *testing.T) {
 	}
 }
 
-// TestCookieBehindWhatEndsTLS: where the browser speaks TLS, the cookie is one that it
-// never sends without.
+// TestCameFrom: what a header calls an address is one, and as short.
+func TestCameFrom(t *testing.T) {
+	t.Parallel()
+	for told, want := range map[string]string{
+		"203.0.113.7": "203.0.113.7", "203.0.113.7:80": "203.0.113.7", "[2001:db8::1]": "2001:db8::1", "a, 2001:db8::1": "2001:db8::1",
+		"fe80::1%" + strings.Repeat("x", 5000): "fe80::1", "[fe80::1%\x1b]2;title]:80": "fe80::1", "nobody": "127.0.0.1:1000", "": "127.0.0.1:1000",
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.RemoteAddr = "127.0.0.1:1000"
+		r.Header.Set("X-Forwarded-For", told)
+		if got := cameFrom(r); got != want {
+			t.Errorf("%.40q: %.80q, want %q", told, got, want)
+		}
+	}
+}
+
+// TestCookieBehindWhatEndsTLS: where the configuration says that people come by https, no
+// cookie is one that a browser sends without TLS, whatever a request claims. Where it says
+// nothing, what ends TLS on this machine is believed, the browser is, and nobody else.
 func TestCookieBehindWhatEndsTLS(t *testing.T) {
 	t.Parallel()
 	b := launch(t)
-	h := b.handler()
+	const proxy, stranger = "127.0.0.1:1000", "203.0.113.66:1000"
 	for name, c := range map[string]struct {
+		url    string
 		change []func(*http.Request)
 		secure bool
 	}{
-		"the proxy says so":   {[]func(*http.Request){header("X-Forwarded-Proto", "https")}, true},
-		"the browser says so": {[]func(*http.Request){header("Origin", "https://example.com"), header("Sec-Fetch-Site", "same-origin")}, true},
-		"without":             {[]func(*http.Request){header("X-Forwarded-Proto", "http"), header("Origin", "http://example.com")}, false},
-		"nothing is said":     {nil, false},
+		"configured":                       {"https://boat.example.net", nil, true},
+		"configured, whatever a header is": {"https://boat.example.net", []func(*http.Request){from(proxy), header("X-Forwarded-Proto", "http")}, true},
+		"configured, over a tunnel":        {"https://boat.example.net", []func(*http.Request){header("Origin", "http://127.0.0.1:8080"), header("Sec-Fetch-Site", "same-origin")}, true},
+		"the proxy says so":                {"", []func(*http.Request){from(proxy), header("X-Forwarded-Proto", "https")}, true},
+		"a stranger says so":               {"", []func(*http.Request){from(stranger), header("X-Forwarded-Proto", "https")}, false},
+		"the browser says so":              {"", []func(*http.Request){header("Origin", "https://example.com"), header("Sec-Fetch-Site", "same-origin")}, true},
+		"without":                          {"", []func(*http.Request){from(proxy), header("X-Forwarded-Proto", "http"), header("Origin", "http://example.com")}, false},
+		"nothing is said":                  {"", nil, false},
 	} {
+		h := b.at(c.url)
 		got := b.cookie(h, c.change...)
-		if got.Secure != c.secure || (got.Name == secureCookie) != c.secure || !got.HttpOnly {
+		if got.Secure != c.secure || (got.Name == secureCookie) != c.secure || !got.HttpOnly || got.Path != "/" || got.Domain != "" {
 			t.Errorf("%s: %s", name, got)
 		}
 		if !letsIn(t, h, got) { // a page that is opened by a link says nothing of its origin
@@ -76,8 +100,33 @@ func TestCookieBehindWhatEndsTLS(t *testing.T) {
 			t.Errorf("%s: after signing out: %v", name, w.Result().Cookies())
 		}
 	}
-	plain := b.cookie(h)
-	if letsIn(t, h, plain, header("X-Forwarded-Proto", "https")) {
-		t.Error("over TLS a cookie counts that anybody could have set")
+	plain := b.cookie(b.handler())
+	for name, h := range map[string]http.Handler{"configured": b.at("https://boat.example.net"), "not": b.handler()} {
+		change := []func(*http.Request){from(proxy), header("X-Forwarded-Proto", "https")}
+		if name == "configured" {
+			change = nil
+		}
+		if letsIn(t, h, plain, change...) {
+			t.Errorf("%s: over TLS a cookie counts that anybody could have set", name)
+		}
 	}
+}
+
+// TestPlainWhereTLSIsDue: a browser would throw the cookie away and show the same form
+// again and again, so the page says where to sign in.
+func TestPlainWhereTLSIsDue(t *testing.T) {
+	t.Parallel()
+	b := launch(t)
+	h := b.at("https://boat.example.net:8443")
+	w := request(t, h, http.MethodPost, "/sign-in", url.Values{"token": {b.token}}, header("Origin", "http://example.com"))
+	if w.Code != http.StatusForbidden || len(w.Result().Cookies()) > 0 || !strings.Contains(w.Body.String(), "Open https://boat.example.net:8443 ") {
+		t.Errorf("%d, %v: %s", w.Code, w.Result().Cookies(), w.Body)
+	}
+}
+
+// at makes the pages for people who reach them at a URL.
+func (b *boat) at(url string) http.Handler {
+	o := b.options()
+	o.URL = url
+	return New(o)
 }

@@ -224,7 +224,9 @@ var scenes = []scene{
 		b.breaks(probe.Down, "502")
 		b.set(func() { b.sunk = map[string]bool{"standby": true} })
 		b.look()
-	}, status: http.StatusConflict, look: func(p *sheet) *sheet { return p.press("Show visitors the status page") }},
+	}, status: http.StatusConflict, look: func(p *sheet) *sheet {
+		return p.b.open("/sites/shop/pull?lever=to-standby").press("Show visitors the status page")
+	}},
 	{name: "refused-place", set: func(b *boat) {
 		b.drill("to-backup")
 		b.set(func() { b.sunk = map[string]bool{"backup": true} })
@@ -241,6 +243,18 @@ var scenes = []scene{
 		_, _ = b.eng.Do(b.t.Context(), "shop", engine.PullRequest{Lever: "to-standby"}, b.ada)
 	}},
 	{name: "contained", set: contained},
+	{name: "not-safe", set: func(b *boat) {
+		answers(b, "nothing-loads")
+		b.drill("to-backup")
+		b.pull("to-backup")
+		b.set(func() { b.sunk = map[string]bool{"backup": true} })
+		b.look()
+	}},
+	{name: "closed-not-safe", set: func(b *boat) {
+		answers(b, "one-thing")
+		b.drill("close-checkout")
+		b.pull("close-checkout")
+	}},
 	{name: "stays", set: func(b *boat) {
 		answers(b, "some-pages")
 		b.do(incident.DecideNoFailover{Reason: "only one page fails"})
@@ -305,6 +319,10 @@ var scenes = []scene{
 		planned(b)
 		b.doAs(incident.ObjectToFix{Reason: "the import runs until four"}, jonas)
 	}},
+	{name: "fix-late", set: func(b *boat) {
+		planned(b)
+		b.wait(9 * time.Minute)
+	}},
 	{name: "fix-alone", set: func(b *boat) {
 		planned(b)
 		b.wait(9 * time.Minute)
@@ -352,6 +370,19 @@ var scenes = []scene{
 		b.do(incident.StepBack{})
 	}, status: http.StatusConflict, look: func(p *sheet) *sheet {
 		return p.b.open("/sites/shop/go-back").press("Go back", "text=ok")
+	}},
+	{name: "watch-again", set: func(b *boat) {
+		watching(b)
+		b.breaks(probe.Down, "502 after 30 s")
+	}},
+	{name: "broke-again", set: func(b *boat) {
+		returning(b)
+		b.do(incident.StepBack{})
+		b.breaks(probe.Down, "502 after 30 s")
+	}},
+	{name: "review-again", set: func(b *boat) {
+		reviewing(b)
+		b.breaks(probe.Down, "502 after 30 s")
 	}},
 	{name: "review", set: reviewing},
 	{name: "unfinished", set: reviewing, status: http.StatusConflict, look: func(p *sheet) *sheet {

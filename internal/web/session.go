@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -25,37 +26,60 @@ const (
 
 	pressesAtOnce = 240 // of one person or token, as for the API; what leads to safety is not counted
 	pressEvery    = 250 * time.Millisecond
+	filesAtOnce   = 20 // of one person or token, as for the API: the folder of evidence is everybody's
+	fileEvery     = 5 * time.Second
 )
 
-// secured says whether the browser speaks TLS, as far as that can be told: to us, or to
-// what ends it in front of us and says so. Who says so untruly gets a cookie that their
-// own browser does not send back, and nothing else.
-func secured(r *http.Request) bool {
-	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+// secured says whether the browser speaks TLS, as far as that can be told: the
+// configuration says so, we end it, or what ends it on this machine says so. From elsewhere
+// the header is anybody's word.
+func (s *server) secured(r *http.Request) bool {
+	return s.onlyTLS() || r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") && nearby(r)
 }
 
+// onlyTLS says whether the configuration has everybody come over TLS: then no cookie is
+// made or taken that a browser sends without.
+func (s *server) onlyTLS() bool { return strings.HasPrefix(s.o.URL, "https://") }
+
 // cookieOver is secured for an answer that sets a cookie: what a form is sent with tells
-// the page's own scheme even where nothing in front of us does.
-func cookieOver(r *http.Request) bool {
-	return secured(r) || strings.HasPrefix(r.Header.Get("Origin"), "https://")
+// the page's own scheme even where nothing in front of us does. Who says so untruly gets a
+// cookie that their own browser does not send back, and nothing else.
+func (s *server) cookieOver(r *http.Request) bool {
+	return s.secured(r) || strings.HasPrefix(r.Header.Get("Origin"), "https://")
+}
+
+// barred says whether the browser would not keep the cookie that it would be given: it has
+// the page over plain HTTP, and not from its own machine.
+func (s *server) barred(r *http.Request) bool {
+	u, err := url.Parse(r.Header.Get("Origin"))
+	if !s.onlyTLS() || err != nil || u.Scheme != "http" {
+		return false
+	}
+	at, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() != "localhost" && (err != nil || !at.IsLoopback())
+}
+
+// nearby says whether a request comes from this machine.
+func nearby(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && peer.Addr().Unmap().IsLoopback()
 }
 
 // cameFrom is the address that a request comes from. What ends TLS on this machine tells
 // it in X-Forwarded-For, of which the last is what it has seen itself. From elsewhere that
 // header is anybody's word.
 func cameFrom(r *http.Request) string {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	told := r.Header.Values("X-Forwarded-For")
-	if err != nil || !peer.Addr().Unmap().IsLoopback() || len(told) == 0 {
+	if !nearby(r) || len(told) == 0 {
 		return r.RemoteAddr
 	}
 	last := told[len(told)-1]
 	last = strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
 	if at, err := netip.ParseAddrPort(last); err == nil {
-		return at.Addr().String()
+		return at.Addr().WithZone("").String()
 	}
 	if at, err := netip.ParseAddr(strings.Trim(last, "[]")); err == nil {
-		return at.String()
+		return at.WithZone("").String()
 	}
 	return r.RemoteAddr
 }
@@ -64,7 +88,7 @@ func cameFrom(r *http.Request) string {
 // nobody without TLS can set.
 func (s *server) session(r *http.Request) (who account.Session, raw string, good bool) {
 	names := []string{secureCookie, cookieName}
-	if secured(r) {
+	if s.secured(r) {
 		names = names[:1]
 	}
 	for _, name := range names {
@@ -111,9 +135,9 @@ func (s *server) stranger(w http.ResponseWriter, r *http.Request) {
 }
 
 // setCookie gives a browser its sign-in.
-func setCookie(w http.ResponseWriter, r *http.Request, value string) {
+func (s *server) setCookie(w http.ResponseWriter, r *http.Request, value string) {
 	c := cookie(cookieName, value, cookieLife)
-	if cookieOver(r) {
+	if s.cookieOver(r) {
 		c = cookie(secureCookie, value, cookieLife)
 	}
 	http.SetCookie(w, c)
@@ -143,6 +167,11 @@ func (s *server) signIn(w http.ResponseWriter, _ *http.Request) {
 
 // enter takes a name and a password, or a token, and signs the browser in.
 func (s *server) enter(w http.ResponseWriter, r *http.Request) {
+	if s.barred(r) {
+		m := message{Kind: "failed", Text: "This page came to you without TLS, so your browser would not keep the sign-in.", Next: "Open " + s.o.URL + " and sign in there."}
+		s.showSignIn(w, http.StatusForbidden, signInForm{Name: cut(r.PostFormValue("name"), 64)}, m)
+		return
+	}
 	who, how, err := s.proved(r)
 	if err != nil {
 		s.notSignedIn(w, r, err)
@@ -180,7 +209,7 @@ func (s *server) open(w http.ResponseWriter, r *http.Request, who account.Who, h
 		s.notSignedIn(w, r, err)
 		return
 	}
-	setCookie(w, r, raw)
+	s.setCookie(w, r, raw)
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 

@@ -56,7 +56,7 @@ func (s *server) timeline(w http.ResponseWriter, r *http.Request, who account.Se
 	}
 	all := x.arg("all") != ""
 	p := x.incidentRoom(cut(x.in.Title, 160), lineOf(*x.in))
-	p.Say = s.said(r)
+	p.Say, p.Live = s.said(r), true
 	p.Where = p.Where[:2]
 	p.Body = struct {
 		Rows   []eventRow
@@ -97,6 +97,7 @@ func (x scope) rows(events []incident.Event, all bool) []eventRow {
 		if !all && (!told(e) || e.Corrects != "") {
 			continue
 		}
+		e.Text = textOnPage(e)
 		row := eventRow{Event: e, Corrections: fixes[e.ID]}
 		if d := e.At.In(x.s.o.Zone).Format("2 January 2006"); d != day {
 			day, row.NewDay = d, true

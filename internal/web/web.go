@@ -61,6 +61,8 @@ type Engine interface {
 	Queue(ctx context.Context) ([]outbox.Message, error)
 	RetryMessage(ctx context.Context, id string) error
 	DropMessage(ctx context.Context, id string) error
+
+	Changed() <-chan struct{}
 }
 
 // Tokens says whom a token belongs to; a wrong one is an error. token.Book is one.
@@ -97,16 +99,19 @@ type Options struct {
 	Channels []engine.Channel // who is told what: the message to send names them
 	Zone     *time.Location   // local time, shown beside UTC; the machine's when nil
 	Demo     string           // one line on top of every page
+	Ending   <-chan struct{}  // closed when the server is to end: open streams end with it
+	URL      string           // where people reach the pages; https: cookies go over nothing else. Empty: it is not known
 }
 
-//go:embed page/*.html page/*.css
+//go:embed page/*.html page/*.css page/*.js
 var files embed.FS
 
 var (
 	style   = mustRead("page/style.css")
 	article = style + mustRead("page/writeup.css") // of the one page with a long text
 	pages   = template.Must(template.New("").Funcs(funcs(time.UTC)).ParseFS(files, "page/*.html"))
-	csp     = "default-src 'none'; style-src 'sha256-" + hash(style) + "' 'sha256-" + hash(article) + "'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	script  = mustRead("page/live.js")
+	csp     = "default-src 'none'; script-src 'sha256-" + hash(script) + "'; connect-src 'self'; style-src 'sha256-" + hash(style) + "' 'sha256-" + hash(article) + "'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 func mustRead(name string) string {
@@ -127,6 +132,9 @@ type server struct {
 	pages *template.Template // with the words of this server's time zone
 	doors *doors             // of tokens; accounts have their own
 	brake *doors             // of those who are signed in
+
+	streams streams
+	files   *doors // of what they upload
 }
 
 // New makes the handler of all pages.
@@ -141,7 +149,7 @@ func newServer(o Options) *server {
 	if o.Zone == nil {
 		o.Zone = time.Local
 	}
-	return &server{o: o, pages: template.Must(pages.Clone()).Funcs(funcs(o.Zone)), doors: newDoors(o.Now, triesAtOnce, tryEvery), brake: newDoors(o.Now, pressesAtOnce, pressEvery)}
+	return &server{o: o, pages: template.Must(pages.Clone()).Funcs(funcs(o.Zone)), doors: newDoors(o.Now, triesAtOnce, tryEvery), brake: newDoors(o.Now, pressesAtOnce, pressEvery), files: newDoors(o.Now, filesAtOnce, fileEvery)}
 }
 
 func (s *server) routes() *http.ServeMux {
@@ -176,6 +184,7 @@ func (s *server) routes() *http.ServeMux {
 		"POST /account/leave-all": s.leaveAll,
 		"GET /accounts":           s.accounts,
 		"GET /accounts/{name}":    s.oneAccount,
+		"GET /live":               s.live,
 		"/":                       s.noPage,
 	} {
 		mux.HandleFunc(pattern, s.signedIn(h))
@@ -196,7 +205,7 @@ func headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", csp)
-		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Referrer-Policy", "same-origin") // not less: without, browsers tell no Origin, and every form that comes over plain HTTP is a foreign one
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Cache-Control", "no-store")
@@ -246,9 +255,12 @@ func (b *sending) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
 // show renders a page; a fault of ours in it is logged and told.
 func (s *server) show(w http.ResponseWriter, status int, name string, p page) {
-	p.Demo = s.o.Demo
+	p.Demo = demoOf(s.o.Demo)
 	if p.Style = template.CSS(style); name == "writeup.html" { //nolint:gosec // our own file
 		p.Style = template.CSS(article) //nolint:gosec // our own file
+	}
+	if p.Live {
+		p.Script = template.JS(script) //nolint:gosec // our own file
 	}
 	p.finish()
 	var b bytes.Buffer

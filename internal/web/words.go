@@ -1,6 +1,7 @@
 package web
 
 import (
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"lifeboat/internal/incident"
+	"lifeboat/internal/probe"
 )
 
 // nbsp keeps a digit and its unit on one line.
@@ -74,6 +76,11 @@ func spell(d time.Duration) string {
 		return fmt.Sprintf("%d%sh", h, nbsp)
 	}
 	return fmt.Sprintf("%d%sdays", int(d.Hours()/24), nbsp)
+}
+
+// wholeSeconds is a span that is counted down: at least a second, and no part of one.
+func wholeSeconds(d time.Duration) string {
+	return spell(max(d, time.Second).Round(time.Second))
 }
 
 func milli(n int64) string { return spell(time.Duration(n) * time.Millisecond) }
@@ -242,8 +249,8 @@ const (
 	markFailed = "failed"
 )
 
-func markOf(t incident.Type) string {
-	switch t {
+func markOf(e incident.Event) string {
+	switch e.Type {
 	case incident.RuleOverridden:
 		return markRule
 	case incident.LeverFailed, incident.LeverUnknown, incident.FixInterrupted, incident.UpdateFailed, incident.IntegrationFails:
@@ -251,7 +258,9 @@ func markOf(t incident.Type) string {
 	case incident.CheckVerdict, incident.LeverSeen, incident.LeverDrift, incident.FixRead, incident.FixMeasured, incident.FixAgain,
 		incident.ImpactMeasured, incident.EvidenceCaptured, incident.ReturnHeld, incident.StagePassed:
 		return markSeen
-	case incident.SightChanged, incident.WatchRelapse:
+	case incident.SightChanged:
+		return markOfSight(e)
+	case incident.WatchRelapse:
 		return markFault
 	case incident.ChangeSeen, incident.ChangeMarked:
 		return markChange
@@ -260,6 +269,18 @@ func markOf(t incident.Type) string {
 		return markDone
 	}
 	return markDid
+}
+
+// markOfSight: only what fails is a fault.
+func markOfSight(e incident.Event) string {
+	var s incident.Sight
+	switch err := json.Unmarshal(e.Data, &s); {
+	case err == nil && s.Seen == string(probe.Up):
+		return markDone
+	case err == nil && s.Seen != string(probe.Down):
+		return markSeen
+	}
+	return markFault
 }
 
 // told says whether an event belongs to the story; the full list shows all.

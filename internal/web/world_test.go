@@ -6,8 +6,10 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -84,6 +86,7 @@ type boat struct {
 	accounts *account.Book
 	tokens   *token.Book
 	ledger   *ledger.Book
+	folder   string // of evidence
 	token    string // Ada's, an admin's
 	ada      incident.Actor
 	record   func() engine.RecordView
@@ -123,7 +126,8 @@ func launch(t *testing.T) *boat {
 	}})
 	must(t, err)
 	b.ledger = ledger.New(ledger.Options{Store: s, Now: b.clock, NewID: b.newID})
-	bodies, err := evidence.Open(t.TempDir(), 1<<30)
+	b.folder = t.TempDir()
+	bodies, err := evidence.Open(b.folder, 1<<30)
 	must(t, err)
 	b.eng, err = engine.New(engine.Options{
 		Config: cfg, Store: s, Key: key, Now: b.clock, NewID: b.newID, Logger: log, Version: "test", Ask: b.ask,
@@ -161,6 +165,18 @@ func (b *boat) clock() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.now
+}
+
+// kept counts the bodies of evidence that lie in their folder.
+func (b *boat) kept() (n int) {
+	b.t.Helper()
+	must(b.t, filepath.WalkDir(b.folder, func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			n++
+		}
+		return err
+	}))
+	return n
 }
 
 // wait lets time pass; what is seen is seen again.

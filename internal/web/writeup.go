@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 
 	"lifeboat/internal/account"
 	"lifeboat/internal/incident"
@@ -51,6 +52,8 @@ type writeUpPart struct {
 	Close     *ask
 	Recur     *ask
 	Base      string
+	Todo      []todo
+	Loose     bool // nothing of it holds up the closing
 }
 
 // writeUp is the post-mortem: what was written as it happened, and what people add.
@@ -117,6 +120,8 @@ func (x scope) writing(part *writeUpPart, events []incident.Event) {
 		row.Change.Name, row.End.Name = "Change "+f.ID, "Say how "+f.ID+" ended"
 		part.FollowUps = append(part.FollowUps, row)
 	}
+	part.Todo = x.stillToDo(*part)
+	part.Loose = !slices.ContainsFunc(part.Todo, func(t todo) bool { return t.Must })
 	part.AddFind, part.AddOwed, part.Finish = x.ask("finding"), x.ask("follow-up"), x.ask("finish")
 	part.Finish.Go = true
 	if x.in.Phase == incident.Review {
@@ -156,17 +161,12 @@ func (x scope) sectionRow(sec postmortem.Section, public bool) sectionRow {
 }
 
 func (x scope) writeUpLine(doc postmortem.Document) string {
-	open := 0
-	for _, q := range incident.Questions {
-		if x.in.WriteUp.Answers[q.Key].Text == "" {
-			open++
-		}
-	}
+	open := unanswered(*x.in)
 	switch {
 	case doc.Public:
 		return "What visitors may read. It holds no name of a person."
 	case doc.Final:
-		return "Version " + count(doc.Version, "", "") + "is final."
+		return "Version " + strconv.Itoa(doc.Version) + " is final."
 	}
 	return "A draft. Most of it was written as it happened. " + questionsLeft(open)
 }

@@ -51,12 +51,15 @@ func Includes(fsys fs.FS, text, file string) (map[string]string, error) {
 	if len(problems) > 0 {
 		return nil, join(problems)
 	}
+	if len(files) == 0 {
+		return nil, nil
+	}
 	return files, nil
 }
 
 // readIncluded reads one file within the bytes that are left.
 func readIncluded(fsys fs.FS, name string, left *int64, place string) (string, error) {
-	f, err := fsys.Open(name)
+	f, err := openRegular(fsys, name)
 	if err != nil {
 		var p *fs.PathError
 		if errors.As(err, &p) {
@@ -74,6 +77,14 @@ func readIncluded(fsys fs.FS, name string, left *int64, place string) (string, e
 		return "", fault.New(fault.Invalid, "the included files are larger than %d octets", maxIncludeBytes).At(place).WithHint("make them smaller")
 	}
 	return string(b), nil
+}
+
+// openRegular opens nothing that would wait: a pipe waits for its writer.
+func openRegular(fsys fs.FS, name string) (fs.File, error) {
+	if info, err := fs.Stat(fsys, name); err == nil && !info.Mode().IsRegular() {
+		return nil, errors.New("it is not a regular file")
+	}
+	return fsys.Open(name)
 }
 
 // included gives the file that an $INCLUDE entry names, "" for another entry.

@@ -102,7 +102,7 @@ func (l *Load) stop() {
 	l.once.Do(func() {
 		close(l.quit)
 		l.sender.Wait()
-		deadline := time.Now().Add(2*retryAt + 500*time.Millisecond)
+		deadline := time.Now().Add(tries*retryAt + 500*time.Millisecond)
 		for l.pending() > 0 && time.Now().Before(deadline) {
 			l.overdue(time.Now())
 			time.Sleep(20 * time.Millisecond)
@@ -203,8 +203,10 @@ func (l *Load) ask(q *query) {
 	}
 }
 
-// overdue asks again what has no answer after a second, and gives up what was asked
-// twice.
+// tries is how often a query is asked before it counts as missing, as resolvers do it.
+const tries = 3
+
+// overdue asks again what has no answer after a second, and gives up in the end.
 func (l *Load) overdue(now time.Time) {
 	var again []*query
 	l.mu.Lock()
@@ -213,7 +215,7 @@ func (l *Load) overdue(now time.Time) {
 			continue
 		}
 		delete(l.waiting, k)
-		if q.tries == 2 {
+		if q.tries == tries {
 			l.missing++
 			continue
 		}
@@ -255,15 +257,15 @@ func (l *Load) check(conn int, raw []byte, now time.Time) {
 	if q == nil {
 		return // late: it was asked again meanwhile, or given up
 	}
-	delete(l.waiting, k)
-	switch {
-	case !m.Response || !m.Authoritative:
-		l.bad("%s: not an authoritative answer: %s", q.q.String(), m.MsgHdr.String())
-	case len(m.Question) != 1 || m.Question[0] != q.q:
-		l.bad("%s: answer to another question", q.q.String())
-	default:
-		l.judge(q, &m, now)
+	if len(m.Question) != 1 || m.Question[0] != q.q {
+		return // late, and its id was given anew: as resolvers do, go on waiting
 	}
+	delete(l.waiting, k)
+	if !m.Response || !m.Authoritative {
+		l.bad("%s: not an authoritative answer: %s", q.q.String(), m.MsgHdr.String())
+		return
+	}
+	l.judge(q, &m, now)
 }
 
 func (l *Load) judge(q *query, m *dns.Msg, now time.Time) { // with mu held

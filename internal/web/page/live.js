@@ -1,0 +1,110 @@
+// Keeps a page as it is now, without a reload: a stream says that there is something
+// new, the page is fetched again, and only what differs is put in its place. What
+// somebody types, the focus and what is folded open stay. Without this script the same
+// page reloads itself.
+(() => {
+  "use strict";
+  const lost = document.getElementById("lost");
+  document.currentScript.remove();
+  let heard = Date.now(), stream = null, fetching = false, again = false, retry = 0;
+
+  // held: a field in it is being filled in.
+  const held = (node) => [...node.querySelectorAll("input, textarea, select"), node].some((f) =>
+    (f.matches("textarea, input:not([type=hidden])") && f === document.activeElement) ||
+    (f.matches("input[type=radio], input[type=checkbox]") && f.checked !== f.defaultChecked) ||
+    (f.matches("input[type=file]") && f.files.length > 0) ||
+    (f.matches("textarea, input:not([type=hidden], [type=radio], [type=checkbox], [type=file])") && f.value !== f.defaultValue) ||
+    (f.matches("select") && [...f.options].some((o) => o.selected !== o.defaultSelected)));
+
+  // name of a thing that shall keep its focus or stay folded open.
+  const name = (n) => n.id || [n.tagName, n.name, n.getAttribute("href"), n.form && n.form.getAttribute("action"), n.tagName === "DETAILS" ? n.firstElementChild?.textContent : n.textContent].join("|");
+
+  const openIn = (node) => [node, ...node.querySelectorAll("details")].filter((d) => d.open && d.tagName === "DETAILS").map(name);
+
+  function replace(old, now) {
+    const open = openIn(old), focus = old.contains(document.activeElement) ? name(document.activeElement) : "";
+    old.replaceWith(now);
+    for (const d of [now, ...now.querySelectorAll("details")]) if (open.includes(name(d))) d.open = true;
+    if (focus) [...now.querySelectorAll("a, button, summary"), now].find((n) => name(n) === focus)?.focus({ preventScroll: true });
+  }
+
+  // attributes carries over what is written on an element, but for what is open.
+  function attributes(old, now) {
+    for (const a of [...old.attributes]) if (!now.hasAttribute(a.name) && a.name !== "open") old.removeAttribute(a.name);
+    for (const a of now.attributes) if (old.getAttribute(a.name) !== a.value) old.setAttribute(a.name, a.value);
+  }
+
+  function same(old, now) {
+    return old.nodeType === 1 && now.nodeType === 1 && old.tagName === now.tagName && old.id === now.id;
+  }
+
+  // put makes old look like now, touching as little as it can.
+  function put(old, now) {
+    if (old.isEqualNode(now)) return;
+    if (old.nodeType === 3 && now.nodeType === 3) { old.data = now.data; return; }
+    if (!same(old, now)) { if (old.nodeType !== 1 || !held(old)) replaceNode(old, now); return; }
+    if (old.matches("input, textarea, select")) { if (!held(old)) replaceNode(old, now); return; }
+    if (old.namespaceURI !== "http://www.w3.org/1999/xhtml" || old.matches("p, li, h1, h2, button, summary")) { if (!held(old)) replace(old, now); return; }
+    attributes(old, now);
+    children(old, [...old.childNodes], [...now.childNodes]);
+  }
+
+  // children puts a list in the place of another: what is the same stands still, what is
+  // of the same kind is made like it, the rest comes and goes around it.
+  function children(parent, from, to) {
+    let at = 0;
+    const drop = (o) => { if (o.nodeType !== 1 || !held(o)) o.remove(); };
+    to.forEach((n, k) => {
+      const equal = from.findIndex((o, j) => j >= at && o.isEqualNode(n));
+      if (equal >= 0) { from.slice(at, equal).forEach(drop); at = equal + 1; return; }
+      const o = from[at];
+      if (o && o.nodeType === n.nodeType && (n.nodeType !== 1 || same(o, n)) && !to.slice(k + 1).some((later) => o.isEqualNode(later))) { at++; put(o, n); return; }
+      parent.insertBefore(n, o || null);
+    });
+    from.slice(at).forEach(drop);
+  }
+
+  function replaceNode(old, now) { if (old.nodeType === 1 && now.nodeType === 1) replace(old, now); else old.replaceWith(now); }
+
+  async function look() {
+    if (fetching) { again = true; return; }
+    fetching = true;
+    try {
+      do {
+        again = false;
+        const res = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "manual" });
+        if (res.type === "opaqueredirect") { location.reload(); return; }
+        if (!res.ok) break;
+        const next = new DOMParser().parseFromString(await res.text(), "text/html");
+        document.title = next.title;
+        const mine = document.getElementById("lost"), theirs = next.getElementById("lost");
+        if (mine && theirs) theirs.replaceWith(mine.cloneNode(true));
+        next.querySelectorAll("script").forEach((s) => s.remove()); // this one was removed, too
+        put(document.body, next.body);
+      } while (again);
+    } catch { /* no contact: the stream says when there is */ } finally { fetching = false; }
+  }
+
+  function tell() {
+    const old = Math.round((Date.now() - heard) / 1000);
+    if (!lost.isConnected) return;
+    lost.hidden = old < 12;
+    if (old >= 12) lost.lastElementChild.textContent = `No contact with lifeboat for ${old < 90 ? old + " s" : Math.round(old / 60) + " min"}. What you see is that old. It goes on trying.`;
+  }
+
+  function close() { if (stream) stream.close(); stream = null; clearTimeout(retry); }
+
+  function listen() {
+    close();
+    if (document.hidden) return; // a page that nobody looks at takes no connection
+    stream = new EventSource("/live");
+    stream.addEventListener("look", () => { heard = Date.now(); tell(); look(); });
+    stream.addEventListener("gone", () => { close(); location.reload(); });
+    stream.onerror = () => { if (stream && stream.readyState === 2) { close(); look(); retry = setTimeout(listen, 3000 + Math.random() * 4000); } };
+  }
+
+  document.addEventListener("visibilitychange", listen);
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", listen);
+  setInterval(tell, 1000);
+})();
