@@ -12,7 +12,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test deps lint race bench bench-ofrep fuzz soak clean
+.PHONY: help build run test deps lint race bench bench-dns bench-ofrep fuzz soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ bench: build ## measure: the packages' benchmarks, then the whole
 
 bench-ofrep: ## measure the kill switches beside a bare handler
 	$(GO) run ./test/bench-ofrep
+
+bench-dns: build ## measure the name server beside its peers (BENCH_DNS='-rounds 3'; scripts/deps-bench installs them)
+	@if [ -f test/bench/coredns/go.mod ]; then $(GO) -C test/bench/coredns build -o ../../../bin/bench-coredns . || echo 'bench-dns: CoreDNS could not be built'; fi
+	$(GO) run ./test/bench/dns $(BENCH_DNS)
 
 fuzz: ## run each fuzz test for FUZZTIME (5s)
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' scripts/fuzz

@@ -14,6 +14,8 @@ type answer struct {
 	typ   uint16
 	aa    bool
 	rcode uint16
+	from  int32                // the node of the name in question, or its closest encloser's; none without a zone
+	exact bool                 // it is that of the name itself
 	chain int                  // CNAME and DNAME records so far
 	owner [maxChain + 1][]byte // the names that led on, to see a loop
 	via   [maxChain + 1]int32  // the nodes that led on
@@ -40,6 +42,7 @@ func (a *answer) write(labels int) {
 	}
 	name := lower(a.low[:], a.m.qname())
 	n, exact, at := a.find(name, labels, none)
+	a.from, a.exact = n, exact
 	if n == none {
 		a.rcode = rcodeRefused
 		return

@@ -15,6 +15,8 @@ type counters struct {
 
 	rcodes [rcodes]atomic.Uint64
 
+	limited, slipped atomic.Uint64
+
 	udpErrors, tcpConns, tcpRefused, tcpOversized atomic.Uint64
 
 	_ [64]byte
@@ -23,11 +25,14 @@ type counters struct {
 // Counts are what a server has done since it was made. Each figure only grows.
 type Counts struct {
 	Queries   uint64         // messages received, answered or not
-	Rcodes    [rcodes]uint64 // answers by response code
+	Rcodes    [rcodes]uint64 // answers by response code, those that the rate limit then held back among them
 	Dropped   uint64         // messages without an answer: shorter than a header, or responses
 	Malformed uint64         // dropped, or answered FORMERR
 	Truncated uint64         // answers with TC
 	Panics    uint64         // queries during which the code failed; each was answered SERVFAIL
+
+	Limited uint64 // answers that the rate limit held back
+	Slipped uint64 // answers that the rate limit sent with TC and without records
 
 	UDPErrors    uint64 // receiving or sending failed
 	TCPConns     uint64 // connections accepted
@@ -46,6 +51,8 @@ func (s *Server) Counts() Counts {
 		sum.Malformed += c.malformed.Load()
 		sum.Truncated += c.truncated.Load()
 		sum.Panics += c.panics.Load()
+		sum.Limited += c.limited.Load()
+		sum.Slipped += c.slipped.Load()
 		sum.UDPErrors += c.udpErrors.Load()
 		sum.TCPConns += c.tcpConns.Load()
 		sum.TCPRefused += c.tcpRefused.Load()

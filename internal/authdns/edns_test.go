@@ -123,7 +123,7 @@ func askFrom(t testing.TB, s *Server, q *dns.Msg, from string, udp bool) *dns.Ms
 		addr = netip.MustParseAddr(from)
 	}
 	var m dns.Msg
-	reply := s.handleFrom(&s.shards[0], nil, packed(t, q), addr, udp)
+	reply := s.handleFrom(&worker{counters: &s.shards[0]}, nil, packed(t, q), addr, udp)
 	if err := m.Unpack(reply); err != nil {
 		t.Fatalf("%v: %x", err, reply)
 	}
@@ -241,7 +241,7 @@ func TestOptionsFit(t *testing.T) {
 		for size := 512; size <= 1232; size += 7 {
 			q := withOptions(question(fmt.Sprintf("a%d.example.com.", i), dns.TypeA), &dns.EDNS0_NSID{Code: dns.EDNS0NSID}, &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "0102030405060708"})
 			q.IsEdns0().SetUDPSize(uint16(size))
-			n := len(s.handleFrom(&s.shards[0], nil, packed(t, q), netip.MustParseAddr("192.0.2.1"), true))
+			n := len(s.handleFrom(&worker{counters: &s.shards[0]}, nil, packed(t, q), netip.MustParseAddr("192.0.2.1"), true))
 			if n > size {
 				t.Errorf("a%d: %d octets, the client takes %d", i, n, size)
 			}

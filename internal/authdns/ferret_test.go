@@ -39,7 +39,7 @@ func ferretCases(t *testing.T) []ferretCase {
 	}
 	f, err := os.Open(filepath.Join(dir, "ferret", "cases.jsonl.gz"))
 	if err != nil {
-		t.Skipf("SKIP-LOUD: the Ferret cases are not there (%v): set LIFEBOAT_TESTDATA", err)
+		t.Skipf("SKIP-DATA: the Ferret cases are not there (%v): set LIFEBOAT_TESTDATA", err)
 	}
 	defer f.Close()
 	z, err := gzip.NewReader(f)

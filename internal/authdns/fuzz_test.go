@@ -61,7 +61,7 @@ func FuzzHandle(f *testing.F) {
 
 func checkHandle(t *testing.T, s *Server, msg []byte, client netip.Addr, udp bool) {
 	in := bytes.Clone(msg)
-	reply := s.handleFrom(&s.shards[0], make([]byte, 0, 512), in, client, udp)
+	reply := s.handleFrom(&worker{counters: &s.shards[0]}, make([]byte, 0, 512), in, client, udp)
 	if !bytes.Equal(in, msg) {
 		t.Fatal("the query was changed")
 	}

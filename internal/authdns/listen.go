@@ -3,7 +3,6 @@ package authdns
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"strconv"
 	"syscall"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lifeboat/internal/fault"
+	"lifeboat/internal/udpbatch"
 )
 
 // portTries is how often a free port is looked for that both UDP and TCP have.
@@ -84,14 +84,41 @@ func closeAll(udp []*net.UDPConn, tcp *net.TCPListener) {
 	}
 }
 
-// sharePort sets what a UDP socket needs before it is bound: a packet that comes
-// in earlier would not tell where it was sent to.
-func sharePort(_, _ string, raw syscall.RawConn) error {
+// bufferSize is how many octets of packets a socket may hold for us, each way. The
+// kernel's own is good for some 270 queries: less than come in while a collector or a
+// neighbour has the core.
+const bufferSize = 1 << 20
+
+// sharePort sets what a UDP socket needs before it is bound. One that will take
+// packets for all addresses has to tell from the first on where each was sent to;
+// for others this would only cost.
+func sharePort(_, addr string, raw syscall.RawConn) error {
 	var failed error
 	err := raw.Control(func(fd uintptr) {
 		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		for _, buffer := range []int{unix.SO_RCVBUF, unix.SO_SNDBUF} {
+			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, buffer, bufferSize) // as much as the system allows is what we get
+		}
 	})
-	return errors.Join(err, failed, askForDestination(raw))
+	if host, _, _ := net.SplitHostPort(addr); host == "" || net.ParseIP(host).IsUnspecified() {
+		err = errors.Join(err, udpbatch.AskForDestination(raw))
+	}
+	return errors.Join(err, failed)
+}
+
+// inOnePiece has answers leave a socket whole or not at all (RFC 9715 section 3.1):
+// fragments can be forged, and get lost, and ours are small enough for any path. The
+// kernel is told not to believe who says that a path is smaller still. Where it knows
+// no such setting, answers go out as ever.
+func inOnePiece(conn *net.UDPConn) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE)
+	})
 }
 
 // explain says what a person can do about an address that can't be had.
@@ -109,42 +136,4 @@ func explain(addr string, err error) error {
 		return f.WithHint("it is not an address of this machine: see them with: ip addr")
 	}
 	return f
-}
-
-// askForDestination makes the kernel tell which address each packet was sent to.
-func askForDestination(raw syscall.RawConn) error {
-	var v4, v6 error
-	err := raw.Control(func(fd uintptr) {
-		v4 = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
-		v6 = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
-	})
-	if err != nil {
-		return err
-	}
-	if v4 != nil && v6 != nil { // one of them fails on a socket of the other family
-		return fmt.Errorf("ask for packet destinations: %w", v4)
-	}
-	return nil
-}
-
-// fromDestination turns what the kernel told of a received packet into what it
-// is told of the answer: sent from the address that was asked, by any interface.
-// It changes the control message in place.
-func fromDestination(oob []byte) []byte {
-	hdr, data, _, err := unix.ParseOneSocketControlMessage(oob)
-	if err != nil {
-		return nil
-	}
-	switch {
-	case hdr.Level == unix.IPPROTO_IP && hdr.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
-		copy(data[4:8], data[8:12]) // ipi_addr, the packet's destination, → ipi_spec_dst
-		clear(data[:4])
-	case hdr.Level == unix.IPPROTO_IPV6 && hdr.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
-		if data[0] != 0xfe || data[1]&0xc0 != 0x80 { // a link-local address keeps its interface
-			clear(data[16:20])
-		}
-	default:
-		return nil
-	}
-	return oob
 }

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"sync"
 	"time"
+
+	"lifeboat/internal/udpbatch"
 )
 
 // idlePause is how long a socket rests after an error, so that one that keeps
@@ -48,23 +49,24 @@ func (s *Server) Serve(ctx context.Context, udp []*net.UDPConn, tcp []*net.TCPLi
 // setDeadlines wakes what waits on the sockets, or makes them usable again.
 func setDeadlines(udp []*net.UDPConn, tcp []*net.TCPListener, at time.Time) {
 	for _, conn := range udp {
-		conn.SetReadDeadline(at)
+		conn.SetDeadline(at)
 	}
 	for _, l := range tcp {
 		l.SetDeadline(at)
 	}
 }
 
-// serveUDP answers one socket, from buffers that are used again and again.
+// serveUDP answers one socket, batch by batch, from buffers that are used again and
+// again.
 func (s *Server) serveUDP(ctx context.Context, conn *net.UDPConn) error {
-	c := s.shard()
-	in, out := make([]byte, 4096), make([]byte, 0, 4096)
-	source, err := newSource(conn)
+	c := s.worker()
+	socket, err := udpbatch.New(conn, udpbatch.Options{Plain: s.options.PlainUDP})
 	if err != nil {
-		return fmt.Errorf("prepare UDP socket %s: %w", conn.LocalAddr(), err)
+		return err
 	}
+	inOnePiece(conn)
 	for {
-		n, client, err := source.read(in)
+		n, err := socket.Receive()
 		if err != nil {
 			if done, err := s.stopped(ctx, err); done {
 				return err
@@ -72,13 +74,7 @@ func (s *Server) serveUDP(ctx context.Context, conn *net.UDPConn) error {
 			c.udpErrors.Add(1)
 			continue
 		}
-		reply := s.handleFrom(c, out, in[:n], client.Addr(), true)
-		if reply == nil {
-			continue
-		}
-		if err := source.write(reply, client); err != nil {
-			c.udpErrors.Add(1)
-		}
+		s.batch(c, socket, n)
 	}
 }
 
@@ -99,47 +95,4 @@ func (s *Server) stopped(ctx context.Context, err error) (bool, error) {
 	case <-rest.C:
 		return false, nil
 	}
-}
-
-// source is a UDP socket that answers from the address that was asked, which the
-// kernel would not do by itself where the socket is bound to all addresses.
-type source struct {
-	conn *net.UDPConn
-	any  bool // bound to all addresses
-	oob  [128]byte
-	oobn int
-}
-
-func newSource(conn *net.UDPConn) (*source, error) {
-	s := &source{conn: conn}
-	addr, ok := conn.LocalAddr().(*net.UDPAddr)
-	if !ok || !addr.IP.IsUnspecified() {
-		return s, nil
-	}
-	s.any = true
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	return s, askForDestination(raw)
-}
-
-func (s *source) read(b []byte) (n int, client netip.AddrPort, err error) {
-	if !s.any {
-		return s.conn.ReadFromUDPAddrPort(b)
-	}
-	n, s.oobn, _, client, err = s.conn.ReadMsgUDPAddrPort(b, s.oob[:])
-	return n, client, err
-}
-
-func (s *source) write(b []byte, client netip.AddrPort) error {
-	if client.Port() == 0 {
-		return nil // nobody can be there
-	}
-	if !s.any {
-		_, err := s.conn.WriteToUDPAddrPort(b, client)
-		return err
-	}
-	_, _, err := s.conn.WriteMsgUDPAddrPort(b, fromDestination(s.oob[:s.oobn]), client)
-	return err
 }

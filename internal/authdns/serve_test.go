@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -12,8 +13,10 @@ import (
 
 	"github.com/miekg/dns"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"lifeboat/internal/fault"
+	"lifeboat/internal/ratelimit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -202,21 +205,154 @@ func TestTCPLimits(t *testing.T) {
 		t.Error("a fourth connection of one client was served")
 	}
 	for range 2 {
-		if _, ok := served("127.0.0.9"); !ok {
+		if _, ok := served("127.0.9.1"); !ok {
 			t.Error("another client was not served")
 		}
-	}
-	if _, ok := served("127.0.0.10"); ok {
-		t.Error("a sixth connection was served")
-	}
-	if c := s.Counts(); c.TCPRefused != 2 || c.TCPConns != 5 {
-		t.Errorf("counts %+v", c)
 	}
 	first.Write([]byte{0, 101}) // too long a query ends the connection
 	if _, err := readFrame(first); err == nil {
 		t.Error("a query over the limit was answered")
 	}
+	if c := s.Counts(); c.TCPRefused != 1 || c.TCPConns != 5 || c.TCPOversized != 1 {
+		t.Errorf("counts %+v", c)
+	}
 	eventually(t, func() bool { _, ok := served("127.0.0.1"); return ok })
+}
+
+// With all places taken, the connection that says nothing for longest makes room,
+// and one that is at work does not.
+func TestIdleConnectionMakesRoom(t *testing.T) {
+	t.Parallel()
+	s := testServer(t)
+	s.conns.init(3, 2)
+	_, tcp := serving(t, s, "127.0.0.1:0", 1)
+	q := framed(packed(t, question("mail.example.com.", dns.TypeA)))
+	var conns []net.Conn
+	for i := range 6 {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, byte(i+1), 1)}}
+		conn, err := d.Dial("tcp", tcp.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		conns = append(conns, conn)
+		if i > 0 { // the first says nothing at all
+			conn.Write(q)
+			if _, err := readFrame(conn); err != nil {
+				t.Fatalf("connection %d: %v", i, err)
+			}
+		}
+		eventually(t, func() bool { return waiting(&s.conns) == min(i+1, 3) })
+	}
+	for i, conn := range conns[:3] {
+		if _, err := readFrame(conn); err == nil || strings.Contains(err.Error(), "timeout") {
+			t.Errorf("connection %d did not make room: %v", i, err)
+		}
+	}
+	for i, conn := range conns[3:] {
+		conn.Write(q)
+		if _, err := readFrame(conn); err != nil {
+			t.Errorf("connection %d: %v", i+3, err)
+		}
+	}
+	if c := s.Counts(); c.TCPConns != 6 || c.TCPRefused != 0 {
+		t.Errorf("counts %+v", c)
+	}
+}
+
+// waiting is how many connections wait for a query.
+func waiting(l *connLimit) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for conn := range l.open {
+		if conn.idle.Load() != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+func TestConnectionsAtWorkKeepTheirPlace(t *testing.T) {
+	t.Parallel()
+	var l connLimit
+	l.init(2, 1)
+	a, b, c := &tcpConn{client: ratelimit.Network(netip.MustParseAddr("192.0.2.1"))}, &tcpConn{}, &tcpConn{client: ratelimit.Network(netip.MustParseAddr("192.0.3.1"))}
+	if !l.enter(a) || !l.enter(b) || l.enter(c) {
+		t.Error("a place was given away, or not given")
+	}
+	l.leave(a)
+	l.leave(a) // as a connection does that had to make room
+	if !l.enter(c) || l.enter(&tcpConn{client: c.client}) {
+		t.Error("the place of one that left was not given, or one to a client with one")
+	}
+	l.leave(b)
+	l.total = 9
+	if !l.enter(a) || l.enter(&tcpConn{client: a.client}) {
+		t.Error("who left twice may come twice")
+	}
+}
+
+// A connection waits until its query has come, and no longer.
+func TestIdleEndsWithTheQuery(t *testing.T) {
+	t.Parallel()
+	s := New(Options{TCPBytes: 1 << 30})
+	s.Set(testServer(t).View())
+	_, tcp := serving(t, s, "127.0.0.1:0", 1)
+	conn := dialTCP(t, tcp.Addr().String())
+	eventually(t, func() bool { return waiting(&s.conns) == 1 })
+	q := framed(packed(t, question("huge.example.com.", dns.TypeA)))
+	var asking sync.WaitGroup
+	asking.Go(func() { // and never reads, until the connection is closed
+		for {
+			if _, err := conn.Write(q); err != nil {
+				return
+			}
+		}
+	})
+	eventually(t, func() bool { return waiting(&s.conns) == 0 })
+	s.conns.mu.Lock()
+	if len(s.conns.open) != 1 {
+		t.Error("the connection has ended")
+	}
+	s.conns.mu.Unlock()
+	conn.Close()
+	asking.Wait()
+}
+
+// A connection ends with its time and with its share of answers, whatever it asks;
+// all that it asked before is answered.
+func TestConnectionEnds(t *testing.T) {
+	t.Parallel()
+	view := testServer(t).View()
+	for about, o := range map[string]Options{
+		"its octets": {TCPBytes: 100_000},
+		"its time":   {TCPTime: 200 * time.Millisecond},
+	} {
+		t.Run(about, func(t *testing.T) {
+			t.Parallel()
+			s := New(o)
+			s.Set(view)
+			_, tcp := serving(t, s, "127.0.0.1:0", 1)
+			conn := dialTCP(t, tcp.Addr().String())
+			defer conn.Close()
+			q := framed(packed(t, question("huge.example.com.", dns.TypeA)))
+			for got := 0; ; {
+				conn.Write(q)
+				reply, err := readFrame(conn)
+				if err != nil {
+					if strings.Contains(err.Error(), "timeout") || (o.TCPBytes > 0 && got < o.TCPBytes) {
+						t.Errorf("after %d octets: %v", got, err)
+					}
+					break
+				}
+				if got += len(reply); o.TCPBytes > 0 && got > o.TCPBytes+2000 {
+					t.Errorf("%d octets were given", got)
+					break
+				}
+			}
+		})
+	}
 }
 
 // eventually asks until the answer is yes or ten seconds have passed.
@@ -316,6 +452,22 @@ func TestAnswersComeFromTheAddressAsked(t *testing.T) {
 			askMany(t, "udp", fmt.Sprintf("[::1]:%d", port), 3)
 		}
 	}
+}
+
+// What is served is not cut into fragments, wherever the socket is from.
+func TestAnswersInOnePiece(t *testing.T) {
+	t.Parallel()
+	udp, _ := serving(t, testServer(t), "127.0.0.1:0", 1)
+	askMany(t, "udp", udp[0].LocalAddr().String(), 1) // it is being served
+	raw, err := udp[0].SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) {
+		if got, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU_DISCOVER); err != nil || got != unix.IP_PMTUDISC_PROBE {
+			t.Errorf("IP_MTU_DISCOVER is %d, %v", got, err)
+		}
+	})
 }
 
 func TestListen(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"lifeboat/internal/ratelimit"
 )
 
 // Options are what a Server is made with. The zero value is useful.
@@ -12,10 +14,18 @@ type Options struct {
 	Logger       *slog.Logger     // told of what happens to sockets, never of a query; nil: nothing
 	Now          func() time.Time // for the deadlines of TCP connections; nil: time.Now
 	TCPConns     int              // connections at once, 200 when 0
-	TCPPerClient int              // connections at once from one address, 20 when 0
+	TCPPerClient int              // connections at once from one network (ratelimit.Network), 20 when 0
 	TCPIdle      time.Duration    // how long a connection may take for one query or answer, 10 s when 0
+	TCPTime      time.Duration    // how long a connection may last in all, 2 min when 0
+	TCPBytes     int              // octets of answers that a connection may take, 1 MiB when 0
 	MaxQuerySize int              // octets of a query over TCP, 4096 when 0; a longer one ends the connection
-	NSID         string           // tells whoever asks which server answered (RFC 5001); nothing when empty, 64 octets at most are told
+
+	// RateLimit is for answers over UDP, whose clients can lie about their address.
+	// Each socket counts for itself. The zero value is NSD's limit, this machine
+	// being exempt.
+	RateLimit ratelimit.Options
+	PlainUDP  bool   // one packet a system call, as where no batches are known
+	NSID      string // tells whoever asks which server answered (RFC 5001); nothing when empty, 64 octets at most are told
 
 	// RequireCookie answers a client that speaks cookies with BADCOOKIE over UDP,
 	// until it brings one of ours, so that nobody can ask in its name. For times of
@@ -39,6 +49,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.TCPIdle <= 0 {
 		o.TCPIdle = 10 * time.Second
+	}
+	if o.TCPTime <= 0 {
+		o.TCPTime = 2 * time.Minute
+	}
+	if o.TCPBytes <= 0 {
+		o.TCPBytes = 1 << 20
 	}
 	o.NSID = o.NSID[:min(len(o.NSID), maxNSID)]
 	if o.MaxQuerySize <= 0 {
@@ -80,20 +96,22 @@ func (s *Server) View() *View { return s.view.Load() }
 // given. It is what the sockets do, but for cookies, which need to know the client;
 // it may be called by anybody.
 func (s *Server) Handle(dst, query []byte, udp bool) []byte {
-	return s.handleFrom(&s.shards[0], dst, query, netip.Addr{}, udp)
+	return s.handleFrom(&worker{counters: &s.shards[0]}, dst, query, netip.Addr{}, udp)
 }
 
 // handleFrom answers a client, which may be unknown. It survives a panic: one bad
 // query must not take the others' answers away.
-func (s *Server) handleFrom(c *counters, dst, msg []byte, client netip.Addr, udp bool) (out []byte) {
+func (s *Server) handleFrom(c *worker, dst, msg []byte, client netip.Addr, udp bool) (out []byte) {
 	defer func() {
 		if recover() != nil {
 			c.panics.Add(1)
 			out = bare(dst, msg, rcodeServFail)
 			c.rcodes[rcodeServFail].Add(1)
+			c.class = classOf(rcodeServFail)
 		}
 	}()
 	c.queries.Add(1)
+	c.opt, c.proven = 0, false
 	code, ok, drop := accept(msg)
 	if drop {
 		c.malformed.Add(1)
@@ -105,25 +123,29 @@ func (s *Server) handleFrom(c *counters, dst, msg []byte, client netip.Addr, udp
 			c.malformed.Add(1)
 		}
 		c.rcodes[code].Add(1)
+		c.class = classOf(code)
 		return bare(dst, msg, code)
 	}
 	return s.answer(c, dst, msg, client, udp)
 }
 
-func (s *Server) answer(c *counters, dst, msg []byte, client netip.Addr, udp bool) []byte {
+func (s *Server) answer(c *worker, dst, msg []byte, client netip.Addr, udp bool) []byte {
 	var q query
 	code := q.parse(msg)
 	if q.end == 0 {
 		c.malformed.Add(1)
 		c.rcodes[rcodeFormErr].Add(1)
+		c.class = classOf(rcodeFormErr)
 		return bare(dst, msg, rcodeFormErr)
 	}
 	var m message
 	var x extras
 	known := s.extras(&x, &q, client, udp)
+	c.proven = known
 	m.start(dst, msg, &q, &x, q.limit(udp))
 	v := s.view.Load()
 	var flags byte
+	a := answer{v: v, m: &m, typ: q.typ, from: none}
 	switch {
 	case code == rcodeFormErr:
 		c.malformed.Add(1)
@@ -136,7 +158,6 @@ func (s *Server) answer(c *counters, dst, msg []byte, client netip.Addr, udp boo
 	case q.class != classIN || q.typ == typeAXFR || q.typ == typeIXFR:
 		code, x.extended = rcodeRefused, errNotSupported
 	default:
-		a := answer{v: v, m: &m, typ: q.typ}
 		a.write(q.labels)
 		code = a.rcode
 		if a.aa {
@@ -146,11 +167,14 @@ func (s *Server) answer(c *counters, dst, msg []byte, client netip.Addr, udp boo
 			x.extended = errNotAuthority
 		}
 	}
+	c.class = a.class(code)
 	if m.short {
 		c.truncated.Add(1)
 		m.cut()
 		flags |= flagTC
 	}
 	c.rcodes[code].Add(1)
-	return m.finish(&q, &x, code, flags)
+	reply := m.finish(&q, &x, code, flags)
+	c.opt = len(reply) - len(m.buf)
+	return reply
 }

@@ -150,10 +150,14 @@ type transport func(t *testing.T, msg []byte) []byte
 func transports(t *testing.T, s *Server) map[string]transport {
 	t.Helper()
 	udp, tcp := serving(t, s, "127.0.0.1:0", 1)
+	single := New(Options{PlainUDP: true})
+	single.Set(s.View())
+	plain, _ := serving(t, single, "127.0.0.1:0", 1)
 	return map[string]transport{
 		"Handle, UDP": func(_ *testing.T, msg []byte) []byte { return s.Handle(nil, msg, true) },
 		"Handle, TCP": func(_ *testing.T, msg []byte) []byte { return s.Handle(nil, msg, false) },
 		"UDP":         func(t *testing.T, msg []byte) []byte { return overUDP(t, udp[0].LocalAddr().String(), msg) },
+		"UDP, plain":  func(t *testing.T, msg []byte) []byte { return overUDP(t, plain[0].LocalAddr().String(), msg) },
 		"TCP":         func(t *testing.T, msg []byte) []byte { return overTCP(t, tcp.Addr().String(), msg) },
 	}
 }
@@ -390,7 +394,7 @@ func TestAllocations(t *testing.T) { // not parallel: it counts allocations
 	for _, name := range []string{"mail.example.com.", "elsewhere.net."} {
 		wire := packed(t, withOptions(question(name, dns.TypeA), &dns.EDNS0_NSID{Code: dns.EDNS0NSID}, &dns.EDNS0_TCP_KEEPALIVE{Code: dns.EDNS0TCPKEEPALIVE},
 			&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "0102030405060708010000005cf79f111f8130c3eee29480"}))
-		if got := testing.AllocsPerRun(100, func() { s.handleFrom(&s.shards[0], out, wire, client, false) }); got != 0 {
+		if got := testing.AllocsPerRun(100, func() { s.handleFrom(&worker{counters: &s.shards[0]}, out, wire, client, false) }); got != 0 {
 			t.Errorf("%s with options: %v allocations", name, got)
 		}
 	}

@@ -4,7 +4,8 @@
 //
 // A loud skip is a test that found something missing on this machine and says so
 // with "SKIP-LOUD: …". With CI=true in the environment it counts as a failure:
-// what must hold everywhere has to be tested somewhere.
+// what must hold everywhere has to be tested somewhere. A test that wants data which is
+// no part of the project says "SKIP-DATA: …": it is told, and never a failure.
 //
 // Concurrency: one goroutine.
 package main
@@ -59,7 +60,8 @@ type summary struct {
 	failed    []string // "package Test" or "package"
 	badTests  map[string]bool
 	loud      []string
-	quiet     int // skips that are no concern
+	data      []string // skipped for want of data that is no part of the project
+	quiet     int      // skips that are no concern
 	slow      []timed
 	tests     int
 	withTests int // packages
@@ -127,7 +129,10 @@ func (s *summary) endTest(e event, key test) {
 		s.failed = append(s.failed, e.Package+" "+e.Test)
 		fmt.Fprintf(s.out, "FAIL  %s %s\n%s", e.Package, e.Test, indent(text))
 	case e.Action == "skip" && strings.Contains(text, "SKIP-LOUD"):
-		s.loud = append(s.loud, e.Package+" "+e.Test+": "+loudReason(text))
+		s.loud = append(s.loud, e.Package+" "+e.Test+": "+reasonAfter(text, "SKIP-LOUD"))
+	case e.Action == "skip" && strings.Contains(text, "SKIP-DATA"):
+		s.data = append(s.data, e.Package+" "+e.Test+": "+reasonAfter(text, "SKIP-DATA"))
+		s.quiet++
 	case e.Action == "skip":
 		s.quiet++
 	case top:
@@ -179,8 +184,8 @@ func (s *summary) text(key test) string {
 	return ""
 }
 
-func loudReason(text string) string {
-	_, after, _ := strings.Cut(text, "SKIP-LOUD")
+func reasonAfter(text, mark string) string {
+	_, after, _ := strings.Cut(text, mark)
 	reason, _, _ := strings.Cut(strings.TrimLeft(after, ": "), "\n")
 	return reason
 }
@@ -200,7 +205,7 @@ func (s *summary) finish(took time.Duration) bool {
 		fmt.Fprint(s.out, indent(s.build.String()))
 	}
 	s.printSlowest()
-	for _, l := range s.loud {
+	for _, l := range append(s.data, s.loud...) {
 		fmt.Fprintln(s.out, "SKIPPED", l)
 	}
 	for _, f := range s.failed {

@@ -43,6 +43,7 @@ func TestSummary(t *testing.T) {
 		{"a test fails", false, []string{passA, failOut, failC, failP}, false, []string{"x_test.go:9: wrong", "FAILED  p TestC", "FAIL:"}},
 		{"loud skip", false, []string{passA, loudOut, skipB, passP}, true, []string{"SKIPPED p TestB: no unbound here", "PASS", "1 skipped loudly"}},
 		{"loud skip where all must run", true, []string{passA, loudOut, skipB, passP}, false, []string{"SKIPPED p TestB", "FAIL"}},
+		{"no data from elsewhere", true, []string{passA, strings.Replace(loudOut, "LOUD", "DATA", 1), skipB, passP}, true, []string{"SKIPPED p TestB: no unbound here", "PASS", "0 skipped loudly"}},
 		{"plain skip", true, []string{passA, skipB, passP}, true, []string{"1 skipped,"}},
 		{"panic", false, []string{passA, panicOut, failP}, false, []string{"panic: test timed out", "FAILED  p\n"}},
 		{"does not build", false, []string{passA, buildOut, failP}, false, []string{"syntax error", "FAILED  p\n"}},

@@ -33,7 +33,7 @@ func published(t *testing.T) *openapi3.T {
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "ofrep", "openapi.yaml"))
 	if err != nil {
-		t.Skipf("SKIP-LOUD: OFREP's OpenAPI document is not there (%v): set LIFEBOAT_TESTDATA", err)
+		t.Skipf("SKIP-DATA: OFREP's OpenAPI document is not there (%v): set LIFEBOAT_TESTDATA", err)
 	}
 	var doc map[string]any
 	if err := yaml.Unmarshal(text, &doc); err != nil {
