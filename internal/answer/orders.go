@@ -176,6 +176,7 @@ func (a *Answer) standing() Standing {
 func counters(dns authdns.Counts, flags ofrep.Counts) map[string]uint64 {
 	m := map[string]uint64{
 		"dns_queries": dns.Queries, "dns_dropped": dns.Dropped, "dns_malformed": dns.Malformed, "dns_truncated": dns.Truncated, "dns_panics": dns.Panics,
+		"dns_limited": dns.Limited, "dns_slipped": dns.Slipped,
 		"dns_tcp_connections": dns.TCPConns, "dns_tcp_refused": dns.TCPRefused, "dns_socket_errors": dns.UDPErrors,
 		"ofrep_answered": flags.Answered, "ofrep_unknown": flags.Unknown, "ofrep_refused": flags.Refused, "ofrep_not_ready": flags.NotReady,
 		"ofrep_bulk": flags.Bulk, "ofrep_not_modified": flags.NotModified, "ofrep_denied": flags.Denied, "ofrep_limited": flags.Limited,

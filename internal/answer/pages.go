@@ -121,7 +121,7 @@ func jobs(sites []snapshot.Site) []prober.Job {
 
 // status is what answer says of itself.
 func (a *Answer) status() feed.Status {
-	st := feed.Status{At: a.o.Now().UTC(), Visits: map[string]feed.Visits{}}
+	st := feed.Status{At: a.o.Now().UTC(), Visits: map[string]feed.Visits{}, Heard: a.ofrep.Heard()}
 	for _, s := range a.prober.Seen() {
 		st.Sights = append(st.Sights, feed.Sight{
 			Site: s.Target.Site, Place: s.Target.Place, Check: s.Check.Name, Gate: s.Check.Gate, Every: s.Check.Every, Seen: s.Seen, Since: s.Since, Last: s.Last, Target: s.Target.Address,

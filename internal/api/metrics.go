@@ -74,6 +74,8 @@ var counted = map[string]*prometheus.Desc{
 	"dns_dropped":         desc("dns_dropped_total", "DNS messages without an answer: shorter than a header, or answers themselves."),
 	"dns_malformed":       desc("dns_malformed_total", "DNS messages dropped or answered FORMERR."),
 	"dns_truncated":       desc("dns_truncated_total", "DNS answers that told the client to come back over TCP."),
+	"dns_limited":         desc("dns_limited_total", "DNS answers that the rate limit held back."),
+	"dns_slipped":         desc("dns_slipped_total", "DNS answers that the rate limit sent without records, so that the client comes back over TCP."),
 	"dns_panics":          desc("dns_panics_total", "DNS queries during which our code failed; each was answered SERVFAIL."),
 	"dns_tcp_connections": desc("dns_tcp_connections_total", "DNS connections over TCP."),
 	"dns_tcp_refused":     desc("dns_tcp_refused_total", "DNS connections over TCP that were closed at once for a limit."),

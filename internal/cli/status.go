@@ -153,6 +153,11 @@ func (a *app) site(o api.Overview, s api.SiteView) {
 	if in != nil {
 		loop(t, *in, now)
 	}
+	if slices.ContainsFunc(s.Levers, func(l api.LeverView) bool { return l.Kind == "feature" && l.State != "free" }) {
+		for _, line := range heard(o) {
+			t.row("heard", line)
+		}
+	}
 	for _, p := range parkedOf(s) {
 		t.row("parked", p.Lever, parkedWords(p, now), p.Parked.Reason)
 	}
@@ -164,6 +169,14 @@ func (a *app) site(o api.Overview, s api.SiteView) {
 	for _, line := range next(orNone(in), &s, now) {
 		a.printf("next: %s\n", line)
 	}
+}
+
+// heard tells who has heard of a kill switch as it is now.
+func heard(o api.Overview) []string {
+	h := o.Answer.Heard
+	return slices.DeleteFunc([]string{
+		h.Pages.Words("open page", "open pages", clock), h.Servers.Words("program", "programs", clock),
+	}, func(s string) bool { return s == "" })
 }
 
 // loop are the rows of an open incident: what is known, what it might be, the fix, and

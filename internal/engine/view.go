@@ -108,6 +108,7 @@ type AnswerView struct {
 	Gaps      uint64    `json:"gaps"`
 	Problem   string    `json:"problem,omitempty"`
 
+	Heard    feature.Heard     `json:"heard"` // who has heard of the kill switches as they are
 	Counters map[string]uint64 `json:"counters,omitempty"`
 }
 
@@ -147,7 +148,7 @@ func (e *Engine) answerView() AnswerView {
 	st, at, connected := e.getFeed().Status()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	v := AnswerView{Connected: connected, Ready: e.ready && connected, HeardAt: at, Epoch: st.Epoch, Revision: st.Revision, Waiting: st.Waiting, Gaps: st.Gaps, Problem: st.Problem, Counters: st.Counters}
+	v := AnswerView{Connected: connected, Ready: e.ready && connected, HeardAt: at, Epoch: st.Epoch, Revision: st.Revision, Waiting: st.Waiting, Gaps: st.Gaps, Problem: st.Problem, Counters: st.Counters, Heard: st.Heard}
 	if e.problem != "" {
 		v.Problem = e.problem
 	}

@@ -105,6 +105,7 @@ type Status struct {
 	Counters map[string]uint64 `json:"counters"`
 	Gaps     uint64            `json:"gaps"` // reports lost since start
 	Waiting  int               `json:"waiting"`
+	Heard    feature.Heard     `json:"heard"`             // who has heard of the kill switches as they are
 	Problem  string            `json:"problem,omitempty"` // why not all is well with answer itself
 }
 

@@ -8,35 +8,16 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"lifeboat/internal/feature"
 )
 
-// Heard says who has heard of what is answered now.
-type Heard struct {
-	Pages   Listeners `json:"pages"`   // browsers: they keep what they were told
-	Servers Listeners `json:"servers"` // programs: each of their questions is answered anew
-}
-
-// Listeners are the clients of one kind. A client is told from another by its
-// address, its key and what it sends along, all of it hashed with a number that
-// this process alone has. Who was silent for ten minutes is forgotten.
-type Listeners struct {
-	Revision  string        `json:"revision"`   // the manifest that brought what is answered now
-	Since     time.Time     `json:"since"`      // when it came into force
-	Clients   int           `json:"clients"`    // who asked within the last ten minutes
-	Heard     int           `json:"heard"`      // those of them who asked since
-	Slowest   time.Duration `json:"slowest_ns"` // how long the last of those took who had asked before, too
-	Behind    []Behind      `json:"behind"`     // the others, newest first
-	Streams   int           `json:"streams"`    // event streams that are open
-	Told      int           `json:"told"`       // those that were told of what is answered now
-	Uncounted uint64        `json:"uncounted"`  // questions of clients for whom there was no room
-}
-
-// Behind are clients that have not asked since an older revision.
-type Behind struct {
-	Revision string    `json:"revision"` // "" when it is too long ago to be known
-	Clients  int       `json:"clients"`
-	Seen     time.Time `json:"seen"` // when the last of them asked
-}
+// What is told of who has heard.
+type (
+	Heard     = feature.Heard
+	Listeners = feature.Listeners
+	Behind    = feature.Behind
+)
 
 // The limits of what is kept.
 const (

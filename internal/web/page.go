@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"lifeboat/internal/account"
@@ -53,7 +54,8 @@ type page struct {
 	Side     template.HTML // beside it: a picture
 	Places   []placeLine
 	Ordered  string
-	Seen     string // how old what is seen is
+	Heard    []string // who has heard of a closed feature
+	Seen     string   // how old what is seen is
 	Note     noteForm
 	Log      []soFar
 	Back     string // a form's page: where leaving it leads
@@ -212,6 +214,14 @@ func (x scope) beside(p *page) {
 		p.Ordered += " (home)"
 	}
 	p.Ordered += "."
+	if slices.ContainsFunc(x.v.Levers, func(l engine.LeverView) bool { return l.Kind == "feature" && l.State != "free" }) {
+		h := x.o.Answer.Heard
+		for _, line := range []string{h.Pages.Words("open page", "open pages", x.s.clock), h.Servers.Words("program", "programs", x.s.clock)} {
+			if line != "" {
+				p.Heard = append(p.Heard, line)
+			}
+		}
+	}
 	oldest := int64(-1)
 	for _, s := range x.v.Seen {
 		oldest = max(oldest, s.AgeMS)
