@@ -47,7 +47,7 @@ func (l Listeners) Words(one, many string, clock func(time.Time) string) string 
 	if l.Clients == 1 {
 		s = fmt.Sprintf("%d of 1 %s has heard", l.Heard, kind)
 	}
-	if l.Heard > 0 && l.Slowest > 0 {
+	if l.Heard > 0 && l.Slowest >= 100*time.Millisecond {
 		s += fmt.Sprintf(", the slowest after %.1f s", l.Slowest.Seconds())
 	}
 	if left := l.Clients - l.Heard; left > 0 && len(l.Behind) > 0 {
