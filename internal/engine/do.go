@@ -39,6 +39,8 @@ type runner struct {
 	ruleAt  time.Time // when a rule last looked at what is seen
 	said    string    // what a rule complained of last
 
+	arrivals arrivals // has a lock of its own
+
 	viewMu sync.Mutex // guards view, so that looking never waits for an act
 	view   incident.Incident
 	tail   []incident.Event // the newest events

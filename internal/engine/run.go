@@ -75,6 +75,9 @@ func (e *Engine) Status() {
 	st, _, connected := e.getFeed().Status()
 	if connected {
 		e.seen.status(st)
+		for _, id := range e.ids {
+			e.runners[id].arrivals.note(st.Visits[id], e.o.Now())
+		}
 	}
 	if e.heard.Swap(connected) != connected {
 		e.bell.ring()

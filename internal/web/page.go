@@ -222,6 +222,9 @@ func (x scope) beside(p *page) {
 			}
 		}
 	}
+	if p.Side == "" && x.open() && x.v.Ordered.Position == "standby" {
+		p.Side = x.arrivalsPicture(x.s.o.Engine.Arrivals(x.v.ID))
+	}
 	oldest := int64(-1)
 	for _, s := range x.v.Seen {
 		oldest = max(oldest, s.AgeMS)

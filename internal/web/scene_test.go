@@ -437,6 +437,7 @@ var scenes = []scene{
 	}},
 	{name: "disconnected", set: func(b *boat) { b.set(func() { b.gone = true }) }},
 	{name: "answer-problem", set: func(b *boat) { b.set(func() { b.sick = "its disk is full" }) }},
+	{name: "arriving", set: contained, options: func(o *Options) { o.Engine = busy{o.Engine.(*engine.Engine)} }},
 	{name: "sites", set: contained, options: func(o *Options) { o.Engine = two{o.Engine.(*engine.Engine)} }},
 	{name: "levers", set: contained, look: room("/levers")},
 	{name: "changes", set: looking, look: room("/changes")},
@@ -571,6 +572,36 @@ func (e two) Overview(ctx context.Context) (engine.Overview, error) {
 	blog.Seen = []engine.PlaceView{{Place: "main", Role: "home", Seen: probe.Up, AgeMS: 250}}
 	o.Sites = append(o.Sites, blog)
 	return o, err
+}
+
+// busy is an engine whose standby is visited.
+type busy struct{ *engine.Engine }
+
+// Arrivals implements Engine.
+func (busy) Arrivals(string) []engine.Arrival {
+	var out []engine.Arrival
+	for i, n := range []uint64{0, 4, 19, 31, 28, 7} {
+		out = append(out, engine.Arrival{From: start.Add(time.Hour + time.Duration(i)*engine.ArrivalSlice), Requests: n})
+	}
+	return out
+}
+
+// TestWhoMeetsTheStatusPage: it is drawn once there is something to draw, without the
+// slice that is not over yet, and only while visitors are sent there.
+func TestWhoMeetsTheStatusPage(t *testing.T) {
+	t.Parallel()
+	for _, c := range scenes {
+		switch c.name {
+		case "arriving":
+			if p := c.play(t).page; !strings.Contains(p.raw, "Who meets the status page") || !strings.Contains(p.text(), "28 in 5 s") {
+				t.Errorf("it is not drawn:\n%s", p.text())
+			}
+		case "contained", "quiet":
+			if p := c.play(t).page; strings.Contains(p.raw, "Who meets the status page") {
+				t.Errorf("%s: nobody has come, and it is drawn", c.name)
+			}
+		}
+	}
 }
 
 // played is a scene with its browser.

@@ -62,6 +62,7 @@ type Engine interface {
 	RetryMessage(ctx context.Context, id string) error
 	DropMessage(ctx context.Context, id string) error
 
+	Arrivals(site string) []engine.Arrival
 	Changed() <-chan struct{}
 }
 
