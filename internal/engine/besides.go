@@ -56,7 +56,7 @@ func (r *runner) ownChange(ev incident.Event, in incident.Incident) (ledger.Chan
 	}
 	who := ev.Actor.Name
 	switch p, known := in.Pull(ev.Subject.ID); {
-	case ev.Type == incident.LeverUndone && in.Return != nil: // the return does it, one lever after the other
+	case ev.Type == incident.LeverUndone && in.Return != nil && slices.Contains(in.Return.Undo, ev.Subject.ID): // the return does it, one lever after the other
 		who = in.Return.By.Name
 	case known && ev.Type == incident.LeverActive: // it is seen later by whoever looks, and was pulled by a person
 		who = p.By.Name
@@ -185,16 +185,7 @@ func (r *runner) publicMessage() string {
 	if !in.Phase.Open() || in.Drill {
 		return ""
 	}
-	for i := len(in.Updates) - 1; i >= 0; i-- {
-		switch u := in.Updates[i]; {
-		case u.Audience != incident.Public:
-		case u.Final && in.Phase != incident.Watch && in.Phase != incident.Review:
-			return "" // it came again since, and nothing was said of that yet
-		default:
-			return u.Text
-		}
-	}
-	return ""
+	return in.PublicWord()
 }
 
 // crisisTTL is the longest, in seconds, that resolvers may keep an answer about a site

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -148,6 +149,26 @@ func TestTheLedgerNamesWhoLedTheReturn(t *testing.T) {
 	}
 	if who[false] != "Ada" || who[true] != "Bob" {
 		t.Errorf("the ledger says who pulled and who put back: %v", who)
+	}
+}
+
+// Whoever puts a parked lever back after the return is named for it, not who led the
+// return.
+func TestTheLedgerNamesWhoPutAParkedLeverBack(t *testing.T) {
+	t.Parallel()
+	b := launchLoop(t)
+	must(t, b.pull("close-checkout", "it is down"))
+	b.do(incident.ParkLever{Lever: "close-checkout", Owner: "Bob", Until: b.now().Add(time.Hour), Reason: "The supplier mends it."}, me)
+	must(t, b.pull("to-standby", "it is down"))
+	b.do(incident.GoBack{Because: "It is well again."}, bob)
+	b.eventually("back home", func() bool { return b.phase() == incident.Review })
+	b.do(incident.PutBack{Lever: "close-checkout"}, me)
+	all, err := b.eng.Changes(context.Background(), ledger.Query{})
+	must(t, err)
+	for _, c := range all {
+		if strings.Contains(c.What, "put back") && strings.Contains(c.What, "checkout") && c.Who == "Bob" {
+			t.Errorf("the ledger names who led the return: %+v", c)
+		}
 	}
 }
 

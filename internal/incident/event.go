@@ -353,11 +353,16 @@ var coreFolds = folder{
 			in.NewsAt = e.At
 		}
 	}),
-	SteppedBack: with(foldStepBack),
+	SteppedBack: with(func(in *Incident, e Event, d reasonData) {
+		foldStepBack(in, e, d)
+		if _, over := in.toldPublic(); over && d.Reason != "" {
+			in.cameAgain(e.At)
+		}
+	}),
 	WatchRelapse: with(func(in *Incident, e Event, d reasonData) {
 		if d.Reason != "" {
 			foldStepBack(in, e, d)
-			in.RelapsedAt = e.At
+			in.cameAgain(e.At)
 		}
 	}),
 }

@@ -278,7 +278,7 @@ func (d *draft) relapsed(c Relapsed) error {
 	if d.in.Phase != Watch && d.in.Phase != Review {
 		return fault.New(fault.Conflict, "there is nothing that could come again: the incident is at %s", d.in.Phase.Words())
 	}
-	c.Detail = brief(c.Detail)
+	c.Detail = cmp.Or(brief(strings.TrimSpace(c.Detail)), "it came again")
 	d.relapse(c.Detail, "It is not over: "+c.Detail+".", "The same lever is one press away.")
 	return nil
 }

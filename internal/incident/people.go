@@ -381,15 +381,44 @@ func (c UpdateOverdue) decide(d *draft) error {
 	return nil
 }
 
+// Overtaken says that an update told that it is over, and it came again since.
+func (in Incident) Overtaken(u Update) bool { return u.Final && u.At.Before(in.RelapsedAt) }
+
 // toldPublic says whether the public was told anything, and whether that it is over,
 // which no message from before a relapse says.
 func (in Incident) toldPublic() (told, over bool) {
 	for _, u := range in.Updates {
 		if u.Audience == Public {
-			told, over = true, u.Final && !u.At.Before(in.RelapsedAt)
+			told, over = true, u.Final && !in.Overtaken(u)
 		}
 	}
 	return told, over
+}
+
+// PublicWord is the newest word to the public that still holds, or "": that it is over
+// is none while it is not, nor when it came again since.
+func (in Incident) PublicWord() string {
+	for _, u := range slices.Backward(in.Updates) {
+		switch {
+		case u.Audience != Public:
+		case in.Overtaken(u), u.Final && in.Phase != Watch && in.Phase != Review:
+			return ""
+		default:
+			return u.Text
+		}
+	}
+	return ""
+}
+
+// cameAgain takes back what was said to be over. The clock may have been set back, and
+// a local order is taken over late: what is on record before it lies before it.
+func (in *Incident) cameAgain(at time.Time) {
+	for _, u := range in.Updates {
+		if u.Final && !u.At.Before(at) {
+			at = u.At.Add(1)
+		}
+	}
+	in.RelapsedAt = at
 }
 
 type (
@@ -452,6 +481,9 @@ var peopleFolds = folder{
 			return
 		}
 		u.By, u.At = e.Actor, e.At
+		if u.Audience == Public && in.Overtaken(u) { // the clock was set back since
+			in.RelapsedAt = u.At
+		}
 		in.Updates = append(in.Updates, u)
 		in.promise(u.Audience, u.NextDue)
 	}),

@@ -90,6 +90,54 @@ func TestOverIsSaidAgainAfterARelapse(t *testing.T) {
 	}
 }
 
+// What came first is a matter of the order in which it is on record: neither a clock that
+// was set back, nor a local order taken over late, nor an empty reason lets a word from
+// before a relapse count, or keeps the one after it from counting.
+func TestOverIsJudgedByOrderNotByClock(t *testing.T) {
+	t.Parallel()
+	over := SendUpdate{Audience: Public, Text: sentence, Final: true}
+	for name, again := range map[string]func(s *tale){
+		"at the same moment":  func(s *tale) { s.do(Relapsed{"front fails"}) },
+		"the clock set back":  func(s *tale) { s.later(-time.Hour).do(Relapsed{"front fails"}) },
+		"nothing said of why": func(s *tale) { s.later(time.Minute).do(Relapsed{}) },
+	} {
+		s := story(t).reviewing().do(over)
+		again(s)
+		if _, said := s.in.toldPublic(); said || !s.in.Overtaken(s.in.Updates[len(s.in.Updates)-1]) {
+			t.Errorf("%s: it came again, and still counts as told to be over", name)
+		}
+		if _, said := s.later(-3 * time.Hour).do(over).in.toldPublic(); !said {
+			t.Errorf("%s: it was said once more, and does not count", name)
+		}
+	}
+}
+
+// A step back after the word that it is over takes the word back, too.
+func TestOverIsSaidAgainAfterAStepBack(t *testing.T) {
+	t.Parallel()
+	s := story(t).contained().home("up").goBack("It is well again.").do(SendUpdate{Audience: Public, Text: sentence, Final: true})
+	if s.do(StepBack{}); s.in.Phase != Diagnose {
+		t.Fatalf("phase %s", s.in.Phase)
+	}
+	if told, over := s.in.toldPublic(); !told || over {
+		t.Errorf("told %v, over %v after a step back", told, over)
+	}
+}
+
+// The status page does not say that it is over in the watch after a relapse, before
+// somebody has said so anew.
+func TestThePageDoesNotSayOverBeforeItIsSaidAnew(t *testing.T) {
+	t.Parallel()
+	s := story(t).reviewing().do(SendUpdate{Audience: Public, Text: "It is over.", Final: true})
+	if got := s.in.PublicWord(); got != "It is over." {
+		t.Fatalf("the page says %q", got)
+	}
+	s.later(time.Minute).do(Relapsed{"front fails"}).do(DecideNoFailover{sentence}).home("up").goBack("It is well again.").passes()
+	if got := s.in.PublicWord(); s.in.Phase != Watch || got != "" {
+		t.Errorf("at %s after it came again the page says %q", s.in.Phase, got)
+	}
+}
+
 // Each audience is owed what it was promised, and no more.
 func TestNewsIsOwedToWhoItWasPromised(t *testing.T) {
 	t.Parallel()

@@ -354,6 +354,7 @@ func (w *walk) mustHoldTogether() {
 	}
 	w.mustHoldLevers()
 	w.mustHoldFixes()
+	w.mustKnowWhenItIsOver()
 	mustCount(w.t, "c", in.Causes, Cause.id)
 	mustCount(w.t, "f", in.Fixes, Fix.id)
 	mustCount(w.t, "e", in.Evidence, Evidence.id)
@@ -367,6 +368,25 @@ func (w *walk) mustHoldTogether() {
 				w.t.Fatalf("the diagnosis names %s, which is %q", id, c.State)
 			}
 		}
+	}
+}
+
+// mustKnowWhenItIsOver holds that only a word from after the last relapse says that it is
+// over, whatever the clock says.
+func (w *walk) mustKnowWhenItIsOver() {
+	want := false
+	for _, e := range w.events {
+		switch u, _ := read[Update](e); {
+		case e.Type == WatchRelapse || e.Type == SteppedBack:
+			want = false
+		case e.Type == UpdateSent && u.Audience == Public:
+			want = u.Final
+		case e.Type == Declared:
+			want = false
+		}
+	}
+	if _, over := w.in.toldPublic(); over != want {
+		w.t.Fatalf("told that it is over: %v, by the order of events %v", over, want)
 	}
 }
 
