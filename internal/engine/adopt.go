@@ -457,7 +457,7 @@ func (r *runner) heed(ctx context.Context) { // with mu held
 func (r *runner) onDown(ctx context.Context, s feed.Sight) { // with mu held
 	why := fmt.Sprintf("%s is seen down: %s (check %s)", r.site().Title, s.Last.Detail, s.Check)
 	rule := incident.Actor{Kind: "rule", Name: "The check " + s.Check}
-	if r.in.Phase == incident.Watch || r.in.Phase == incident.Review {
+	if (r.in.Phase == incident.Watch || r.in.Phase == incident.Review) && !s.Since.Before(r.in.WentOnAt()) {
 		r.try(ctx, incident.Relapsed{Detail: why}, rule)
 	}
 	name, ok := r.remedy()

@@ -167,8 +167,12 @@ func (e *Engine) CaptureDone(ctx context.Context, d capture.Done) {
 
 // keep stores an item's body and puts it on record, unless its incident has ended.
 func (r *runner) keep(ctx context.Context, i capture.Item, collector string) {
-	if in, _ := r.look(); in.ID != i.Incident || !in.Phase.Open() {
+	in, _ := r.look()
+	if in.ID != i.Incident || !in.Phase.Open() {
 		return
+	}
+	if _, err := in.Decide(incident.Captured{}, incident.Facts{}, r.e.o.Now()); err != nil {
+		return // there is no room for more, so nothing is kept on the disk either
 	}
 	x := incident.Evidence{
 		Kind: i.Kind, Title: clip(i.Title, 300), Summary: clip(i.Summary, 1000), Deciding: clip(i.Deciding, 300), Source: clip(i.Source, 200), Collector: collector,

@@ -189,3 +189,27 @@ func TestAnswersAreNotKeptLongDuringAnIncident(t *testing.T) {
 	b.do(incident.Cancel{Reason: "a false alarm"}, me)
 	b.eventually("five minutes again", func() bool { return ttl() == 300 || ttl() == 150 })
 }
+
+// An incident about a site that stays down has an end: who goes on although the checks
+// fail is not taken back to the first step by what was known then.
+func TestASiteThatStaysDownIsNoRelapse(t *testing.T) {
+	t.Parallel()
+	b := launchLoop(t)
+	must(t, b.pull("to-standby", "it is down"))
+	b.up.Store("down", true)
+	b.homeSeen(probe.Down)
+	b.do(incident.GoBack{Because: "It will never come back."}, me)
+	b.do(incident.Advance{Reason: "The shop is closed for good."}, me)
+	b.eventually("back", func() bool { return b.phase() == incident.Watch })
+	b.do(incident.WatchOver{Reason: "There is nothing to watch."}, me)
+	id := b.state().ID
+	b.eventually("it is looked at again", func() bool {
+		for _, e := range b.intact(id) {
+			if e.Type == incident.WatchRelapse {
+				t.Fatalf("a relapse: %s", e.Text)
+			}
+		}
+		return b.state().Proposed != ""
+	})
+	b.do(incident.Close{Reason: "The shop is closed for good."}, me)
+}

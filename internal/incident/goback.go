@@ -274,6 +274,18 @@ func (in Incident) Returned() []string {
 	return ids
 }
 
+// WentOnAt is when somebody last went back, or ended the watch, though the checks did not
+// say that the site is well (R13, R17); zero: nobody did. What was down by then is no
+// relapse: a person knew it, and an incident about a site that stays down has an end.
+func (in Incident) WentOnAt() (at time.Time) {
+	for _, o := range in.Overrides {
+		if (o.Rule == R13.ID || o.Rule == R17.ID) && o.At.After(at) {
+			at = o.At
+		}
+	}
+	return at
+}
+
 func (d *draft) relapsed(c Relapsed) error {
 	if d.in.Phase != Watch && d.in.Phase != Review {
 		return fault.New(fault.Conflict, "there is nothing that could come again: the incident is at %s", d.in.Phase.Words())
