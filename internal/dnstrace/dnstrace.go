@@ -184,7 +184,7 @@ func (t *tracer) follow(ctx context.Context, name string, typ uint16, depth int)
 			t.steps, wrong = append(t.steps, step), step.Wrong
 		}
 		if best == nil {
-			return outcome{kind: Failed, reason: nobody(cmp.Or(at.zone, "the servers named"), wrong)}
+			return outcome{kind: Failed, reason: nobody(at.zone, wrong)}
 		}
 		switch best.Kind {
 		case Referral: // always further down: classify sees to it

@@ -346,6 +346,9 @@ func wrongOf(steps []Step) []string {
 
 // nobody says that no server of a zone helps on.
 func nobody(zone string, wrong []string) string {
+	if zone == "" {
+		return "none of the servers named gives an answer"
+	}
 	if len(wrong) == 0 {
 		return "no name server of " + zone + " could be asked"
 	}
