@@ -32,6 +32,7 @@ import (
 	"lifeboat/internal/ofrep"
 	"lifeboat/internal/probe"
 	"lifeboat/internal/prober"
+	"lifeboat/internal/ratelimit"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/standby"
 	"lifeboat/internal/zone"
@@ -200,12 +201,18 @@ func (a *Answer) enforce(moved map[string]bool) error { // with mu held
 	if err != nil {
 		return fmt.Errorf("compile what is ordered: %w", err)
 	}
+	a.dns.Configure(settings(a.contents.DNS))
 	a.dns.Set(view)
 	a.ofrep.Allow(a.contents.Access)
 	a.ofrep.Set(ofrep.Compile(a.contents.Features, snapshot.EffectiveFlags(a.manifest, a.local)).At(a.manifest.Epoch, a.manifest.Revision))
 	a.serials, a.local.Serials = serials, serials
 	a.renderSoon()
 	return nil
+}
+
+// settings are what the name server does, as it understands them.
+func settings(d snapshot.DNS) authdns.Settings {
+	return authdns.Settings{NSID: d.NSID, RequireCookie: d.RequireCookie, RateLimit: ratelimit.Options{Rate: d.Rate, Slip: d.Slip, Exempt: d.Exempt}}
 }
 
 // grown are the serials to serve next, by apex.

@@ -1,6 +1,8 @@
 package answer
 
 import (
+	"encoding/hex"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -69,5 +71,72 @@ func TestCookiesHoldOverARestart(t *testing.T) {
 	r = r.again()
 	if got, rcode := r.cookie(first); got != first || rcode != dns.RcodeSuccess {
 		t.Errorf("after a restart the cookie %s became %s (%s)", first, got, dns.RcodeToString[rcode])
+	}
+}
+
+// nsid is what the name server calls itself.
+func (r *rig) nsid() string {
+	r.t.Helper()
+	q := new(dns.Msg).SetQuestion(apex, dns.TypeA)
+	q.SetEdns0(1232, false)
+	q.IsEdns0().Option = append(q.IsEdns0().Option, &dns.EDNS0_NSID{Code: dns.EDNS0NSID})
+	m, _, err := (&dns.Client{Timeout: 5 * time.Second}).Exchange(q, r.ns)
+	must(r.t, err)
+	for _, o := range m.IsEdns0().Option {
+		if id, is := o.(*dns.EDNS0_NSID); is {
+			name, err := hex.DecodeString(id.Nsid)
+			must(r.t, err)
+			return string(name)
+		}
+	}
+	return ""
+}
+
+// flood asks so often at once that a limit of one a second is far behind, and tells
+// whether an answer was cut.
+func (r *rig) flood() bool {
+	r.t.Helper()
+	for range 10 {
+		m, _, err := (&dns.Client{Timeout: 5 * time.Second}).Exchange(new(dns.Msg).SetQuestion(apex, dns.TypeA), r.ns)
+		must(r.t, err)
+		if m.Truncated {
+			return true
+		}
+	}
+	return false
+}
+
+// What the name server does comes with a snapshot, takes hold at once, holds over a
+// restart, and ends with the snapshot that says nothing of it.
+func TestSnapshotSaysWhatTheNameServerDoes(t *testing.T) {
+	t.Parallel()
+	r := start(t, folder(t))
+	r.takes(order(t, 1, 1, "main"))
+	if _, code := r.cookie(""); r.nsid() != "" || r.flood() || code != dns.RcodeSuccess {
+		t.Error("something was done that nobody asked for")
+	}
+	r.takes(order(t, 1, 2, "main", func(_ *snapshot.Manifest, c *snapshot.Contents) {
+		c.DNS = snapshot.DNS{NSID: "ns1.here", RequireCookie: true, Rate: 1, Slip: 1, Exempt: []netip.Prefix{}}
+	}))
+	check := func(when string) {
+		t.Helper()
+		if got := r.nsid(); got != "ns1.here" {
+			t.Errorf("%s: NSID %q", when, got)
+		}
+		if server, code := r.cookie(""); code != dns.RcodeBadCookie {
+			t.Errorf("%s: without a cookie %s", when, dns.RcodeToString[code])
+		} else if _, code := r.cookie(server); code != dns.RcodeSuccess {
+			t.Errorf("%s: with a cookie %s", when, dns.RcodeToString[code])
+		}
+		if !r.flood() {
+			t.Errorf("%s: nothing is limited", when)
+		}
+	}
+	check("at once")
+	r = r.again()
+	check("after a restart")
+	r.takes(order(t, 1, 3, "main"))
+	if _, code := r.cookie(""); r.nsid() != "" || r.flood() || code != dns.RcodeSuccess {
+		t.Error("it goes on though the snapshot says nothing of it")
 	}
 }

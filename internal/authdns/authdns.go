@@ -17,8 +17,8 @@
 // alike.
 //
 // Concurrency: a *Table and a *View are immutable. The methods of a *Server may
-// be called from any goroutine; a query reads one atomic pointer and takes no
-// lock. The serving goroutines live inside Serve.
+// be called from any goroutine; a query reads atomic pointers, each once, and
+// takes no lock. The serving goroutines live inside Serve.
 package authdns
 
 // Types, classes, opcodes and response codes that are treated here (RFC 1035,

@@ -22,10 +22,12 @@ const (
 	errNotAuthority  = 20
 	errNotSupported  = 21
 	optionHead       = 4 // octets of an option's code and length
-	maxNSID          = 64
 	keepaliveUnit    = 100 * time.Millisecond
 	keepaliveLongest = 1<<16 - 1
 )
+
+// MaxNSID is how much of a server's own name is told, in octets.
+const MaxNSID = 64
 
 // extras are the options of an answer. They live on the stack of one call.
 type extras struct {
@@ -67,9 +69,9 @@ func (q *query) parseOptions(b []byte) bool {
 
 // extras finds the options that a query gets, as far as they do not depend on the
 // answer. goodCookie is true where the query brought a server cookie that holds.
-func (s *Server) extras(x *extras, q *query, client netip.Addr, udp bool) (goodCookie bool) {
+func (s *Server) extras(x *extras, q *query, nsid string, client netip.Addr, udp bool) (goodCookie bool) {
 	if q.nsid {
-		x.nsid = s.options.NSID
+		x.nsid = nsid
 	}
 	if q.keepalive && !udp { // RFC 7828 section 3.2.1: never over UDP
 		x.keepalive = uint16(min(s.options.TCPIdle/keepaliveUnit, keepaliveLongest))

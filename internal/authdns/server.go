@@ -3,6 +3,7 @@ package authdns
 import (
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -20,12 +21,19 @@ type Options struct {
 	TCPBytes     int              // octets of answers that a connection may take, 1 MiB when 0
 	MaxQuerySize int              // octets of a query over TCP, 4096 when 0; a longer one ends the connection
 
+	PlainUDP      bool              // one packet a system call, as where no batches are known
+	RateLimit     ratelimit.Options // these three are the Settings to begin with
+	NSID          string
+	RequireCookie bool
+}
+
+// Settings are what Configure may change while a Server serves.
+type Settings struct {
 	// RateLimit is for answers over UDP, whose clients can lie about their address.
 	// Each socket counts for itself. The zero value is NSD's limit, this machine
 	// being exempt.
 	RateLimit ratelimit.Options
-	PlainUDP  bool   // one packet a system call, as where no batches are known
-	NSID      string // tells whoever asks which server answered (RFC 5001); nothing when empty, 64 octets at most are told
+	NSID      string // tells whoever asks which server answered (RFC 5001); nothing when empty, MaxNSID octets at most are told
 
 	// RequireCookie answers a client that speaks cookies with BADCOOKIE over UDP,
 	// until it brings one of ours, so that nobody can ask in its name. For times of
@@ -56,7 +64,6 @@ func (o Options) withDefaults() Options {
 	if o.TCPBytes <= 0 {
 		o.TCPBytes = 1 << 20
 	}
-	o.NSID = o.NSID[:min(len(o.NSID), maxNSID)]
 	if o.MaxQuerySize <= 0 {
 		o.MaxQuerySize = 4096
 	}
@@ -65,19 +72,29 @@ func (o Options) withDefaults() Options {
 
 // Server answers queries from the View that was last set.
 type Server struct {
-	options Options
-	view    atomic.Pointer[View]
-	shards  [shards]counters
-	next    atomic.Uint32 // the shard that the next serving goroutine takes
-	conns   connLimit
-	secrets atomic.Pointer[[]CookieSecret] // nil: no cookies
+	options  Options
+	settings atomic.Pointer[Settings] // in force; never nil
+	view     atomic.Pointer[View]
+	shards   [shards]counters
+	next     atomic.Uint32 // the shard that the next serving goroutine takes
+	conns    connLimit
+	secrets  atomic.Pointer[[]CookieSecret] // nil: no cookies
 }
 
 // New makes a server that answers SERVFAIL until Set is called.
 func New(o Options) *Server {
 	s := &Server{options: o.withDefaults()}
 	s.conns.init(s.options.TCPConns, s.options.TCPPerClient)
+	s.Configure(Settings{RateLimit: o.RateLimit, NSID: o.NSID, RequireCookie: o.RequireCookie})
 	return s
+}
+
+// Configure puts settings in force for every query from now on. A socket whose rate
+// limit changes begins to count anew, with the packets that it reads next.
+func (s *Server) Configure(set Settings) {
+	set.NSID = set.NSID[:min(len(set.NSID), MaxNSID)]
+	set.RateLimit.Exempt = slices.Clone(set.RateLimit.Exempt) // nil stays nil
+	s.settings.Store(&set)
 }
 
 // Set puts a view in force for every query from now on. A nil view is passed
@@ -140,7 +157,8 @@ func (s *Server) answer(c *worker, dst, msg []byte, client netip.Addr, udp bool)
 	}
 	var m message
 	var x extras
-	known := s.extras(&x, &q, client, udp)
+	set := s.settings.Load()
+	known := s.extras(&x, &q, set.NSID, client, udp)
 	c.proven = known
 	m.start(dst, msg, &q, &x, q.limit(udp))
 	v := s.view.Load()
@@ -150,7 +168,7 @@ func (s *Server) answer(c *worker, dst, msg []byte, client netip.Addr, udp bool)
 	case code == rcodeFormErr:
 		c.malformed.Add(1)
 	case code != rcodeNoError:
-	case x.cookies && !known && udp && s.options.RequireCookie:
+	case x.cookies && !known && udp && set.RequireCookie:
 		code = rcodeBadCook
 	case q.end == headerSize: // a cookie is all that was asked for
 	case v == nil:

@@ -2,6 +2,7 @@ package authdns
 
 import (
 	"net/netip"
+	"reflect"
 
 	"lifeboat/internal/ratelimit"
 	"lifeboat/internal/udpbatch"
@@ -11,6 +12,7 @@ import (
 type worker struct {
 	*counters
 	limit  *ratelimit.Limiter // of a UDP socket
+	set    *Settings          // that limit was made for
 	class  ratelimit.Class    // of the answer that was made last
 	opt    int                // octets of the OPT record at its end
 	proven bool               // the client of the last query has proved its address, as by a cookie of ours
@@ -18,7 +20,20 @@ type worker struct {
 
 // worker gives a goroutine that begins to serve a UDP socket what it needs.
 func (s *Server) worker() *worker {
-	return &worker{counters: s.shard(), limit: ratelimit.New(s.options.RateLimit)}
+	set := s.settings.Load()
+	return &worker{counters: s.shard(), limit: ratelimit.New(set.RateLimit), set: set}
+}
+
+// follow takes a new limiter where the limit has changed. It runs once a batch, and
+// looks further only when the settings are others.
+func (c *worker) follow(set *Settings) {
+	if set == c.set {
+		return
+	}
+	if !reflect.DeepEqual(set.RateLimit, c.set.RateLimit) { // no exempt network is not the default
+		c.limit = ratelimit.New(set.RateLimit)
+	}
+	c.set = set
 }
 
 // The parts of a class, from its lowest bit on: the node or the zone that answers,
@@ -64,6 +79,7 @@ func (a *answer) class(rcode uint16) ratelimit.Class {
 
 // batch answers the packets of a batch, within the limit of each client's network.
 func (s *Server) batch(c *worker, socket *udpbatch.Socket, packets int) {
+	c.follow(s.settings.Load())
 	c.limit.Tick(s.options.Now())
 	for i := range packets {
 		client := socket.Client(i).Addr()

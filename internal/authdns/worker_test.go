@@ -1,9 +1,11 @@
 package authdns
 
 import (
+	"encoding/hex"
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -309,4 +311,70 @@ func BenchmarkUDP(b *testing.B) {
 			b.ReportMetric(float64(spent.Nanoseconds())/float64(packets), "ns/packet")
 		})
 	}
+}
+
+// Settings are in force with the next packets, on the sockets that are served
+// already, and cost a query nothing. A limit that stays the same counts on.
+func TestConfigure(t *testing.T) { // not parallel: it counts allocations
+	limit := ratelimit.Options{Rate: 5, Exempt: []netip.Prefix{}}
+	w := newWorkbench(t, Options{NSID: "before", RateLimit: limit})
+	w.SetCookieSecrets(CookieSecret{7})
+	client := w.client(t, "127.1.1.1")
+	check := func(about string, times, whole int) {
+		t.Helper()
+		if got, _ := w.ask(t, client, "mail.example.com.", dns.TypeA, times); got != whole {
+			t.Errorf("%s: %d of %d whole, not %d", about, got, times, whole)
+		}
+	}
+	check("five a second", 30, 9)
+	w.Configure(Settings{RateLimit: limit, NSID: "after"})
+	check("another name, the same limit", 30, 0)
+	if got := nsidOf(t, w); got != "after" {
+		t.Errorf("NSID %q", got)
+	}
+	limit.Rate = 10
+	w.Configure(Settings{RateLimit: limit})
+	check("ten a second", 30, 19)
+	w.Configure(Settings{RateLimit: ratelimit.Options{Rate: 10}}) // this machine is exempt
+	check("exempt", 100, 100)
+	w.Configure(Settings{RateLimit: ratelimit.Options{Rate: -1, Exempt: []netip.Prefix{}}})
+	check("no limit", 1000, 1000)
+	limit.Exempt = []netip.Prefix{netip.MustParsePrefix("127.1.2.0/24")}
+	w.Configure(Settings{RateLimit: limit})
+	limit.Exempt[0] = netip.MustParsePrefix("127.1.1.0/24") // the caller's own
+	check("another network is exempt", 30, 19)
+	w.Configure(Settings{RequireCookie: true})
+	with := withOptions(question("mail.example.com.", dns.TypeA), &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "0102030405060708"})
+	var m dns.Msg
+	out := w.handleFrom(w.c, nil, packed(t, with), netip.MustParseAddr("127.1.1.1"), true)
+	if err := m.Unpack(out); err != nil || m.Rcode != dns.RcodeBadCookie {
+		t.Errorf("cookies are required: %v %v", err, &m)
+	}
+	if got := nsidOf(t, w); got != "" {
+		t.Errorf("NSID %q where none is set", got)
+	}
+	w.Configure(Settings{NSID: strings.Repeat("n", MaxNSID+1), RateLimit: limit})
+	if got := nsidOf(t, w); got != strings.Repeat("n", MaxNSID) {
+		t.Errorf("NSID %q of %d octets", got, len(got))
+	}
+	wire := packed(t, question("shop.example.com.", dns.TypeA))
+	if got := testing.AllocsPerRun(50, func() {
+		client.Write(wire)
+		w.answer(t, 1)
+	}); got != 0 {
+		t.Errorf("%v allocations for a query", got)
+	}
+}
+
+// nsidOf asks a server for its name.
+func nsidOf(t *testing.T, w *workbench) string {
+	t.Helper()
+	m := ask(t, w.Server, withOptions(question("mail.example.com.", dns.TypeA), &dns.EDNS0_NSID{Code: dns.EDNS0NSID}), true)
+	for _, o := range m.IsEdns0().Option {
+		if o, is := o.(*dns.EDNS0_NSID); is {
+			name, _ := hex.DecodeString(o.Nsid)
+			return string(name)
+		}
+	}
+	return ""
 }

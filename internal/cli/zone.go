@@ -8,7 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"sync"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -107,34 +110,33 @@ func reason(err error) error {
 }
 
 func (a *app) zoneServe() *cobra.Command {
-	var addr string
+	var addr, nsid string
 	cmd := &cobra.Command{
 		Use: "serve FILE…", Short: "Answer from zone files over UDP and TCP until stopped", Args: cobra.MinimumNArgs(1),
-		Long:    "Answer from zone files over UDP and TCP until stopped. No name follows a site here and nothing can be moved: that is lifeboat serve.",
+		Long: `Answer from zone files over UDP and TCP until stopped. No name follows a site here and nothing can be moved: that is lifeboat serve.
+
+SIGHUP has the files read again. Where one of them is bad, that is said, and all zones are answered as before.`,
 		Example: "  lifeboat zone serve example.com.zone --dns 127.0.0.1:5354\n  dig @127.0.0.1 -p 5354 example.com SOA",
 	}
 	cmd.Flags().StringVar(&addr, "dns", "127.0.0.1:5354", "address to answer at")
+	cmd.Flags().StringVar(&nsid, "nsid", "", "name of this server, told to whoever asks for it (RFC 5001)")
 	cmd.RunE = func(cmd *cobra.Command, files []string) error {
-		zones, warnings, err := readZones(files)
-		if err != nil {
-			return err
+		if len(nsid) > authdns.MaxNSID {
+			return usage("--nsid is too long: %d octets, %d fit; say it shorter", len(nsid), authdns.MaxNSID)
 		}
-		for _, w := range warnings {
-			a.tell("warning: %s\n", w)
-		}
-		return a.serveZones(cmd.Context(), zones, addr)
+		return a.serveZones(cmd.Context(), files, addr, nsid)
 	}
 	return cmd
 }
 
-func (a *app) serveZones(ctx context.Context, zones []*zone.Zone, addr string) error {
-	compiled, err := authdns.Compile(zones, nil)
+func (a *app) serveZones(ctx context.Context, files []string, addr, nsid string) error {
+	again := make(chan os.Signal, 1) // more than one at once are one
+	signal.Notify(again, syscall.SIGHUP)
+	defer signal.Stop(again)
+	server := authdns.New(authdns.Options{NSID: nsid, Logger: slog.New(slog.NewTextHandler(a.err, nil))})
+	zones, err := a.takeZones(server, files)
 	if err != nil {
-		return failed{err}
-	}
-	view, err := compiled.View(authdns.Orders{})
-	if err != nil {
-		return failed{err}
+		return err
 	}
 	udp, tcp, err := listenDNS(addr)
 	if err != nil {
@@ -146,11 +148,53 @@ func (a *app) serveZones(ctx context.Context, zones []*zone.Zone, addr string) e
 			_ = c.Close()
 		}
 	}()
-	server := authdns.New(authdns.Options{Logger: slog.New(slog.NewTextHandler(a.err, nil))})
-	server.Set(view)
-	a.printf("answering %s at %s, UDP and TCP\n", many(len(zones), "zone"), tcp.Addr())
+	ctx, stop := context.WithCancel(ctx)
+	var reading sync.WaitGroup
+	reading.Go(func() { a.readAgain(ctx, again, server, files) }) // ends with ctx
+	defer reading.Wait()
+	defer stop()
+	a.printf("answering %s at %s, UDP and TCP\n", many(zones, "zone"), tcp.Addr())
 	if err := server.Serve(ctx, udp, []*net.TCPListener{tcp}); err != nil {
 		return fmt.Errorf("answer: %w", err)
 	}
 	return nil
+}
+
+// readAgain reads the files whenever it is asked to, until ctx ends. What is bad changes
+// nothing.
+func (a *app) readAgain(ctx context.Context, asked <-chan os.Signal, server *authdns.Server, files []string) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-asked:
+		}
+		zones, err := a.takeZones(server, files)
+		if err != nil {
+			a.tell("%s\nthe zones are answered as before; mend this and send SIGHUP again\n", err)
+			continue
+		}
+		a.printf("read again: answering %s\n", many(zones, "zone"))
+	}
+}
+
+// takeZones reads zone files and has a server answer from all of them, or from none.
+func (a *app) takeZones(server *authdns.Server, files []string) (count int, err error) {
+	zones, warnings, err := readZones(files)
+	if err != nil {
+		return 0, err
+	}
+	for _, w := range warnings {
+		a.tell("warning: %s\n", w)
+	}
+	compiled, err := authdns.Compile(zones, nil)
+	if err != nil {
+		return 0, failed{err}
+	}
+	view, err := compiled.View(authdns.Orders{})
+	if err != nil {
+		return 0, failed{err}
+	}
+	server.Set(view)
+	return len(zones), nil
 }

@@ -28,6 +28,7 @@ import (
 	"lifeboat/internal/feature"
 	"lifeboat/internal/lever"
 	"lifeboat/internal/probe"
+	"lifeboat/internal/snapshot"
 	"lifeboat/internal/zone"
 )
 
@@ -40,6 +41,7 @@ type Config struct {
 	Levers      []lever.Card   // Config holds ZoneLever or FeatureLever as JSON
 	Features    []feature.Flag // in the file's order
 	Access      feature.Access // who may ask for features
+	DNS         snapshot.DNS   // what the name server does besides answering
 	Nameservers []Nameserver   // whom to ask what is really answered
 	Resolvers   []Nameserver   // whose cached answer is evidence; Name is the file's own, for example quad9
 	Contacts    []Contact      // whom to call, in the file's order; at most 20

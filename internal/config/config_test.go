@@ -25,7 +25,7 @@ import (
 var update = flag.Bool("update", false, "write what is seen into the golden files")
 
 // same compares configurations without their warnings.
-var same = cmp.Options{cmpopts.IgnoreUnexported(Config{}), cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{})}
+var same = cmp.Options{cmpopts.IgnoreUnexported(Config{}), cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{})}
 
 func TestBadFilesAreToldWithPlaceAndRemedy(t *testing.T) {
 	t.Parallel()
@@ -232,7 +232,7 @@ func TestLaterKeysAreRefusedAsNotInThisVersion(t *testing.T) {
 }
 
 var allKeys = []keySet{
-	topKeys, consoleKeys, siteKeys, originKeys, standbyKeys, checkKeys, httpKeys, tcpKeys, sanityKeys, captureKeys, metricsKeys, fixesKeys, contactKeys,
+	topKeys, consoleKeys, dnsKeys, siteKeys, originKeys, standbyKeys, checkKeys, httpKeys, tcpKeys, sanityKeys, captureKeys, metricsKeys, fixesKeys, contactKeys,
 	zoneKeys, leverKeys, zoneLeverKeys, featureLeverKeys, featureKeys, ofrepKeys, ofrepKeyKeys, actionKeys, undoKeys, webhookKeys, channelKeys,
 }
 

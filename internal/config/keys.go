@@ -21,7 +21,7 @@ type keySet struct {
 }
 
 var topKeys = keySet{
-	known: []string{"console", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "evaluators", "ofrep", "actions", "channels"},
+	known: []string{"console", "dns", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "evaluators", "ofrep", "actions", "channels"},
 	later: map[string]string{
 		"databases":    "taking rows away from a database comes later; until then close the feature that meets them",
 		"providers":    "only zones that lifeboat serves itself can be moved; delegate one to it",
@@ -51,6 +51,16 @@ var consoleKeys = keySet{
 		"proxies": "end TLS on lifeboat's own machine: then it knows whom a request comes from",
 	},
 }
+
+var dnsKeys = keySet{
+	known: []string{"nsid", "require_cookie", "rate", "slip", "exempt"},
+	later: map[string]string{
+		"address": useListen, "listen": useListen, "port": useListen, "dnssec": "zones are served unsigned", "recursion": "lifeboat answers for its own zones only",
+		"cookie_secret": "lifeboat makes one and keeps it in its data folder", "networks": "the limit counts by /24 and /64",
+	},
+}
+
+const useListen = "start with --dns ADDRESS"
 
 var siteKeys = keySet{
 	known: []string{"title", "names", "scheme", "port", "home", "origins", "standby", "status_page", "contact", "checks", "sanity",

@@ -121,6 +121,7 @@ func (b *builder) build() {
 		return
 	}
 	b.console(top)
+	b.dns(top)
 	b.nameservers(top)
 	b.resolvers(top)
 	b.contacts(top)

@@ -117,7 +117,7 @@ func New(o Options) (*Engine, error) {
 	e.drivers = o.Drivers(e)
 	var c snapshot.Contents
 	c.Sites, c.Zones, c.Features = o.Config.Parts()
-	c.Access = o.Config.Access
+	c.Access, c.DNS = o.Config.Access, o.Config.DNS
 	for _, s := range c.Sites {
 		e.runners[s.ID] = &runner{e: e, id: s.ID}
 		if s.Shadow == "" {

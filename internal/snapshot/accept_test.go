@@ -3,6 +3,8 @@ package snapshot
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -260,6 +262,34 @@ func TestCarriesAccess(t *testing.T) {
 		must(t, err)
 		if diff := cmp.Diff(want, got.Access); diff != "" {
 			t.Error(diff)
+		}
+	}
+}
+
+// What the name server does is carried where it is said: also that no network is
+// exempt, which is not the same as a word of none.
+func TestCarriesDNS(t *testing.T) {
+	t.Parallel()
+	for _, want := range []DNS{
+		{},
+		{NSID: "ns1"},
+		{RequireCookie: true},
+		{Rate: -1},
+		{Slip: 3},
+		{Exempt: []netip.Prefix{}},
+		{NSID: "ns1", Rate: 5, Slip: -1, Exempt: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}},
+	} {
+		c := contents()
+		c.DNS = want
+		parts, refs, err := c.Encode()
+		must(t, err)
+		if _, named := refs[PartDNS]; named == reflect.DeepEqual(want, DNS{}) {
+			t.Errorf("%+v: the part is named: %t", want, named)
+		}
+		got, err := DecodeContents(refs, func(hash string) ([]byte, error) { return parts[hash], nil })
+		must(t, err)
+		if !reflect.DeepEqual(got.DNS, want) {
+			t.Errorf("%+v became %+v", want, got.DNS)
 		}
 	}
 }

@@ -14,6 +14,7 @@ type Contents struct {
 	Zones    []zone.Source
 	Features []feature.Flag
 	Access   feature.Access // who may ask for features
+	DNS      DNS            // what the name server does besides answering
 }
 
 // Encode makes the parts and their references.
@@ -22,6 +23,9 @@ func (c Contents) Encode() (parts map[string][]byte, refs map[string]Ref, err er
 	all := map[string]any{PartSites: c.Sites, PartZones: c.Zones, PartFeatures: c.Features}
 	if len(c.Access.Keys)+len(c.Access.Origins) > 0 {
 		all[PartAccess] = c.Access
+	}
+	if !c.DNS.IsZero() {
+		all[PartDNS] = c.DNS
 	}
 	for name, v := range all {
 		b, ref, err := Part(v)
@@ -36,10 +40,10 @@ func (c Contents) Encode() (parts map[string][]byte, refs map[string]Ref, err er
 // DecodeContents reads the parts that the manifest names; bytes gives them by hash.
 func DecodeContents(refs map[string]Ref, bytes func(sha256 string) ([]byte, error)) (Contents, error) {
 	var c Contents
-	for name, into := range map[string]any{PartSites: &c.Sites, PartZones: &c.Zones, PartFeatures: &c.Features, PartAccess: &c.Access} {
+	for name, into := range map[string]any{PartSites: &c.Sites, PartZones: &c.Zones, PartFeatures: &c.Features, PartAccess: &c.Access, PartDNS: &c.DNS} {
 		ref, named := refs[name]
-		if !named && name == PartAccess {
-			continue // everybody may ask
+		if !named && (name == PartAccess || name == PartDNS) {
+			continue // everybody may ask; the name server does as usual
 		}
 		if !named {
 			return c, fault.New(fault.Invalid, "the manifest names no part %q", name)

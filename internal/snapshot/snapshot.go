@@ -12,6 +12,7 @@ package snapshot
 
 import (
 	"encoding/json"
+	"net/netip"
 	"time"
 
 	"lifeboat/internal/feature"
@@ -32,6 +33,7 @@ const (
 	PartZones    = "zones"    // []zone.Source
 	PartFeatures = "features" // []feature.Flag
 	PartAccess   = "access"   // feature.Access; not there where everybody may ask for features
+	PartDNS      = "dns"      // DNS; not there where the name server does as usual
 )
 
 // Ref names a part by what is in it.
@@ -107,6 +109,20 @@ type Lever struct {
 	Position string          `json:"position,omitempty"` // kind zone
 	Feature  string          `json:"feature,omitempty"`  // kind feature
 	Value    json.RawMessage `json:"value,omitempty"`
+}
+
+// DNS is what the name server does besides answering. The zero value is the usual.
+type DNS struct {
+	NSID          string         `json:"nsid,omitempty"`           // what the server is called (RFC 5001); "": nothing is told
+	RequireCookie bool           `json:"require_cookie,omitempty"` // clients that speak cookies must bring one of ours (RFC 7873)
+	Rate          int            `json:"rate,omitempty"`           // answers over UDP a second to one network and kind; 0: 200, negative: no limit
+	Slip          int            `json:"slip,omitempty"`           // of the answers over it each so many'th is cut, the others are held back; 0: 2, negative: none is cut
+	Exempt        []netip.Prefix `json:"exempt,omitzero"`          // networks without a limit; nil: this machine, empty: none
+}
+
+// IsZero says whether the name server does as usual.
+func (d DNS) IsZero() bool {
+	return d.NSID == "" && !d.RequireCookie && d.Rate == 0 && d.Slip == 0 && d.Exempt == nil
 }
 
 // Order is a local order: something a person or a rule did at answer while
