@@ -64,6 +64,18 @@ func TestAnOpenPageKeepsUp(t *testing.T) {
 	b.do(incident.Note{Text: "Somebody else writes a note"})
 	until("what is typed stays, and the rest follows", `document.querySelector("#note-text").value === "I have seen" && document.activeElement.id === "note-text" && document.body.innerText.includes("Somebody else writes a note") && window.marked`)
 
+	until("a form that is being filled in keeps what it carries unseen, once", `(() => { const f = document.querySelector("form.note"); window.held = f; window.key = f.elements.namedItem("key").value; return document.querySelectorAll("#note-text").length === 1 })()`)
+	b.do(incident.Note{Text: "A second note by somebody else"})
+	until("it stays the same form", `document.body.innerText.includes("A second note by somebody else") && document.querySelector("form.note") === window.held && window.held.elements.namedItem("key").value === window.key && document.querySelectorAll("#note-text").length === 1`)
+	until("leave the field empty", `(() => { const f = document.querySelector("#note-text"); f.value = ""; f.blur(); return true })()`)
+	b.do(incident.Note{Text: "A third note"})
+	until("two presses are one: the key stays", `document.body.innerText.includes("A third note") && document.querySelector("form.note").elements.namedItem("key").value === window.key`)
+	until("a form is sent", `(() => { window.stay = (e) => e.preventDefault(); addEventListener("submit", stay); document.querySelector("#note-text").value = "sent"; document.querySelector("form.note").requestSubmit(); window.asked = performance.getEntriesByType("resource").length; return true })()`)
+	b.do(incident.Note{Text: "While it is on its way"})
+	until("the page asks", `performance.getEntriesByType("resource").length > window.asked`)
+	until("nothing changes under the hand", `!document.body.innerText.includes("While it is on its way") && window.dispatchEvent(new PageTransitionEvent("pageshow"))`)
+	until("and it goes on", `document.body.innerText.includes("While it is on its way")`)
+
 	until("lose contact", `(() => { const real = Date.now.bind(Date); Date.now = () => real() + 60000; return true })()`)
 	until("it says so", `!document.getElementById("lost").hidden && document.getElementById("lost").innerText.includes("No contact with lifeboat for")`)
 	b.breaks(probe.Down, "answered 500")

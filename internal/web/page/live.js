@@ -6,11 +6,11 @@
   "use strict";
   const lost = document.getElementById("lost");
   document.currentScript.remove();
-  let heard = Date.now(), stream = null, fetching = false, again = false, retry = 0;
+  let heard = Date.now(), stream = null, fetching = false, again = false, retry = 0, sent = 0;
 
   // held: a field in it is being filled in.
   const held = (node) => [...node.querySelectorAll("input, textarea, select"), node].some((f) =>
-    (f.matches("textarea, input:not([type=hidden])") && f === document.activeElement) ||
+    (f.matches("textarea, select, input:not([type=hidden])") && f === document.activeElement) ||
     (f.matches("input[type=radio], input[type=checkbox]") && f.checked !== f.defaultChecked) ||
     (f.matches("input[type=file]") && f.files.length > 0) ||
     (f.matches("textarea, input:not([type=hidden], [type=radio], [type=checkbox], [type=file])") && f.value !== f.defaultValue) ||
@@ -34,7 +34,25 @@
     for (const a of now.attributes) if (old.getAttribute(a.name) !== a.value) old.setAttribute(a.name, a.value);
   }
 
+  // kind says what a form is for, whenever it was made.
+  const kind = (form) => [form.getAttribute("action"), form.className, ...[...form.querySelectorAll("input[type=hidden]")].filter((f) => !["key", "incident", "phase"].includes(f.name)).map((f) => f.name + "=" + f.value)].join("|");
+  const hidden = (form, n) => form.querySelector(`input[type=hidden][name=${n}]`)?.value;
+
+  // twins lets a form that is being filled in stay as it was made, with all that it
+  // carries unseen; any other keeps its key, so that two presses are one.
+  function twins(next) {
+    const theirs = [...next.forms];
+    for (const mine of document.forms) {
+      const at = theirs.findIndex((f) => kind(f) === kind(mine));
+      if (at < 0) continue;
+      const [twin] = theirs.splice(at, 1);
+      if (held(mine)) twin.replaceWith(mine.cloneNode(true));
+      else if (["key", "incident", "phase"].every((n) => n === "key" ? hidden(mine, n) && hidden(twin, n) : hidden(mine, n) === hidden(twin, n))) twin.querySelector("input[name=key]").setAttribute("value", hidden(mine, "key"));
+    }
+  }
+
   function same(old, now) {
+    if (old.nodeName === "FORM" && now.nodeName === "FORM" && kind(old) !== kind(now)) return false;
     return old.nodeType === 1 && now.nodeType === 1 && old.tagName === now.tagName && old.id === now.id;
   }
 
@@ -55,7 +73,8 @@
     let at = 0;
     const drop = (o) => { if (o.nodeType !== 1 || !held(o)) o.remove(); };
     to.forEach((n, k) => {
-      const equal = from.findIndex((o, j) => j >= at && o.isEqualNode(n));
+      const blank = n.nodeType === 3 && !n.data.trim(); // is like any other: nothing is passed over for it
+      const equal = blank ? (from[at]?.nodeType === 3 ? at : -1) : from.findIndex((o, j) => j >= at && o.isEqualNode(n));
       if (equal >= 0) { from.slice(at, equal).forEach(drop); at = equal + 1; return; }
       const o = from[at];
       if (o && o.nodeType === n.nodeType && (n.nodeType !== 1 || same(o, n)) && !to.slice(k + 1).some((later) => o.isEqualNode(later))) { at++; put(o, n); return; }
@@ -72,15 +91,19 @@
     try {
       do {
         again = false;
-        const res = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "manual" });
+        const res = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "manual", signal: AbortSignal.timeout(10000) });
         if (res.type === "opaqueredirect") { location.reload(); return; }
         if (!res.ok) break;
+        if (Date.now() - sent < 30000) break; // a form is on its way: its button stays what it was
         const next = new DOMParser().parseFromString(await res.text(), "text/html");
         document.title = next.title;
         const mine = document.getElementById("lost"), theirs = next.getElementById("lost");
         if (mine && theirs) theirs.replaceWith(mine.cloneNode(true));
         next.querySelectorAll("script").forEach((s) => s.remove()); // this one was removed, too
+        twins(next);
         put(document.body, next.body);
+        heard = Date.now(); // as old as what is seen, not as the last word of the stream
+        tell();
       } while (again);
     } catch { /* no contact: the stream says when there is */ } finally { fetching = false; }
   }
@@ -98,13 +121,14 @@
     close();
     if (document.hidden) return; // a page that nobody looks at takes no connection
     stream = new EventSource("/live");
-    stream.addEventListener("look", () => { heard = Date.now(); tell(); look(); });
+    stream.addEventListener("look", look);
     stream.addEventListener("gone", () => { close(); location.reload(); });
     stream.onerror = () => { if (stream && stream.readyState === 2) { close(); look(); retry = setTimeout(listen, 3000 + Math.random() * 4000); } };
   }
 
   document.addEventListener("visibilitychange", listen);
   addEventListener("pagehide", close);
-  addEventListener("pageshow", listen);
+  addEventListener("pageshow", () => { sent = 0; listen(); });
+  addEventListener("submit", () => { sent = Date.now(); });
   setInterval(tell, 1000);
 })();
