@@ -77,7 +77,7 @@ func TestAnOpenPageKeepsUp(t *testing.T) {
 	until("and it goes on", `document.body.innerText.includes("While it is on its way")`)
 
 	until("lose contact", `(() => { const real = Date.now.bind(Date); Date.now = () => real() + 60000; return true })()`)
-	until("it says so", `!document.getElementById("lost").hidden && document.getElementById("lost").innerText.includes("No contact with lifeboat for")`)
+	until("it says so", `!document.getElementById("lost").hidden && document.getElementById("lost").innerText.includes("No contact with lifeboat. What you see is from")`)
 	b.breaks(probe.Down, "answered 500")
 	b.do(incident.Note{Text: "Contact again"})
 	until("contact again", `document.getElementById("lost").hidden && document.body.innerText.includes("Contact again") && window.marked`)

@@ -6,7 +6,7 @@
   "use strict";
   const lost = document.getElementById("lost");
   document.currentScript.remove();
-  let heard = Date.now(), stream = null, fetching = false, again = false, retry = 0, sent = 0;
+  let heard = Date.now(), stream = null, fetching = false, again = false, retry = 0, sent = 0, listened = 0;
 
   // held: a field in it is being filled in.
   const held = (node) => [...node.querySelectorAll("input, textarea, select"), node].some((f) =>
@@ -14,7 +14,7 @@
     (f.matches("input[type=radio], input[type=checkbox]") && f.checked !== f.defaultChecked) ||
     (f.matches("input[type=file]") && f.files.length > 0) ||
     (f.matches("textarea, input:not([type=hidden], [type=radio], [type=checkbox], [type=file])") && f.value !== f.defaultValue) ||
-    (f.matches("select") && [...f.options].some((o) => o.selected !== o.defaultSelected)));
+    (f.matches("select") && f.selectedIndex !== Math.max(0, [...f.options].findIndex((o) => o.defaultSelected))));
 
   // name of a thing that shall keep its focus or stay folded open.
   const name = (n) => n.id || [n.tagName, n.name, n.getAttribute("href"), n.form && n.form.getAttribute("action"), n.tagName === "DETAILS" ? n.firstElementChild?.textContent : n.textContent].join("|");
@@ -62,7 +62,7 @@
     if (old.nodeType === 3 && now.nodeType === 3) { old.data = now.data; return; }
     if (!same(old, now)) { if (old.nodeType !== 1 || !held(old)) replaceNode(old, now); return; }
     if (old.matches("input, textarea, select")) { if (!held(old)) replaceNode(old, now); return; }
-    if (old.namespaceURI !== "http://www.w3.org/1999/xhtml" || old.matches("p, li, h1, h2, button, summary")) { if (!held(old)) replace(old, now); return; }
+    if (old.namespaceURI !== "http://www.w3.org/1999/xhtml" || old.matches("p, li, h2, button, summary")) { if (!held(old)) replace(old, now); return; }
     attributes(old, now);
     children(old, [...old.childNodes], [...now.childNodes]);
   }
@@ -109,10 +109,10 @@
   }
 
   function tell() {
-    const old = Math.round((Date.now() - heard) / 1000);
-    if (!lost.isConnected) return;
-    lost.hidden = old < 12;
-    if (old >= 12) lost.lastElementChild.textContent = `No contact with lifeboat for ${old < 90 ? old + " s" : Math.round(old / 60) + " min"}. What you see is that old. It goes on trying.`;
+    if (!lost.isConnected || document.hidden) return;
+    const known = Date.now() - Math.max(heard, listened) < 12000;
+    if (!known && lost.hidden) lost.lastElementChild.textContent = `No contact with lifeboat. What you see is from ${new Date(heard).toLocaleTimeString()}. It goes on trying.`;
+    lost.hidden = known;
   }
 
   function close() { if (stream) stream.close(); stream = null; clearTimeout(retry); }
@@ -120,6 +120,7 @@
   function listen() {
     close();
     if (document.hidden) return; // a page that nobody looks at takes no connection
+    listened = Date.now();
     stream = new EventSource("/live");
     stream.addEventListener("look", look);
     stream.addEventListener("gone", () => { close(); location.reload(); });
