@@ -69,6 +69,7 @@ type Site struct {
 	Contact    string
 	Checks     []probe.Check
 	Sanity     Sanity
+	GoBack     GoBack
 	Failover   string // propose, auto or off
 
 	TakeBack time.Duration // how long a lever may be freely taken back (U1): 15m
@@ -117,6 +118,12 @@ type Origin struct {
 type Sanity struct {
 	Passes int           // 5
 	Apart  time.Duration // 60s
+}
+
+// GoBack is how visitors come back.
+type GoBack struct {
+	Stages []int         // shares in per cent, rising, before everybody; none: all at once
+	Hold   time.Duration // 5m: how long each share is watched
 }
 
 // Contact is a person who can be called, shown as text on every page.

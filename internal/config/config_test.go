@@ -264,7 +264,7 @@ func TestMinimalGetsDefaults(t *testing.T) {
 	want := []Site{{
 		ID: "shop", Title: "shop", Names: []string{"shop.example.com"}, Scheme: "https", Port: 443,
 		Origins: []Origin{{"main", addrs("203.0.113.10")}}, Home: "main", Standby: addrs("198.51.100.7"),
-		Sanity: Sanity{5, time.Minute}, Failover: "propose",
+		Sanity: Sanity{5, time.Minute}, GoBack: GoBack{nil, 5 * time.Minute}, Failover: "propose",
 		TakeBack: 15 * time.Minute, Watch: time.Hour, ArmedFor: 720 * time.Hour,
 		Settle: 30 * time.Second, AutoGap: time.Hour, Silence: 10 * time.Second,
 		Fixes: usualFixes, UpdateEvery: 20 * time.Minute, Stuck: 30 * time.Minute, LookBack: 24 * time.Hour,
@@ -291,7 +291,7 @@ func TestGoodFileIsReadWhole(t *testing.T) {
 		Sites: []Site{goodShop, goodBlog},
 		Zones: []zone.Source{
 			{
-				Apex: "shop.example.com.", File: "testdata/good/lifeboat.yaml", Line: 59, TTL: 30, Minimum: 20,
+				Apex: "shop.example.com.", File: "testdata/good/lifeboat.yaml", Line: 60, TTL: 30, Minimum: 20,
 				NS: []string{"ns1.example.net.", "ns2.example.net."}, Contact: `host\.master.example.com.`,
 				Follow: map[string]string{"shop.example.com.": "shop", "www.shop.example.com.": "shop", "blog.shop.example.com.": "blog"},
 				Text:   "\n@ IN MX 10 mail.example.com.\n; ${not a value}\n_dmarc IN TXT \"v=DMARC1; p=reject\"\n",
@@ -353,7 +353,7 @@ var goodShop = Site{
 		},
 		{Name: "db", Kind: probe.KindTCP, Port: 5432, Every: 5 * time.Second, Timeout: 2 * time.Second, DownAfter: 3, UpAfter: 5},
 	},
-	Sanity: Sanity{3, time.Second}, Failover: "auto",
+	Sanity: Sanity{3, time.Second}, GoBack: GoBack{[]int{10, 50}, time.Minute}, Failover: "auto",
 	TakeBack: time.Minute, Watch: 2 * time.Minute, ArmedFor: 3 * time.Hour, Settle: 4 * time.Second, AutoGap: 90 * time.Minute, Silence: 6 * time.Second,
 	Capture:     Capture{Paths: []string{"/", "/cart?full=1"}, Metrics: &Metrics{"/metrics", 9100}, Logs: []string{"/var/log/shop/error.log"}},
 	Fixes:       Fixes{Approval: time.Minute, Pause: 2 * time.Second, Apart: 3 * time.Minute, Rest: 4 * time.Minute, Passes: 2},
@@ -366,7 +366,7 @@ var goodBlog = Site{
 	Checks:  []probe.Check{usualCheck("a", "/b"), usualCheck("b", "/a"), usualCheck("c", "/b"), usualCheck("d", "")},
 	Capture: Capture{Paths: []string{"/b", "/a"}, Metrics: &Metrics{"/metrics", 443}}, Fixes: usualFixes,
 	UpdateEvery: 20 * time.Minute, Stuck: 30 * time.Minute, LookBack: 24 * time.Hour,
-	Sanity: Sanity{5, time.Minute}, Failover: "off",
+	Sanity: Sanity{5, time.Minute}, GoBack: GoBack{nil, 5 * time.Minute}, Failover: "off",
 	TakeBack: 15 * time.Minute, Watch: time.Hour, ArmedFor: 720 * time.Hour, Settle: 30 * time.Second, AutoGap: time.Hour, Silence: 10 * time.Second,
 }
 

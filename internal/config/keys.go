@@ -63,11 +63,10 @@ var dnsKeys = keySet{
 const useListen = "start with --dns ADDRESS"
 
 var siteKeys = keySet{
-	known: []string{"title", "names", "scheme", "port", "home", "origins", "standby", "status_page", "contact", "checks", "sanity",
+	known: []string{"title", "names", "scheme", "port", "home", "origins", "standby", "status_page", "contact", "checks", "sanity", "go_back",
 		"failover", "take_back", "watch", "armed_for", "settle", "auto_gap", "silence", "capture", "fixes", "update_every", "stuck", "look_back"},
 	later: map[string]string{
-		"go_back":      "visitors go back all at once, after the sanity checks",
-		"stages":       "visitors go back all at once, after the sanity checks",
+		"stages":       "write it inside: go_back: {stages: [10, 50, 100]}",
 		"certificate":  "end TLS in front of lifeboat",
 		"certificates": "end TLS in front of lifeboat",
 		"mirror":       "the standby shows the status page only",
@@ -137,6 +136,11 @@ var tcpKeys = keySet{
 var sanityKeys = keySet{
 	known: []string{"passes", "apart"},
 	later: map[string]string{"paths": "write a check with gate: true", "checks": "write gate: true at the check"},
+}
+
+var goBackKeys = keySet{
+	known: []string{"stages", "hold"},
+	later: map[string]string{"through": "visitors go back by DNS, in shares of their resolvers"},
 }
 
 var captureKeys = keySet{

@@ -43,7 +43,7 @@ func (d *draft) pull(c PullLever) error {
 }
 
 func newPull(id string, l *LeverFacts) Pull {
-	return Pull{ID: id, Lever: l.Name, Kind: l.Kind, Title: l.Title, Target: l.Target, From: l.From, To: l.To, Plan: l.Plan}
+	return Pull{ID: id, Lever: l.Name, Kind: l.Kind, Title: l.Title, Target: l.Target, From: l.From, To: l.To, Plan: l.Plan, Shares: l.Shares}
 }
 
 func (c PullLever) title(d *draft) string {
@@ -84,6 +84,7 @@ func (d *draft) interrupt(target string) {
 	switch d.in.Phase {
 	case FailBack:
 		d.add(SteppedBack, Subject{"site", d.in.Site}, reasonData{Reason: "a lever was pulled"}, "The return stops here: a lever was pulled.")
+		d.unshare()
 		d.to(Diagnose, "Back to finding out what happened.")
 	case Watch:
 		d.relapse("a lever was pulled", "It is not over: a lever was pulled while watching.", "Back to getting visitors to safety.")
@@ -348,7 +349,7 @@ func (d *draft) park(c ParkLever) error {
 		return fault.New(fault.Invalid, "say until when, and that in the future").At("until").WithHint("for example 2006-01-02")
 	case !says(c.Reason) || tooLong(c.Reason, maxLine):
 		return fault.New(fault.Invalid, "say why it stays, in at most %d characters", maxLine).At("reason").WithHint("one sentence")
-	case d.in.Phase == FailBack && d.in.Return != nil && d.in.Return.Passed:
+	case d.in.Phase == FailBack && d.in.Return != nil && (d.in.Return.Passed || d.in.Return.Share > 0):
 		return R10.refuse("Wait until the return is done.", "Another change is under way: the return.")
 	}
 	k := Parking{Owner: strings.TrimSpace(c.Owner), Until: c.Until.UTC(), Reason: strings.TrimSpace(c.Reason), By: d.facts.Actor, At: d.at.UTC()}
@@ -384,7 +385,7 @@ func (d *draft) unpark(c UnparkLever) error {
 		return nil
 	case d.in.Phase == Watch || d.in.Phase == Review:
 		return fault.New(fault.Conflict, "the rest has gone back already").WithHint("put it back: lifeboat put-back %s", c.Lever)
-	case d.in.Phase == FailBack && d.in.Return != nil && d.in.Return.Passed:
+	case d.in.Phase == FailBack && d.in.Return != nil && (d.in.Return.Passed || d.in.Return.Share > 0):
 		return R10.refuse("Wait until the return is done.", "Another change is under way: the return.")
 	}
 	for _, x := range d.in.ParkedPulls() { // what lies above it on the same target goes first

@@ -142,6 +142,18 @@ type Driver interface {
 	Dispose(ctx context.Context, p Plan) error
 }
 
+// Sharer is a Driver that can put back by shares: some of the visitors are as before the
+// plan while the lever still holds for the rest.
+type Sharer interface {
+	Driver
+	// CanShare says whether this plan's way back can go by shares.
+	CanShare(p Plan) bool
+	// Share orders that percent of the visitors, 0 to 99, are as before the step; 0 lets
+	// the lever hold for everybody again. A larger share keeps whoever was in a smaller
+	// one. It MUST be idempotent, and Apply and Revert MUST end a share.
+	Share(ctx context.Context, p Plan, step, percent int, t Token) error
+}
+
 // Orders is how a driver changes our own zones and features; the engine
 // implements it. Each call returns once the answer process has acknowledged the
 // manifest that carries the order, or with a *fault.Error of kind Unavailable.
