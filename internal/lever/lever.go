@@ -167,4 +167,8 @@ type Orders interface {
 	Flag(ctx context.Context, key string) (json.RawMessage, error)
 	// SetFlag orders a value for a flag; nil takes the order back.
 	SetFlag(ctx context.Context, key string, value json.RawMessage, t Token) error
+	// ShareFlag lets percent (0 to 100) of those who ask have the flag's own value
+	// again, although another is ordered: 0 takes that back, SetFlag ends it. It is
+	// refused with kind Conflict where nothing is ordered for the flag.
+	ShareFlag(ctx context.Context, key string, percent int, t Token) error
 }

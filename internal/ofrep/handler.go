@@ -206,7 +206,7 @@ func (e *entry) evaluate(c *feature.Context, to audience) (out answer, status in
 		return t.noKey, http.StatusBadRequest
 	case a.Problem != "":
 		return render(e.key, a, to, ""), http.StatusOK
-	case a.Reason == feature.Matched:
+	case a.Reason == feature.Matched, a.Reason == feature.Split:
 		return t.matched[a.Variant], http.StatusOK
 	}
 	return t.calm, http.StatusOK

@@ -107,6 +107,8 @@ func (d *Driver) Observe(ctx context.Context, p lever.Plan, step int) (lever.Obs
 	switch {
 	case err != nil:
 		s.Value = err.Error()
+	case got.staged: // by now some have the feature's own value again, others the ordered one
+		s.World, s.Value = lever.Partial, s.Value+", and with its own for some"
 	case got.ruled && isNull(p.Steps[0].Before): // a rule is only asked where nothing is ordered
 		s.World = lever.Before
 	case !got.ruled && same(got.value, p.Steps[0].After):
@@ -172,8 +174,9 @@ func same(a, b json.RawMessage) bool {
 
 // told is what an application is told of a flag.
 type told struct {
-	value json.RawMessage
-	ruled bool // by the flag's rule
+	value  json.RawMessage
+	ruled  bool // by the flag's rule
+	staged bool // the flag goes back in stages
 }
 
 // question is asked with a targetingKey, because rules may need one.
@@ -205,5 +208,5 @@ func (d *Driver) ask(ctx context.Context, key string) (told, error) {
 	if resp.StatusCode != http.StatusOK || json.Unmarshal(b, &a) != nil || isNull(a.Value) {
 		return told{}, fault.New(fault.Unavailable, "OFREP answered %s", resp.Status)
 	}
-	return told{a.Value, a.Reason == feature.Matched || a.Reason == feature.Default}, nil
+	return told{a.Value, a.Reason == feature.Matched || a.Reason == feature.Default, a.Reason == feature.Split}, nil
 }
