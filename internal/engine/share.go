@@ -37,11 +37,16 @@ func (r *runner) moveShares(ctx context.Context) (all []incident.Event, first er
 }
 
 // moveShare orders one share and records what came of it. What answer has acknowledged
-// is in force: from outside either answer is right.
+// is in force: from outside either answer is right. Below a newer pull of the target
+// there is nothing to order: that one has ended the share.
 func (r *runner) moveShare(ctx context.Context, p incident.Pull) ([]incident.Event, error) {
 	r.shareAt = r.e.o.Now()
 	r.e.o.Hook("share recorded")
-	plan, err := r.shareOut(ctx, p)
+	var plan lever.Plan
+	var err error
+	if top, _ := r.in.OnTop(p.Target); top.ID == p.ID {
+		plan, err = r.shareOut(ctx, p)
+	}
 	c := incident.Shared{Pull: p.ID, Share: p.Wanted, OK: err == nil, TookMS: r.e.o.Now().Sub(r.shareAt).Milliseconds(), Detail: "answer has the order"}
 	if err != nil {
 		c.Detail = err.Error()
@@ -77,7 +82,11 @@ func (r *runner) shareOut(ctx context.Context, p incident.Pull) (lever.Plan, err
 		}
 	}
 	plan = r.refit(plan)
-	return plan, driver.Share(ctx, plan, 0, p.Wanted, lever.Token{Revision: uint64(r.head), Pull: p.Lever, By: p.By.Name, Incident: r.in.ID})
+	token := lever.Token{Revision: uint64(r.head), Pull: p.Lever, By: p.By.Name, Incident: r.in.ID}
+	if p.Wanted == 0 {
+		return plan, driver.Apply(ctx, plan, 0, token)
+	}
+	return plan, driver.Share(ctx, plan, 0, p.Wanted, token)
 }
 
 // dueShares tries again what could not be taken back.

@@ -148,9 +148,9 @@ type Sharer interface {
 	Driver
 	// CanShare says whether this plan's way back can go by shares.
 	CanShare(p Plan) bool
-	// Share orders that percent of the visitors, 0 to 99, are as before the step; 0 lets
-	// the lever hold for everybody again. A larger share keeps whoever was in a smaller
-	// one. It MUST be idempotent, and Apply and Revert MUST end a share.
+	// Share orders that percent of the visitors, 1 to 99, are as before the step. A larger
+	// share keeps whoever was in a smaller one. It MUST be idempotent; Apply ends it with
+	// the lever in force for everybody, Revert with everybody back.
 	Share(ctx context.Context, p Plan, step, percent int, t Token) error
 }
 
