@@ -13,6 +13,9 @@ import (
 // find what is wrong with it, and only then does the next share follow. The last stage
 // is always everybody.
 
+// ShareStuck is why a return ends in which a share of the visitors could not be moved.
+const ShareStuck = "a share of the visitors could not be moved"
+
 // maxStages bounds the stages that an event may name.
 const maxStages = 20
 
@@ -170,7 +173,7 @@ func (d *draft) shared(c Shared) error {
 	default:
 		d.add(LeverShareFailed, s, data, "%q: it is not certain how many visitors meet the real site: %s.", p.Title, stop(data.Detail))
 		if d.in.Phase == FailBack {
-			d.endReturn(fmt.Sprintf("a share of the visitors of %q could not be moved", p.Title))
+			d.endReturn(ShareStuck)
 			d.exposed()
 		}
 	}

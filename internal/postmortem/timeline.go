@@ -287,7 +287,7 @@ var tellers = func() map[incident.Type]teller {
 		maps.Copy(all, some)
 	}
 	for _, t := range []incident.Type{
-		incident.PhaseChanged, incident.LeverUndoing, incident.CheckVerdict, incident.StageStarted, incident.EvidenceCaptured, incident.ChangeSeen, incident.ImpactMeasured,
+		incident.PhaseChanged, incident.LeverUndoing, incident.LeverSharing, incident.LeverShared, incident.CheckVerdict, incident.StageStarted, incident.EvidenceCaptured, incident.ChangeSeen, incident.ImpactMeasured,
 		incident.CauseWeighed, incident.CauseConfirmed, incident.FixRead, incident.FixRollingBack, incident.UpdateDelivered, incident.Corrected,
 		incident.WriteUpEdited, incident.WriteUpAnswered, incident.FindingJudged, incident.WriteUpFinal, incident.WriteUpReopened,
 		incident.FollowUpAdded, incident.FollowUpChanged, incident.FollowUpDone, incident.FollowUpVerified, incident.FollowUpDeclined,
