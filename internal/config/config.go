@@ -47,6 +47,7 @@ type Config struct {
 	Contacts    []Contact      // whom to call, in the file's order; at most 20
 	Actions     []Action       // prepared acts for a fix, in the file's order
 	Channels    []Channel      // who is told, in the file's order
+	Databases   []Database     // what rows can be taken away from, in the file's order
 
 	warnings []string
 }

@@ -225,7 +225,7 @@ func TestWarnings(t *testing.T) {
 
 func TestLaterKeysAreRefusedAsNotInThisVersion(t *testing.T) {
 	t.Parallel()
-	_, err := Parse("x.yaml", []byte("databases: {}\n"+minimal))
+	_, err := Parse("x.yaml", []byte("providers: {}\n"+minimal))
 	if got := fault.KindOf(err); got != fault.NotSupported {
 		t.Errorf("kind = %s: %v", got, err)
 	}
@@ -234,6 +234,7 @@ func TestLaterKeysAreRefusedAsNotInThisVersion(t *testing.T) {
 var allKeys = []keySet{
 	topKeys, consoleKeys, dnsKeys, siteKeys, originKeys, standbyKeys, checkKeys, httpKeys, tcpKeys, sanityKeys, captureKeys, metricsKeys, fixesKeys, contactKeys,
 	zoneKeys, leverKeys, zoneLeverKeys, featureLeverKeys, featureKeys, ofrepKeys, ofrepKeyKeys, actionKeys, undoKeys, webhookKeys, channelKeys,
+	databaseKeys, logicalKeyKeys,
 }
 
 // A key that is both known and to come would be taken and refused at once.
@@ -320,10 +321,23 @@ func TestGoodFileIsReadWhole(t *testing.T) {
 			{"chat", Webhook{"https://chat.example.net/hook", "testdata/chat.secret"}, []string{"staff", "public"}},
 			{"log", Webhook{"http://127.0.0.1:9001/", ""}, []string{"public", "staff", "incident"}},
 		},
+		Databases: goodDatabases,
 	}
 	if diff := cmp.Diff(want, got, same); diff != "" {
 		t.Error(diff)
 	}
+}
+
+var goodDatabases = []Database{
+	{
+		Name: "shop", Kind: KindPostgres, Site: "shop", DSNFile: "testdata/good/secrets/shop.dsn", MaxRows: 1000, Symptom: "home",
+		Tables:       []string{"public.orders", "public.order_lines", "public.notes"},
+		LogicalKeys:  []LogicalKey{{"public.notes", []string{"about"}, "public.orders", []string{"id"}, map[string]string{"kind": "order"}}},
+		SymptomQuery: "SELECT count(*) FROM orders WHERE total < 0",
+		Pages:        map[string]string{"public.orders": "/orders/{id}"},
+	},
+	{Name: "log", Kind: KindMariaDB, Site: "blog", DSNEnv: "LOG_DSN", Tables: []string{"hits"}, MaxRows: 5},
+	{Name: "local", Kind: KindSQLite, Site: "blog", File: "/var/lib/blog/blog.db", Tables: []string{"posts"}, MaxRows: 1000},
 }
 
 var goodActions = []Action{

@@ -21,9 +21,8 @@ type keySet struct {
 }
 
 var topKeys = keySet{
-	known: []string{"console", "dns", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "evaluators", "ofrep", "actions", "channels"},
+	known: []string{"console", "dns", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "evaluators", "ofrep", "actions", "channels", "databases"},
 	later: map[string]string{
-		"databases":    "taking rows away from a database comes later; until then close the feature that meets them",
 		"providers":    "only zones that lifeboat serves itself can be moved; delegate one to it",
 		"certificates": "end TLS in front of lifeboat",
 		"places":       "checks run from this machine only",
@@ -230,6 +229,24 @@ var channelKeys = keySet{
 		"mail": useWebhook, "email": useWebhook, "smtp": useWebhook, "sms": useWebhook, "slack": useWebhook, "teams": useWebhook, "matrix": useWebhook,
 		"irc": useWebhook, "exec": useWebhook, "sites": "a channel is told of all sites", "site": "a channel is told of all sites",
 	},
+}
+
+var databaseKeys = keySet{
+	known: []string{"kind", "dsn_file", "dsn_env", "file", "site", "tables", "logical_keys", "symptom", "symptom_query", "pages", "max_rows"},
+	later: map[string]string{
+		"dsn": keepDSN, "url": keepDSN, "password": keepDSN, "user": keepDSN, "host": keepDSN, "port": keepDSN, "address": keepDSN,
+		"predicate": usePredicate, "where": usePredicate, "hide": "rows are taken away, or cells replaced",
+	},
+}
+
+const (
+	keepDSN      = "put the address, user and password into a file of their own and write dsn_file: its name"
+	usePredicate = "rows are chosen when they are taken away, not here"
+)
+
+var logicalKeyKeys = keySet{
+	known: []string{"table", "columns", "to", "to_columns", "when"},
+	later: map[string]string{"on_delete": "rows that point at what is taken away go with it"},
 }
 
 var zoneLeverKeys = keySet{
