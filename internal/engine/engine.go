@@ -313,5 +313,10 @@ func (e *Engine) card(name string) (lever.Card, error) {
 			return c, nil
 		}
 	}
+	if e.o.Company.Card != nil {
+		if c, known := e.o.Company.Card(name); known {
+			return c, nil
+		}
+	}
 	return lever.Card{}, fault.New(fault.NotFound, "there is no lever %q", name).WithHint("see them with: lifeboat levers")
 }

@@ -187,6 +187,10 @@ func (r *runner) drift(ctx context.Context, p incident.Pull) {
 	ctx, cancel := context.WithTimeout(ctx, r.e.o.Waits.Observe)
 	defer cancel()
 	obs, err := driver.Observe(ctx, plan, 0)
+	if err == nil && obs.World == lever.Gone {
+		r.pullEnded(ctx, p, plan, obs)
+		return
+	}
 	if err == nil && (p.State == incident.Stuck || p.SeenAt.IsZero() && obs.World == lever.After) {
 		r.settle(ctx, p, plan, obs)
 		return

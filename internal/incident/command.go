@@ -44,6 +44,8 @@ type Outcome struct {
 	Detail string
 	Seen   json.RawMessage
 	TookMS int64
+
+	GivenUp bool // there is no way back any more, because somebody gave it up; Back and Result don't count
 }
 
 // Result of an act.

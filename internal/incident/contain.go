@@ -204,13 +204,15 @@ func (d *draft) outcome(c Outcome) error {
 	if !known {
 		return fault.New(fault.NotFound, "no pull %s", c.Pull)
 	}
-	if !p.awaits(c.Back) {
+	if !p.awaits(c.Back) && !(c.GivenUp && p.Holds()) {
 		return nil
 	}
 	c.Detail = brief(c.Detail)
 	data := OutcomeData{Pull: c.Pull, Detail: c.Detail, Seen: seen(c.Seen), TookMS: c.TookMS}
 	s := Subject{"pull", p.ID}
 	switch {
+	case c.GivenUp:
+		d.ended(p, LeverGivenUp, data, fmt.Sprintf("%q ends here, with no way back: %s.", p.Title, stop(c.Detail)))
 	case c.Result == Unclear:
 		d.add(LeverUnknown, s, data, "We can't tell whether %q took effect: %s. Somebody must look.", p.Title, c.Detail)
 		d.endFailedReturn(p)
@@ -274,7 +276,12 @@ func (d *draft) done(p Pull, data OutcomeData) {
 }
 
 func (d *draft) undone(p Pull, data OutcomeData) {
-	d.add(LeverUndone, Subject{"pull", p.ID}, data, "%q is put back. Seen from outside: %s.", p.Title, data.Detail)
+	d.ended(p, LeverUndone, data, fmt.Sprintf("%q is put back. Seen from outside: %s.", p.Title, data.Detail))
+}
+
+// ended records that a pull holds no more, and what follows.
+func (d *draft) ended(p Pull, how Type, data OutcomeData, text string) {
+	d.add(how, Subject{"pull", p.ID}, data, "%s", text)
 	if len(d.in.Loose()) == 0 && d.in.Phase == FailBack && d.in.Return != nil && d.in.Return.Passed {
 		d.complete()
 		return

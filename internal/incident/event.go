@@ -32,6 +32,7 @@ const (
 	LeverParked   Type = "lever.parked"
 	LeverUnparked Type = "lever.unparked"
 	LeverSettled  Type = "lever.made_permanent"
+	LeverGivenUp  Type = "lever.given_up"
 
 	LeverSharing     Type = "lever.share_applying"
 	LeverShared      Type = "lever.share_applied"
@@ -321,6 +322,7 @@ var coreFolds = folder{
 	LeverUndoing:  setState(Undoing),
 	LeverUndone:   setState(Undone),
 	LeverSettled:  setState(Settled),
+	LeverGivenUp:  setState(Settled),
 	LeverParked: with(func(in *Incident, e Event, d parkData) {
 		in.each(d.Pull, func(p *Pull) { p.Parked = &d.Parking })
 	}),

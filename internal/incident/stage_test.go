@@ -39,6 +39,13 @@ func inStages(s *tale) *tale {
 	return s.later(time.Hour).by(system).do(WatchOver{}).by(cora).do(Close{"Nobody was surprised."})
 }
 
+// givenUp has a pull whose way back somebody gives up.
+func givenUp(s *tale) *tale {
+	s.t.Helper()
+	s.contained().pull("search-off").seen().do(Outcome{Pull: "search-off-2", GivenUp: true, Detail: "the index was thrown away"})
+	return s.later(time.Hour).goBack("The power is back.").passes().seen().home("up")
+}
+
 func (s *tale) goBackAgain() *tale {
 	s.t.Helper()
 	return s.later(time.Hour).goBack("The cable is in now.")

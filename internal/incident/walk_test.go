@@ -483,7 +483,7 @@ func alreadySo(in Incident, c Command) bool {
 	switch c := c.(type) {
 	case Outcome:
 		p, _ := in.Pull(c.Pull)
-		return !p.awaits(c.Back)
+		return !p.awaits(c.Back) && !(c.GivenUp && p.Holds())
 	case Adopt:
 		p, known := in.Pull(c.PullID)
 		return known && p.Holds()
@@ -661,7 +661,7 @@ func (w *walk) promise() Promise {
 }
 
 func (w *walk) outcome() Outcome {
-	o := Outcome{Pull: w.anyPull(), Back: one(w, "back", true, false), Detail: "as seen from outside", Result: one(w, "result", Done, Done, Done, Done, NotDone, Unclear)}
+	o := Outcome{Pull: w.anyPull(), Back: one(w, "back", true, false), Detail: "as seen from outside", Result: one(w, "result", Done, Done, Done, Done, NotDone, Unclear), GivenUp: rapid.IntRange(0, 19).Draw(w.t, "given up") == 0}
 	for _, p := range w.in.Pulls {
 		if (p.State == Applying || p.State == Undoing) && rapid.IntRange(0, 9).Draw(w.t, "of this") > 0 {
 			o.Pull, o.Back = p.ID, p.State == Undoing

@@ -90,6 +90,7 @@ const (
 	After   World = "after"
 	Partial World = "partial"
 	Foreign World = "foreign" // somebody else changed it
+	Gone    World = "gone"    // there is no way back any more: what was taken away was given up
 	Unknown World = "unknown"
 )
 

@@ -370,6 +370,9 @@ var leverTellers = map[incident.Type]teller{
 	incident.LeverSettled: func(b *builder, e incident.Event) string {
 		return fmt.Sprintf("%s became permanent%s.", b.pullTitle(e), detail(b, e))
 	},
+	incident.LeverGivenUp: func(b *builder, e incident.Event) string {
+		return fmt.Sprintf("The way back of %s was given up%s.", b.pullTitle(e), detail(b, e))
+	},
 	incident.AutoHeldType: func(b *builder, e incident.Event) string {
 		return fmt.Sprintf("%s took an automatic move back; nothing moved by itself from then on.", b.Who(e.Actor))
 	},
