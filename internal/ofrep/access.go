@@ -17,8 +17,9 @@ import (
 // access is feature.Access, ready to be asked.
 type access struct {
 	keys    []callerKey
+	closed  bool // only who has a key may ask
 	origins []string
-	open    [2]caller // without keys, by audience
+	open    [2]caller // where it is not closed, by audience
 }
 
 // caller is who asks.
@@ -39,7 +40,7 @@ type callerKey struct {
 // compileAccess prepares the keys. One whose hash can't be read opens nothing: nobody
 // has what hashes to zeros.
 func compileAccess(a feature.Access) *access {
-	out := &access{origins: a.Origins}
+	out := &access{origins: a.Origins, closed: a.Closed()}
 	for _, au := range audiences {
 		out.open[au] = caller{audience: au, tail: tail(streamPath)}
 	}
@@ -47,8 +48,11 @@ func compileAccess(a feature.Access) *access {
 		token := a.Stream(k)
 		uri := streamPath + "?" + url.Values{"key": {k.Name}, "token": {token}}.Encode()
 		c := callerKey{caller: caller{audience: pages, name: k.Name, tail: tail(uri), tag: "." + digest([]byte(uri))[:8]}}
-		if k.For == feature.ForServers {
+		switch k.For {
+		case feature.ForServers:
 			c.audience = servers
+		case feature.ForCopies:
+			c.audience = copies
 		}
 		if k.PerSecond > 0 {
 			c.limit = &limit{each: int64(time.Second) / int64(k.PerSecond)}
@@ -73,12 +77,22 @@ func tail(uri string) string {
 // who finds out who asks. Without keys a browser is known by its Origin, and a bulk
 // request or a stream counts as a page's, whoever sends it.
 func (a *access) who(r *http.Request, stream bool) (caller, bool) {
-	if len(a.keys) == 0 {
-		if r.Header["Origin"] != nil || stream || !strings.HasPrefix(r.URL.Path, singlePath) || r.URL.Path == singlePath {
-			return a.open[pages], true
+	if len(a.keys) > 0 {
+		if c, ok := a.holder(r, stream); ok || a.closed {
+			return c, ok
 		}
-		return a.open[servers], true
 	}
+	switch {
+	case a.closed || r.URL.Path == copyPath:
+		return caller{}, false
+	case r.Header["Origin"] != nil || stream || !strings.HasPrefix(r.URL.Path, singlePath) || r.URL.Path == singlePath:
+		return a.open[pages], true
+	}
+	return a.open[servers], true
+}
+
+// holder finds whose key was sent along.
+func (a *access) holder(r *http.Request, stream bool) (caller, bool) {
 	given := r.Header.Get("X-Api-Key")
 	if scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " "); given == "" && strings.EqualFold(scheme, "Bearer") {
 		given = strings.TrimSpace(token)

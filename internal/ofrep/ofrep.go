@@ -2,6 +2,8 @@
 // Evaluation Protocol (OFREP, OpenAPI 0.3.0): one flag for a server, all public
 // flags for a page, and event streams that tell pages of a change.
 //
+// A lifeboat beside an application (package replica) is handed the flags themselves.
+//
 // It is not a flag system: package feature decides what a flag comes to, and a
 // View carries the answers as finished bytes, so that a request costs one map
 // look-up, or one rule where a flag has one. It never asks a store, never writes,
@@ -79,10 +81,10 @@ type Server struct {
 	busy   atomic.Int64
 	counts counters
 	seed   maphash.Seed
-	heard  [2]clients // by audience
+	heard  [3]clients // by audience
 
 	mu      sync.Mutex // guards what follows
-	news    [2]news    // by audience
+	news    [3]news    // by audience
 	streams map[*stream]struct{}
 }
 
@@ -100,7 +102,7 @@ func (s *Server) Set(v *View) {
 	defer s.mu.Unlock()
 	s.view.Store(v)
 	now := s.opts.Now()
-	for _, a := range audiences {
+	for _, a := range listening {
 		if !s.news[a].came(v.sets[a].digest, v.revision, now) {
 			continue
 		}
@@ -159,10 +161,11 @@ type Counts struct {
 	Shed        uint64 // too busy
 	Streams     uint64 // streams that were opened
 	Told        uint64 // changes told to streams
+	Copied      uint64 // flags handed to copies
 }
 
 type counters struct {
-	answered, unknown, refused, notReady, bulk, notModified, denied, limited, shed, streams, told atomic.Uint64
+	answered, unknown, refused, notReady, bulk, notModified, denied, limited, shed, streams, told, copied atomic.Uint64
 }
 
 // Counts reads the counters.
@@ -172,5 +175,6 @@ func (s *Server) Counts() Counts {
 		Answered: c.answered.Load(), Unknown: c.unknown.Load(), Refused: c.refused.Load(), NotReady: c.notReady.Load(),
 		Bulk: c.bulk.Load(), NotModified: c.notModified.Load(), Denied: c.denied.Load(), Limited: c.limited.Load(),
 		Shed: c.shed.Load(), Streams: c.streams.Load(), Told: c.told.Load(),
+		Copied: c.copied.Load(),
 	}
 }
