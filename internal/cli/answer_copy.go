@@ -66,6 +66,12 @@ func (o *copying) key() (string, error) {
 	return key, nil
 }
 
+// reachable refuses an address at which others than the application could ask.
+func reachable(addr string) error {
+	return fault.New(fault.Invalid, "%s can be reached from other machines, and no key is asked for here", addr).At("--ofrep").
+		WithHint("say an address of this machine alone, as 127.0.0.1:8016")
+}
+
 // run is what `lifeboat answer --ofrep-only` does.
 func (o *copying) run(cmd *cobra.Command, data, addr string) error {
 	signal.Ignore(syscall.SIGPIPE)
@@ -77,7 +83,12 @@ func (o *copying) run(cmd *cobra.Command, data, addr string) error {
 	if err != nil {
 		return err
 	}
-	ln, err := listener(sockets, handover.OFREP, func() (net.Listener, error) { return handover.ListenTCP("--ofrep", addr) })
+	ln, err := listener(sockets, handover.OFREP, func() (net.Listener, error) {
+		if host, _, err := net.SplitHostPort(addr); err == nil && host != "localhost" && !net.ParseIP(host).IsLoopback() {
+			return nil, reachable(addr)
+		}
+		return handover.ListenTCP("--ofrep", addr)
+	})
 	if err != nil {
 		return err
 	}
@@ -86,8 +97,7 @@ func (o *copying) run(cmd *cobra.Command, data, addr string) error {
 	}
 	defer func() { _ = ln.Close() }() // Run has, where it came so far
 	if at, is := ln.Addr().(*net.TCPAddr); !is || !at.IP.IsLoopback() {
-		return fault.New(fault.Invalid, "%s can be reached from other machines, and no key is asked for here", ln.Addr()).At("--ofrep").
-			WithHint("say an address of this machine alone, as 127.0.0.1:8016")
+		return reachable(ln.Addr().String())
 	}
 	dir := filepath.Join(data, "features")
 	lock, err := handover.LockFolder(dir)
