@@ -29,6 +29,27 @@ type caller struct {
 	tail     string // the end of a bulk answer
 	tag      string // of the tail, within an ETag: who gets another key gets another stream
 	limit    *limit // nil: none
+	whole    *whole // nil: for copies
+}
+
+// whole keeps the answer with all flags of a static set, as it was made last for a caller.
+type whole struct{ made atomic.Pointer[wholeAnswer] }
+
+type wholeAnswer struct {
+	of   *set
+	etag []string // as a header's value
+	answer
+}
+
+// answer gives the answer with all flags of a static set.
+func (c caller) answer(of *set) *wholeAnswer {
+	if a := c.whole.made.Load(); a != nil && a.of == of {
+		return a
+	}
+	body := make([]byte, 0, len(of.flags)+len(c.tail))
+	a := &wholeAnswer{of: of, etag: []string{`"` + of.digest + c.tag + `"`}, answer: ready(append(append(body, of.flags...), c.tail...))}
+	c.whole.made.Store(a)
+	return a
 }
 
 type callerKey struct {
@@ -42,12 +63,12 @@ type callerKey struct {
 func compileAccess(a feature.Access) *access {
 	out := &access{origins: a.Origins, closed: a.Closed()}
 	for _, au := range audiences {
-		out.open[au] = caller{audience: au, tail: tail(streamPath)}
+		out.open[au] = caller{audience: au, tail: tail(streamPath), whole: &whole{}}
 	}
 	for _, k := range a.Keys {
 		token := a.Stream(k)
 		uri := streamPath + "?" + url.Values{"key": {k.Name}, "token": {token}}.Encode()
-		c := callerKey{caller: caller{audience: pages, name: k.Name, tail: tail(uri), tag: "." + digest([]byte(uri))[:8]}}
+		c := callerKey{caller: caller{audience: pages, name: k.Name, tail: tail(uri), tag: "." + digest([]byte(uri))[:8], whole: &whole{}}}
 		switch k.For {
 		case feature.ForServers:
 			c.audience = servers
@@ -63,7 +84,7 @@ func compileAccess(a feature.Access) *access {
 		out.keys = append(out.keys, c)
 	}
 	if own := a.Own(); own != "" {
-		out.keys = append(out.keys, callerKey{caller: caller{audience: servers, name: "lifeboat", tail: tail(streamPath)}, sum: sha256.Sum256([]byte(own))})
+		out.keys = append(out.keys, callerKey{caller: caller{audience: servers, name: "lifeboat", tail: tail(streamPath), whole: &whole{}}, sum: sha256.Sum256([]byte(own))})
 	}
 	return out
 }

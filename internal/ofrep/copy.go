@@ -64,12 +64,12 @@ func (s *Server) copy(w http.ResponseWriter, r *http.Request, v *View, who calle
 		fail(w, http.StatusInternalServerError, failure{Code: codeGeneral, Details: "the features are too large to be copied"})
 		return
 	}
-	etag := `"` + v.sets[copies].digest + `"`
+	etag := []string{`"` + v.sets[copies].digest + `"`}
 	s.note(r, v, who, nil)
 	if s.notModified(w, r, etag) {
 		return
 	}
 	s.counts.copied.Add(1)
-	w.Header()["Etag"] = []string{etag}
-	send(w, http.StatusOK, v.copy)
+	w.Header()["Etag"] = etag
+	sendWhole(w, r, v.copy)
 }

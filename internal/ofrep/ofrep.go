@@ -44,8 +44,8 @@ const MaxBody = 64 << 10
 // Options of a Server. The zero value is useful.
 type Options struct {
 	Logger     *slog.Logger     // where faults of connections go, at level debug; nil: nowhere
-	MaxConns   int              // connections held at once, streams among them; 4096 when 0
-	MaxStreams int              // event streams held at once; 2048 when 0
+	MaxConns   int              // connections held at once, streams among them; 12288 when 0, or three quarters of the files that the process may open
+	MaxStreams int              // event streams held at once; 10240 when 0, or five sixths of the connections
 	MaxBusy    int              // rules and sets evaluated at once; 256 when 0
 	Heartbeat  time.Duration    // between two signs of life on a stream; 15s when 0
 	Now        func() time.Time // time.Now when nil
@@ -56,10 +56,10 @@ func (o Options) withDefaults() Options {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.MaxConns <= 0 {
-		o.MaxConns = 4096
+		o.MaxConns = min(12_288, filesAllowed()*3/4)
 	}
 	if o.MaxStreams <= 0 {
-		o.MaxStreams = 2048
+		o.MaxStreams = min(10_240, o.MaxConns*5/6) // questions find room beside them
 	}
 	if o.MaxBusy <= 0 {
 		o.MaxBusy = 256
@@ -144,6 +144,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 	}
 	return listen.HTTP(ctx, newShedder(ln, s.opts.MaxConns, &s.counts.shed), srv, stopTimeout)
 }
