@@ -32,6 +32,7 @@ func (c *Config) Parts() (sites []snapshot.Site, zones []zone.Source, features [
 				followed[n.name] = snapshot.ShadowID(site)
 			}
 		}
+		z.Challenges = c.proved(z)
 		z.NS, z.Follow = slices.Clone(z.NS), followed
 		zones = append(zones, z)
 	}
@@ -41,6 +42,21 @@ func (c *Config) Parts() (sites []snapshot.Site, zones []zone.Source, features [
 		features = append(features, f, stand)
 	}
 	return sites, zones, features
+}
+
+// proved are the names of a zone that certificates may be asked for: what visitors
+// type, and what follows a site.
+func (c *Config) proved(z zone.Source) []string {
+	names := slices.Collect(maps.Keys(z.Follow))
+	for _, s := range c.Sites {
+		for _, name := range append(slices.Clone(s.Names), s.StatusName) {
+			if name += "."; name == z.Apex || strings.HasSuffix(name, "."+z.Apex) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // ShadowFeature is the key of the stand-in that a drill flips in place of a feature.

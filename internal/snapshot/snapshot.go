@@ -55,6 +55,17 @@ type Manifest struct {
 	Features map[string]feature.Order `json:"features,omitempty"` // only what is ordered
 	Serials  map[string]uint32        `json:"serials"`            // SOA serial by apex
 	Taken    []string                 `json:"taken,omitempty"`    // local orders that control has taken over
+
+	// Challenges are the proofs for certificate authorities, by owner name: absolute,
+	// lower case, with a TXT record for good in its zone (zone.ChallengeAt).
+	Challenges map[string]Challenge `json:"challenges,omitempty"`
+}
+
+// Challenge is what a name's TXT records hold besides the ones of its zone, up to a
+// time: all of it or, from then on, nothing, so that a name has two answers.
+type Challenge struct {
+	Values []string  `json:"values"` // zone.MaxProofs at most; sorted
+	Until  time.Time `json:"until"`
 }
 
 // SiteOrder is where a site's names are ordered to point, and why.
