@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -113,6 +114,13 @@ func (c *Config) site(s Site) snapshot.Site {
 	}
 	for _, o := range s.Origins {
 		site.Positions[o.Name] = zone.Addresses{IPs: slices.Clone(o.Addresses)}
+		if o.Alias != "" {
+			site.Positions[o.Name] = zone.Addresses{Alias: o.Alias}
+			if site.Asked == nil {
+				site.Asked = map[string][]netip.Addr{}
+			}
+			site.Asked[o.Name] = slices.Clone(o.Addresses)
+		}
 		if o.Name != s.Home {
 			site.Places = append(site.Places, o.Name)
 		}
@@ -124,6 +132,15 @@ func (c *Config) site(s Site) snapshot.Site {
 		}
 	}
 	return site
+}
+
+// Positions are all that the sites' names can be pointed at, by site.
+func (c *Config) Positions() map[string]zone.Positions {
+	out := map[string]zone.Positions{}
+	for _, s := range c.Sites {
+		out[s.ID] = c.site(s).Positions
+	}
+	return out
 }
 
 // localLever is a lever as answer can pull it by itself.

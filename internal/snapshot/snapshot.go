@@ -13,6 +13,7 @@ package snapshot
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"time"
 
 	"lifeboat/internal/feature"
@@ -103,12 +104,17 @@ type Site struct {
 	Home       string         `json:"home"`   // the origin that is home
 	Places     []string       `json:"places"` // position names in order: home first, standby last
 	Positions  zone.Positions `json:"positions"`
-	Checks     []probe.Check  `json:"checks"`
-	Standing   probe.Check    `json:"standing"`          // asked of the standby: is our page there (R2)
-	Failover   string         `json:"failover"`          // propose, auto or off
-	Shadow     string         `json:"shadow,omitempty"`  // of a drill's stand-in: the site it stands for
-	Contact    string         `json:"contact,omitempty"` // shown on the page, one line
-	Levers     []Lever        `json:"levers,omitempty"`
+
+	// Asked are the addresses that checks ask of a place that is an alias: what it
+	// leads to is somebody else's to move, and a check waits for no resolver.
+	Asked map[string][]netip.Addr `json:"asked,omitempty"`
+
+	Checks   []probe.Check `json:"checks"`
+	Standing probe.Check   `json:"standing"`          // asked of the standby: is our page there (R2)
+	Failover string        `json:"failover"`          // propose, auto or off
+	Shadow   string        `json:"shadow,omitempty"`  // of a drill's stand-in: the site it stands for
+	Contact  string        `json:"contact,omitempty"` // shown on the page, one line
+	Levers   []Lever       `json:"levers,omitempty"`
 }
 
 // Lever is what answer needs to pull a lever as a local order.
@@ -173,7 +179,7 @@ func (s Site) Targets(place string) []probe.Target {
 		return nil
 	}
 	var out []probe.Target
-	for _, ip := range s.Positions[place].IPs {
+	for _, ip := range append(slices.Clone(s.Positions[place].IPs), s.Asked[place]...) {
 		out = append(out, probe.Target{Site: s.ID, Place: place, Address: ip.String(), Port: s.Port, Scheme: s.Scheme, Host: s.Names[0]})
 	}
 	return out

@@ -328,7 +328,7 @@ func (c *checker) checkChain(first Record) {
 	}
 }
 
-func sortedKeys(m map[string]Followed) []string {
+func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)
