@@ -112,7 +112,8 @@ type Fixes struct {
 // Origin is a place that runs the site.
 type Origin struct {
 	Name      string
-	Addresses []netip.Addr
+	Addresses []netip.Addr // with an alias only checks ask them
+	Alias     string       // absolute: visitors are led there by a CNAME; "" where they are given the addresses
 }
 
 // Sanity says how often the checks must pass in a row before visitors return (R13).

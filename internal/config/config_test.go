@@ -264,7 +264,7 @@ func TestMinimalGetsDefaults(t *testing.T) {
 	}
 	want := []Site{{
 		ID: "shop", Title: "shop", Names: []string{"shop.example.com"}, Scheme: "https", Port: 443,
-		Origins: []Origin{{"main", addrs("203.0.113.10")}}, Home: "main", Standby: addrs("198.51.100.7"),
+		Origins: []Origin{{Name: "main", Addresses: addrs("203.0.113.10")}}, Home: "main", Standby: addrs("198.51.100.7"),
 		Sanity: Sanity{5, time.Minute}, GoBack: GoBack{nil, 5 * time.Minute}, Failover: "propose",
 		TakeBack: 15 * time.Minute, Watch: time.Hour, ArmedFor: 720 * time.Hour,
 		Settle: 30 * time.Second, AutoGap: time.Hour, Silence: 10 * time.Second,
@@ -358,7 +358,7 @@ var goodActions = []Action{
 
 var goodShop = Site{
 	ID: "shop", Title: "Example Shop", Names: []string{"shop.example.com", "www.shop.example.com"}, Scheme: "http", Port: 8080,
-	Origins: []Origin{{"main", addrs("203.0.113.10")}, {"backup", addrs("203.0.113.20", "2001:db8::20")}},
+	Origins: []Origin{{Name: "main", Addresses: addrs("203.0.113.10")}, {Name: "backup", Addresses: addrs("203.0.113.20", "2001:db8::20")}},
 	Home:    "backup", Standby: addrs("198.51.100.7"), StatusName: "status.example.org", Contact: "Call us",
 	Checks: []probe.Check{
 		{
@@ -376,7 +376,7 @@ var goodShop = Site{
 
 var goodBlog = Site{
 	ID: "blog", Title: "blog", Names: []string{"blog.shop.example.com"}, Scheme: "https", Port: 443,
-	Origins: []Origin{{"main", addrs("203.0.113.30")}}, Home: "main", Standby: addrs("198.51.100.7"),
+	Origins: []Origin{{Name: "main", Addresses: addrs("203.0.113.30")}}, Home: "main", Standby: addrs("198.51.100.7"),
 	Checks:  []probe.Check{usualCheck("a", "/b"), usualCheck("b", "/a"), usualCheck("c", "/b"), usualCheck("d", "")},
 	Capture: Capture{Paths: []string{"/b", "/a"}, Metrics: &Metrics{"/metrics", 443}}, Fixes: usualFixes,
 	UpdateEvery: 20 * time.Minute, Stuck: 30 * time.Minute, LookBack: 24 * time.Hour,

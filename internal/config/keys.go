@@ -83,13 +83,13 @@ var siteKeys = keySet{
 }
 
 var originKeys = keySet{
-	known: []string{"address", "addresses"},
+	known: []string{"address", "addresses", "alias"},
 	later: map[string]string{
 		"weight": "visitors go to one origin at a time",
 		"port":   "all origins use the site's port",
 		"scheme": "all origins use the site's scheme",
-		"cname":  "write the IP addresses",
-		"name":   "write the IP addresses",
+		"cname":  "write alias: shop.cdn.example.net.",
+		"name":   "write alias: shop.cdn.example.net.",
 	},
 }
 

@@ -147,6 +147,11 @@ func (b *builder) origins(s section) []Origin {
 		origin := Origin{Name: e.key}
 		if o, ok := b.section(e.value, "origin "+clip(e.key)+" of "+s.where, originKeys); ok {
 			origin.Addresses = o.addresses()
+			if n := o.n.get("alias"); n != nil {
+				if text, ok := o.text(n, o.of("alias"), "shop.cdn.example.net."); ok {
+					origin.Alias = o.absolute(n.at, o.of("alias"), text)
+				}
+			}
 		}
 		out = append(out, origin)
 	}

@@ -200,6 +200,7 @@ type ordered struct {
 	serials map[string]uint32
 	auto    map[string]autoState
 	taken   []string
+	proofs  map[string]proofs
 }
 
 // autoState is what is remembered of a site's automatic moves.
@@ -223,6 +224,7 @@ const (
 	keyFlag     = "flag/"     // FEATURE → feature.Order
 	keySerial   = "serial/"   // APEX → uint32
 	keyAuto     = "auto/"     // SITE → autoState
+	keyProofs   = "proofs/"   // NAME → proofs
 	keyTaken    = "taken"     // ids of the local orders taken over last
 	keyOpen     = "open/"     // SITE → incident id
 	keyIncident = "incident/" // ID → Head
@@ -234,7 +236,7 @@ const (
 )
 
 func (e *Engine) loadOrdered(ctx context.Context) error {
-	o := ordered{sites: map[string]snapshot.SiteOrder{}, flags: map[string]feature.Order{}, serials: map[string]uint32{}, auto: map[string]autoState{}}
+	o := ordered{sites: map[string]snapshot.SiteOrder{}, flags: map[string]feature.Order{}, serials: map[string]uint32{}, auto: map[string]autoState{}, proofs: map[string]proofs{}}
 	var l lineage
 	if err := get(ctx, e.o.Store, keyLineage, &l); err != nil {
 		return err
@@ -250,6 +252,9 @@ func (e *Engine) loadOrdered(ctx context.Context) error {
 		return err
 	}
 	if err := list(ctx, e.o.Store, keyAuto, o.auto); err != nil {
+		return err
+	}
+	if err := list(ctx, e.o.Store, keyProofs, o.proofs); err != nil {
 		return err
 	}
 	if err := get(ctx, e.o.Store, keyTaken, &o.taken); err != nil {

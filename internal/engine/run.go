@@ -34,7 +34,7 @@ func (e *Engine) Run(ctx context.Context) {
 		case f := <-e.jobs:
 			wg.Go(func() { f(ctx) }) // ends with ctx
 		case <-told.C:
-			wg.Go(func() { e.catchUp(ctx) }) // ends with ctx
+			wg.Go(func() { e.catchUp(ctx); e.forgetProofs(ctx) }) // ends with ctx
 		case <-ctx.Done():
 			return
 		}
