@@ -174,3 +174,15 @@ func preparePowerDNS(t *testing.T, s setting) {
 		}
 	}
 }
+
+// reloadPowerDNS has it read its zone file again, and tell of it.
+func reloadPowerDNS(t *testing.T, p *peer) {
+	t.Helper()
+	for _, args := range [][]string{{"bind-reload-now", "shop.example.com"}, {"notify", "shop.example.com"}} {
+		said, err := exec.Command(tool(t, "pdns_control"), append([]string{"--config-dir=" + p.dir}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("pdns_control %v: %v: %s", args, err, said)
+		}
+		t.Logf("pdns_control: %s", said)
+	}
+}
