@@ -44,6 +44,11 @@ func (Secret) GoString() string { return "***" }
 // IsZero says whether no zone is exchanged.
 func (t Transfers) IsZero() bool { return len(t.Out)+len(t.In) == 0 }
 
+// Gives says whether secondaries may have a zone.
+func (t Transfers) Gives(apex string) bool {
+	return slices.ContainsFunc(t.Out, func(x Exchange) bool { return x.Zone == apex })
+}
+
 // Key gives a key by its name.
 func (t Transfers) Key(name string) (TSIGKey, bool) {
 	i := slices.IndexFunc(t.Keys, func(k TSIGKey) bool { return k.Name == name })

@@ -45,6 +45,7 @@ type copied struct {
 	zone    *zone.Zone
 	records []zone.Record // all that came, the SOA first, also what zone leaves out
 	serial  uint32
+	steps   bool // it came as differences of the copy before
 }
 
 // fetch gets a zone, or where we have a copy what has changed since (IXFR). It gives the
@@ -354,7 +355,12 @@ func (in *incoming) checked(from string) (*copied, error) {
 		}
 		slices.SortFunc(in.records[1:], compareRecords)
 	}
-	return newCopied(in.o.Apex, from, in.records)
+	c, err := newCopied(in.o.Apex, from, in.records)
+	if err != nil {
+		return nil, err
+	}
+	c.steps = in.kept != nil
+	return c, nil
 }
 
 func newCopied(apex, from string, records []zone.Record) (*copied, error) {

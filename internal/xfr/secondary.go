@@ -67,6 +67,7 @@ type Secondary struct {
 	mu    sync.Mutex // guards what follows
 	setup snapshot.Transfers
 	kept  map[string]*kept
+	came  uint64 // zones
 }
 
 // kept is one zone of somebody else's.
@@ -171,6 +172,13 @@ func (s *Secondary) Copies() (out []Copy) {
 	}
 	slices.SortFunc(out, func(a, b Copy) int { return cmp.Compare(a.Zone, b.Zone) })
 	return out
+}
+
+// Count is how often a zone has come in, whole or as differences.
+func (s *Secondary) Count() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.came
 }
 
 // Notified takes a NOTIFY from a primary of a zone. Any number of them while one is
@@ -322,12 +330,15 @@ func (s *Secondary) take(k *kept, have, got *copied) error {
 		if err := s.o.Take(zones); err != nil {
 			return fault.New(fault.Invalid, "the new copy of %s is refused", k.apex).Because(err)
 		}
-		s.o.Logger.Info("a zone came in", "component", "xfr", "zone", k.apex, "serial", got.serial, "records", len(got.records))
+		s.o.Logger.Info("a zone came in", "component", "xfr", "zone", k.apex, "serial", got.serial, "records", len(got.records), "whole", !got.steps)
 	}
 	now := s.o.Now()
 	err := s.save(k, got, got != have, now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if got != have {
+		s.came++
+	}
 	k.copy, k.good, k.expired, k.problem = got, now, false, ""
 	if err != nil {
 		k.problem = "the copy is in force but could not be kept on disk: " + err.Error()
