@@ -120,7 +120,7 @@ func (s *Server) plain(r *request) {
 	if reply == nil {
 		return
 	}
-	if len(reply)+tsigRoom > r.Limit && r.UDP || len(reply)+tsigRoom > maxMessage {
+	if room := r.signer.size(); len(reply)+room > r.Limit {
 		size := headerSize + len(questionOf(reply))
 		reply = reply[:size:size]
 		clear(reply[6:headerSize])

@@ -117,7 +117,7 @@ func cutSignature(msg []byte) (s signature, err error) {
 		return s, errMalformed
 	case !is:
 		return s, errNoSignature
-	case tsig.Hdr.Class != dns.ClassANY || tsig.Hdr.Ttl != 0:
+	case tsig.Hdr.Class != dns.ClassANY || tsig.Hdr.Ttl != 0, len(tsig.MAC) != 2*int(tsig.MACSize), len(tsig.OtherData) != 2*int(tsig.OtherLen):
 		return s, errMalformed
 	}
 	s.rr, s.name = tsig, dns.CanonicalName(tsig.Hdr.Name)
@@ -252,6 +252,14 @@ type signer struct {
 	before []byte // the request's MAC, then that of the message before; nil for a request
 	timers bool   // it is not the first message of the answer
 	now    func() time.Time
+}
+
+// size is how many octets the TSIG record has.
+func (s *signer) size() int {
+	if s == nil {
+		return 0
+	}
+	return len(wireName(s.key.Name)) + 10 + len(wireName(s.key.Algorithm+".")) + 16 + algorithms[s.key.Algorithm]().Size()
 }
 
 // sign appends the TSIG record to a message, which has room for it.
