@@ -117,7 +117,7 @@ func (in *incoming) run() error {
 	if _, err := in.conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(q))), q...)); err != nil {
 		return err
 	}
-	for first := true; ; first = false {
+	for {
 		msg, err := in.read()
 		if err != nil {
 			return err
@@ -133,7 +133,7 @@ func (in *incoming) run() error {
 			}
 			msg, signed = body, done
 		}
-		if err := in.take(msg, first); err != nil {
+		if err := in.take(msg); err != nil {
 			return err
 		}
 		if in.phase == atEnd {
@@ -200,7 +200,7 @@ func (in *incoming) read() ([]byte, error) {
 }
 
 // take reads the records of one message.
-func (in *incoming) take(msg []byte, first bool) error {
+func (in *incoming) take(msg []byte) error {
 	m := new(dns.Msg)
 	if err := m.Unpack(msg); err != nil {
 		return fault.New(fault.Unavailable, "a message of the transfer can't be read").Because(err)
@@ -211,7 +211,7 @@ func (in *incoming) take(msg []byte, first bool) error {
 	case len(m.Answer) == 0 || len(m.Answer) != int(binary.BigEndian.Uint16(msg[6:])):
 		return fault.New(fault.Unavailable, "sent a message without its records of %s", in.o.Apex).WithHint("let it allow transfers (AXFR) to this machine")
 	}
-	for i, rr := range m.Answer {
+	for _, rr := range m.Answer {
 		if in.phase == atEnd {
 			return errors.New("it goes on after its last SOA record")
 		}
@@ -219,7 +219,7 @@ func (in *incoming) take(msg []byte, first bool) error {
 		if err != nil {
 			return err
 		}
-		if err := in.next(rec, first && i == 0 && len(m.Answer) == 1); err != nil {
+		if err := in.next(rec); err != nil || in.fresh {
 			return err
 		}
 	}
@@ -248,15 +248,15 @@ func recordOf(rr dns.RR, apex string) (zone.Record, error) {
 	return zone.Record{Owner: owner, Type: h.Rrtype, TTL: h.Ttl, Data: slices.Clone(wire[len(owner)+10 : n])}, nil
 }
 
-// next takes the next record. alone says that it is all that the first message holds.
-func (in *incoming) next(r zone.Record, alone bool) error {
+// next takes the next record.
+func (in *incoming) next(r zone.Record) error {
 	soa := r.Type == dns.TypeSOA
 	if soa && r.Owner != wireName(in.o.Apex) {
 		return fault.New(fault.Invalid, "it has a SOA record below the zone's name")
 	}
 	switch in.phase {
 	case atBegin:
-		return in.begin(r, soa, alone)
+		return in.begin(r, soa)
 	case atSecond:
 		if in.have != nil && soa && serialOf(r) == in.have.serial && in.serial != in.have.serial {
 			return in.startSteps(r)
@@ -270,12 +270,12 @@ func (in *incoming) next(r zone.Record, alone bool) error {
 	return in.change(r, soa)
 }
 
-func (in *incoming) begin(r zone.Record, soa, alone bool) error {
+func (in *incoming) begin(r zone.Record, soa bool) error {
 	if !soa {
 		return fault.New(fault.Unavailable, "the transfer does not begin with a SOA record")
 	}
 	in.soa, in.serial, in.phase = r, serialOf(r), atSecond
-	if in.have != nil && (alone || in.serial == in.have.serial) && !zone.SerialNewer(in.serial, in.have.serial) {
+	if in.have != nil && !zone.SerialNewer(in.serial, in.have.serial) { // no serial goes back
 		in.fresh, in.phase = true, atEnd
 	}
 	return nil

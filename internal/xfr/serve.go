@@ -77,16 +77,20 @@ func (r *request) question() bool {
 	return true
 }
 
-// questionOf gives the octets of a message's one question, nil where there is none.
+// questionOf gives the octets of a message's one question, nil where there is none. Its
+// name is the first: nothing is there yet that it could point at.
 func questionOf(msg []byte) []byte {
 	if binary.BigEndian.Uint16(msg[4:]) != 1 {
 		return nil
 	}
-	end := skipName(msg, headerSize)
-	if end < 0 || end+4 > len(msg) || msg[end-1] != 0 {
+	end := headerSize
+	for end < len(msg) && msg[end] > 0 && msg[end] < 64 {
+		end += 1 + int(msg[end])
+	}
+	if end+5 > len(msg) || msg[end] != 0 || end-headerSize > 254 {
 		return nil
 	}
-	return msg[headerSize : end+4]
+	return msg[headerSize : end+5]
 }
 
 // header begins an answer: the header of the request, and its question.

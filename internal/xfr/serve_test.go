@@ -212,7 +212,7 @@ func TestDifferencesLeadToTheVersionInForce(t *testing.T) {
 			have := &copied{serial: old.serial, records: append([]zone.Record{old.soa()}, slices.Collect(old.records())...)}
 			in := &incoming{o: FetchOptions{Apex: apex}, have: have}
 			for r := range differences(v, steps) {
-				must(t, in.next(r, false))
+				must(t, in.next(r))
 			}
 			if in.phase != atEnd {
 				t.Fatalf("the differences do not end: %d", in.phase)
