@@ -20,6 +20,18 @@ type Orders struct {
 	Now        func() time.Time     // says when one of these is over; time.Now when nil
 }
 
+// TTL is how long an answer of a name that follows a site may be cached, in seconds,
+// where the zone says ttl.
+func (o Orders) TTL(site string, ttl uint32) uint32 {
+	if o.Degraded[site] {
+		ttl = (ttl + 1) / 2
+	}
+	if limit := o.TTLCap[site]; limit > 0 {
+		ttl = min(ttl, limit)
+	}
+	return ttl
+}
+
 // View is a Table with a position for each site and a serial for each zone: all
 // that an answer is made of.
 type View struct {
@@ -74,14 +86,7 @@ func (t *Table) View(o Orders) (*View, error) {
 	}
 	for i, k := range t.follows {
 		s := t.sites[k.site]
-		ttl := k.ttl
-		if o.Degraded[s.id] {
-			ttl = (ttl + 1) / 2
-		}
-		if limit := o.TTLCap[s.id]; limit > 0 {
-			ttl = min(ttl, limit)
-		}
-		v.follows[i] = makeFollow(s.positions[v.at[k.site]], ttl)
+		v.follows[i] = makeFollow(s.positions[v.at[k.site]], o.TTL(s.id, k.ttl))
 	}
 	if err := v.addChallenges(o); err != nil {
 		return nil, err

@@ -233,7 +233,7 @@ func TestLaterKeysAreRefusedAsNotInThisVersion(t *testing.T) {
 
 var allKeys = []keySet{
 	topKeys, consoleKeys, dnsKeys, siteKeys, originKeys, standbyKeys, checkKeys, httpKeys, tcpKeys, sanityKeys, captureKeys, metricsKeys, fixesKeys, contactKeys,
-	zoneKeys, leverKeys, zoneLeverKeys, featureLeverKeys, featureKeys, ofrepKeys, ofrepKeyKeys, actionKeys, undoKeys, webhookKeys, channelKeys,
+	zoneKeys, leverKeys, zoneLeverKeys, featureLeverKeys, featureKeys, ofrepKeys, ofrepKeyKeys, actionKeys, undoKeys, webhookKeys, channelKeys, peerKeys, transferKeyKeys, goBackKeys,
 	databaseKeys, logicalKeyKeys,
 }
 

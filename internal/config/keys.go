@@ -52,7 +52,7 @@ var consoleKeys = keySet{
 }
 
 var dnsKeys = keySet{
-	known: []string{"nsid", "require_cookie", "rate", "slip", "exempt"},
+	known: []string{"nsid", "require_cookie", "rate", "slip", "exempt", "keys"},
 	later: map[string]string{
 		"address": useListen, "listen": useListen, "port": useListen, "dnssec": "zones are served unsigned", "recursion": "lifeboat answers for its own zones only",
 		"cookie_secret": "lifeboat makes one and keeps it in its data folder", "networks": "the limit counts by /24 and /64",
@@ -172,13 +172,36 @@ var contactKeys = keySet{
 }
 
 var zoneKeys = keySet{
-	known: []string{"ttl", "ns", "contact", "minimum", "follow", "records", "file"},
+	known: []string{"ttl", "ns", "contact", "minimum", "follow", "records", "file", "secondaries", "primaries"},
 	later: map[string]string{
 		"dnssec": "the zone is served unsigned", "sign": "the zone is served unsigned", "provider": "lifeboat serves the zone itself",
-		"primary": "write the records here", "secondaries": "the zone can't be transferred", "transfer": "the zone can't be transferred",
-		"notify": "the zone can't be transferred", "tsig": "the zone can't be transferred", "update": "change this file",
+		"primary": usePrimaries, "secondary": useSecondaries, "transfer": useSecondaries, "notify": useSecondaries, "also_notify": useSecondaries,
+		"tsig": "write key: NAME beside the address of a secondary or a primary", "update": "change this file",
 	},
 }
+
+const (
+	useSecondaries = "write secondaries: [{address: 192.0.2.53, key: ns2}]"
+	usePrimaries   = "write primaries: [{address: 192.0.2.53, key: ns2}]"
+)
+
+var peerKeys = keySet{
+	known: []string{"address", "key"},
+	later: map[string]string{
+		"addresses": "write one line for each address", "port": "write address: 192.0.2.53:5353", "notify": "every secondary is told",
+		"secret": useSecretFile, "secret_file": useSecretFile, "tls": "zones are exchanged over TCP, signed with a key",
+	},
+}
+
+var transferKeyKeys = keySet{
+	known: []string{"secret_file"},
+	later: map[string]string{"secret": useKeyFile, "key": useKeyFile, "algorithm": useKeyFile, "name": useKeyFile},
+}
+
+const (
+	useSecretFile = "write key: NAME, and the key under dns: keys:"
+	useKeyFile    = "write what tsig-keygen prints into a file of its own, and its name here: secret_file: ns2.key"
+)
 
 var leverKeys = keySet{
 	known: []string{"title", "says", "site", "zone", "feature"},

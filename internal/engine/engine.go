@@ -61,6 +61,8 @@ type Options struct {
 	Hook    func(point string) // tests stop the process here
 	Waits   Waits
 	Company Company
+
+	Transfers snapshot.Transfers // which zones are exchanged with other name servers, with the keys that the configuration only names
 }
 
 // Waits bound the engine's own waiting.
@@ -117,7 +119,7 @@ func New(o Options) (*Engine, error) {
 	e.drivers = o.Drivers(e)
 	var c snapshot.Contents
 	c.Sites, c.Zones, c.Features = o.Config.Parts()
-	c.Access, c.DNS = o.Config.Access, o.Config.DNS
+	c.Access, c.DNS, c.Transfers = o.Config.Access, o.Config.DNS, o.Transfers
 	for _, s := range c.Sites {
 		e.runners[s.ID] = &runner{e: e, id: s.ID}
 		if s.Shadow == "" {
