@@ -133,8 +133,9 @@ func (a *app) serveZones(ctx context.Context, files []string, addr, nsid string)
 	again := make(chan os.Signal, 1) // more than one at once are one
 	signal.Notify(again, syscall.SIGHUP)
 	defer signal.Stop(again)
+	var memory authdns.Memory
 	server := authdns.New(authdns.Options{NSID: nsid, Logger: slog.New(slog.NewTextHandler(a.err, nil))})
-	zones, err := a.takeZones(server, files)
+	zones, err := a.takeZones(server, files, &memory)
 	if err != nil {
 		return err
 	}
@@ -150,7 +151,7 @@ func (a *app) serveZones(ctx context.Context, files []string, addr, nsid string)
 	}()
 	ctx, stop := context.WithCancel(ctx)
 	var reading sync.WaitGroup
-	reading.Go(func() { a.readAgain(ctx, again, server, files) }) // ends with ctx
+	reading.Go(func() { a.readAgain(ctx, again, server, files, &memory) }) // ends with ctx
 	defer reading.Wait()
 	defer stop()
 	a.printf("answering %s at %s, UDP and TCP\n", many(zones, "zone"), tcp.Addr())
@@ -162,14 +163,14 @@ func (a *app) serveZones(ctx context.Context, files []string, addr, nsid string)
 
 // readAgain reads the files whenever it is asked to, until ctx ends. What is bad changes
 // nothing.
-func (a *app) readAgain(ctx context.Context, asked <-chan os.Signal, server *authdns.Server, files []string) {
+func (a *app) readAgain(ctx context.Context, asked <-chan os.Signal, server *authdns.Server, files []string, memory *authdns.Memory) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-asked:
 		}
-		zones, err := a.takeZones(server, files)
+		zones, err := a.takeZones(server, files, memory)
 		if err != nil {
 			a.tell("%s\nthe zones are answered as before; mend this and send SIGHUP again\n", err)
 			continue
@@ -178,8 +179,20 @@ func (a *app) readAgain(ctx context.Context, asked <-chan os.Signal, server *aut
 	}
 }
 
+// sizeOf is how many octets files have. What can't be read is told by whoever reads it.
+func sizeOf(files []string) (octets int) {
+	for _, file := range files {
+		if info, err := os.Stat(file); err == nil {
+			octets += int(info.Size())
+		}
+	}
+	return octets
+}
+
 // takeZones reads zone files and has a server answer from all of them, or from none.
-func (a *app) takeZones(server *authdns.Server, files []string) (count int, err error) {
+func (a *app) takeZones(server *authdns.Server, files []string, memory *authdns.Memory) (count int, err error) {
+	memory.Expect(sizeOf(files))
+	defer memory.Settle()
 	zones, warnings, err := readZones(files)
 	if err != nil {
 		return 0, err
