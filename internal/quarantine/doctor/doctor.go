@@ -59,8 +59,8 @@ type Report struct {
 	User     string    `json:"user,omitempty"`
 	OK       bool      `json:"ok"`
 	Problems []Problem `json:"problems"`
-	Notices  []string  `json:"notices"` // worth knowing, stops nothing
-	Grants   []string  `json:"grants"`  // what gives exactly the rights that are needed
+	Notices  []string  `json:"notices"`        // worth knowing, stops nothing
+	Grants   []string  `json:"grants"`         // what gives exactly the rights that are needed
 	Used     int       `json:"used,omitempty"` // connections
 	Most     int       `json:"most,omitempty"` // that users other than administrators may have
 	At       time.Time `json:"at"`
