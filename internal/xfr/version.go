@@ -40,10 +40,8 @@ func (z Zones) version(of *zone.Zone) *version {
 	if serial, ok := z.Orders.Serial[of.Apex()]; ok {
 		v.serial = serial
 	}
-	for _, f := range of.Follow() {
-		if _, known := v.places[f.Site]; !known {
-			v.places[f.Site] = inForce{z.Positions[f.Site][z.Orders.Position[f.Site]], z.Orders.TTLCap[f.Site], z.Orders.Degraded[f.Site]}
-		}
+	for _, site := range of.Sites() {
+		v.places[site] = inForce{z.Positions[site][z.Orders.Position[site]], z.Orders.TTLCap[site], z.Orders.Degraded[site]}
 	}
 	return v
 }
