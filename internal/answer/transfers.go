@@ -3,19 +3,18 @@ package answer
 import (
 	"reflect"
 
-	"lifeboat/internal/authdns"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/zone"
 )
 
 // compile makes the DNS table of the parts, with the copies that these ask for.
-func (a *Answer) compile(c snapshot.Contents) (*authdns.Table, []*zone.Zone, error) { // with mu held
+func (a *Answer) compile(c snapshot.Contents) (compiled, error) { // with mu held
 	a.copies.Configure(c.Transfers)
-	t, gives, err := compile(c, a.copies.Zones())
+	made, err := a.compileWith(c, a.copies.Zones())
 	if err != nil {
 		a.copies.Configure(a.contents.Transfers)
 	}
-	return t, gives, err
+	return made, err
 }
 
 // takeCopies puts copies of zones that others serve in force, or leaves everything as
@@ -23,16 +22,17 @@ func (a *Answer) compile(c snapshot.Contents) (*authdns.Table, []*zone.Zone, err
 func (a *Answer) takeCopies(copies []*zone.Zone) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	t, gives, err := compile(a.contents, copies)
+	made, err := a.compileWith(a.contents, copies)
 	if err != nil {
 		return err
 	}
-	oldTable, oldGives := a.table, a.gives
-	a.table, a.gives = t, gives
+	old := a.compiled
+	a.compiled = made
 	if err := a.enforce(nil); err != nil {
-		a.table, a.gives = oldTable, oldGives
+		a.compiled = old
 		return err
 	}
+	a.memory.Settle()
 	return nil
 }
 

@@ -40,10 +40,8 @@ func (z Zones) version(of *zone.Zone) *version {
 	if serial, ok := z.Orders.Serial[of.Apex()]; ok {
 		v.serial = serial
 	}
-	for _, f := range of.Follow() {
-		if _, known := v.places[f.Site]; !known {
-			v.places[f.Site] = inForce{z.Positions[f.Site][z.Orders.Position[f.Site]], z.Orders.TTLCap[f.Site], z.Orders.Degraded[f.Site]}
-		}
+	for _, site := range of.Sites() {
+		v.places[site] = inForce{z.Positions[site][z.Orders.Position[site]], z.Orders.TTLCap[site], z.Orders.Degraded[site]}
 	}
 	return v
 }
@@ -255,7 +253,7 @@ func (h *history) since(serial uint32) ([]*step, bool) {
 	changed := 0
 	for i := len(h.steps) - 1; i >= 0; i-- {
 		changed += h.steps[i].size()
-		if changed > 2*maxChanged || changed > len(h.now.zone.Records())+2*len(h.now.zone.Follow())+1000 {
+		if changed > 2*maxChanged || changed > h.now.zone.Size()+2*len(h.now.zone.Follow())+1000 {
 			return nil, false // to send the whole zone is less
 		}
 		if h.steps[i].from == serial {
