@@ -21,7 +21,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -190,7 +189,12 @@ func compile(c snapshot.Contents, copies []*zone.Zone) (t *authdns.Table, gives 
 	}
 	zones = append(zones, copies...)
 	t, err = authdns.Compile(zones, positionsOf(c))
-	return t, slices.DeleteFunc(zones, func(z *zone.Zone) bool { return !c.Transfers.Gives(z.Apex()) }), err
+	for _, z := range zones {
+		if c.Transfers.Gives(z.Apex()) {
+			gives = append(gives, z)
+		}
+	}
+	return t, gives, err
 }
 
 func positionsOf(c snapshot.Contents) map[string]zone.Positions {

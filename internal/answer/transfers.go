@@ -5,6 +5,7 @@ import (
 
 	"lifeboat/internal/authdns"
 	"lifeboat/internal/snapshot"
+	"lifeboat/internal/xfr"
 	"lifeboat/internal/zone"
 )
 
@@ -18,12 +19,12 @@ func (a *Answer) compile(c snapshot.Contents) (*authdns.Table, []*zone.Zone, err
 	return t, gives, err
 }
 
-// takeCopies puts copies of zones that others serve in force, or leaves everything as
-// it is.
-func (a *Answer) takeCopies(copies []*zone.Zone) error {
+// takeCopies puts a change of the zones that others serve in force, or leaves everything
+// as it is.
+func (a *Answer) takeCopies(c xfr.Change) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	t, gives, err := compile(a.contents, copies)
+	t, gives, err := compile(a.contents, c.Zones())
 	if err != nil {
 		return err
 	}
@@ -33,6 +34,7 @@ func (a *Answer) takeCopies(copies []*zone.Zone) error {
 		a.table, a.gives = oldTable, oldGives
 		return err
 	}
+	c.Commit()
 	return nil
 }
 

@@ -194,7 +194,7 @@ func TestDifferencesLeadToTheVersionInForce(t *testing.T) {
 			}
 			z = parse(t, apex, b.String())
 		}
-		v := Zones{Positions: positions(), Orders: ordered(places[rng.IntN(4)], serial)}.version(z)
+		v := Zones{Positions: positions(), Orders: ordered(places[rng.IntN(4)], serial)}.version(z, sitesOf(z))
 		next, why := h.next(v)
 		if why != "" {
 			t.Fatal(why)
@@ -231,7 +231,7 @@ func TestFlipIsASmallDifference(t *testing.T) {
 	t.Parallel()
 	z := parse(t, apex, strings.Repeat("\n", 2)+"$GENERATE 1-3000 h$ A 192.0.2.1\n")
 	version := func(position string, serial uint32) *version {
-		return Zones{Positions: positions(), Orders: ordered(position, serial)}.version(z)
+		return Zones{Positions: positions(), Orders: ordered(position, serial)}.version(z, sitesOf(z))
 	}
 	h, _ := (*history)(nil).next(version("main", 1))
 	h, _ = h.next(version("standby", 2))

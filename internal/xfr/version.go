@@ -21,6 +21,18 @@ type Zones struct {
 	Orders    authdns.Orders            // as given to the View in force
 }
 
+// sitesOf are the sites that a zone's names follow.
+func sitesOf(z *zone.Zone) (out []string) {
+	known := map[string]bool{}
+	for _, f := range z.Follow() {
+		if !known[f.Site] {
+			known[f.Site] = true
+			out = append(out, f.Site)
+		}
+	}
+	return out
+}
+
 // version is a zone as it is answered under one serial. It is never changed.
 type version struct {
 	zone   *zone.Zone
@@ -35,15 +47,13 @@ type inForce struct {
 	degraded  bool
 }
 
-func (z Zones) version(of *zone.Zone) *version {
+func (z Zones) version(of *zone.Zone, sites []string) *version {
 	v := &version{zone: of, serial: of.Serial(), places: map[string]inForce{}}
 	if serial, ok := z.Orders.Serial[of.Apex()]; ok {
 		v.serial = serial
 	}
-	for _, f := range of.Follow() {
-		if _, known := v.places[f.Site]; !known {
-			v.places[f.Site] = inForce{z.Positions[f.Site][z.Orders.Position[f.Site]], z.Orders.TTLCap[f.Site], z.Orders.Degraded[f.Site]}
-		}
+	for _, s := range sites {
+		v.places[s] = inForce{z.Positions[s][z.Orders.Position[s]], z.Orders.TTLCap[s], z.Orders.Degraded[s]}
 	}
 	return v
 }
@@ -232,7 +242,7 @@ func (h *history) next(v *version) (n *history, why string) {
 	switch {
 	case h == nil:
 		return &history{now: v}, ""
-	case reflect.DeepEqual(h.now.zone.Source(), v.zone.Source()):
+	case h.now.zone != v.zone && reflect.DeepEqual(h.now.zone.Source(), v.zone.Source()):
 		v.zone = h.now.zone // one text is held once
 	}
 	switch {
