@@ -268,8 +268,13 @@ func TestTransfersAreBounded(t *testing.T) {
 	t.Parallel()
 	s := New(Options{AtOnce: 3, PerPeer: 2})
 	second := netip.MustParseAddr("127.0.0.2")
-	if !s.enter(here) || !s.enter(here) || s.enter(here) || !s.enter(second) || s.enter(second) {
-		t.Error("the limits do not hold")
+	for i, tt := range []struct {
+		from netip.Addr
+		ok   bool
+	}{{here, true}, {here, true}, {here, false}, {second, true}, {second, false}} {
+		if s.enter(tt.from) != tt.ok {
+			t.Errorf("%d: the limits do not hold", i)
+		}
 	}
 	s.leave(here)
 	if !s.enter(second) || s.Counts().Shed != 2 {
