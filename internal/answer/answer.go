@@ -210,7 +210,7 @@ func positionsOf(c snapshot.Contents) map[string]zone.Positions {
 // others grow when the manifest's does.
 func (a *Answer) enforce(moved map[string]bool) error { // with mu held
 	serials := a.grown(moved)
-	orders := authdns.Orders{Position: a.positions(), Serial: serials, TTLCap: map[string]uint32{}, Degraded: a.degraded}
+	orders := authdns.Orders{Position: a.positions(), Serial: serials, TTLCap: map[string]uint32{}, Degraded: a.degraded, Challenges: challenges(a.manifest), Now: a.o.Now}
 	for _, s := range a.contents.Sites {
 		if o := a.manifest.Sites[s.ID]; o.TTLCap > 0 {
 			orders.TTLCap[s.ID] = o.TTLCap
@@ -230,6 +230,16 @@ func (a *Answer) enforce(moved map[string]bool) error { // with mu held
 	a.serials, a.local.Serials = serials, serials
 	a.renderSoon()
 	return nil
+}
+
+// challenges are the manifest's proofs for certificate authorities, as the name server
+// understands them.
+func challenges(m snapshot.Manifest) map[string]authdns.Challenge {
+	out := map[string]authdns.Challenge{}
+	for name, c := range m.Challenges {
+		out[name] = authdns.Challenge(c)
+	}
+	return out
 }
 
 // settings are what the name server does, as it understands them.

@@ -208,7 +208,7 @@ func counters(dns authdns.Counts, flags ofrep.Counts) map[string]uint64 {
 		"dns_tcp_connections": dns.TCPConns, "dns_tcp_refused": dns.TCPRefused, "dns_socket_errors": dns.UDPErrors,
 		"ofrep_answered": flags.Answered, "ofrep_unknown": flags.Unknown, "ofrep_refused": flags.Refused, "ofrep_not_ready": flags.NotReady,
 		"ofrep_bulk": flags.Bulk, "ofrep_not_modified": flags.NotModified, "ofrep_denied": flags.Denied, "ofrep_limited": flags.Limited,
-		"ofrep_shed": flags.Shed, "ofrep_streams": flags.Streams, "ofrep_told": flags.Told,
+		"ofrep_shed": flags.Shed, "ofrep_streams": flags.Streams, "ofrep_told": flags.Told, "ofrep_copied": flags.Copied,
 	}
 	for code, name := range map[int]string{0: "noerror", 1: "formerr", 2: "servfail", 3: "nxdomain", 4: "notimp", 5: "refused"} {
 		m["dns_rcode_"+name] = dns.Rcodes[code]

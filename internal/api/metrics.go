@@ -103,6 +103,7 @@ var counted = map[string]*prometheus.Desc{
 	"ofrep_shed":          desc("ofrep_shed_total", "Questions for features turned away because too many were asking."),
 	"ofrep_streams":       desc("ofrep_streams_total", "Event streams that were opened."),
 	"ofrep_told":          desc("ofrep_told_total", "Changes told to event streams."),
+	"ofrep_copied":        desc("ofrep_copied_total", "Times that all features were handed to a copy."),
 }
 
 // levels are those of them that also go down.

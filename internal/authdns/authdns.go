@@ -30,6 +30,7 @@ const (
 	typeSOA   = 6
 	typePTR   = 12
 	typeMX    = 15
+	typeTXT   = 16
 	typeAAAA  = 28
 	typeSRV   = 33
 	typeDNAME = 39

@@ -27,7 +27,7 @@ import (
 const maxZone = 64 << 20
 
 func (a *app) zone() *cobra.Command {
-	return group("zone", "Look at zone files, or answer from them", a.zoneCheck(), a.zoneDiff(), a.zoneTrace(), a.zoneFetch(), a.zoneServe())
+	return group("zone", "Look at zones, or answer from zone files", a.zoneCheck(), a.zoneDiff(), a.zoneTrace(), a.zoneFetch(), a.zoneServe(), a.zoneChallenge())
 }
 
 func (a *app) zoneCheck() *cobra.Command {

@@ -13,9 +13,6 @@ import (
 	"lifeboat/internal/xfr"
 )
 
-// maxKeyFile is the most that is read of a file with a TSIG key, in bytes.
-const maxKeyFile = 4 << 10
-
 func (a *app) zoneFetch() *cobra.Command {
 	var from, keyFile, to string
 	cmd := &cobra.Command{

@@ -52,6 +52,7 @@ type Config struct {
 	Contacts    []Contact    // whom to call, in the file's order; at most 20
 	Actions     []Action     // prepared acts for a fix, in the file's order
 	Channels    []Channel    // who is told, in the file's order
+	Databases   []Database   // what rows can be taken away from, in the file's order
 
 	warnings []string
 }
@@ -74,6 +75,7 @@ type Site struct {
 	Contact    string
 	Checks     []probe.Check
 	Sanity     Sanity
+	GoBack     GoBack
 	Failover   string // propose, auto or off
 
 	TakeBack time.Duration // how long a lever may be freely taken back (U1): 15m
@@ -115,13 +117,20 @@ type Fixes struct {
 // Origin is a place that runs the site.
 type Origin struct {
 	Name      string
-	Addresses []netip.Addr
+	Addresses []netip.Addr // with an alias only checks ask them
+	Alias     string       // absolute: visitors are led there by a CNAME; "" where they are given the addresses
 }
 
 // Sanity says how often the checks must pass in a row before visitors return (R13).
 type Sanity struct {
 	Passes int           // 5
 	Apart  time.Duration // 60s
+}
+
+// GoBack is how visitors come back.
+type GoBack struct {
+	Stages []int         // shares in per cent, rising, before everybody; none: all at once
+	Hold   time.Duration // 5m: how long each share is watched
 }
 
 // Contact is a person who can be called, shown as text on every page.

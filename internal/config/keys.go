@@ -21,9 +21,8 @@ type keySet struct {
 }
 
 var topKeys = keySet{
-	known: []string{"console", "dns", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "evaluators", "ofrep", "actions", "channels"},
+	known: []string{"console", "dns", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "evaluators", "ofrep", "actions", "channels", "databases"},
 	later: map[string]string{
-		"databases":    "taking rows away from a database comes later; until then close the feature that meets them",
 		"providers":    "only zones that lifeboat serves itself can be moved; delegate one to it",
 		"certificates": "end TLS in front of lifeboat",
 		"places":       "checks run from this machine only",
@@ -63,11 +62,10 @@ var dnsKeys = keySet{
 const useListen = "start with --dns ADDRESS"
 
 var siteKeys = keySet{
-	known: []string{"title", "names", "scheme", "port", "home", "origins", "standby", "status_page", "contact", "checks", "sanity",
+	known: []string{"title", "names", "scheme", "port", "home", "origins", "standby", "status_page", "contact", "checks", "sanity", "go_back",
 		"failover", "take_back", "watch", "armed_for", "settle", "auto_gap", "silence", "capture", "fixes", "update_every", "stuck", "look_back"},
 	later: map[string]string{
-		"go_back":      "visitors go back all at once, after the sanity checks",
-		"stages":       "visitors go back all at once, after the sanity checks",
+		"stages":       "write it inside: go_back: {stages: [10, 50, 100]}",
 		"certificate":  "end TLS in front of lifeboat",
 		"certificates": "end TLS in front of lifeboat",
 		"mirror":       "the standby shows the status page only",
@@ -85,13 +83,13 @@ var siteKeys = keySet{
 }
 
 var originKeys = keySet{
-	known: []string{"address", "addresses"},
+	known: []string{"address", "addresses", "alias"},
 	later: map[string]string{
 		"weight": "visitors go to one origin at a time",
 		"port":   "all origins use the site's port",
 		"scheme": "all origins use the site's scheme",
-		"cname":  "write the IP addresses",
-		"name":   "write the IP addresses",
+		"cname":  "write alias: shop.cdn.example.net.",
+		"name":   "write alias: shop.cdn.example.net.",
 	},
 }
 
@@ -137,6 +135,11 @@ var tcpKeys = keySet{
 var sanityKeys = keySet{
 	known: []string{"passes", "apart"},
 	later: map[string]string{"paths": "write a check with gate: true", "checks": "write gate: true at the check"},
+}
+
+var goBackKeys = keySet{
+	known: []string{"stages", "hold"},
+	later: map[string]string{"through": "visitors go back by DNS, in shares of their resolvers"},
 }
 
 var captureKeys = keySet{
@@ -249,6 +252,24 @@ var channelKeys = keySet{
 		"mail": useWebhook, "email": useWebhook, "smtp": useWebhook, "sms": useWebhook, "slack": useWebhook, "teams": useWebhook, "matrix": useWebhook,
 		"irc": useWebhook, "exec": useWebhook, "sites": "a channel is told of all sites", "site": "a channel is told of all sites",
 	},
+}
+
+var databaseKeys = keySet{
+	known: []string{"kind", "dsn_file", "dsn_env", "file", "site", "tables", "logical_keys", "symptom", "symptom_query", "pages", "max_rows"},
+	later: map[string]string{
+		"dsn": keepDSN, "url": keepDSN, "password": keepDSN, "user": keepDSN, "host": keepDSN, "port": keepDSN, "address": keepDSN,
+		"predicate": usePredicate, "where": usePredicate, "hide": "rows are taken away, or cells replaced",
+	},
+}
+
+const (
+	keepDSN      = "put the address, user and password into a file of their own and write dsn_file: its name"
+	usePredicate = "rows are chosen when they are taken away, not here"
+)
+
+var logicalKeyKeys = keySet{
+	known: []string{"table", "columns", "to", "to_columns", "when"},
+	later: map[string]string{"on_delete": "rows that point at what is taken away go with it"},
 }
 
 var zoneLeverKeys = keySet{

@@ -202,6 +202,7 @@ type ordered struct {
 	serials map[string]uint32
 	auto    map[string]autoState
 	taken   []string
+	proofs  map[string]proofs
 }
 
 // autoState is what is remembered of a site's automatic moves.
@@ -225,6 +226,7 @@ const (
 	keyFlag     = "flag/"     // FEATURE → feature.Order
 	keySerial   = "serial/"   // APEX → uint32
 	keyAuto     = "auto/"     // SITE → autoState
+	keyProofs   = "proofs/"   // NAME → proofs
 	keyTaken    = "taken"     // ids of the local orders taken over last
 	keyOpen     = "open/"     // SITE → incident id
 	keyIncident = "incident/" // ID → Head
@@ -236,7 +238,7 @@ const (
 )
 
 func (e *Engine) loadOrdered(ctx context.Context) error {
-	o := ordered{sites: map[string]snapshot.SiteOrder{}, flags: map[string]feature.Order{}, serials: map[string]uint32{}, auto: map[string]autoState{}}
+	o := ordered{sites: map[string]snapshot.SiteOrder{}, flags: map[string]feature.Order{}, serials: map[string]uint32{}, auto: map[string]autoState{}, proofs: map[string]proofs{}}
 	var l lineage
 	if err := get(ctx, e.o.Store, keyLineage, &l); err != nil {
 		return err
@@ -252,6 +254,9 @@ func (e *Engine) loadOrdered(ctx context.Context) error {
 		return err
 	}
 	if err := list(ctx, e.o.Store, keyAuto, o.auto); err != nil {
+		return err
+	}
+	if err := list(ctx, e.o.Store, keyProofs, o.proofs); err != nil {
 		return err
 	}
 	if err := get(ctx, e.o.Store, keyTaken, &o.taken); err != nil {
@@ -312,6 +317,11 @@ func (e *Engine) site(id string) (config.Site, bool) {
 func (e *Engine) card(name string) (lever.Card, error) {
 	for _, c := range e.o.Config.Levers {
 		if c.Name == name {
+			return c, nil
+		}
+	}
+	if e.o.Company.Card != nil {
+		if c, known := e.o.Company.Card(name); known {
 			return c, nil
 		}
 	}
