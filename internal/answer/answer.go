@@ -83,11 +83,12 @@ type Answer struct {
 	local    snapshot.Local
 	life     string // of this process, for the reports' numbers
 	table    *authdns.Table
-	gives    []*zone.Zone      // that secondaries may have
-	serials  map[string]uint32 // served now, by apex
-	degraded map[string]bool   // sites that are seen down somewhere
-	problem  string            // why not all is well, for status
-	changed  chan struct{}     // signalled when pages must be rendered anew
+	gives    []*zone.Zone        // that secondaries may have
+	proofs   map[string][]string // for certificate authorities: those in force when the zones were last given, by name
+	serials  map[string]uint32   // served now, by apex
+	degraded map[string]bool     // sites that are seen down somewhere
+	problem  string              // why not all is well, for status
+	changed  chan struct{}       // signalled when pages must be rendered anew
 }
 
 // New opens the folder and puts the last good snapshot in force. It fails only
@@ -227,7 +228,7 @@ func (a *Answer) enforce(moved map[string]bool) error { // with mu held
 	a.xfr.Tell()
 	a.ofrep.Allow(a.contents.Access)
 	a.ofrep.Set(ofrep.Compile(a.contents.Features, snapshot.EffectiveFlags(a.manifest, a.local)).At(a.manifest.Epoch, a.manifest.Revision))
-	a.serials, a.local.Serials = serials, serials
+	a.serials, a.local.Serials, a.proofs = serials, serials, a.proofsNow()
 	a.renderSoon()
 	return nil
 }

@@ -149,6 +149,24 @@ func TestSerialNamesWhatIsAnswered(t *testing.T) {
 		c.Sites[0].Positions["main"] = at("203.0.113.99")
 	})
 	look("another address", true)
+	proof := func(m *snapshot.Manifest, c *snapshot.Contents) {
+		c.Zones[0].Text += "_acme-challenge IN TXT \"for good\"\n"
+		m.Challenges = map[string]snapshot.Challenge{"_acme-challenge." + apex: {Values: []string{"proof"}, Until: r.clock.now().Add(time.Minute)}}
+	}
+	takes("main", 152, proof)
+	look("a proof", true)
+	if !strings.Contains(seen[last], "\"proof\"") {
+		t.Errorf("the proof is not given: %s", seen[last])
+	}
+	r.clock.ahead(2 * time.Minute)
+	r.renderSoon()
+	r.eventually("the proof is over", func() bool { return r.serial() != last })
+	look("the proof is over", true)
+	if strings.Contains(seen[last], "\"proof\"") {
+		t.Errorf("the proof is given still: %s", seen[last])
+	}
+	takes("main", 152) // the next start's clock is not ahead: the proof would be good again
+	look("the text of before", true)
 	if rep := r.do(Request{Do: "pull", Lever: "to-backup"}); !rep.OK {
 		t.Fatal(rep.Err)
 	}

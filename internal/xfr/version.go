@@ -7,6 +7,8 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -19,6 +21,13 @@ type Zones struct {
 	Zones     []*zone.Zone
 	Positions map[string]zone.Positions // by site, as given to authdns.Compile
 	Orders    authdns.Orders            // as given to the View in force
+}
+
+func (z Zones) now() time.Time {
+	if z.Orders.Now == nil {
+		return time.Now()
+	}
+	return z.Orders.Now()
 }
 
 // sitesOf are the sites that a zone's names follow.
@@ -37,7 +46,8 @@ func sitesOf(z *zone.Zone) (out []string) {
 type version struct {
 	zone   *zone.Zone
 	serial uint32
-	places map[string]inForce // by site, of those that its names follow
+	places map[string]inForce  // by site, of those that its names follow
+	proofs map[string][]string // by owner in wire form, for certificate authorities: besides the TXT records that are there
 }
 
 // inForce is what the names of a site answer.
@@ -48,9 +58,15 @@ type inForce struct {
 }
 
 func (z Zones) version(of *zone.Zone, sites []string) *version {
-	v := &version{zone: of, serial: of.Serial(), places: map[string]inForce{}}
+	v := &version{zone: of, serial: of.Serial(), places: map[string]inForce{}, proofs: map[string][]string{}}
 	if serial, ok := z.Orders.Serial[of.Apex()]; ok {
 		v.serial = serial
+	}
+	for name, c := range z.Orders.Challenges {
+		owner, err := zone.Pack(name)
+		if err == nil && zone.Under(owner, of.ApexWire()) && z.now().Before(c.Until) {
+			v.proofs[owner] = c.Values
+		}
 	}
 	for _, s := range sites {
 		v.places[s] = inForce{z.Positions[s][z.Orders.Position[s]], z.Orders.TTLCap[s], z.Orders.Degraded[s]}
@@ -63,8 +79,18 @@ func (z Zones) version(of *zone.Zone, sites []string) *version {
 func (v *version) records() iter.Seq[zone.Record] {
 	return func(yield func(zone.Record) bool) {
 		for _, r := range v.zone.Records() {
-			if r.Type != dns.TypeSOA && !yield(r) {
+			if r.Type == dns.TypeSOA || r.Type == dns.TypeTXT && v.proofs[r.Owner] != nil {
+				continue
+			}
+			if !yield(r) {
 				return
+			}
+		}
+		for owner := range v.proofs {
+			for _, r := range v.texts(owner) {
+				if !yield(r) {
+					return
+				}
 			}
 		}
 		for _, f := range v.zone.Follow() {
@@ -75,6 +101,35 @@ func (v *version) records() iter.Seq[zone.Record] {
 			}
 		}
 	}
+}
+
+// texts are the TXT records of a name, with its proofs; a name without TXT records of its
+// own has none (authdns.Challenge).
+func (v *version) texts(owner string) (out []zone.Record) {
+	records := v.zone.Records()
+	i, _ := slices.BinarySearchFunc(records, owner, func(r zone.Record, owner string) int { return strings.Compare(r.Owner, owner) })
+	for ; i < len(records) && records[i].Owner == owner; i++ {
+		if r := records[i]; r.Type == dns.TypeTXT {
+			if v.proofs[owner] != nil {
+				r.TTL = min(r.TTL, authdns.ChallengeTTL)
+			}
+			out = append(out, r)
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	for _, text := range v.proofs[owner] {
+		r := zone.Record{Owner: owner, Type: dns.TypeTXT, TTL: out[0].TTL, Data: append([]byte{byte(len(text))}, text...)}
+		if zone.IsProof(text) && !holds(out, r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func holds(all []zone.Record, r zone.Record) bool {
+	return slices.ContainsFunc(all, func(o zone.Record) bool { return sameData(o, r) })
 }
 
 // followed are the records of a name that follows a site.
@@ -93,7 +148,7 @@ func (v *version) followed(f zone.Followed) (out []zone.Record) {
 		if ip.Is4() {
 			r.Type = dns.TypeA
 		}
-		if !slices.ContainsFunc(out, func(o zone.Record) bool { return sameData(o, r) }) {
+		if !holds(out, r) {
 			out = append(out, r)
 		}
 	}
@@ -114,7 +169,7 @@ func (v *version) soa() zone.Record {
 
 // same says whether two versions answer the same, apart from the serial.
 func (v *version) same(o *version) bool {
-	return v.zone == o.zone && maps.EqualFunc(v.places, o.places, func(a, b inForce) bool { return reflect.DeepEqual(a, b) })
+	return v.zone == o.zone && reflect.DeepEqual(v.proofs, o.proofs) && maps.EqualFunc(v.places, o.places, func(a, b inForce) bool { return reflect.DeepEqual(a, b) })
 }
 
 // step leads from one serial to another.
@@ -194,7 +249,7 @@ func difference(from, to []zone.Record) (removed, added []zone.Record) {
 // size is how many records a step has, about.
 func (s *step) size() int {
 	if s.before != nil {
-		return 4 * len(s.before.zone.Follow())
+		return 4*len(s.before.zone.Follow()) + zone.MaxProofs*(len(s.before.proofs)+len(s.after.proofs))
 	}
 	return len(s.removed) + len(s.added)
 }
@@ -216,17 +271,28 @@ func (s *step) changes(in bool) iter.Seq[zone.Record] {
 			if reflect.DeepEqual(one.places[f.Site], other.places[f.Site]) {
 				continue
 			}
-			kept := other.followed(f)
-			for _, r := range one.followed(f) {
-				if slices.ContainsFunc(kept, func(o zone.Record) bool { return sameData(o, r) && o.TTL == r.TTL }) {
-					continue
-				}
-				if !yield(r) {
-					return
-				}
+			if !yieldNew(one.followed(f), other.followed(f), yield) {
+				return
+			}
+		}
+		owners := maps.Clone(one.proofs)
+		maps.Copy(owners, other.proofs)
+		for owner := range owners {
+			if !yieldNew(one.texts(owner), other.texts(owner), yield) {
+				return
 			}
 		}
 	}
+}
+
+// yieldNew yields those of some records that are not among others; false to stop.
+func yieldNew(some, others []zone.Record, yield func(zone.Record) bool) bool {
+	for _, r := range some {
+		if !slices.ContainsFunc(others, func(o zone.Record) bool { return sameData(o, r) && o.TTL == r.TTL }) && !yield(r) {
+			return false
+		}
+	}
+	return true
 }
 
 // history is a zone's version in force, and the steps that led to it. It is never
