@@ -174,7 +174,7 @@ func TestSerialNamesWhatIsAnswered(t *testing.T) {
 	r = r.again()
 	look("after a restart", false)
 	takes("main", 0)
-	look("control knows no serial", true)
+	look("control knows no serial", false)
 }
 
 // What can't be served with a copy that has come is refused whole, and the copies stay
