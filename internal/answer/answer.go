@@ -223,7 +223,7 @@ func (a *Answer) enforce(moved map[string]bool) error { // with mu held
 	}
 	a.dns.Configure(settings(a.contents.DNS))
 	a.xfr.Configure(a.contents.Transfers)
-	a.xfr.Set(xfr.Zones{Zones: a.gives, Positions: positionsOf(a.contents), Orders: orders})
+	a.xfr.Set(a.given(view, orders))
 	a.dns.Set(view)
 	a.xfr.Tell()
 	a.ofrep.Allow(a.contents.Access)

@@ -40,6 +40,16 @@ func (a *Answer) takeCopies(c xfr.Change) error {
 	return nil
 }
 
+// given is what secondaries may have, as the view answers it.
+func (a *Answer) given(v *authdns.View, o authdns.Orders) xfr.Zones { // with mu held
+	serials := map[string]uint32{}
+	for _, z := range a.gives {
+		serials[z.Apex()], _ = v.Serial(z.Apex())
+	}
+	o.Serial = serials
+	return xfr.Zones{Zones: a.gives, Positions: positionsOf(a.contents), Orders: o}
+}
+
 // growGiven adds the zones that answer something else than before to those whose serial
 // must grow: a secondary never looks twice at one serial. Zones that no secondary has are
 // left alone.
