@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -75,6 +76,8 @@ type Answer struct {
 	xfr     *xfr.Server    // gives zones to secondaries
 	copies  *xfr.Secondary // of zones that others serve
 
+	memory authdns.Memory
+
 	mu       sync.Mutex // guards all below
 	key      ed25519.PublicKey
 	manifest snapshot.Manifest
@@ -82,8 +85,7 @@ type Answer struct {
 	contents snapshot.Contents
 	local    snapshot.Local
 	life     string // of this process, for the reports' numbers
-	table    *authdns.Table
-	gives    []*zone.Zone        // that secondaries may have
+	compiled
 	proofs   map[string][]string // for certificate authorities: those in force when the zones were last given, by name
 	serials  map[string]uint32   // served now, by apex
 	degraded map[string]bool     // sites that are seen down somewhere
@@ -161,12 +163,12 @@ func (a *Answer) restore() { // with mu held
 		a.trouble(err)
 		return
 	}
-	table, gives, err := a.compile(c)
+	made, err := a.compile(c)
 	if err != nil {
 		a.trouble(err)
 		return
 	}
-	if err := a.swap(m, c, table, gives, true); err != nil {
+	if err := a.swap(m, c, made, true); err != nil {
 		a.trouble(err)
 	}
 }
@@ -175,35 +177,6 @@ func (a *Answer) restore() { // with mu held
 func (a *Answer) trouble(err error) { // with mu held
 	a.problem = err.Error()
 	a.o.Logger.Warn("answer is not well", "cause", err)
-}
-
-// compile makes the DNS table of the parts, and of the copies of zones that others
-// serve. gives are the zones that secondaries may have: no others are held as text.
-func compile(c snapshot.Contents, copies []*zone.Zone) (t *authdns.Table, gives []*zone.Zone, err error) {
-	zones := make([]*zone.Zone, 0, len(c.Zones)+len(copies))
-	for _, src := range c.Zones {
-		z, err := zone.Parse(src)
-		if err != nil {
-			return nil, nil, err
-		}
-		zones = append(zones, z)
-	}
-	zones = append(zones, copies...)
-	t, err = authdns.Compile(zones, positionsOf(c))
-	for _, z := range zones {
-		if c.Transfers.Gives(z.Apex()) {
-			gives = append(gives, z)
-		}
-	}
-	return t, gives, err
-}
-
-func positionsOf(c snapshot.Contents) map[string]zone.Positions {
-	sites := map[string]zone.Positions{}
-	for _, s := range c.Sites {
-		sites[s.ID] = s.Positions
-	}
-	return sites
 }
 
 // enforce puts manifest, local orders and table in force: in memory, at once. moved
@@ -275,11 +248,9 @@ func serial(ordered, local, served uint32, moved bool) uint32 {
 // zonesOf are the zones in which a name follows one of the sites.
 func (a *Answer) zonesOf(sites map[string]bool) map[string]bool { // with mu held
 	out := map[string]bool{}
-	for _, z := range a.contents.Zones {
-		for _, s := range z.Follow {
-			if sites[s] {
-				out[z.Apex] = true
-			}
+	for site, moved := range sites {
+		if moved {
+			maps.Copy(out, a.zonesBy[site])
 		}
 	}
 	return out

@@ -12,13 +12,13 @@ import (
 )
 
 // compile makes the DNS table of the parts, with the copies that these ask for.
-func (a *Answer) compile(c snapshot.Contents) (*authdns.Table, []*zone.Zone, error) { // with mu held
+func (a *Answer) compile(c snapshot.Contents) (compiled, error) { // with mu held
 	a.copies.Configure(c.Transfers)
-	t, gives, err := compile(c, a.copies.Zones())
+	made, err := a.compileWith(c, a.copies.Zones())
 	if err != nil {
 		a.copies.Configure(a.contents.Transfers)
 	}
-	return t, gives, err
+	return made, err
 }
 
 // takeCopies puts a change of the zones that others serve in force, or leaves everything
@@ -26,17 +26,18 @@ func (a *Answer) compile(c snapshot.Contents) (*authdns.Table, []*zone.Zone, err
 func (a *Answer) takeCopies(c xfr.Change) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	t, gives, err := compile(a.contents, c.Zones())
+	made, err := a.compileWith(a.contents, c.Zones())
 	if err != nil {
 		return err
 	}
-	oldTable, oldGives := a.table, a.gives
-	a.table, a.gives = t, gives
+	old := a.compiled
+	a.compiled = made
 	if err := a.enforce(nil); err != nil {
-		a.table, a.gives = oldTable, oldGives
+		a.compiled = old
 		return err
 	}
 	c.Commit()
+	a.memory.Settle()
 	return nil
 }
 

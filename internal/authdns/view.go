@@ -28,7 +28,7 @@ type View struct {
 	follows []follow // by class
 	at      []string // by site: the position in force
 
-	challenges map[int32]challenge // by node
+	challenges map[nodeOf]challenge
 	now        func() time.Time
 }
 

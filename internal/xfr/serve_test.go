@@ -203,7 +203,7 @@ func TestDifferencesLeadToTheVersionInForce(t *testing.T) {
 		if rng.IntN(2) == 0 {
 			o.Challenges = map[string]authdns.Challenge{fmt.Sprintf("n%d.%s", rng.IntN(30), apex): {Values: []string{"a", fmt.Sprint(rng.IntN(5))}, Until: time.Now().Add(time.Hour)}}
 		}
-		v := Zones{Positions: positions(), Orders: o}.version(z, sitesOf(z))
+		v := Zones{Positions: positions(), Orders: o}.version(z, headOf(z))
 		next, why := h.next(v)
 		if why != "" {
 			t.Fatal(why)
@@ -240,7 +240,7 @@ func TestFlipIsASmallDifference(t *testing.T) {
 	t.Parallel()
 	z := parse(t, apex, strings.Repeat("\n", 2)+"$GENERATE 1-3000 h$ A 192.0.2.1\n")
 	version := func(position string, serial uint32) *version {
-		return Zones{Positions: positions(), Orders: ordered(position, serial)}.version(z, sitesOf(z))
+		return Zones{Positions: positions(), Orders: ordered(position, serial)}.version(z, headOf(z))
 	}
 	h, _ := (*history)(nil).next(version("main", 1))
 	h, _ = h.next(version("standby", 2))

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -30,21 +29,10 @@ func (z Zones) now() time.Time {
 	return z.Orders.Now()
 }
 
-// sitesOf are the sites that a zone's names follow.
-func sitesOf(z *zone.Zone) (out []string) {
-	known := map[string]bool{}
-	for _, f := range z.Follow() {
-		if !known[f.Site] {
-			known[f.Site] = true
-			out = append(out, f.Site)
-		}
-	}
-	return out
-}
-
 // version is a zone as it is answered under one serial. It is never changed.
 type version struct {
 	zone   *zone.Zone
+	head   zone.Record // the SOA as the text has it
 	serial uint32
 	places map[string]inForce  // by site, of those that its names follow
 	proofs map[string][]string // by owner in wire form, for certificate authorities: besides the TXT records that are there
@@ -57,8 +45,8 @@ type inForce struct {
 	degraded  bool
 }
 
-func (z Zones) version(of *zone.Zone, sites []string) *version {
-	v := &version{zone: of, serial: of.Serial(), places: map[string]inForce{}, proofs: map[string][]string{}}
+func (z Zones) version(of *zone.Zone, head zone.Record) *version {
+	v := &version{zone: of, head: head, serial: of.Serial(), places: map[string]inForce{}, proofs: map[string][]string{}}
 	if serial, ok := z.Orders.Serial[of.Apex()]; ok {
 		v.serial = serial
 	}
@@ -68,7 +56,7 @@ func (z Zones) version(of *zone.Zone, sites []string) *version {
 			v.proofs[owner] = c.Values
 		}
 	}
-	for _, s := range sites {
+	for _, s := range of.Sites() {
 		v.places[s] = inForce{z.Positions[s][z.Orders.Position[s]], z.Orders.TTLCap[s], z.Orders.Degraded[s]}
 	}
 	return v
@@ -78,7 +66,7 @@ func (z Zones) version(of *zone.Zone, sites []string) *version {
 // place that says what a zone holds under a version.
 func (v *version) records() iter.Seq[zone.Record] {
 	return func(yield func(zone.Record) bool) {
-		for _, r := range v.zone.Records() {
+		for r := range rows(v.zone) {
 			if r.Type == dns.TypeSOA || r.Type == dns.TypeTXT && v.proofs[r.Owner] != nil {
 				continue
 			}
@@ -106,10 +94,13 @@ func (v *version) records() iter.Seq[zone.Record] {
 // texts are the TXT records of a name, with its proofs; a name without TXT records of its
 // own has none (authdns.Challenge).
 func (v *version) texts(owner string) (out []zone.Record) {
-	records := v.zone.Records()
-	i, _ := slices.BinarySearchFunc(records, owner, func(r zone.Record, owner string) int { return strings.Compare(r.Owner, owner) })
-	for ; i < len(records) && records[i].Owner == owner; i++ {
-		if r := records[i]; r.Type == dns.TypeTXT {
+	number, there := v.zone.Names().Find([]byte(owner))
+	if !there {
+		return nil
+	}
+	for row := range v.zone.Each() {
+		if row.Name == number && row.Type == dns.TypeTXT {
+			r := zone.Record{Owner: owner, Type: row.Type, TTL: row.TTL, Data: row.Data}
 			if v.proofs[owner] != nil {
 				r.TTL = min(r.TTL, authdns.ChallengeTTL)
 			}
@@ -157,14 +148,36 @@ func (v *version) followed(f zone.Followed) (out []zone.Record) {
 
 // soa is the zone's SOA record with the version's serial.
 func (v *version) soa() zone.Record {
-	for _, r := range v.zone.Records() {
+	r := v.head
+	r.Data = bytes.Clone(r.Data)
+	binary.BigEndian.PutUint32(r.Data[len(r.Data)-20:], v.serial)
+	return r
+}
+
+// headOf finds a zone's SOA record. There is one in every zone.
+func headOf(z *zone.Zone) (soa zone.Record) {
+	for r := range rows(z) {
 		if r.Type == dns.TypeSOA {
-			r.Data = bytes.Clone(r.Data)
-			binary.BigEndian.PutUint32(r.Data[len(r.Data)-20:], v.serial)
 			return r
 		}
 	}
-	return zone.Record{} // there is one in every zone
+	return soa
+}
+
+// rows are a zone's records, those of an owner together, without the memory that
+// zone.Records takes.
+func rows(z *zone.Zone) iter.Seq[zone.Record] {
+	return func(yield func(zone.Record) bool) {
+		last, owner := int32(-1), ""
+		for row := range z.Each() {
+			if row.Name != last {
+				last, owner = row.Name, string(z.Names().Name(row.Name))
+			}
+			if !yield(zone.Record{Owner: owner, Type: row.Type, TTL: row.TTL, Data: row.Data}) {
+				return
+			}
+		}
+	}
 }
 
 // same says whether two versions answer the same, apart from the serial.
@@ -331,7 +344,7 @@ func (h *history) since(serial uint32) ([]*step, bool) {
 	changed := 0
 	for i := len(h.steps) - 1; i >= 0; i-- {
 		changed += h.steps[i].size()
-		if changed > 2*maxChanged || changed > len(h.now.zone.Records())+2*len(h.now.zone.Follow())+1000 {
+		if changed > 2*maxChanged || changed > h.now.zone.Size()+2*len(h.now.zone.Follow())+1000 {
 			return nil, false // to send the whole zone is less
 		}
 		if h.steps[i].from == serial {
