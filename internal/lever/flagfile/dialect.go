@@ -43,8 +43,10 @@ var flagd = dialect{
 // and a bucketing key that a context lacks would decide, too.
 var goff = dialect{
 	kind: "goff", variants: "variations", word: "variation",
-	path:  func(flag string) []string { return []string{flag} },
-	set:   func(variation string) []pair { return []pair{{"defaultRule", `{"variation": ` + quoted(variation) + `}`}} },
+	path: func(flag string) []string { return []string{flag} },
+	set: func(variation string) []pair {
+		return []pair{{"defaultRule", `{"variation": ` + quoted(variation) + `}`}}
+	},
 	drop:  []string{"targeting", "disable", "experimentation", "scheduledRollout", "bucketingKey"},
 	ruled: goffRuled,
 	mute:  func(f map[string]any) bool { return f["disable"] == true },
