@@ -194,6 +194,9 @@ func (t thing) Write(ctx context.Context, now outside.Reading, to json.RawMessag
 	if !s.On && m.On {
 		todo = append(todo, instruction{Kind: "turnFlagOff"})
 	}
+	if len(todo) == 0 {
+		return nil
+	}
 	return t.api().Do(ctx, outside.Call{
 		Method: http.MethodPatch, Path: t.path(), Type: "application/json; domain-model=launchdarkly.semanticpatch",
 		Body: map[string]any{"environmentKey": t.Environment, "comment": "A lever of lifeboat", "instructions": todo},

@@ -15,7 +15,6 @@
 package outside
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"reflect"
@@ -326,17 +325,10 @@ func unavailable(err error) error {
 }
 
 // Same compares two states by their values: a plan comes back from the record with
-// other spaces.
+// other spaces, and a system may write 12.50 as 12.5.
 func Same(a, b json.RawMessage) bool {
-	x, ok := value(a)
-	y, also := value(b)
-	return ok && also && reflect.DeepEqual(x, y)
-}
-
-func value(raw json.RawMessage) (v any, ok bool) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	return v, dec.Decode(&v) == nil
+	var x, y any
+	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && reflect.DeepEqual(x, y)
 }
 
 // State is the JSON of a value of a Thing's own.
