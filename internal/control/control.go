@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -247,7 +248,8 @@ func drivers(o Options) func(lever.Orders) map[string]lever.Driver {
 		servers[n.Name] = n.Address
 	}
 	return func(orders lever.Orders) map[string]lever.Driver {
-		return map[string]lever.Driver{
+		table := elsewhere(o)
+		maps.Copy(table, map[string]lever.Driver{
 			zonelever.Kind: zonelever.New(zonelever.Options{Orders: orders, Nameservers: servers, Now: o.Now, Site: func(id string, drill bool) (zonelever.Site, bool) {
 				if drill {
 					id = snapshot.ShadowID(id)
@@ -259,7 +261,8 @@ func drivers(o Options) func(lever.Orders) map[string]lever.Driver {
 				Orders: orders, OFREP: "http://" + o.OFREP, Key: o.Config.Access.Own(), Now: o.Now, Shadow: config.ShadowFeature,
 				Own: func(key string) json.RawMessage { f, _ := contents.Flag(key); return f.Value },
 			}),
-		}
+		})
+		return table
 	}
 }
 

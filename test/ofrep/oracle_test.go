@@ -123,7 +123,17 @@ func consult(t *testing.T, all []question) [][2]opinion {
 	for _, q := range all {
 		flags[q.Key] = map[string]any{"state": "ENABLED", "variants": variants, "defaultVariant": "on", "targeting": q.rule}
 	}
-	in, err := json.Marshal(map[string]any{"flags": map[string]any{"flags": flags}, "cases": all})
+	file, err := json.Marshal(map[string]any{"flags": flags})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return consultWith(t, file, all)
+}
+
+// consultWith asks about the flags of a flagd file.
+func consultWith(t *testing.T, file []byte, all []question) [][2]opinion {
+	t.Helper()
+	in, err := json.Marshal(map[string]any{"flags": json.RawMessage(file), "cases": all})
 	if err != nil {
 		t.Fatal(err)
 	}
