@@ -14,6 +14,7 @@ import (
 	"lifeboat/internal/listen"
 	"lifeboat/internal/ofrep"
 	"lifeboat/internal/snapshot"
+	"lifeboat/internal/xfr"
 )
 
 // Request is one line of JSON on answer.sock.
@@ -47,7 +48,11 @@ type Standing struct {
 	Waiting   int               `json:"waiting"`
 	Gaps      uint64            `json:"gaps"`
 	Problem   string            `json:"problem,omitempty"`
-	Counters  map[string]uint64 `json:"counters"`
+
+	Secondaries []xfr.Standing `json:"secondaries,omitempty"` // which serials they have
+	Copies      []xfr.Copy     `json:"copies,omitempty"`      // of zones that others serve
+
+	Counters map[string]uint64 `json:"counters"`
 }
 
 // Limits of answer.sock.
@@ -157,6 +162,7 @@ func (a *Answer) standing() Standing {
 	if a.follow != nil {
 		s.SilentS = a.follow.Silent().Seconds()
 	}
+	s.Secondaries, s.Copies = a.xfr.Standings(), a.copies.Copies()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s.Positions, s.Orders, s.Serials = a.positions(), a.local.Orders, a.serials
@@ -170,6 +176,28 @@ func (a *Answer) standing() Standing {
 		}
 	}
 	return s
+}
+
+// exchanged counts what was exchanged with other name servers.
+func (a *Answer) exchanged(m map[string]uint64) {
+	c := a.xfr.Counts()
+	for name, n := range map[string]uint64{
+		"whole": c.Whole, "changes": c.Changes, "refused": c.Refused, "shed": c.Shed, "broken": c.Broken, "unsigned": c.Unsigned,
+		"told": c.Told, "untold": c.Untold, "heard": c.Heard, "in": a.copies.Count(),
+	} {
+		m["transfer_"+name] = n
+	}
+	m["dns_secondaries_behind"], m["dns_copies_expired"] = 0, 0
+	for _, s := range a.xfr.Standings() {
+		if s.Serial != s.Ours {
+			m["dns_secondaries_behind"]++
+		}
+	}
+	for _, c := range a.copies.Copies() {
+		if c.Expired {
+			m["dns_copies_expired"]++
+		}
+	}
 }
 
 // counters flattens the servers' counts for metrics.

@@ -115,6 +115,10 @@ func (a *answer) atNode(owner []byte, n int32) {
 			return
 		}
 		if s.typ == a.typ {
+			if b, ok := a.v.challenge(n, s.typ); ok {
+				a.add(secAnswer, owner, b.count, b.wire)
+				return
+			}
 			if a.add(secAnswer, owner, s.count, t.body(s)) && leads(s.typ) {
 				a.goAlong(owner, s)
 			}

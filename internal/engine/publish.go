@@ -259,7 +259,7 @@ func (e *Engine) manifest(ctx context.Context, o ordered) (snapshot.Manifest, er
 	}
 	m := snapshot.Manifest{
 		Format: snapshot.Format, Epoch: o.epoch, Revision: uint64(rev), At: e.o.Now().UTC(), Parts: e.world().refs,
-		Sites: map[string]snapshot.SiteOrder{}, Features: o.flags, Serials: o.serials, Taken: o.taken,
+		Sites: map[string]snapshot.SiteOrder{}, Features: o.flags, Serials: o.serials, Taken: o.taken, Challenges: o.challenges(),
 	}
 	for _, s := range e.contents().Sites {
 		so := o.sites[s.ID]
@@ -326,6 +326,7 @@ func follows(z zone.Source, site string) bool {
 
 func (o ordered) clone() ordered {
 	o.sites, o.flags, o.serials, o.auto = maps.Clone(o.sites), maps.Clone(o.flags), maps.Clone(o.serials), maps.Clone(o.auto)
+	o.proofs = maps.Clone(o.proofs)
 	return o
 }
 

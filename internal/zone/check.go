@@ -30,9 +30,7 @@ type checker struct {
 // check orders the records, drops those that can't be answered, and notes every
 // problem that only shows when records are seen together.
 func (r *reader) check(follow []Followed) {
-	slices.SortStableFunc(r.records, func(a, b Record) int {
-		return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Type, b.Type))
-	})
+	r.sort()
 	r.dropDuplicates()
 	c := &checker{reader: r, follow: map[string]Followed{}, glue: map[string]bool{}}
 	for _, f := range follow {
@@ -45,11 +43,19 @@ func (r *reader) check(follow []Followed) {
 		c.checkOwner(owner, c.byOwner[owner])
 	}
 	c.checkFollow()
+	c.addChallenges()
 	c.dropHidden()
 	c.index()
 	c.checkServers()
 	c.checkChains()
 	slices.SortStableFunc(r.warnings, compareNumbers)
+}
+
+// sort orders the records by owner and type.
+func (r *reader) sort() {
+	slices.SortStableFunc(r.records, func(a, b Record) int {
+		return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Type, b.Type))
+	})
 }
 
 // index groups the sorted records by owner, and finds what name servers are
@@ -322,7 +328,7 @@ func (c *checker) checkChain(first Record) {
 	}
 }
 
-func sortedKeys(m map[string]Followed) []string {
+func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)

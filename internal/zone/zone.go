@@ -30,6 +30,10 @@ type Source struct {
 	Text    string            `json:"text"`              // master file text (RFC 1035 section 5); may hold its own SOA and NS
 	Follow  map[string]string `json:"follow,omitempty"`  // owner name, absolute → site id
 
+	// Challenges are the names, absolute, that certificates may be asked for: where the
+	// proof of one is looked for, a record is kept for good (see ChallengeOwner).
+	Challenges []string `json:"challenges,omitempty"`
+
 	// Includes are the texts that $INCLUDE lines bring in, by file name, as the
 	// function Includes reads them. Without any, $INCLUDE is refused.
 	Includes map[string]string `json:"includes,omitempty"`

@@ -139,6 +139,17 @@ func (d *Driver) Revert(ctx context.Context, p lever.Plan, step int, t lever.Tok
 	return obs, d.o.Orders.SetFlag(ctx, p.Target, before, t)
 }
 
+// CanShare says that a flag goes back by shares where nothing was ordered before.
+func (d *Driver) CanShare(p lever.Plan) bool { return len(p.Steps) == 1 && isNull(p.Steps[0].Before) }
+
+// Share lets percent of those who ask have the flag's own value again.
+func (d *Driver) Share(ctx context.Context, p lever.Plan, step, percent int, t lever.Token) error {
+	if step != 0 || !d.CanShare(p) {
+		return fault.New(fault.Invalid, "step %d of the plan can't go back by shares", step)
+	}
+	return d.o.Orders.ShareFlag(ctx, p.Target, percent, t)
+}
+
 // Dispose has nothing to purge.
 func (d *Driver) Dispose(context.Context, lever.Plan) error { return nil }
 
