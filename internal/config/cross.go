@@ -255,7 +255,7 @@ func (b *builder) drillNames() {
 // switches warns of features that no lever can turn off.
 func (b *builder) switches() {
 	for _, f := range b.c.Features {
-		if feature.Same(f.Value, f.Off) {
+		if feature.Same(f.Value, f.Off) && len(f.Targeting) == 0 {
 			b.warn(b.at("features", f.Key, "off"), "feature %s is %s in calm and when it is off: no lever can close it", f.Key, clip(string(f.Value))).
 				WithHint("write the value that it has in calm under value:")
 		}
