@@ -1,6 +1,9 @@
 package api
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // body is an answer with a JSON body.
 type body[T any] struct{ Body T }
@@ -37,6 +40,9 @@ func (a *api) features(ctx context.Context, _ *struct{}) (*body[Features], error
 	flags, orders := a.o.Engine.Features()
 	out := Features{Features: make([]Feature, 0, len(flags))}
 	for _, f := range flags {
+		if strings.Contains(f.Key, "~") { // a drill's stand-in
+			continue
+		}
 		v := Feature{Flag: f, Levers: append([]LeverView{}, levers[f.Key]...)}
 		if o, ordered := orders[f.Key]; ordered {
 			v.Ordered = &o
