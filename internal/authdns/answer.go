@@ -2,6 +2,7 @@ package authdns
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"slices"
 	"sync"
 )
@@ -20,6 +21,8 @@ type answer struct {
 	owner [maxChain + 1][]byte // the names that led on, to see a loop
 	via   [maxChain + 1]int32  // the nodes that led on
 	low   [maxName]byte        // the name that is looked for, in lower case
+
+	client netip.Addr // who asks, where that is known
 }
 
 // synthesis holds the CNAME records that one answer makes from DNAMEs: of each the
@@ -129,7 +132,7 @@ func (a *answer) atNode(owner []byte, n int32) {
 			return
 		}
 	}
-	if alias := a.v.addresses(nd.follow, typeCNAME); alias.count > 0 {
+	if alias := a.addresses(nd.follow, typeCNAME); alias.count > 0 {
 		if a.typ == typeCNAME {
 			a.add(secAnswer, owner, alias.count, alias.wire)
 		} else {
@@ -137,7 +140,7 @@ func (a *answer) atNode(owner []byte, n int32) {
 		}
 		return
 	}
-	if b := a.v.addresses(nd.follow, a.typ); b.count > 0 {
+	if b := a.addresses(nd.follow, a.typ); b.count > 0 {
 		a.add(secAnswer, owner, b.count, b.wire)
 		return
 	}
@@ -147,16 +150,18 @@ func (a *answer) atNode(owner []byte, n int32) {
 // addresses gives what a following name answers to a type, be it CNAME where the
 // position is an alias; empty for another type, or where the position has none of
 // its kind.
-func (v *View) addresses(class int32, typ uint16) body {
-	switch {
-	case class == none:
+func (a *answer) addresses(class int32, typ uint16) body {
+	if class == none {
 		return body{}
-	case typ == typeA:
-		return v.follows[class].a
-	case typ == typeAAAA:
-		return v.follows[class].aaaa
-	case typ == typeCNAME:
-		return v.follows[class].alias
+	}
+	f := &a.v.follows[a.place(class)]
+	switch typ {
+	case typeA:
+		return f.a
+	case typeAAAA:
+		return f.aaaa
+	case typeCNAME:
+		return f.alias
 	}
 	return body{}
 }
@@ -173,7 +178,7 @@ func (a *answer) any(owner []byte, n int32) {
 		}
 	}
 	for _, typ := range [...]uint16{typeA, typeAAAA, typeCNAME} {
-		if b := a.v.addresses(nd.follow, typ); b.count > 0 && (best.count == 0 || len(b.wire) < len(best.wire)) {
+		if b := a.addresses(nd.follow, typ); b.count > 0 && (best.count == 0 || len(b.wire) < len(best.wire)) {
 			best, soa = b, false
 		}
 	}
@@ -306,7 +311,7 @@ func (a *answer) addAddresses(owner []byte, n int32) bool {
 	t := a.v.table
 	all := true
 	for _, typ := range [...]uint16{typeA, typeAAAA} {
-		b := a.v.addresses(t.nodes[n].follow, typ)
+		b := a.addresses(t.nodes[n].follow, typ)
 		if s := t.setOf(n, typ); s.count > 0 {
 			b = body{s.count, t.body(s)}
 		}

@@ -18,6 +18,7 @@ type Orders struct {
 
 	mu        sync.Mutex // guards all below
 	positions map[string]string
+	shares    map[string]share
 	flags     map[string]json.RawMessage
 	known     map[string]bool // flags that exist
 	fence     map[string]uint64
@@ -28,7 +29,7 @@ type Orders struct {
 // NewOrders makes Orders of sites at positions and of flags without an order.
 // inForce is told the whole of what is ordered at each change, and once now.
 func NewOrders(positions map[string]string, flags []string, inForce func(positions map[string]string, flags map[string]json.RawMessage) error) (*Orders, error) {
-	o := &Orders{inForce: inForce, positions: maps.Clone(positions), flags: map[string]json.RawMessage{}, known: map[string]bool{}, fence: map[string]uint64{}}
+	o := &Orders{inForce: inForce, positions: maps.Clone(positions), shares: map[string]share{}, flags: map[string]json.RawMessage{}, known: map[string]bool{}, fence: map[string]uint64{}}
 	for _, f := range flags {
 		o.known[f] = true
 	}
@@ -62,7 +63,34 @@ func (o *Orders) Position(ctx context.Context, site string) (string, error) {
 
 // Move implements lever.Orders.
 func (o *Orders) Move(ctx context.Context, site, position string, t lever.Token) error {
-	return o.change(ctx, "site/"+site, t, func() { o.positions[site] = position })
+	return o.change(ctx, "site/"+site, t, func() {
+		o.positions[site] = position
+		delete(o.shares, site)
+	})
+}
+
+// share is who is sent elsewhere.
+type share struct {
+	position string
+	percent  int
+}
+
+// Share implements lever.Orders. What it orders is not told to inForce: Shared gives it.
+func (o *Orders) Share(ctx context.Context, site, position string, percent int, t lever.Token) error {
+	return o.change(ctx, "site/"+site, t, func() {
+		delete(o.shares, site)
+		if percent > 0 {
+			o.shares[site] = share{position, percent}
+		}
+	})
+}
+
+// Shared implements lever.Orders.
+func (o *Orders) Shared(ctx context.Context, site string) (position string, percent int, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s := o.shares[site]
+	return s.position, s.percent, ctx.Err()
 }
 
 // Flag implements lever.Orders.
