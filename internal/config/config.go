@@ -42,6 +42,7 @@ type Config struct {
 	Features    []feature.Flag // in the file's order
 	Access      feature.Access // who may ask for features
 	DNS         snapshot.DNS   // what the name server does besides answering
+	Outside     Outside        // the look at our zones as the world sees them
 	Nameservers []Nameserver   // whom to ask what is really answered
 	Resolvers   []Nameserver   // whose cached answer is evidence; Name is the file's own, for example quad9
 	Contacts    []Contact      // whom to call, in the file's order; at most 20
@@ -163,6 +164,13 @@ type Channel struct {
 	Name    string
 	Webhook Webhook
 	Tells   []string // of public, staff and incident; all three unless said
+}
+
+// Outside says how our zones are looked at from the root down.
+type Outside struct {
+	Every time.Duration    // 0: only when asked
+	From  []netip.AddrPort // where it begins; empty: the root's servers
+	RDAP  string           // https address of a server that knows the registries; "": none is asked
 }
 
 // Nameserver is a DNS server and where to ask it.

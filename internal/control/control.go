@@ -36,6 +36,7 @@ import (
 	"lifeboat/internal/lever/zonelever"
 	"lifeboat/internal/listen"
 	"lifeboat/internal/outbox"
+	"lifeboat/internal/parentwatch"
 	"lifeboat/internal/prober"
 	"lifeboat/internal/role"
 	"lifeboat/internal/snapshot"
@@ -98,6 +99,8 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	var outside *parentwatch.Watcher // looks once the engine is there
+	with.Outside = func() []engine.Finding { return seen(outside.Reports()) }
 	eng, err = engine.New(engine.Options{
 		Config: o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
 		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with,
@@ -105,11 +108,14 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	if outside, err = watcher(o, eng); err != nil {
+		return err
+	}
 	feed := publish.New(publish.Options{Logger: o.Logger, Now: o.Now, Handler: eng, Admit: o.AdmitFeed})
 	if err := eng.Start(ctx, feed); err != nil {
 		return err
 	}
-	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels}.serve(ctx)
+	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels, outside: outside}.serve(ctx)
 }
 
 // plane is the whole control plane, wired.
@@ -122,6 +128,7 @@ type plane struct {
 	eng      *engine.Engine
 	feed     *publish.Server
 	channels []engine.Channel
+	outside  *parentwatch.Watcher
 }
 
 // serve runs all loops and edges; the edges end first.
@@ -141,6 +148,7 @@ func (p plane) serve(ctx context.Context) error {
 	loops.Go(func() { _ = p.accounts.Run(inner) })
 	loops.Go(func() { _ = p.box.Run(inner) })
 	loops.Go(func() { watchStatus(inner, feed, p.eng) })
+	loops.Go(func() { p.outside.Run(inner) })
 	if o.HTTP != nil {
 		doors.Go(func() { errs <- serveHTTP(ctx, newCrowd(o.HTTP, maxConsole), console, nil, nil) }) // with ctx
 	}
@@ -274,7 +282,7 @@ func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	machines := api.Options{Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version}
+	machines := api.Options{Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside}
 	people := web.New(web.Options{
 		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
 		URL: o.Config.ConsoleURL, Ending: ending,

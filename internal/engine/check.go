@@ -63,6 +63,7 @@ func (e *Engine) Check(ctx context.Context) ([]Finding, error) {
 	}
 	c.levers(bounded)
 	c.outside(bounded)
+	c.found = append(c.found, e.outsideFindings()...)
 	c.configuration()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)

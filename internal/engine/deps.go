@@ -72,6 +72,7 @@ type Company struct {
 	Run      func(ctx context.Context, j Job) Ran
 	Others   func(a incident.Actor) int // how many other people may approve a fix (R9)
 	Tail     func(path string, most int64) capture.Item
+	Outside  func() []Finding // what the world sees of our zones: of each a finding
 }
 
 // expectKey and writeKey carry what a request asked for beside its command.

@@ -88,3 +88,20 @@ func (b *boat) networks() (home, safe int) {
 	}
 	return home, safe
 }
+
+// What is published of a zone is told as it is ordered, both positions of a share, and
+// no drill's names.
+func TestPublished(t *testing.T) {
+	t.Parallel()
+	b, _ := blind(t)
+	must(t, b.pull("to-standby", "a test"))
+	must(t, b.eng.Share(t.Context(), "shop", "main", 10, lever.Token{Revision: 1 << 40}))
+	got := b.eng.Published()
+	if len(got) != 1 || got[0].Apex != "shop.example.com." || got[0].Serial != b.serial("shop.example.com.") || len(got[0].NS) != 1 {
+		t.Fatalf("%+v", got)
+	}
+	at := got[0].Names["shop.example.com."]
+	if len(got[0].Names) != 1 || len(at) != 2 || at[0].IPs[0].String() != "127.0.0.8" || at[1].IPs[0].String() != "127.0.0.1" {
+		t.Errorf("%+v", got[0].Names)
+	}
+}

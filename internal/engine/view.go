@@ -126,7 +126,7 @@ type RecordView struct {
 
 // Overview gives one look at everything.
 func (e *Engine) Overview(ctx context.Context) (Overview, error) {
-	o := Overview{Now: e.o.Now().UTC(), Version: e.o.Version, Answer: e.answerView(), Record: e.o.Record(), Warnings: append(e.o.Config.Warnings(), e.homeWarnings()...)}
+	o := Overview{Now: e.o.Now().UTC(), Version: e.o.Version, Answer: e.answerView(), Record: e.o.Record(), Warnings: append(append(e.o.Config.Warnings(), e.homeWarnings()...), e.outsideWarnings()...)}
 	for _, c := range e.o.Config.Contacts {
 		o.Contacts = append(o.Contacts, Contact{Name: c.Name, Phone: c.Phone, Says: c.Says})
 	}

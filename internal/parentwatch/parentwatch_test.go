@@ -205,7 +205,9 @@ func TestRDAP(t *testing.T) {
 	})
 	mux.HandleFunc("/domain/large.org", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, rdapSize+10)) })
 	mux.HandleFunc("/domain/odd.org", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"objectClassName":"entity"}`) })
-	mux.HandleFunc("/domain/plain.org", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://example.net/", http.StatusFound) })
+	mux.HandleFunc("/domain/plain.org", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://example.net/", http.StatusFound)
+	})
 	mux.HandleFunc("/domain/busy.org", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) })
 	srv := httptest.NewTLSServer(mux)
 	defer srv.Close()

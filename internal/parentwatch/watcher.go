@@ -133,17 +133,14 @@ func (w *Watcher) keep(r Report) {
 	}
 }
 
-// Reports are the newest looks at the zones that are published, by name. A zone that was
-// not looked at yet is not among them.
+// Reports are the newest looks, by zone. A zone that was not looked at yet is not among
+// them.
 func (w *Watcher) Reports() []Report {
-	zones := w.zones()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	out := []Report{}
-	for _, z := range zones {
-		if r, looked := w.latest[z.Apex]; looked {
-			out = append(out, r)
-		}
+	for _, r := range w.latest {
+		out = append(out, r)
 	}
 	slices.SortFunc(out, func(a, b Report) int { return cmp.Compare(a.Zone, b.Zone) })
 	return out
