@@ -183,22 +183,26 @@ func (t Told) fits(published Told) bool {
 // example is one strange answer.
 func (s *sight) example(z Zone) string {
 	for _, srv := range s.servers {
-		for _, name := range srv.strange(z) {
-			got := srv.names[name]
-			said := "no address"
-			if got.Alias != "" {
-				said = got.Alias
-			} else if len(got.Addresses) > 0 {
-				var list []string
-				for _, a := range got.Addresses {
-					list = append(list, a.String())
-				}
-				said = strings.Join(list, ", ")
-			}
-			return fmt.Sprintf(" (%s says %s of %s)", srv.called(), said, name)
+		if names := srv.strange(z); len(names) > 0 {
+			return fmt.Sprintf(" (%s says %s of %s)", srv.called(), srv.names[names[0]], names[0])
 		}
 	}
 	return ""
+}
+
+// String is what a server tells, in words.
+func (t Told) String() string {
+	switch {
+	case t.Alias != "":
+		return t.Alias
+	case len(t.Addresses) == 0:
+		return "no address"
+	}
+	list := make([]string, len(t.Addresses))
+	for i, a := range t.Addresses {
+		list[i] = a.String()
+	}
+	return strings.Join(list, ", ")
 }
 
 // called is how a server is spoken of.
