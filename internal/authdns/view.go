@@ -30,8 +30,8 @@ type View struct {
 	follows []follow // by class; where a share is in force, what its position answers behind them
 	at      []string // by site: the position in force
 
-	shares     []sharing           // by class; nil where none is in force
-	challenges map[int32]challenge // by node
+	shares     []sharing // by class; nil where none is in force
+	challenges map[nodeOf]challenge
 	now        func() time.Time
 }
 

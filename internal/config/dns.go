@@ -32,6 +32,7 @@ func (b *builder) dns(top section) {
 		NSID: s.serverName(), RequireCookie: s.truth("require_cookie", false),
 		Rate: s.numberOrOff("rate", 200, maxRate), Slip: s.numberOrOff("slip", 2, maxSlip), Exempt: s.prefixes("exempt"),
 	}
+	b.transferKeys(s)
 }
 
 var outsideSpan = span{time.Hour, 10 * time.Second, 24 * time.Hour}

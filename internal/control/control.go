@@ -38,6 +38,7 @@ import (
 	"lifeboat/internal/outbox"
 	"lifeboat/internal/parentwatch"
 	"lifeboat/internal/prober"
+	"lifeboat/internal/quarantine/doctor"
 	"lifeboat/internal/role"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/store"
@@ -101,9 +102,16 @@ func Run(ctx context.Context, o Options) error {
 	}
 	var outside *parentwatch.Watcher // looks once the engine is there
 	with.Outside = func() []engine.Finding { return seen(outside.Reports()) }
+	exchanged, err := transfers(o.Config)
+	if err != nil {
+		return err
+	}
+	round, bad := databases(o)
 	eng, err = engine.New(engine.Options{
-		Config: o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
+		Transfers: exchanged,
+		Config:    o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
 		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with,
+		Beside: databaseFindings(round, bad),
 	})
 	if err != nil {
 		return err
@@ -115,7 +123,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := eng.Start(ctx, feed); err != nil {
 		return err
 	}
-	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels, outside: outside}.serve(ctx)
+	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, outside: outside}.serve(ctx)
 }
 
 // plane is the whole control plane, wired.
@@ -129,6 +137,7 @@ type plane struct {
 	feed     *publish.Server
 	channels []engine.Channel
 	outside  *parentwatch.Watcher
+	round    *doctor.Round
 }
 
 // serve runs all loops and edges; the edges end first.
@@ -147,6 +156,7 @@ func (p plane) serve(ctx context.Context) error {
 	loops.Go(func() { _ = p.record.Run(inner) })
 	loops.Go(func() { _ = p.accounts.Run(inner) })
 	loops.Go(func() { _ = p.box.Run(inner) })
+	loops.Go(func() { p.round.Run(inner) })
 	loops.Go(func() { watchStatus(inner, feed, p.eng) })
 	loops.Go(func() { p.outside.Run(inner) })
 	if o.HTTP != nil {

@@ -65,6 +65,9 @@ func (e *Engine) Check(ctx context.Context) ([]Finding, error) {
 	c.outside(bounded)
 	c.found = append(c.found, e.outsideFindings()...)
 	c.configuration()
+	if e.o.Beside != nil {
+		c.found = append(c.found, e.o.Beside()...)
+	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

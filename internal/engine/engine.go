@@ -58,9 +58,12 @@ type Options struct {
 	Logger  *slog.Logger
 	Version string
 	Record  func() RecordView  // how the record is doing
+	Beside  func() []Finding   // what stands beside the engine, for Check; nil: nothing does
 	Hook    func(point string) // tests stop the process here
 	Waits   Waits
 	Company Company
+
+	Transfers snapshot.Transfers // which zones are exchanged with other name servers, with the keys that the configuration only names
 }
 
 // Waits bound the engine's own waiting.
@@ -117,7 +120,7 @@ func New(o Options) (*Engine, error) {
 	e.drivers = o.Drivers(e)
 	var c snapshot.Contents
 	c.Sites, c.Zones, c.Features = o.Config.Parts()
-	c.Access, c.DNS = o.Config.Access, o.Config.DNS
+	c.Access, c.DNS, c.Transfers = o.Config.Access, o.Config.DNS, o.Transfers
 	for _, s := range c.Sites {
 		e.runners[s.ID] = &runner{e: e, id: s.ID}
 		if s.Shadow == "" {
@@ -315,6 +318,11 @@ func (e *Engine) site(id string) (config.Site, bool) {
 func (e *Engine) card(name string) (lever.Card, error) {
 	for _, c := range e.o.Config.Levers {
 		if c.Name == name {
+			return c, nil
+		}
+	}
+	if e.o.Company.Card != nil {
+		if c, known := e.o.Company.Card(name); known {
 			return c, nil
 		}
 	}

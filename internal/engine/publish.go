@@ -140,6 +140,26 @@ func (e *Engine) SetFlag(ctx context.Context, key string, value json.RawMessage,
 	})
 }
 
+// ShareFlag lets a share of those who ask have the flag's own value again, although
+// another is ordered; who ordered it and when stays. It implements lever.Orders.
+func (e *Engine) ShareFlag(ctx context.Context, key string, percent int, t lever.Token) error {
+	value, err := e.Flag(ctx, key)
+	switch {
+	case err != nil:
+		return err
+	case percent < 0 || percent > feature.Whole:
+		return fault.New(fault.Invalid, "a share of %d percent can't be", percent).WithHint("say 0 to %d", feature.Whole)
+	case value == nil:
+		return fault.New(fault.Conflict, "nothing is ordered for the feature %q: everybody has its own value", key)
+	}
+	return e.change(ctx, "flag/"+key, &t, func(next *ordered) {
+		if o, set := next.flags[key]; set { // or it was taken back meanwhile, which is more than a share
+			o.Share = percent
+			next.flags[key] = o
+		}
+	})
+}
+
 // change changes what is ordered and publishes it. Changes happen one after the
 // other; looking never waits for one.
 func (e *Engine) change(ctx context.Context, what string, t *lever.Token, f func(next *ordered)) error {

@@ -95,6 +95,7 @@ func (r *runner) due(ctx context.Context, wg *sync.WaitGroup) bool {
 	if !r.in.Phase.Open() {
 		return false
 	}
+	r.dueShares(ctx)
 	now, system := r.e.o.Now(), incident.Actor{Kind: "system", Name: "lifeboat"}
 	r.countHits(r.in.ID)
 	r.dueFix(now)
@@ -131,7 +132,7 @@ func (r *runner) due(ctx context.Context, wg *sync.WaitGroup) bool {
 func (r *runner) dueSanity(ctx context.Context, wg *sync.WaitGroup, now time.Time) {
 	cfg, _ := r.e.site(r.id)
 	ret := r.in.Return
-	if ret == nil || ret.Passed || r.asking || !passed(ret.LastAt, now, cfg.Sanity.Apart) {
+	if ret == nil || ret.Passed || r.asking || r.in.Moving() || !passed(ret.LastAt, now, cfg.Sanity.Apart) {
 		return
 	}
 	r.asking = true
@@ -186,11 +187,15 @@ func (r *runner) drift(ctx context.Context, p incident.Pull) {
 	ctx, cancel := context.WithTimeout(ctx, r.e.o.Waits.Observe)
 	defer cancel()
 	obs, err := driver.Observe(ctx, plan, 0)
+	if err == nil && obs.World == lever.Gone {
+		r.pullEnded(ctx, p, plan, obs)
+		return
+	}
 	if err == nil && (p.State == incident.Stuck || p.SeenAt.IsZero() && obs.World == lever.After) {
 		r.settle(ctx, p, plan, obs)
 		return
 	}
-	if err != nil || (obs.World != lever.Foreign && obs.World != lever.Before) {
+	if err != nil || (obs.World != lever.Foreign && obs.World != lever.Before) || obs.World == lever.Before && p.Share+p.Wanted > 0 {
 		return
 	}
 	r.mu.Lock()

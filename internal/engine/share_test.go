@@ -3,105 +3,89 @@ package engine_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"testing"
-	"time"
-
-	"github.com/miekg/dns"
 
 	"lifeboat/internal/fault"
-	"lifeboat/internal/incident"
 	"lifeboat/internal/lever"
 )
 
-// A part of visitors is sent home, more of them, and all back to safety by whoever sits
-// at answer: no name server asks anybody, nobody sees another hand in it, and a new
-// control knows.
-func TestAShareOfVisitors(t *testing.T) {
-	t.Parallel()
-	b, _ := blind(t)
-	ctx := t.Context()
-	must(t, b.pull("to-standby", "a test"))
-	first := b.serial("shop.example.com.")
-	must(t, b.eng.Share(ctx, "shop", "main", 50, lever.Token{Revision: 1 << 40}))
-	if b.serial("shop.example.com.") == first {
-		t.Error("secondaries can't see the share begin")
-	}
-	home, safe := b.networks()
-	if home == 0 || safe == 0 {
-		t.Fatalf("at 50 %% %d networks are sent home, %d to the standby", home, safe)
-	}
-	for _, percent := range []int{99, 1, 50} { // our own network is among those, and is not
-		must(t, b.eng.Share(ctx, "shop", "main", percent, lever.Token{Revision: 1 << 40}))
-		looks := b.looks.Load()
-		b.eventually("what is held was looked at", func() bool { return b.looks.Load() > looks+2 })
-	}
-	if b.happened(incident.LeverDrift) {
-		t.Error("our own share counts as somebody else's change")
-	}
-	if err := b.eng.Share(ctx, "shop", "main", 60, lever.Token{Revision: 3}); fault.KindOf(err) != fault.Conflict {
-		t.Errorf("an old writer: %v", err)
-	}
-	b.restart(nil)
-	b.ready()
-	if at, percent, err := b.eng.Shared(ctx, "shop"); err != nil || at != "main" || percent != 50 {
-		t.Errorf("the new control knows of %d %% at %q, %v", percent, at, err)
-	}
-	if again, _ := b.networks(); again != home {
-		t.Errorf("after a restart %d networks are sent home, before %d", again, home)
-	}
-	b.pullAtAnswer("to-standby")
-	if home, _ := b.networks(); home != 0 {
-		t.Errorf("a local order to safety leaves %d networks at home", home)
-	}
-	b.eventually("control has taken it over", func() bool { _, percent, _ := b.eng.Shared(ctx, "shop"); return percent == 0 })
-	for about, err := range map[string]error{
-		"all":      b.eng.Share(ctx, "shop", "main", 100, lever.Token{Revision: 1 << 41}),
-		"less":     b.eng.Share(ctx, "shop", "main", -1, lever.Token{Revision: 1 << 41}),
-		"nowhere":  b.eng.Share(ctx, "shop", "moon", 10, lever.Token{Revision: 1 << 41}),
-		"no site":  b.eng.Share(ctx, "moon", "main", 10, lever.Token{Revision: 1 << 41}),
-		"it is at": b.eng.Share(ctx, "shop", "standby", 10, lever.Token{Revision: 1 << 41}),
-	} {
-		if err == nil {
-			t.Errorf("a share %s is taken", about)
-		}
-	}
-}
-
-// networks is how many of sixty loopback networks are told home, and the standby.
-func (b *boat) networks() (home, safe int) {
+// back counts those of a hundred people for whom the checkout is open.
+func (b *boat) back() int {
 	b.t.Helper()
-	for i := range 60 {
-		c := dns.Client{Timeout: 5 * time.Second, Dialer: &net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(fmt.Sprintf("127.0.%d.1", i+1))}}}
-		m, _, err := c.ExchangeContext(context.Background(), new(dns.Msg).SetQuestion("shop.example.com.", dns.TypeA), b.dns.String())
-		must(b.t, err)
-		for _, rr := range m.Answer {
-			a, is := rr.(*dns.A)
-			switch {
-			case !is:
-			case a.A.String() == "127.0.0.1":
-				home++
-			case a.A.String() == "127.0.0.8":
-				safe++
-			}
+	n := 0
+	for i := range 100 {
+		if b.askedBy("checkout", fmt.Sprintf("u%d", i)) == "true" {
+			n++
 		}
 	}
-	return home, safe
+	return n
 }
 
-// What is published of a zone is told as it is ordered, both positions of a share, and
-// no drill's names.
-func TestPublished(t *testing.T) {
+func TestALeverOfAFeatureGoesBackInStages(t *testing.T) {
 	t.Parallel()
-	b, _ := blind(t)
-	must(t, b.pull("to-standby", "a test"))
-	must(t, b.eng.Share(t.Context(), "shop", "main", 10, lever.Token{Revision: 1 << 40}))
-	got := b.eng.Published()
-	if len(got) != 1 || got[0].Apex != "shop.example.com." || got[0].Serial != b.serial("shop.example.com.") || len(got[0].NS) != 1 {
-		t.Fatalf("%+v", got)
+	b := launch(t, "propose")
+	ctx := context.Background()
+	if err := b.eng.ShareFlag(ctx, "checkout", 5, lever.Token{}); fault.KindOf(err) != fault.Conflict {
+		t.Fatalf("a share of what is not ordered: %v", err)
 	}
-	at := got[0].Names["shop.example.com."]
-	if len(got[0].Names) != 1 || len(at) != 2 || at[0].IPs[0].String() != "127.0.0.8" || at[1].IPs[0].String() != "127.0.0.1" {
-		t.Errorf("%+v", got[0].Names)
+	if err := b.eng.ShareFlag(ctx, "moon", 5, lever.Token{}); fault.KindOf(err) != fault.NotFound {
+		t.Fatalf("a share of what is not there: %v", err)
+	}
+	b.drill("close-checkout")
+	must(t, b.pull("close-checkout", "orders fail"))
+	rev, err := b.store.Revision(ctx)
+	must(t, err)
+	token := lever.Token{Revision: uint64(rev), By: "ben"}
+	for _, wrong := range []int{-1, 101} {
+		if err := b.eng.ShareFlag(ctx, "checkout", wrong, token); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("a share of %d percent: %v", wrong, err)
+		}
+	}
+	if n := b.back(); n != 0 {
+		t.Fatalf("it is closed, and open to %d", n)
+	}
+	before := 0
+	for _, share := range []int{5, 25, 50, 100} {
+		must(t, b.eng.ShareFlag(ctx, "checkout", share, token))
+		n := b.back()
+		if n < before || n == 0 && share > 5 || share == 100 && n != 100 {
+			t.Errorf("at %d percent %d of 100 are back", share, n)
+		}
+		before = n
+	}
+	if err := b.eng.ShareFlag(ctx, "checkout", 5, lever.Token{Revision: token.Revision - 1}); fault.KindOf(err) != fault.Conflict {
+		t.Errorf("an older order: %v", err)
+	}
+	_, orders := b.eng.Features()
+	if o := orders["checkout"]; o.Share != 100 || o.By == "ben" || o.Incident == "" {
+		t.Errorf("who closed it is forgotten: %+v", o)
+	}
+	must(t, b.eng.SetFlag(ctx, "checkout", []byte("false"), token)) // a step back
+	if n := b.back(); n != 0 {
+		t.Errorf("closed again, and open to %d", n)
+	}
+}
+
+// Pulled at answer, it is closed to everybody at once, whatever stage it was in.
+func TestAnOrderAtAnswerEndsTheStages(t *testing.T) {
+	t.Parallel()
+	b := launch(t, "propose")
+	b.drill("close-checkout")
+	must(t, b.pull("close-checkout", "orders fail"))
+	rev, err := b.store.Revision(context.Background())
+	must(t, err)
+	must(t, b.eng.ShareFlag(context.Background(), "checkout", 100, lever.Token{Revision: uint64(rev)}))
+	if n := b.back(); n != 100 {
+		t.Fatalf("%d of 100 are back", n)
+	}
+	b.stopC()
+	b.pullAtAnswer("close-checkout")
+	if n := b.back(); n != 0 {
+		t.Fatalf("pulled at answer, and open to %d", n)
+	}
+	b.control()
+	b.ready()
+	if n := b.back(); n != 0 {
+		t.Fatalf("control has come back, and it is open to %d", n)
 	}
 }

@@ -30,11 +30,12 @@ const Standby = "standby"
 
 // The names of the parts.
 const (
-	PartSites    = "sites"    // []Site
-	PartZones    = "zones"    // []zone.Source
-	PartFeatures = "features" // []feature.Flag
-	PartAccess   = "access"   // feature.Access; not there where everybody may ask for features
-	PartDNS      = "dns"      // DNS; not there where the name server does as usual
+	PartSites     = "sites"     // []Site
+	PartZones     = "zones"     // []zone.Source
+	PartFeatures  = "features"  // []feature.Flag
+	PartAccess    = "access"    // feature.Access; not there where everybody may ask for features
+	PartTransfers = "transfers" // Transfers; not there where no zone is exchanged
+	PartDNS       = "dns"       // DNS; not there where the name server does as usual
 )
 
 // Ref names a part by what is in it.
