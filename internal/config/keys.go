@@ -52,11 +52,16 @@ var consoleKeys = keySet{
 }
 
 var dnsKeys = keySet{
-	known: []string{"nsid", "require_cookie", "rate", "slip", "exempt", "keys"},
+	known: []string{"nsid", "require_cookie", "rate", "slip", "exempt", "watch", "keys"},
 	later: map[string]string{
 		"address": useListen, "listen": useListen, "port": useListen, "dnssec": "zones are served unsigned", "recursion": "lifeboat answers for its own zones only",
 		"cookie_secret": "lifeboat makes one and keeps it in its data folder", "networks": "the limit counts by /24 and /64",
 	},
+}
+
+var watchKeys = keySet{
+	known: []string{"every", "from", "rdap"},
+	later: map[string]string{"resolvers": "delegations are followed from the root; resolvers: asks what is cached", "zones": "all zones are looked at"},
 }
 
 const useListen = "start with --dns ADDRESS"
