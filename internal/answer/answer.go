@@ -18,10 +18,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -76,6 +76,8 @@ type Answer struct {
 	xfr     *xfr.Server    // gives zones to secondaries
 	copies  *xfr.Secondary // of zones that others serve
 
+	memory authdns.Memory
+
 	mu       sync.Mutex // guards all below
 	key      ed25519.PublicKey
 	manifest snapshot.Manifest
@@ -83,12 +85,12 @@ type Answer struct {
 	contents snapshot.Contents
 	local    snapshot.Local
 	life     string // of this process, for the reports' numbers
-	table    *authdns.Table
-	gives    []*zone.Zone      // that secondaries may have
-	serials  map[string]uint32 // served now, by apex
-	degraded map[string]bool   // sites that are seen down somewhere
-	problem  string            // why not all is well, for status
-	changed  chan struct{}     // signalled when pages must be rendered anew
+	compiled
+	proofs   map[string][]string // for certificate authorities: those in force when the zones were last given, by name
+	serials  map[string]uint32   // served now, by apex
+	degraded map[string]bool     // sites that are seen down somewhere
+	problem  string              // why not all is well, for status
+	changed  chan struct{}       // signalled when pages must be rendered anew
 }
 
 // New opens the folder and puts the last good snapshot in force. It fails only
@@ -161,12 +163,12 @@ func (a *Answer) restore() { // with mu held
 		a.trouble(err)
 		return
 	}
-	table, gives, err := a.compile(c)
+	made, err := a.compile(c)
 	if err != nil {
 		a.trouble(err)
 		return
 	}
-	if err := a.swap(m, c, table, gives, true); err != nil {
+	if err := a.swap(m, c, made, true); err != nil {
 		a.trouble(err)
 	}
 }
@@ -175,30 +177,6 @@ func (a *Answer) restore() { // with mu held
 func (a *Answer) trouble(err error) { // with mu held
 	a.problem = err.Error()
 	a.o.Logger.Warn("answer is not well", "cause", err)
-}
-
-// compile makes the DNS table of the parts, and of the copies of zones that others
-// serve. gives are the zones that secondaries may have: no others are held as text.
-func compile(c snapshot.Contents, copies []*zone.Zone) (t *authdns.Table, gives []*zone.Zone, err error) {
-	zones := make([]*zone.Zone, 0, len(c.Zones)+len(copies))
-	for _, src := range c.Zones {
-		z, err := zone.Parse(src)
-		if err != nil {
-			return nil, nil, err
-		}
-		zones = append(zones, z)
-	}
-	zones = append(zones, copies...)
-	t, err = authdns.Compile(zones, positionsOf(c))
-	return t, slices.DeleteFunc(zones, func(z *zone.Zone) bool { return !c.Transfers.Gives(z.Apex()) }), err
-}
-
-func positionsOf(c snapshot.Contents) map[string]zone.Positions {
-	sites := map[string]zone.Positions{}
-	for _, s := range c.Sites {
-		sites[s.ID] = s.Positions
-	}
-	return sites
 }
 
 // enforce puts manifest, local orders and table in force: in memory, at once. moved
@@ -218,12 +196,12 @@ func (a *Answer) enforce(moved map[string]bool) error { // with mu held
 	}
 	a.dns.Configure(settings(a.contents.DNS))
 	a.xfr.Configure(a.contents.Transfers)
-	a.xfr.Set(xfr.Zones{Zones: a.gives, Positions: positionsOf(a.contents), Orders: orders})
+	a.xfr.Set(a.given(view, orders))
 	a.dns.Set(view)
 	a.xfr.Tell()
 	a.ofrep.Allow(a.contents.Access)
 	a.ofrep.Set(ofrep.Compile(a.contents.Features, snapshot.EffectiveFlags(a.manifest, a.local)).At(a.manifest.Epoch, a.manifest.Revision))
-	a.serials, a.local.Serials = serials, serials
+	a.serials, a.local.Serials, a.proofs = serials, serials, a.proofsNow()
 	a.renderSoon()
 	return nil
 }
@@ -270,11 +248,9 @@ func serial(ordered, local, served uint32, moved bool) uint32 {
 // zonesOf are the zones in which a name follows one of the sites.
 func (a *Answer) zonesOf(sites map[string]bool) map[string]bool { // with mu held
 	out := map[string]bool{}
-	for _, z := range a.contents.Zones {
-		for _, s := range z.Follow {
-			if sites[s] {
-				out[z.Apex] = true
-			}
+	for site, moved := range sites {
+		if moved {
+			maps.Copy(out, a.zonesBy[site])
 		}
 	}
 	return out

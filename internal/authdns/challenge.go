@@ -17,6 +17,9 @@ type Challenge struct {
 	Until  time.Time
 }
 
+// nodeOf is a node of a zone.
+type nodeOf struct{ zone, node int32 }
+
 // challenge is a node's TXT set with its proofs, ready to be sent.
 type challenge struct {
 	set   body
@@ -38,32 +41,35 @@ func (v *View) addChallenges(o Orders) error {
 		if err != nil {
 			return fault.New(fault.Invalid, "the proof of %q: %v", name, err)
 		}
-		n, exact, _ := v.table.find([]byte(wire), labels(wire))
-		if !exact || len(c.Values) == 0 {
+		name, labels := []byte(wire), countLabels([]byte(wire))
+		z := v.table.zoneOf(name, labels)
+		if z == none || len(c.Values) == 0 {
 			continue
 		}
-		own := v.table.setOf(n, typeTXT)
-		if own.count == 0 {
+		p := v.table.zones[z].Prepared
+		n, exact, _ := p.find(name, labels)
+		own := p.setOf(n, typeTXT)
+		if !exact || own.count == 0 {
 			continue
 		}
-		set, err := withProofs(body{own.count, v.table.body(own)}, c.Values)
+		set, err := withProofs(body{own.count, p.body(own)}, c.Values)
 		if err != nil {
 			return err
 		}
 		if v.challenges == nil {
-			v.challenges = map[int32]challenge{}
+			v.challenges = map[nodeOf]challenge{}
 		}
-		v.challenges[n] = challenge{set: set, until: c.Until}
+		v.challenges[nodeOf{z, n}] = challenge{set: set, until: c.Until}
 	}
 	return nil
 }
 
-// challengeTTL is the most that a set with proofs may be kept, in seconds.
-const challengeTTL = 10
+// ChallengeTTL is the most that a set with proofs may be kept, in seconds.
+const ChallengeTTL = 10
 
 // withProofs is a TXT set with proofs behind its own records, all with one TTL.
 func withProofs(own body, values []string) (body, error) {
-	ttl := min(binary.BigEndian.Uint32(own.wire[6:]), challengeTTL)
+	ttl := min(binary.BigEndian.Uint32(own.wire[6:]), ChallengeTTL)
 	var b body
 	for rest := own.wire; len(rest) > 0; b.count++ {
 		_, data, others := cutRecord(rest)
@@ -94,11 +100,11 @@ func holds(set, data []byte) bool {
 
 // challenge is the set that stands for a node's own while its proofs last. Only
 // names with proofs, asked for TXT, cost a look at the clock.
-func (v *View) challenge(n int32, typ uint16) (set body, ok bool) {
+func (v *View) challenge(zone, n int32, typ uint16) (set body, ok bool) {
 	if typ != typeTXT || len(v.challenges) == 0 {
 		return body{}, false
 	}
-	c, ok := v.challenges[n]
+	c, ok := v.challenges[nodeOf{zone, n}]
 	if !ok || !v.now().Before(c.until) {
 		return body{}, false
 	}

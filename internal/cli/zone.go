@@ -36,7 +36,7 @@ func (a *app) zoneCheck() *cobra.Command {
 		RunE: func(_ *cobra.Command, files []string) error {
 			zones, warnings, err := readZones(files)
 			for _, z := range zones {
-				a.printf("%s: zone %s is good: %s, serial %d\n", z.Source().File, z.Apex(), many(len(z.Records()), "record"), z.Serial())
+				a.printf("%s: zone %s is good: %s, serial %d\n", z.Source().File, z.Apex(), many(z.Size(), "record"), z.Serial())
 			}
 			for _, w := range warnings {
 				a.printf("warning: %s\n", w)
@@ -144,8 +144,9 @@ type zoneServer struct {
 	to         []string // secondaries
 	keyFile    string
 
-	dns *authdns.Server
-	xfr *xfr.Server
+	dns    *authdns.Server
+	xfr    *xfr.Server
+	memory *authdns.Memory
 }
 
 // transfers say who may have the zones.
@@ -179,6 +180,7 @@ func (a *app) serveZones(ctx context.Context, s zoneServer) error {
 	signal.Notify(again, syscall.SIGHUP)
 	defer signal.Stop(again)
 	log := slog.New(slog.NewTextHandler(a.err, nil))
+	s.memory = new(authdns.Memory)
 	s.xfr = xfr.New(xfr.Options{Now: a.o.Now, Logger: log})
 	s.dns = authdns.New(authdns.Options{NSID: s.nsid, Peers: s.xfr, Logger: log})
 	zones, err := a.takeZones(s)
@@ -226,8 +228,20 @@ func (a *app) readAgain(ctx context.Context, asked <-chan os.Signal, s zoneServe
 	}
 }
 
+// sizeOf is how many octets files have. What can't be read is told by whoever reads it.
+func sizeOf(files []string) (octets int) {
+	for _, file := range files {
+		if info, err := os.Stat(file); err == nil {
+			octets += int(info.Size())
+		}
+	}
+	return octets
+}
+
 // takeZones reads zone files and has a server answer from all of them, or from none.
 func (a *app) takeZones(s zoneServer) (count int, err error) {
+	s.memory.Expect(sizeOf(s.files))
+	defer s.memory.Settle()
 	zones, warnings, err := readZones(s.files)
 	if err != nil {
 		return 0, err
@@ -248,7 +262,9 @@ func (a *app) takeZones(s zoneServer) (count int, err error) {
 		return 0, failed{err}
 	}
 	s.xfr.Configure(given)
-	s.xfr.Set(xfr.Zones{Zones: zones})
+	if len(s.to) > 0 { // else nobody may have them, and their text need not be held
+		s.xfr.Set(xfr.Zones{Zones: zones})
+	}
 	s.dns.Set(view)
 	s.xfr.Tell()
 	return len(zones), nil

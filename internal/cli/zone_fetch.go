@@ -53,7 +53,7 @@ written. Signatures (RRSIG, NSEC) are left out.`,
 		if err := writeNew(to, z.Text()); err != nil {
 			return failed{err}
 		}
-		a.printf("%s: zone %s, %s, serial %d\n", to, z.Apex(), many(len(z.Records()), "record"), z.Serial())
+		a.printf("%s: zone %s, %s, serial %d\n", to, z.Apex(), many(z.Size(), "record"), z.Serial())
 		return nil
 	}
 	return cmd

@@ -63,7 +63,7 @@ const useListen = "start with --dns ADDRESS"
 
 var siteKeys = keySet{
 	known: []string{"title", "names", "scheme", "port", "home", "origins", "standby", "status_page", "contact", "checks", "sanity", "go_back",
-		"failover", "take_back", "watch", "armed_for", "settle", "auto_gap", "silence", "capture", "fixes", "update_every", "stuck", "look_back"},
+		"failover", "take_back", "watch", "armed_for", "settle", "auto_gap", "silence", "capture", "fixes", "update_every", "stuck", "look_back", "look_again"},
 	later: map[string]string{
 		"stages":       "write it inside: go_back: {stages: [10, 50, 100]}",
 		"certificate":  "end TLS in front of lifeboat",
@@ -204,7 +204,7 @@ const (
 )
 
 var leverKeys = keySet{
-	known: []string{"title", "says", "site", "zone", "feature"},
+	known: append([]string{"title", "says", "site"}, leverKindNames()...),
 	later: leverKinds,
 }
 
@@ -213,10 +213,13 @@ var leverKinds = map[string]string{
 	"quarantine": useLever, "provider": useLever, "rfc2136": useLever, "route53": useLever, "cloudflare": useLever, "external": useLever,
 	"exec": useAction, "webhook": useAction, "haproxy": useLever, "nginx": useLever, "caddy": useLever, "systemd": useLever, "kubernetes": useLever,
 	"go_back": "visitors go back all at once, after the sanity checks",
+
+	"go_feature_flag": "write goff", "gofeatureflag": "write goff", "env": "write envfile", "env_file": "write envfile",
+	"flagsmith": useLever, "growthbook": useLever, "posthog": useLever, "split": useLever, "configcat": useLever,
 }
 
 const (
-	useLever    = "levers are of kind zone or feature"
+	useLever    = "levers are of kind zone, feature, flagd, goff, envfile, unleash, flipt or launchdarkly"
 	useAction   = useLever + "; a prepared act for a fix goes under actions"
 	useWebhook  = "write webhook: {url: …} of a program that turns it into this"
 	tellChannel = "write channels: {chat: {webhook: {url: …}}}"

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -37,6 +38,7 @@ import (
 	"lifeboat/internal/listen"
 	"lifeboat/internal/outbox"
 	"lifeboat/internal/prober"
+	"lifeboat/internal/quarantine/doctor"
 	"lifeboat/internal/role"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/store"
@@ -102,10 +104,12 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	round, bad := databases(o)
 	eng, err = engine.New(engine.Options{
 		Transfers: exchanged,
 		Config:    o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
 		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with,
+		Beside: databaseFindings(round, bad),
 	})
 	if err != nil {
 		return err
@@ -114,7 +118,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := eng.Start(ctx, feed); err != nil {
 		return err
 	}
-	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels}.serve(ctx)
+	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels, round: round}.serve(ctx)
 }
 
 // plane is the whole control plane, wired.
@@ -127,6 +131,7 @@ type plane struct {
 	eng      *engine.Engine
 	feed     *publish.Server
 	channels []engine.Channel
+	round    *doctor.Round
 }
 
 // serve runs all loops and edges; the edges end first.
@@ -145,6 +150,7 @@ func (p plane) serve(ctx context.Context) error {
 	loops.Go(func() { _ = p.record.Run(inner) })
 	loops.Go(func() { _ = p.accounts.Run(inner) })
 	loops.Go(func() { _ = p.box.Run(inner) })
+	loops.Go(func() { p.round.Run(inner) })
 	loops.Go(func() { watchStatus(inner, feed, p.eng) })
 	if o.HTTP != nil {
 		doors.Go(func() { errs <- serveHTTP(ctx, newCrowd(o.HTTP, maxConsole), console, nil, nil) }) // with ctx
@@ -242,7 +248,8 @@ func drivers(o Options) func(lever.Orders) map[string]lever.Driver {
 		servers[n.Name] = n.Address
 	}
 	return func(orders lever.Orders) map[string]lever.Driver {
-		return map[string]lever.Driver{
+		table := elsewhere(o)
+		maps.Copy(table, map[string]lever.Driver{
 			zonelever.Kind: zonelever.New(zonelever.Options{Orders: orders, Nameservers: servers, Now: o.Now, Site: func(id string, drill bool) (zonelever.Site, bool) {
 				if drill {
 					id = snapshot.ShadowID(id)
@@ -254,7 +261,8 @@ func drivers(o Options) func(lever.Orders) map[string]lever.Driver {
 				Orders: orders, OFREP: "http://" + o.OFREP, Key: o.Config.Access.Own(), Now: o.Now, Shadow: config.ShadowFeature,
 				Own: func(key string) json.RawMessage { f, _ := contents.Flag(key); return f.Value },
 			}),
-		}
+		})
+		return table
 	}
 }
 

@@ -367,7 +367,7 @@ func (o ordered) writes() []store.Write {
 	return w
 }
 
-// asked says which end of a plan is ordered now.
+// asked says which end of a plan is ordered now, of what we order ourselves.
 func (e *Engine) asked(ctx context.Context, kind string, plan lever.Plan) lever.World {
 	if len(plan.Steps) != 1 {
 		return lever.Unknown
@@ -375,7 +375,7 @@ func (e *Engine) asked(ctx context.Context, kind string, plan lever.Plan) lever.
 	from, to := ends(plan)
 	var now string
 	var err error
-	if kind == "feature" {
+	if kind == kindFeature {
 		var raw json.RawMessage
 		raw, err = e.Flag(ctx, plan.Target)
 		now = string(raw)

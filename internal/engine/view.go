@@ -94,6 +94,8 @@ type LeverView struct {
 	Drill       DrillRecord `json:"drill"`
 	Class       lever.Class `json:"class"`
 	SideEffects []string    `json:"side_effects,omitempty"`
+	Reach       string      `json:"reach,omitempty" doc:"how long until everybody has it, a sentence"`
+	Shadow      bool        `json:"shadow" doc:"a drill moves a stand-in; else it looks and plans only"`
 	Problems    []string    `json:"problems,omitempty"`
 }
 
@@ -230,9 +232,13 @@ func (e *Engine) leverView(ctx context.Context, r *runner, c lever.Card) (LeverV
 			v.To = l.Position + l.Feature
 		}
 	}
+	if v.To == "" {
+		v.To = c.To
+	}
 	if d, known := e.drivers[c.Kind]; known {
 		caps := d.Capabilities()
-		v.Class, v.SideEffects = caps.Class, caps.SideEffects
+		v.Class, v.SideEffects, v.Reach = caps.Class, caps.SideEffects, caps.Reach
+		v.Shadow = !e.shadowless(c)
 	}
 	in, _ := r.look()
 	v.Proposed = in.Phase.Open() && in.Proposed == c.Name

@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -53,45 +54,51 @@ func IsProof(text string) bool {
 // are looked for, so that whether the node exists never changes. A CNAME written
 // there is left alone, and where it leads, within the zone, gets the record.
 func (c *checker) addChallenges() {
-	before := len(c.records)
+	added := map[int32]bool{}
 	for _, name := range c.source.Challenges {
 		if served, err := Pack(name); err == nil && c.exists(served) {
-			c.addChallenge(ChallengeOwner(name))
+			c.addChallenge(ChallengeOwner(name), added)
 		}
 	}
-	if len(c.records) > before {
-		c.sort()
+	if len(added) > 0 {
+		c.group()
 	}
 }
 
 // exists says whether the zone has something at a name. Where it has nothing, or
 // only what a wildcard gives, a node below the name would change its answers.
 func (c *checker) exists(owner string) bool {
-	_, follows := c.follow[owner]
-	return follows || len(c.byOwner[owner]) > 0
+	number, ok := c.names.Find([]byte(owner))
+	if !ok || int(number)+1 >= len(c.first) {
+		return false
+	}
+	_, follows := c.follow[number]
+	return follows || len(c.of(number)) > 0
 }
 
-func (c *checker) addChallenge(name string) {
+func (c *checker) addChallenge(name string, added map[int32]bool) {
 	owner, err := Pack(name)
 	for range maxChain {
-		if _, hidden := c.hiddenBy(owner, true); err != nil || !Under(owner, c.apex) || hidden {
+		if err != nil || !Under(owner, c.apex) || c.hiddenBy([]byte(owner)) != nil {
 			return
 		}
-		cname, leads := c.has(owner, dns.TypeCNAME)
-		if !leads {
+		number, ok := c.names.Find([]byte(owner))
+		if !ok {
 			break
 		}
-		owner = lower(string(cname.Data))
+		cname := c.has(number, dns.TypeCNAME)
+		if cname == nil {
+			break
+		}
+		owner = lower(string(c.dataOf(cname)))
 	}
-	_, there := c.has(owner, dns.TypeTXT)
-	_, follows := c.follow[owner]
-	_, leads := c.has(owner, dns.TypeCNAME)
-	if there || follows || leads {
+	number := c.names.add([]byte(owner))
+	_, follows := c.follow[number]
+	if added[number] || follows || c.has(number, dns.TypeTXT) != nil || c.has(number, dns.TypeCNAME) != nil {
 		return
 	}
-	rec := Record{Owner: owner, Type: dns.TypeTXT, TTL: challengeTTL, Data: append([]byte{byte(len(challengeText))}, challengeText...)}
-	c.records = append(c.records, rec)
-	c.byOwner[owner] = append(c.byOwner[owner], rec)
+	added[number] = true
+	c.take(number, dns.TypeTXT, challengeTTL, append([]byte{byte(len(challengeText))}, challengeText...), 0)
 }
 
 // ChallengeAt finds the name whose TXT records hold the proof of a name, by way of
@@ -130,22 +137,26 @@ func ChallengeAt(name string, in func(owner string) (*Zone, error)) (owner, apex
 func (z *Zone) textAt(owner string) (txt bool, target string) {
 	for _, rec := range z.recordsAt(owner) {
 		switch {
-		case rec.Glue:
-		case rec.Type == dns.TypeTXT:
+		case rec.glue:
+		case rec.typ == dns.TypeTXT:
 			txt = true
-		case rec.Type == dns.TypeCNAME:
-			target = Unpack(string(rec.Data))
+		case rec.typ == dns.TypeCNAME:
+			target = Unpack(string(z.data[rec.data : rec.data+uint32(rec.size)]))
 		}
 	}
 	return txt, target
 }
 
 // recordsAt are the records of an owner.
-func (z *Zone) recordsAt(owner string) []Record {
-	first, _ := slices.BinarySearchFunc(z.records, owner, func(rec Record, owner string) int { return strings.Compare(rec.Owner, owner) })
+func (z *Zone) recordsAt(owner string) []record {
+	number, ok := z.names.Find([]byte(owner))
+	if !ok {
+		return nil
+	}
+	first, _ := slices.BinarySearchFunc(z.recs, number, func(rec record, number int32) int { return cmp.Compare(rec.name, number) })
 	end := first
-	for end < len(z.records) && z.records[end].Owner == owner {
+	for end < len(z.recs) && z.recs[end].name == number {
 		end++
 	}
-	return z.records[first:end]
+	return z.recs[first:end]
 }
