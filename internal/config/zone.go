@@ -34,9 +34,6 @@ func (b *builder) zones(top section) {
 		seen[apex] = e.at
 		if peers := b.peers(s, "secondaries"); len(peers) > 0 {
 			b.c.Secondaries = append(b.c.Secondaries, snapshot.Exchange{Zone: apex, Peers: peers})
-			if n := s.n.get("dnssec"); n != nil && n.text == "true" {
-				b.invalid(n.at, "%s is signed and has secondaries: they would answer without signatures", s.where).WithHint("take one of the two out")
-			}
 		}
 		if b.incoming(apex, s) {
 			continue
