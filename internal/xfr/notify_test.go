@@ -26,11 +26,11 @@ type listener struct {
 	serial uint32
 }
 
-func listen(t *testing.T) *listener {
+func listen(t *testing.T, drop, rcode int) *listener {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	must(t, err)
-	l := &listener{addr: netip.MustParseAddrPort(conn.LocalAddr().String())}
+	l := &listener{addr: netip.MustParseAddrPort(conn.LocalAddr().String()), drop: drop, rcode: rcode}
 	ended := make(chan struct{})
 	go func() { // ended by closing the socket
 		defer close(ended)
@@ -121,8 +121,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // and the newest serial is what counts.
 func TestSecondaryIsToldUntilItAnswers(t *testing.T) {
 	t.Parallel()
-	l := listen(t)
-	l.drop = 1
+	l := listen(t, 1, 0)
 	s, put := telling(t, l.addr)
 	put("main", 7)
 	eventually(t, "it has the serial", func() bool { return s.Standings()[0].Serial == 7 })
@@ -146,8 +145,7 @@ func TestSecondaryIsToldUntilItAnswers(t *testing.T) {
 // Why a secondary does not follow is said.
 func TestWhyASecondaryDoesNotFollow(t *testing.T) {
 	t.Parallel()
-	l := listen(t)
-	l.rcode = dns.RcodeNotAuth
+	l := listen(t, 0, dns.RcodeNotAuth)
 	s, put := telling(t, l.addr)
 	put("main", 7)
 	eventually(t, "a refusal", func() bool { return strings.Contains(s.Standings()[0].Problem, "does not take our NOTIFY: NOTAUTH") })
