@@ -37,6 +37,7 @@ import (
 	"lifeboat/internal/listen"
 	"lifeboat/internal/outbox"
 	"lifeboat/internal/prober"
+	"lifeboat/internal/quarantine/doctor"
 	"lifeboat/internal/role"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/store"
@@ -102,10 +103,12 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	round, bad := databases(o)
 	eng, err = engine.New(engine.Options{
 		Transfers: exchanged,
 		Config:    o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
 		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with,
+		Beside: databaseFindings(round, bad),
 	})
 	if err != nil {
 		return err
@@ -114,7 +117,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := eng.Start(ctx, feed); err != nil {
 		return err
 	}
-	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels}.serve(ctx)
+	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels, round: round}.serve(ctx)
 }
 
 // plane is the whole control plane, wired.
@@ -127,6 +130,7 @@ type plane struct {
 	eng      *engine.Engine
 	feed     *publish.Server
 	channels []engine.Channel
+	round    *doctor.Round
 }
 
 // serve runs all loops and edges; the edges end first.
@@ -145,6 +149,7 @@ func (p plane) serve(ctx context.Context) error {
 	loops.Go(func() { _ = p.record.Run(inner) })
 	loops.Go(func() { _ = p.accounts.Run(inner) })
 	loops.Go(func() { _ = p.box.Run(inner) })
+	loops.Go(func() { p.round.Run(inner) })
 	loops.Go(func() { watchStatus(inner, feed, p.eng) })
 	if o.HTTP != nil {
 		doors.Go(func() { errs <- serveHTTP(ctx, newCrowd(o.HTTP, maxConsole), console, nil, nil) }) // with ctx
@@ -279,9 +284,9 @@ func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	machines := api.Options{Engine: p.eng, Desk: p.apiDesk(), Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version}
+	machines := api.Options{Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version}
 	people := web.New(web.Options{
-		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Desk: p.webDesk(), Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
+		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
 		URL: o.Config.ConsoleURL, Ending: ending,
 	})
 	mux := http.NewServeMux()

@@ -90,6 +90,9 @@ func Propose(ctx context.Context, conn *sql.Conn, t Target, e Evidence) (Proposa
 	found := pile{byRow: map[string]*Candidate{}}
 	mentions := Mentions(e)
 	err = d.snapshot(ctx, conn, func(q asker) error {
+		if err := q.pin(ctx); err != nil {
+			return err
+		}
 		for _, name := range t.Tables {
 			tab, err := d.describe(ctx, q, name)
 			if err != nil {

@@ -163,6 +163,20 @@ func (d dialect) snapshot(ctx context.Context, conn *sql.Conn, f func(asker) err
 	return f(asker{conn, d})
 }
 
+// pin makes PostgreSQL write keys as package quarantine/postgres does, until the
+// snapshot ends. A symptom query is asked under the session's own settings.
+func (q asker) pin(ctx context.Context) error {
+	if q.d.kind != doctor.Postgres {
+		return nil
+	}
+	for _, set := range []string{"DateStyle = 'ISO, YMD'", "IntervalStyle = 'postgres'", "TimeZone = 'UTC'", "extra_float_digits = 1", "bytea_output = 'hex'"} {
+		if _, err := q.conn.ExecContext(ctx, "SET LOCAL "+set); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // guarded runs one part so that its failure does not end PostgreSQL's transaction.
 func (q asker) guarded(ctx context.Context, part func() error) error {
 	if q.d.kind != doctor.Postgres {
