@@ -71,6 +71,7 @@ var (
 	zoneSeenAge    = desc("zone_seen_age_seconds", "How old the last look at a zone from outside is.", "zone")
 	domainExpires  = desc("domain_expires_seconds", "How long the domain of a zone is still registered, where the registry is asked.", "zone")
 	dnsAnswers     = desc("dns_answers_total", "DNS answers by response code.", "rcode")
+	dnsAsked       = desc("dns_asked_total", "DNS queries by name and type, of the 50 that were asked for most; estimates under load. Without a name: what is not there.", "name", "type")
 )
 
 // counted are the answer process's own counters, by the names it reports them under.
@@ -197,6 +198,9 @@ func (s sink) answer(o Overview) {
 			s.count(d, v)
 		} else if rcode, is := strings.CutPrefix(name, "dns_rcode_"); is {
 			s.count(dnsAnswers, v, rcode)
+		} else if asked, is := strings.CutPrefix(name, "dns_asked "); is {
+			typ, name, _ := strings.Cut(asked, " ")
+			s.count(dnsAsked, v, name, typ)
 		}
 	}
 }
