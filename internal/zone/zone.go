@@ -14,7 +14,10 @@
 package zone
 
 import (
+	"bytes"
+	"cmp"
 	"net/netip"
+	"slices"
 )
 
 // Source is a zone as configuration and snapshot carry it: plain text and
@@ -29,6 +32,7 @@ type Source struct {
 	Minimum uint32            `json:"minimum,omitempty"` // SOA MINIMUM in seconds; 60 when 0
 	Text    string            `json:"text"`              // master file text (RFC 1035 section 5); may hold its own SOA and NS
 	Follow  map[string]string `json:"follow,omitempty"`  // owner name, absolute → site id
+	DNSSEC  bool              `json:"dnssec,omitempty"`  // answers are signed
 
 	// Includes are the texts that $INCLUDE lines bring in, by file name, as the
 	// function Includes reads them. Without any, $INCLUDE is refused.
@@ -100,3 +104,27 @@ func (z *Zone) Follow() []Followed { return z.follow }
 // Warnings are what is allowed but probably not meant, each with its place and a
 // remedy, in the text's order.
 func (z *Zone) Warnings() []string { return z.warnings }
+
+// With is the zone with records added at its apex, as signing does. What is there
+// already is not added again; records of a type that the zone has get its TTL. The
+// types MUST be ones that a zone's apex may have several records of.
+func (z *Zone) With(extra []Record) *Zone {
+	out := *z
+	out.records = slices.Clone(z.records)
+	for _, r := range extra {
+		at, same := 0, false
+		for i, old := range out.records {
+			if cmp.Or(cmp.Compare(old.Owner, r.Owner), cmp.Compare(old.Type, r.Type)) > 0 {
+				break
+			}
+			at = i + 1
+			if old.Owner == r.Owner && old.Type == r.Type {
+				r.TTL, same = old.TTL, same || bytes.Equal(old.Data, r.Data)
+			}
+		}
+		if !same {
+			out.records = slices.Insert(out.records, at, r)
+		}
+	}
+	return &out
+}
