@@ -20,6 +20,9 @@ type answer struct {
 	owner [maxChain + 1][]byte // the names that led on, to see a loop
 	via   [maxChain + 1]int32  // the nodes that led on
 	low   [maxName]byte        // the name that is looked for, in lower case
+
+	signing *signing // nil where the answer goes without signatures
+	proofs  proofs
 }
 
 // synthesis holds the CNAME records that one answer makes from DNAMEs: of each the
@@ -49,6 +52,7 @@ func (a *answer) write(labels int) {
 	}
 	a.aa = true
 	a.resolve(nil, name, n, exact, at)
+	a.prove()
 }
 
 // find is the Table's, but for DS, which lies above the cut (RFC 4035 section
@@ -86,6 +90,9 @@ func (t *Table) find(name []byte, labels int) (n int32, exact bool, at int) {
 // The owner is the name as it is to be written, nil for the name in question.
 func (a *answer) resolve(owner, name []byte, n int32, exact bool, at int) {
 	nd := &a.v.table.nodes[n]
+	if a.signing != nil {
+		a.proofs.looksFor(name, at)
+	}
 	switch {
 	case nd.cut && !(exact && a.typ == typeDS):
 		a.refer(owner, n, at)
@@ -94,9 +101,11 @@ func (a *answer) resolve(owner, name []byte, n int32, exact bool, at int) {
 	case nd.dname:
 		a.redirect(owner, n, at)
 	case nd.wild != none:
+		a.proveExpanded(nd.zone)
 		a.atNode(owner, nd.wild)
 	default:
 		a.rcode = rcodeNXDomain
+		a.proveNoName(nd.zone)
 		a.deny(nd.zone)
 	}
 }
@@ -105,9 +114,14 @@ func (a *answer) resolve(owner, name []byte, n int32, exact bool, at int) {
 func (a *answer) atNode(owner []byte, n int32) {
 	t := a.v.table
 	nd := &t.nodes[n]
-	if a.typ == typeANY {
+	switch {
+	case a.typ == typeANY:
 		a.any(owner, n)
 		return
+	case a.typ == typeRRSIG || a.typ == typeNSEC:
+		if a.signatures(owner, n) {
+			return
+		}
 	}
 	for _, s := range t.sets[nd.set : nd.set+nd.sets] {
 		if s.typ == typeSOA && a.typ == typeSOA {
@@ -115,7 +129,8 @@ func (a *answer) atNode(owner []byte, n int32) {
 			return
 		}
 		if s.typ == a.typ {
-			if a.add(secAnswer, owner, s.count, t.body(s)) && leads(s.typ) {
+			if a.addSigned(secAnswer, owner, n, s.typ, body{s.count, t.body(s)}) && leads(s.typ) {
+				a.prove()
 				a.goAlong(owner, s)
 			}
 			return
@@ -127,16 +142,17 @@ func (a *answer) atNode(owner []byte, n int32) {
 	}
 	if alias := a.v.addresses(nd.follow, typeCNAME); alias.count > 0 {
 		if a.typ == typeCNAME {
-			a.add(secAnswer, owner, alias.count, alias.wire)
+			a.addSigned(secAnswer, owner, n, typeCNAME, alias)
 		} else {
 			a.follow(owner, n, alias)
 		}
 		return
 	}
 	if b := a.v.addresses(nd.follow, a.typ); b.count > 0 {
-		a.add(secAnswer, owner, b.count, b.wire)
+		a.addSigned(secAnswer, owner, n, a.typ, b)
 		return
 	}
+	a.proveNoData(n)
 	a.deny(nd.zone)
 }
 
@@ -162,31 +178,32 @@ func (a *answer) any(owner []byte, n int32) {
 	t := a.v.table
 	nd := &t.nodes[n]
 	var best body
-	soa := false
+	var of uint16
 	for _, s := range t.sets[nd.set : nd.set+nd.sets] {
 		if best.count == 0 || int(s.size) < len(best.wire) {
-			best, soa = body{s.count, t.body(s)}, s.typ == typeSOA
+			best, of = body{s.count, t.body(s)}, s.typ
 		}
 	}
 	for _, typ := range [...]uint16{typeA, typeAAAA, typeCNAME} {
 		if b := a.v.addresses(nd.follow, typ); b.count > 0 && (best.count == 0 || len(b.wire) < len(best.wire)) {
-			best, soa = b, false
+			best, of = b, typ
 		}
 	}
 	switch {
 	case best.count == 0:
+		a.proveNoData(n)
 		a.deny(nd.zone)
-	case soa:
+	case of == typeSOA:
 		a.soa(secAnswer, owner, nd.zone)
 	default:
-		a.add(secAnswer, owner, best.count, best.wire)
+		a.addSigned(secAnswer, owner, n, of, best)
 	}
 }
 
 // follow writes a CNAME and goes on at its target, as long as that lies in the
 // same zone.
 func (a *answer) follow(owner []byte, n int32, cname body) {
-	a.add(secAnswer, owner, cname.count, cname.wire)
+	a.addSigned(secAnswer, owner, n, typeCNAME, cname)
 	_, target, _ := cutRecord(cname.wire)
 	a.goOn(owner, target, n)
 }
@@ -236,7 +253,7 @@ func (a *answer) redirect(owner []byte, n int32, at int) {
 		asked = a.m.qname()
 	}
 	if !slices.Contains(a.via[:a.chain], n) {
-		a.add(secAnswer, asked[at:], s.count, records)
+		a.addSigned(secAnswer, asked[at:], n, typeDNAME, body{s.count, records})
 	}
 	if at+len(target) > maxName {
 		a.rcode = rcodeYXDomain
@@ -264,6 +281,7 @@ func (a *answer) refer(owner []byte, n int32, at int) {
 	}
 	s := t.setOf(n, typeNS)
 	a.add(secAuthority, owner[at:], s.count, t.body(s))
+	a.proveReferral(owner[at:], n)
 	for i, g := range t.glue[nd.glue : nd.glue+nd.glues] {
 		a.addGlue(g, i < int(nd.needed))
 	}
@@ -279,7 +297,9 @@ func (a *answer) goAlong(owner []byte, s rrset) {
 		if g.off != ownName {
 			name = t.wire[g.off : g.off+uint32(t.nodes[g.node].nameLen)]
 			if more := t.setOf(g.node, s.typ); more.count > 0 && (s.typ == typeSVCB || s.typ == typeHTTPS) {
-				a.m.set(secAdditional, name, more.count, t.body(more))
+				if a.m.set(secAdditional, name, more.count, t.body(more)) {
+					a.signIfRoom(name, g.node, s.typ, t.body(more))
+				}
 			}
 		}
 		a.addAddresses(name, g.node)
@@ -306,9 +326,14 @@ func (a *answer) addAddresses(owner []byte, n int32) bool {
 		if s := t.setOf(n, typ); s.count > 0 {
 			b = body{s.count, t.body(s)}
 		}
-		if b.count > 0 && !a.m.set(secAdditional, owner, b.count, b.wire) {
-			all = false
+		if b.count == 0 {
+			continue
 		}
+		if !a.m.set(secAdditional, owner, b.count, b.wire) {
+			all = false
+			continue
+		}
+		a.signIfRoom(owner, n, typ, b.wire)
 	}
 	return all
 }
@@ -317,13 +342,21 @@ func (a *answer) addAddresses(owner []byte, n int32) bool {
 // apex, and its TTL at most its own MINIMUM (RFC 2308 section 3).
 func (a *answer) deny(zone int32) {
 	z := &a.v.table.zones[zone]
-	if a.soa(secAuthority, z.owner, zone) {
+	if a.bareSOA(secAuthority, z.owner, zone) {
 		binary.BigEndian.PutUint32(a.m.buf[a.m.ttl:], z.negative)
+		a.signSOA(secAuthority, z.owner, zone, z.negative)
 	}
+	a.prove()
 }
 
 // soa writes a zone's SOA with the serial in force.
-func (a *answer) soa(section int, owner []byte, zone int32) bool {
+func (a *answer) soa(section int, owner []byte, zone int32) {
+	if a.bareSOA(section, owner, zone) {
+		a.signSOA(section, owner, zone, noLimit)
+	}
+}
+
+func (a *answer) bareSOA(section int, owner []byte, zone int32) bool {
 	t := a.v.table
 	if !a.add(section, owner, 1, t.body(t.zones[zone].soa)) {
 		return false

@@ -4,8 +4,9 @@
 //
 // It reads no file, knows no snapshot and decides nothing: which position a site
 // takes is ordered by whoever calls Set. It is no resolver, no primary or
-// secondary (transfers are refused, updates and notifies are not implemented),
-// and signs nothing. Package answer, the zone commands and whoever
+// secondary (transfers are refused, updates and notifies are not implemented).
+// It makes no signature and holds no key that could: the answers of a signed zone
+// carry what package signer has made ahead (CompileSigned). Package answer, the zone commands and whoever
 // opens the sockets may import it.
 //
 // Invariants: a query that was accepted gets one answer from one View, never a
@@ -35,6 +36,8 @@ const (
 	typeDNAME = 39
 	typeOPT   = 41
 	typeDS    = 43
+	typeRRSIG = 46
+	typeNSEC  = 47
 	typeSVCB  = 64
 	typeHTTPS = 65
 	typeIXFR  = 251

@@ -176,6 +176,9 @@ func (s *Server) answer(c *worker, dst, msg []byte, client netip.Addr, udp bool)
 	case q.class != classIN || q.typ == typeAXFR || q.typ == typeIXFR:
 		code, x.extended = rcodeRefused, errNotSupported
 	default:
+		if q.do && v.table.signing != nil {
+			a.signing = v.table.signing
+		}
 		a.write(q.labels)
 		code = a.rcode
 		if a.aa {

@@ -32,6 +32,7 @@ type Table struct {
 	maxLabels int              // of any name in names
 	dnames    bool             // any zone has a DNAME
 	byApex    map[string]int32 // text → zone
+	signing   *signing         // nil where no zone is signed
 }
 
 // apex is what is known of a zone.

@@ -23,6 +23,7 @@ type View struct {
 	serials []uint32 // by zone
 	follows []follow // by class
 	at      []string // by site: the position in force
+	signed  inForce  // of a table with signed zones
 }
 
 // follow is what every name of a class answers. The records are ready to be sent
@@ -76,6 +77,7 @@ func (t *Table) View(o Orders) (*View, error) {
 		}
 		v.follows[i] = makeFollow(s.positions[v.at[k.site]], ttl)
 	}
+	v.signed = t.signing.inForce(v)
 	return v, nil
 }
 

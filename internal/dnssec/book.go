@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lifeboat/internal/fault"
+	"lifeboat/internal/zone"
 )
 
 // entrySize is what one signature takes in a Book, in octets: the set's ID, the key's
@@ -106,6 +107,15 @@ type Record struct {
 	Type uint16 `json:"type"`
 	TTL  uint32 `json:"ttl"` // seconds
 	Data []byte `json:"data"`
+}
+
+// Extend is the zone with the records that signing adds at its apex.
+func Extend(z *zone.Zone, records []Record) *zone.Zone {
+	extra := make([]zone.Record, len(records))
+	for i, r := range records {
+		extra[i] = zone.Record{Owner: z.ApexWire(), Type: r.Type, TTL: r.TTL, Data: r.Data}
+	}
+	return z.With(extra)
 }
 
 // Zone is what it takes to answer signed for a zone: the public side of its keys and

@@ -188,8 +188,8 @@ func Order[T string | []byte](dst []byte, name T) []byte {
 	}
 	for n--; n >= 0; n-- {
 		at := int(labels[n])
-		for _, c := range []byte(name[at+1 : at+1+int(name[at])]) {
-			if c <= 1 { // 0 ends a label, so it can't stand in one
+		for i := at + 1; i <= at+int(name[at]); i++ {
+			if c := name[i]; c <= 1 { // 0 ends a label, so it can't stand in one
 				dst = append(dst, 1, c+1)
 			} else {
 				dst = append(dst, c)

@@ -126,7 +126,7 @@ func TestEverySetVerifies(t *testing.T) {
 		t.Errorf("DS %s, want %s", got, want)
 	}
 	sets := []dnssec.Set{dnssec.SOA(z, 7), dnssec.SOA(z, 262)}
-	for item := range dnssec.Items(With(z, signed.Records), nil) {
+	for item := range dnssec.Items(dnssec.Extend(z, signed.Records), nil) {
 		sets = append(sets, item.Set)
 	}
 	for _, set := range sets {

@@ -44,15 +44,6 @@ func (k Keys) over(typ uint16) (keys []*Key) {
 	return []*Key{k.Keys[roles.Signs]}
 }
 
-// With is the zone with the records that signing adds.
-func With(z *zone.Zone, records []dnssec.Record) *zone.Zone {
-	extra := make([]zone.Record, len(records))
-	for i, r := range records {
-		extra[i] = zone.Record{Owner: z.ApexWire(), Type: r.Type, TTL: r.TTL, Data: r.Data}
-	}
-	return z.With(extra)
-}
-
 // Wanted is what a zone is signed for.
 type Wanted struct {
 	Zone   *zone.Zone
@@ -66,7 +57,7 @@ type Wanted struct {
 func (k Keys) Sign(w Wanted, before dnssec.Zone, now time.Time) (after dnssec.Zone, made int, err error) {
 	m := maker{keys: k, apex: w.Zone.ApexWire(), now: now}
 	after = dnssec.Zone{Apex: w.Zone.Apex(), Records: k.Records(m.apex), First: w.Serial}
-	z := With(w.Zone, after.Records)
+	z := dnssec.Extend(w.Zone, after.Records)
 	entries := make([]dnssec.Entry, 0, before.Sets.Len())
 	for item := range dnssec.Items(z, w.Sites) {
 		if entries, err = m.add(entries, item.Set, before.Sets); err != nil {
@@ -136,7 +127,7 @@ func (m *maker) add(entries []dnssec.Entry, set dnssec.Set, before dnssec.Book) 
 func Text(z *zone.Zone, signed dnssec.Zone, serial uint32) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "$ORIGIN %s\n", z.Apex())
-	full := With(z, signed.Records)
+	full := dnssec.Extend(z, signed.Records)
 	write := func(set dnssec.Set, book dnssec.Book) {
 		for _, data := range set.Data {
 			fmt.Fprintln(&b, zone.Record{Owner: set.Owner, Type: set.Type, TTL: set.TTL, Data: data})
