@@ -21,11 +21,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
 	"lifeboat/internal/authdns"
 	"lifeboat/internal/capture"
+	"lifeboat/internal/dnssec"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/feed"
 	"lifeboat/internal/feed/follow"
@@ -183,7 +185,27 @@ func compile(c snapshot.Contents) (*authdns.Table, error) {
 	for _, s := range c.Sites {
 		sites[s.ID] = s.Positions
 	}
-	return authdns.Compile(zones, sites)
+	signed, err := signatures(c)
+	if err != nil {
+		return nil, err
+	}
+	return authdns.CompileSigned(zones, sites, signed)
+}
+
+// signatures are those of the zones that are to be signed. One without is refused, for
+// the world has been told that its answers are.
+func signatures(c snapshot.Contents) (out []dnssec.Zone, err error) {
+	for _, src := range c.Zones {
+		if !src.DNSSEC {
+			continue
+		}
+		i := slices.IndexFunc(c.Signed, func(s dnssec.Zone) bool { return s.Apex == src.Apex })
+		if i < 0 {
+			return nil, fault.New(fault.Invalid, "zone %s is to be signed, and there are no signatures", src.Apex).WithHint("have control publish again: restart it")
+		}
+		out = append(out, c.Signed[i])
+	}
+	return out, nil
 }
 
 // enforce puts manifest, local orders and table in force: in memory, at once. moved

@@ -55,7 +55,7 @@ var consoleKeys = keySet{
 var dnsKeys = keySet{
 	known: []string{"nsid", "require_cookie", "rate", "slip", "exempt"},
 	later: map[string]string{
-		"address": useListen, "listen": useListen, "port": useListen, "dnssec": "zones are served unsigned", "recursion": "lifeboat answers for its own zones only",
+		"address": useListen, "listen": useListen, "port": useListen, "dnssec": "say dnssec: true at each zone that is to be signed", "recursion": "lifeboat answers for its own zones only",
 		"cookie_secret": "lifeboat makes one and keeps it in its data folder", "networks": "the limit counts by /24 and /64",
 	},
 }
@@ -169,9 +169,9 @@ var contactKeys = keySet{
 }
 
 var zoneKeys = keySet{
-	known: []string{"ttl", "ns", "contact", "minimum", "follow", "records", "file"},
+	known: []string{"ttl", "ns", "contact", "minimum", "follow", "records", "file", "dnssec"},
 	later: map[string]string{
-		"dnssec": "the zone is served unsigned", "sign": "the zone is served unsigned", "provider": "lifeboat serves the zone itself",
+		"sign": "say dnssec: true", "provider": "lifeboat serves the zone itself",
 		"primary": "write the records here", "secondaries": "the zone can't be transferred", "transfer": "the zone can't be transferred",
 		"notify": "the zone can't be transferred", "tsig": "the zone can't be transferred", "update": "change this file",
 	},

@@ -34,6 +34,11 @@ const (
 	PartFeatures = "features" // []feature.Flag
 	PartAccess   = "access"   // feature.Access; not there where everybody may ask for features
 	PartDNS      = "dns"      // DNS; not there where the name server does as usual
+
+	// Of signed zones; not there where there is none. The serials' part is small, for it
+	// is made anew as they are used up.
+	PartSignatures = "signatures" // map[string]dnssec.Book, by apex
+	PartSerials    = "serials"    // []zoneKeys
 )
 
 // Ref names a part by what is in it.
