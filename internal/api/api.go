@@ -69,6 +69,7 @@ type Engine interface {
 	Queue(ctx context.Context) ([]outbox.Message, error)
 	RetryMessage(ctx context.Context, id string) error
 	DropMessage(ctx context.Context, id string) error
+	RollKey(ctx context.Context, apex string) error
 }
 
 // Tokens is what the API needs of the token book; *token.Book is one.
@@ -194,7 +195,7 @@ func (a *api) routes() []byte {
 	shared(a.h.OpenAPI().Components)
 	for _, register := range []func(){
 		a.statusRoutes, a.leverRoutes, a.siteRoutes, a.evidenceRoutes, a.changeRoutes, a.causeRoutes, a.fixRoutes, a.peopleRoutes,
-		a.incidentRoutes, a.followUpRoutes, a.writeUpRoutes, a.queueRoutes, a.tokenRoutes, a.accountRoutes,
+		a.incidentRoutes, a.followUpRoutes, a.writeUpRoutes, a.queueRoutes, a.signingRoutes, a.tokenRoutes, a.accountRoutes,
 	} {
 		register()
 	}

@@ -65,6 +65,10 @@ var (
 	recordPending  = desc("record_pending", "Transactions in the journal that wait for the store.")
 	standbyVisits  = desc("standby_requests_total", "Requests met by the standby, by kind: failover, late (after the return), checks.", "site", "kind")
 	dnsAnswers     = desc("dns_answers_total", "DNS answers by response code.", "rcode")
+	signedLeft     = desc("dnssec_valid_left_seconds", "How long the answers of a signed zone validate unless it is signed again.", "zone")
+	signedCount    = desc("dnssec_signatures", "Signatures of a zone that are made ahead.", "zone")
+	signedMade     = desc("dnssec_signatures_made_total", "Signatures made since control started.")
+	signedTrouble  = desc("dnssec_trouble", "1 while zones could not be signed anew.")
 )
 
 // counted are the answer process's own counters, by the names it reports them under.
@@ -96,6 +100,7 @@ var counted = map[string]*prometheus.Desc{
 var plainDescs = []*prometheus.Desc{
 	buildInfo, siteOrdered, siteSeen, seenAge, siteTTL, autoHeld, incidentsOpen, evidenceHeld, updateOverdue, fixInFlight, fixes, leversParked, parkedOverdue, messages, leverActive, leverArmed, leverDrifted,
 	answerUp, answerReady, answerWaiting, answerLost, recordDegraded, recordPending, standbyVisits, dnsAnswers,
+	signedLeft, signedCount, signedMade, signedTrouble,
 }
 
 // openPhases are the phases in which an incident holds its site.
@@ -132,6 +137,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	s := sink{ch}
 	s.gauge(buildInfo, 1, c.o.Version)
 	s.answer(o)
+	s.signing(o)
 	for _, site := range o.Sites {
 		s.site(o.Now, site)
 	}

@@ -12,10 +12,12 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/authdns"
+	"lifeboat/internal/dnssec"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/zone"
 )
@@ -24,7 +26,7 @@ import (
 const maxZone = 64 << 20
 
 func (a *app) zone() *cobra.Command {
-	return group("zone", "Look at zone files, or answer from them", a.zoneCheck(), a.zoneDiff(), a.zoneTrace(), a.zoneServe())
+	return group("zone", "Look at zones, sign them, or answer from zone files", a.zoneCheck(), a.zoneDiff(), a.zoneTrace(), a.zoneServe(), a.zoneSign(), a.zoneKeys(), a.zoneDS(), a.zoneRoll())
 }
 
 func (a *app) zoneCheck() *cobra.Command {
@@ -110,7 +112,7 @@ func reason(err error) error {
 }
 
 func (a *app) zoneServe() *cobra.Command {
-	var addr, nsid string
+	var addr, nsid, keys string
 	cmd := &cobra.Command{
 		Use: "serve FILE…", Short: "Answer from zone files over UDP and TCP until stopped", Args: cobra.MinimumNArgs(1),
 		Long: `Answer from zone files over UDP and TCP until stopped. No name follows a site here and nothing can be moved: that is lifeboat serve.
@@ -120,21 +122,22 @@ SIGHUP has the files read again. Where one of them is bad, that is said, and all
 	}
 	cmd.Flags().StringVar(&addr, "dns", "127.0.0.1:5354", "address to answer at")
 	cmd.Flags().StringVar(&nsid, "nsid", "", "name of this server, told to whoever asks for it (RFC 5001)")
+	cmd.Flags().StringVar(&keys, "sign", "", "sign the zones with the keys of this folder, where they are made if need be")
 	cmd.RunE = func(cmd *cobra.Command, files []string) error {
 		if len(nsid) > authdns.MaxNSID {
 			return usage("--nsid is too long: %d octets, %d fit; say it shorter", len(nsid), authdns.MaxNSID)
 		}
-		return a.serveZones(cmd.Context(), files, addr, nsid)
+		return a.serveZones(cmd.Context(), files, addr, nsid, keys)
 	}
 	return cmd
 }
 
-func (a *app) serveZones(ctx context.Context, files []string, addr, nsid string) error {
+func (a *app) serveZones(ctx context.Context, files []string, addr, nsid, keys string) error {
 	again := make(chan os.Signal, 1) // more than one at once are one
 	signal.Notify(again, syscall.SIGHUP)
 	defer signal.Stop(again)
 	server := authdns.New(authdns.Options{NSID: nsid, Logger: slog.New(slog.NewTextHandler(a.err, nil))})
-	zones, err := a.takeZones(server, files)
+	zones, err := a.takeZones(server, files, keys)
 	if err != nil {
 		return err
 	}
@@ -150,7 +153,7 @@ func (a *app) serveZones(ctx context.Context, files []string, addr, nsid string)
 	}()
 	ctx, stop := context.WithCancel(ctx)
 	var reading sync.WaitGroup
-	reading.Go(func() { a.readAgain(ctx, again, server, files) }) // ends with ctx
+	reading.Go(func() { a.readAgain(ctx, again, server, files, keys) }) // ends with ctx
 	defer reading.Wait()
 	defer stop()
 	a.printf("answering %s at %s, UDP and TCP\n", many(zones, "zone"), tcp.Addr())
@@ -160,16 +163,23 @@ func (a *app) serveZones(ctx context.Context, files []string, addr, nsid string)
 	return nil
 }
 
+// signAgain is how often the zones are read and signed anew without being asked to.
+const signAgain = 24 * time.Hour
+
 // readAgain reads the files whenever it is asked to, until ctx ends. What is bad changes
 // nothing.
-func (a *app) readAgain(ctx context.Context, asked <-chan os.Signal, server *authdns.Server, files []string) {
+func (a *app) readAgain(ctx context.Context, asked <-chan os.Signal, server *authdns.Server, files []string, keys string) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-asked:
+		case <-time.After(signAgain): // signatures end; where none are made it only reads the files again
+			if keys == "" {
+				continue
+			}
 		}
-		zones, err := a.takeZones(server, files)
+		zones, err := a.takeZones(server, files, keys)
 		if err != nil {
 			a.tell("%s\nthe zones are answered as before; mend this and send SIGHUP again\n", err)
 			continue
@@ -179,7 +189,7 @@ func (a *app) readAgain(ctx context.Context, asked <-chan os.Signal, server *aut
 }
 
 // takeZones reads zone files and has a server answer from all of them, or from none.
-func (a *app) takeZones(server *authdns.Server, files []string) (count int, err error) {
+func (a *app) takeZones(server *authdns.Server, files []string, keys string) (count int, err error) {
 	zones, warnings, err := readZones(files)
 	if err != nil {
 		return 0, err
@@ -187,7 +197,13 @@ func (a *app) takeZones(server *authdns.Server, files []string) (count int, err 
 	for _, w := range warnings {
 		a.tell("warning: %s\n", w)
 	}
-	compiled, err := authdns.Compile(zones, nil)
+	var signed []dnssec.Zone
+	if keys != "" {
+		if signed, err = signZones(zones, keys, 0, time.Now()); err != nil {
+			return 0, failed{err}
+		}
+	}
+	compiled, err := authdns.CompileSigned(zones, nil, signed)
 	if err != nil {
 		return 0, failed{err}
 	}

@@ -100,9 +100,13 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	zones, err := signing(o)
+	if err != nil {
+		return err
+	}
 	eng, err = engine.New(engine.Options{
 		Config: o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
-		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with,
+		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with, Signing: zones,
 	})
 	if err != nil {
 		return err

@@ -16,7 +16,9 @@ import (
 )
 
 // signed has the boat's zone signed.
-func signed(text string) string { return strings.Replace(text, "    ttl: 60s\n", "    ttl: 60s\n    dnssec: true\n", 1) }
+func signed(text string) string {
+	return strings.Replace(text, "    ttl: 60s\n", "    ttl: 60s\n    dnssec: true\n", 1)
+}
 
 // newSigner makes a signer on the boat's keys, as a start of control does.
 func (b *boat) newSigner(ds signer.LookUp) *signer.Signer {

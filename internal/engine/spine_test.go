@@ -178,7 +178,7 @@ func (b *boat) control() {
 			}
 		},
 		Company: b.with, Signing: b.signing,
-		Waits:   engine.Waits{Answer: 5 * time.Second, Observe: 500 * time.Millisecond, Drift: 100 * time.Millisecond},
+		Waits: engine.Waits{Answer: 5 * time.Second, Observe: 500 * time.Millisecond, Drift: 100 * time.Millisecond},
 		Drivers: func(o lever.Orders) map[string]lever.Driver {
 			wrap := b.wrap
 			if wrap == nil {

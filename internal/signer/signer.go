@@ -328,7 +328,7 @@ func (s *Signer) Zones() (out []ZoneView) {
 		if h.z == nil {
 			continue
 		}
-		out = append(out, h.keys.View(apex, h.z.ApexWire(), h.signed))
+		out = append(out, h.keys.view(apex, h.z.ApexWire(), h.signed, h.ends))
 	}
 	return sorted(out)
 }

@@ -5,20 +5,18 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+	"time"
 
 	"lifeboat/internal/dnssec"
 )
 
-// View is how a zone with these keys is doing. The apex is given as text and in wire
-// form.
-func (k Keys) View(apex, wire string, signed dnssec.Zone) ZoneView {
+// view is how a zone with these keys is doing. The apex is given as text and in wire
+// form; to look for the first end among all signatures takes time.
+func (k Keys) view(apex, wire string, signed dnssec.Zone, until time.Time) ZoneView {
 	roles := k.Roll.Roles()
 	v := ZoneView{
-		Apex: apex, Step: k.Roll.Step, Says: k.Roll.Words(), Since: k.Roll.Since, Signatures: signed.Sets.Len() + signed.SOA.Len(),
+		Apex: apex, Step: k.Roll.Step, Says: k.Roll.Words(), Since: k.Roll.Since, Signatures: signed.Sets.Len() + signed.SOA.Len(), Until: until,
 		DS: []string{dnssec.DSText(dnssec.DS(wire, k.Keys[roles.Parent].Data()))},
-	}
-	if v.Signatures > 0 {
-		v.Until = signed.Expires()
 	}
 	for i, key := range k.Keys {
 		d := key.Data()
