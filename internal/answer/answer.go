@@ -18,16 +18,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
 	"lifeboat/internal/authdns"
 	"lifeboat/internal/capture"
-	"lifeboat/internal/dnssec"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/feed"
 	"lifeboat/internal/feed/follow"
@@ -74,6 +73,8 @@ type Answer struct {
 	ring    *feed.Ring
 	follow  *follow.Follower
 
+	memory authdns.Memory
+
 	mu       sync.Mutex // guards all below
 	key      ed25519.PublicKey
 	manifest snapshot.Manifest
@@ -82,10 +83,12 @@ type Answer struct {
 	local    snapshot.Local
 	life     string // of this process, for the reports' numbers
 	table    *authdns.Table
-	serials  map[string]uint32 // served now, by apex
-	degraded map[string]bool   // sites that are seen down somewhere
-	problem  string            // why not all is well, for status
-	changed  chan struct{}     // signalled when pages must be rendered anew
+	prepared prepared                   // the zones that the table is made of
+	zonesBy  map[string]map[string]bool // site → apexes of zones in which a name follows it
+	serials  map[string]uint32          // served now, by apex
+	degraded map[string]bool            // sites that are seen down somewhere
+	problem  string                     // why not all is well, for status
+	changed  chan struct{}              // signalled when pages must be rendered anew
 }
 
 // New opens the folder and puts the last good snapshot in force. It fails only
@@ -155,12 +158,12 @@ func (a *Answer) restore() { // with mu held
 		a.trouble(err)
 		return
 	}
-	table, err := compile(c)
+	made, err := a.compile(c)
 	if err != nil {
 		a.trouble(err)
 		return
 	}
-	if err := a.swap(m, c, table, true); err != nil {
+	if err := a.swap(m, c, made, true); err != nil {
 		a.trouble(err)
 	}
 }
@@ -169,43 +172,6 @@ func (a *Answer) restore() { // with mu held
 func (a *Answer) trouble(err error) { // with mu held
 	a.problem = err.Error()
 	a.o.Logger.Warn("answer is not well", "cause", err)
-}
-
-// compile makes the DNS table of the parts.
-func compile(c snapshot.Contents) (*authdns.Table, error) {
-	zones := make([]*zone.Zone, 0, len(c.Zones))
-	for _, src := range c.Zones {
-		z, err := zone.Parse(src)
-		if err != nil {
-			return nil, err
-		}
-		zones = append(zones, z)
-	}
-	sites := map[string]zone.Positions{}
-	for _, s := range c.Sites {
-		sites[s.ID] = s.Positions
-	}
-	signed, err := signatures(c)
-	if err != nil {
-		return nil, err
-	}
-	return authdns.CompileSigned(zones, sites, signed)
-}
-
-// signatures are those of the zones that are to be signed. One without is refused, for
-// the world has been told that its answers are.
-func signatures(c snapshot.Contents) (out []dnssec.Zone, err error) {
-	for _, src := range c.Zones {
-		if !src.DNSSEC {
-			continue
-		}
-		i := slices.IndexFunc(c.Signed, func(s dnssec.Zone) bool { return s.Apex == src.Apex })
-		if i < 0 {
-			return nil, fault.New(fault.Invalid, "zone %s is to be signed, and there are no signatures", src.Apex).WithHint("have control publish again: restart it")
-		}
-		out = append(out, c.Signed[i])
-	}
-	return out, nil
 }
 
 // enforce puts manifest, local orders and table in force: in memory, at once. moved
@@ -264,11 +230,9 @@ func serial(ordered, local, served uint32, moved bool) uint32 {
 // zonesOf are the zones in which a name follows one of the sites.
 func (a *Answer) zonesOf(sites map[string]bool) map[string]bool { // with mu held
 	out := map[string]bool{}
-	for _, z := range a.contents.Zones {
-		for _, s := range z.Follow {
-			if sites[s] {
-				out[z.Apex] = true
-			}
+	for site, moved := range sites {
+		if moved {
+			maps.Copy(out, a.zonesBy[site])
 		}
 	}
 	return out

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 
-	"lifeboat/internal/authdns"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/feed"
 	"lifeboat/internal/snapshot"
@@ -66,7 +65,7 @@ func (a *Answer) install(m snapshot.Manifest, parts map[string][]byte) error { /
 	if err := snapshot.Accept(a.manifest, m, a.contents, a.local); err != nil {
 		return err
 	}
-	contents, table, fresh := a.contents, a.table, !maps.Equal(m.Parts, a.manifest.Parts) || a.table == nil
+	contents, made, fresh := a.contents, compiled{a.table, a.prepared, a.zonesBy}, !maps.Equal(m.Parts, a.manifest.Parts) || a.table == nil
 	if fresh {
 		var err error
 		contents, err = snapshot.DecodeContents(m.Parts, func(hash string) ([]byte, error) {
@@ -78,18 +77,20 @@ func (a *Answer) install(m snapshot.Manifest, parts map[string][]byte) error { /
 		if err != nil {
 			return err
 		}
-		if table, err = compile(contents); err != nil {
+		if made, err = a.compile(contents); err != nil {
 			return fault.New(fault.Invalid, "the zones can't be served").Because(err)
 		}
 	}
-	return a.swap(m, contents, table, fresh)
+	return a.swap(m, contents, made, fresh)
 }
 
 // swap changes what is in force; an error puts everything back.
-func (a *Answer) swap(m snapshot.Manifest, c snapshot.Contents, t *authdns.Table, fresh bool) error { // with mu held
+func (a *Answer) swap(m snapshot.Manifest, c snapshot.Contents, made compiled, fresh bool) error { // with mu held
 	before := a.positions()
-	oldManifest, oldContents, oldTable, oldLocal := a.manifest, a.contents, a.table, a.local
-	a.manifest, a.contents, a.table, a.local = m, c, t, a.local.Settle(m.Taken)
+	oldManifest, oldContents, oldLocal := a.manifest, a.contents, a.local
+	old := compiled{a.table, a.prepared, a.zonesBy}
+	a.manifest, a.contents, a.local = m, c, a.local.Settle(m.Taken)
+	a.table, a.prepared, a.zonesBy = made.table, made.prepared, made.zonesBy
 	moved := map[string]bool{}
 	for site, pos := range a.positions() {
 		if before[site] != pos {
@@ -98,12 +99,14 @@ func (a *Answer) swap(m snapshot.Manifest, c snapshot.Contents, t *authdns.Table
 	}
 	grow := a.zonesOf(moved)
 	if err := a.enforce(grow); err != nil {
-		a.manifest, a.contents, a.table, a.local = oldManifest, oldContents, oldTable, oldLocal
+		a.manifest, a.contents, a.local = oldManifest, oldContents, oldLocal
+		a.table, a.prepared, a.zonesBy = old.table, old.prepared, old.zonesBy
 		return err
 	}
 	a.previous = oldManifest
 	if fresh {
 		a.prober.Set(jobs(c.Sites))
+		a.memory.Settle()
 	}
 	return nil
 }

@@ -14,7 +14,6 @@ const maxProofs = maxChain + 3
 // proofs are the NSEC records that an answer still has to bring, and where the search
 // is.
 type proofs struct {
-	zone  int32
 	links [maxProofs]int32
 	count int
 	done  int // as many are written
@@ -27,36 +26,34 @@ func (p *proofs) looksFor(name []byte, at int) { p.size, p.at = len(name), at }
 
 // cover finds the last name of the chain that is not behind a name: the name itself,
 // or the one whose NSEC record says that it is not there (RFC 4034 section 4.1).
-func (sz *signedZone) cover(name []byte) int32 {
+func (s *signedZone) cover(name []byte) int32 {
 	var buf [dnssec.MaxOrder]byte
 	order := dnssec.Order(buf[:0], name)
-	behind := sort.Search(len(sz.links), func(i int) bool { return bytes.Compare(sz.key(i), order) > 0 })
+	behind := sort.Search(len(s.links), func(i int) bool { return bytes.Compare(s.key(i), order) > 0 })
 	return int32(max(behind, 1) - 1)
 }
 
 // key is what a name of the chain is ordered by.
-func (sz *signedZone) key(i int) []byte {
-	if i+1 < len(sz.links) {
-		return sz.order[sz.links[i].order:sz.links[i+1].order]
+func (s *signedZone) key(i int) []byte {
+	if i+1 < len(s.links) {
+		return s.order[s.links[i].order:s.links[i+1].order]
 	}
-	return sz.order[sz.links[i].order:]
+	return s.order[s.links[i].order:]
 }
 
 // nsec is a name's NSEC record with the signatures over it, as things are.
-func (s *signing) nsec(v *View, zone, at int32) body {
-	sz := s.zones[zone]
-	l := &sz.links[at]
+func (a *answer) nsec(at int32) body {
+	l := &a.signing.links[at]
 	i := l.first
-	if l.follow != none {
-		i += uint32(v.signed.variants[l.follow]) - 1
+	if variant := a.variant(l.node); variant > 0 {
+		i += uint32(variant) - 1
 	}
-	return s.body(sz.nsec[i])
+	return a.signing.body(a.signing.nsec[i])
 }
 
 // bring has the answer bring a name's NSEC record, once.
-func (a *answer) bring(zone, at int32) {
+func (a *answer) bring(at int32) {
 	p := &a.proofs
-	p.zone = zone
 	for _, has := range p.links[:p.count] {
 		if has == at {
 			return
@@ -68,28 +65,21 @@ func (a *answer) bring(zone, at int32) {
 	}
 }
 
-// proves says whether the denials of a zone are to be proved.
-func (a *answer) proves(zone int32) bool {
-	return a.signing != nil && a.signing.zones[zone] != nil
-}
-
 // proveExpanded proves that the name itself is not there, so that the wildcard counts
 // (RFC 4035 section 3.1.3.3).
-func (a *answer) proveExpanded(zone int32) {
-	if a.proves(zone) {
-		a.bring(zone, a.signing.zones[zone].cover(a.low[:a.proofs.size]))
+func (a *answer) proveExpanded() {
+	if a.signing != nil {
+		a.bring(a.signing.cover(a.low[:a.proofs.size]))
 	}
 }
 
 // proveNoName proves that neither the name nor a wildcard for it is there (section
 // 3.1.3.2).
-func (a *answer) proveNoName(zone int32) {
-	if !a.proves(zone) {
-		return
+func (a *answer) proveNoName() {
+	if a.signing != nil {
+		a.bring(a.signing.cover(a.low[:a.proofs.size]))
+		a.bring(a.signing.cover(a.wildcard()))
 	}
-	sz := a.signing.zones[zone]
-	a.bring(zone, sz.cover(a.low[:a.proofs.size]))
-	a.bring(zone, sz.cover(a.wildcard()))
 }
 
 // wildcard is the wildcard below the closest encloser. It overwrites the name that was
@@ -107,32 +97,30 @@ func (a *answer) wildcard() []byte {
 // 3.1.3.4): by its NSEC record, or where it only has names below it by the one that
 // comes before.
 func (a *answer) proveNoData(n int32) {
-	zone := a.v.table.nodes[n].zone
-	if !a.proves(zone) {
+	if a.signing == nil {
 		return
 	}
 	at := a.signing.link[n]
 	switch {
 	case at != none:
 	case a.proofs.at == 0:
-		at = a.signing.zones[zone].cover(a.low[:a.proofs.size])
+		at = a.signing.cover(a.low[:a.proofs.size])
 	default: // a wildcard that only has names below it
-		at = a.signing.zones[zone].cover(a.wildcard())
+		at = a.signing.cover(a.wildcard())
 	}
-	a.bring(zone, at)
+	a.bring(at)
 }
 
 // proveReferral brings the DS set of a delegation, or the proof that it has none
 // (section 3.1.4).
 func (a *answer) proveReferral(owner []byte, n int32) {
-	t := a.v.table
-	if !a.proves(t.nodes[n].zone) {
+	if a.signing == nil {
 		return
 	}
-	if ds := t.setOf(n, typeDS); ds.count > 0 {
-		a.addSigned(secAuthority, owner, n, typeDS, body{ds.count, t.body(ds)})
+	if ds := a.p.setOf(n, typeDS); ds.count > 0 {
+		a.addSigned(secAuthority, owner, n, typeDS, body{ds.count, a.p.body(ds)})
 	} else if at := a.signing.link[n]; at != none {
-		a.bring(t.nodes[n].zone, at)
+		a.bring(at)
 	}
 	a.prove()
 }
@@ -142,9 +130,7 @@ func (a *answer) prove() {
 	p := &a.proofs
 	for ; p.done < p.count; p.done++ {
 		at := p.links[p.done]
-		sz := a.signing.zones[p.zone]
-		owner := sz.owner[sz.links[at].owner:]
-		b := a.signing.nsec(a.v, p.zone, at)
-		a.add(secAuthority, owner[:nameEnd(owner)], b.count, b.wire)
+		b := a.nsec(at)
+		a.add(secAuthority, a.p.names.Name(a.signing.links[at].node), b.count, b.wire)
 	}
 }

@@ -163,7 +163,7 @@ func (s *Server) answer(c *worker, dst, msg []byte, client netip.Addr, udp bool)
 	m.start(dst, msg, &q, &x, q.limit(udp))
 	v := s.view.Load()
 	var flags byte
-	a := answer{v: v, m: &m, typ: q.typ, from: none}
+	a := answer{v: v, m: &m, typ: q.typ, zone: none}
 	switch {
 	case code == rcodeFormErr:
 		c.malformed.Add(1)
@@ -176,9 +176,7 @@ func (s *Server) answer(c *worker, dst, msg []byte, client netip.Addr, udp bool)
 	case q.class != classIN || q.typ == typeAXFR || q.typ == typeIXFR:
 		code, x.extended = rcodeRefused, errNotSupported
 	default:
-		if q.do && v.table.signing != nil {
-			a.signing = v.table.signing
-		}
+		a.do = q.do
 		a.write(q.labels)
 		code = a.rcode
 		if a.aa {

@@ -10,16 +10,21 @@ import (
 	"lifeboat/internal/zone"
 )
 
-// signing is what a Table needs to answer for signed zones: signatures that were made
-// ahead, as RRSIG records ready to be sent, for every position of every site.
-type signing struct {
-	zones []*signedZone       // by zone; nil for one that is not signed
+// signedZone is what a Prepared needs to be answered signed: signatures that were made
+// ahead, as RRSIG records ready to be sent, for every position of every site, and the
+// NSEC chain.
+type signedZone struct {
 	over  map[signedKey]ready // the RRSIG records over the sets of nodes
-	link  []int32             // by node: its place in its zone's chain, or none
+	link  []int32             // by node: its place in the chain, or none
+	order []byte              // the keys that the names of the chain are ordered by, one after the other
+	links []link
+	nsec  []ready // NSEC records with their signatures
 	wire  []byte
+	soa   map[uint32][]byte // RRSIG records over the SOA, by serial
+	count uint16            // of these, with each
 }
 
-// ready are records ready to be sent, in a signing's wire.
+// ready are records ready to be sent, in a signedZone's wire.
 type ready struct {
 	off, size uint32
 	count     uint16
@@ -33,107 +38,103 @@ func keyOf(n int32, variant, typ uint16) signedKey {
 	return signedKey(uint32(n))<<32 | signedKey(variant)<<16 | signedKey(typ)
 }
 
-// signedZone is the chain of a zone, and the signatures over its SOA.
-type signedZone struct {
-	order []byte // the keys that the names of the chain are ordered by, one after the other
-	owner []byte // the names in wire form, likewise
-	links []link
-	nsec  []ready // NSEC records with their signatures
-	soa   map[uint32]ready
-}
-
 // link is a name of a chain.
 type link struct {
-	order, owner uint32 // where these begin
-	first        uint32 // its NSEC, for one that follows a site that of the first position
-	follow       int32  // the class of its addresses, or none
+	order uint32 // where its key begins
+	first uint32 // its NSEC, for one that follows a site that of the first position
+	node  int32
 }
 
-// CompileSigned is Compile with the signatures of those zones that are signed. One
-// that lacks a signature is a fault.Invalid: it would be answered in a way that
-// nobody who validates can take.
+// CompileSigned is Compile with the signatures of those zones that are signed.
 func CompileSigned(zones []*zone.Zone, sites map[string]zone.Positions, signed []dnssec.Zone) (*Table, error) {
-	if len(signed) == 0 {
-		return Compile(zones, sites)
-	}
-	byApex := map[string]dnssec.Zone{}
-	for _, s := range signed {
-		byApex[s.Apex] = s
-	}
-	zones = slices.Clone(zones)
-	for i, z := range zones {
-		if s, ok := byApex[z.Apex()]; ok {
-			zones[i] = dnssec.Extend(z, s.Records)
+	prepared := make([]*Prepared, 0, len(zones))
+	for _, z := range zones {
+		var p *Prepared
+		var err error
+		if i := slices.IndexFunc(signed, func(s dnssec.Zone) bool { return s.Apex == z.Apex() }); i >= 0 {
+			p, err = PrepareSigned(z, sites, signed[i])
+		} else {
+			p, err = Prepare(z)
 		}
+		if err != nil {
+			return nil, err
+		}
+		prepared = append(prepared, p)
 	}
-	t, err := Compile(zones, sites)
+	return Assemble(prepared, sites)
+}
+
+// PrepareSigned is Prepare with a zone's signatures, for every position of the sites
+// that its names follow. A signature that is missing is a fault.Invalid: the zone would
+// be answered in a way that nobody who validates can take. It may be used on for as
+// long as the zone, the signatures and the positions stay as they are.
+func PrepareSigned(z *zone.Zone, sites map[string]zone.Positions, signed dnssec.Zone) (*Prepared, error) {
+	z = dnssec.Extend(z, signed.Records)
+	p, err := Prepare(z)
 	if err != nil {
 		return nil, err
 	}
-	s := &signing{zones: make([]*signedZone, len(zones)), over: map[signedKey]ready{}, link: slices.Repeat([]int32{none}, len(t.nodes))}
-	t.signing = s // before anybody else has the table
-	for i, z := range zones {
-		if book, ok := byApex[z.Apex()]; ok {
-			if err := s.add(t, int32(i), z, sites, book); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return t, nil
-}
-
-// add takes in a zone's signatures.
-func (s *signing) add(t *Table, index int32, z *zone.Zone, sites map[string]zone.Positions, book dnssec.Zone) error {
-	sz := &signedZone{soa: map[uint32]ready{}}
-	s.zones[index] = sz
-	last := "" // owner of the NSEC before
+	s := &signedZone{over: map[signedKey]ready{}, link: slices.Repeat([]int32{none}, len(p.nodes))}
+	last := int32(none) // node of the NSEC before
 	for item := range dnssec.Items(z, sites) {
-		found := book.Sets.Find(item.ID())
-		if len(found) == 0 {
-			return fault.New(fault.Invalid, "zone %s: there is no signature over what %s answers to type %d", z.Apex(), zone.Unpack(item.Owner), item.Type).
-				At(z.Source().File).WithHint("have control sign the zone anew: lifeboat zone keys")
+		found := signed.Sets.Find(item.ID())
+		n, ok := p.names.Find([]byte(item.Owner))
+		if len(found) == 0 || !ok {
+			return nil, fault.New(fault.Invalid, "zone %s: there is no signature over what %s answers to type %d", z.Apex(), zone.Unpack(item.Owner), item.Type).
+				At(z.Source().File).WithHint("have control sign the zone anew: restart it")
 		}
-		n := t.nodeIn(index, item.Owner)
 		if item.Type == typeNSEC {
-			if last != item.Owner {
-				sz.append(t, n, item.Owner)
-				last = item.Owner
-				if n != none {
-					s.link[n] = int32(len(sz.links) - 1)
-				}
+			if n != last {
+				s.append(n, item.Owner)
+				last = n
 			}
-			sz.nsec = append(sz.nsec, s.write(item.Set, item.Data, found, z.ApexWire()))
-		} else if n != none { // else a deeper zone answers for it
-			s.over[keyOf(n, t.variant(n, item), item.Type)] = s.write(item.Set, nil, found, z.ApexWire())
+			s.nsec = append(s.nsec, s.write(item.Set, item.Data, found, z.ApexWire()))
+		} else {
+			s.over[keyOf(n, p.variant(n, item, sites), item.Type)] = s.write(item.Set, nil, found, z.ApexWire())
 		}
 	}
-	for serial, set := range dnssec.SOAs(z, book.First, dnssec.SerialsAhead) {
-		if found := book.SOA.Find(set.ID()); len(found) > 0 {
-			sz.soa[serial] = s.write(set, nil, found, z.ApexWire())
-		}
+	if uint64(len(s.wire)) > 1<<32-1 {
+		return nil, fault.New(fault.Invalid, "the signatures of zone %s are larger than 4 GiB", z.Apex()).WithHint("split it")
 	}
-	if len(sz.soa) == 0 {
-		return fault.New(fault.Invalid, "zone %s: there is no signature over its SOA from serial %d on", z.Apex(), book.First).WithHint("have control sign the zone anew")
-	}
-	if len(s.wire) > 1<<32-1 {
-		return fault.New(fault.Invalid, "the signatures are larger than 4 GiB").WithHint("serve the zones from several machines")
-	}
-	return nil
+	p.signed = s
+	return p.Ahead(signed)
 }
 
-// append adds a name to the chain.
-func (sz *signedZone) append(t *Table, n int32, owner string) {
-	l := link{order: uint32(len(sz.order)), owner: uint32(len(sz.owner)), first: uint32(len(sz.nsec)), follow: none}
-	if n != none {
-		l.follow = t.nodes[n].follow
+// Ahead is the zone with the signatures over its SOA exchanged, which are for other
+// serials as these are used up. All else is shared.
+func (p *Prepared) Ahead(signed dnssec.Zone) (*Prepared, error) {
+	head, data, _ := cutRecord(p.body(p.soa))
+	set := dnssec.Set{Owner: string(p.owner), Type: typeSOA, TTL: binary.BigEndian.Uint32(head[4:]), Data: [][]byte{data}}
+	out, s := *p, *p.signed
+	s.soa = make(map[uint32][]byte, dnssec.SerialsAhead)
+	for serial, set := range dnssec.SOAs(set, signed.First, dnssec.SerialsAhead) {
+		found := signed.SOA.Find(set.ID())
+		if len(found) == 0 {
+			continue
+		}
+		var wire []byte
+		for _, f := range found {
+			wire = appendRecord(wire, typeRRSIG, set.TTL, f.Data(set, string(p.owner)))
+		}
+		s.soa[serial], s.count = wire, uint16(len(found))
 	}
-	sz.order = dnssec.Order(sz.order, owner)
-	sz.owner = append(sz.owner, owner...)
-	sz.links = append(sz.links, l)
+	if len(s.soa) == 0 {
+		return nil, fault.New(fault.Invalid, "zone %s: there is no signature over its SOA from serial %d on", p.name, signed.First).
+			WithHint("have control sign the zone anew: restart it")
+	}
+	out.signed = &s
+	return &out, nil
+}
+
+// append adds a node's name to the chain.
+func (s *signedZone) append(n int32, owner string) {
+	s.link[n] = int32(len(s.links))
+	s.links = append(s.links, link{order: uint32(len(s.order)), first: uint32(len(s.nsec)), node: n})
+	s.order = dnssec.Order(s.order, owner)
 }
 
 // write keeps records and the signatures over them, ready to be sent.
-func (s *signing) write(set dnssec.Set, records [][]byte, found []dnssec.Signature, apex string) ready {
+func (s *signedZone) write(set dnssec.Set, records [][]byte, found []dnssec.Signature, apex string) ready {
 	r := ready{off: uint32(len(s.wire)), count: uint16(len(records) + len(found))}
 	for _, data := range records {
 		s.wire = appendRecord(s.wire, set.Type, set.TTL, data)
@@ -145,35 +146,19 @@ func (s *signing) write(set dnssec.Set, records [][]byte, found []dnssec.Signatu
 	return r
 }
 
-func (s *signing) body(r ready) body { return body{r.count, s.wire[r.off : r.off+r.size]} }
+func (s *signedZone) body(r ready) body { return body{r.count, s.wire[r.off : r.off+r.size]} }
 
-// nodeIn is the node that a zone has for a name, be it above a delegation to another
-// zone that is served here; none where it does not answer for it.
-func (t *Table) nodeIn(zone int32, name string) int32 {
-	n, ok := t.names[name]
-	if !ok {
-		return none
-	}
-	if t.nodes[n].zone != zone {
-		n = t.nodes[n].parentSide
-	}
-	if n == none || t.nodes[n].zone != zone {
-		return none
-	}
-	return n
-}
-
-// variant numbers what a node has at the position of an item.
-func (t *Table) variant(n int32, item dnssec.Item) uint16 {
+// variant numbers what a node has at the position of an item, from 1 on; what is always
+// there is 0. It is the order of dnssec.Items.
+func (p *Prepared) variant(n int32, item dnssec.Item, sites map[string]zone.Positions) uint16 {
 	if item.Position == "" {
 		return 0
 	}
-	return t.sites[t.follows[t.nodes[n].follow].site].variant(item.Position)
+	return variantOf(sites[p.classes[p.nodes[n].follow].site], item.Position)
 }
 
-// variant numbers a position, from 1 on. It is the order of dnssec.Items.
-func (s site) variant(position string) uint16 {
-	return 1 + uint16(slices.Index(slices.Sorted(maps.Keys(s.positions)), position))
+func variantOf[T any](positions map[string]T, position string) uint16 {
+	return 1 + uint16(slices.Index(slices.Sorted(maps.Keys(positions)), position))
 }
 
 // inForce is what a View adds to a signing: what is at the positions, and the serials.
@@ -182,36 +167,40 @@ type inForce struct {
 	soa      []body   // by zone: RRSIG records over the SOA
 }
 
-// inForce finds it. A serial that is not signed is held back at the last one that is:
-// secondaries may come late, but nobody is given what does not validate.
-func (s *signing) inForce(v *View) (f inForce) {
-	if s == nil {
-		return f
-	}
-	t := v.table
-	f = inForce{variants: make([]uint16, len(t.follows)), soa: make([]body, len(t.zones))}
-	for i, k := range t.follows {
-		f.variants[i] = t.sites[k.site].variant(v.at[k.site])
-	}
-	for i, sz := range s.zones {
-		if sz == nil {
+// signedInForce finds it. A serial that is not signed is held back at the last one that
+// is: secondaries may come late, but nobody is given what does not validate.
+func (t *Table) signedInForce(v *View) (f inForce) {
+	for i, z := range t.zones {
+		if z.signed == nil {
 			continue
 		}
-		v.serials[i] = sz.nearest(v.serials[i])
-		f.soa[i] = s.body(sz.soa[v.serials[i]])
+		if f.soa == nil {
+			f = inForce{variants: t.variants(v), soa: make([]body, len(t.zones))}
+		}
+		v.serials[i] = z.signed.nearest(v.serials[i])
+		f.soa[i] = body{z.signed.count, z.signed.soa[v.serials[i]]}
 	}
 	return f
 }
 
+// variants are those of the positions in force, by class.
+func (t *Table) variants(v *View) []uint16 {
+	out := make([]uint16, len(t.follows))
+	for i, k := range t.follows {
+		out[i] = variantOf(t.sites[k.site].positions, v.at[k.site])
+	}
+	return out
+}
+
 // nearest is a signed serial: the one that is wanted, else the newest before it, else
 // the oldest.
-func (sz *signedZone) nearest(wanted uint32) uint32 {
-	if _, ok := sz.soa[wanted]; ok {
+func (s *signedZone) nearest(wanted uint32) uint32 {
+	if _, ok := s.soa[wanted]; ok {
 		return wanted
 	}
 	var before, oldest uint32
 	any, first := false, true
-	for serial := range sz.soa {
+	for serial := range s.soa {
 		if zone.SerialNewer(wanted, serial) && (!any || zone.SerialNewer(serial, before)) {
 			before, any = serial, true
 		}
@@ -259,14 +248,23 @@ func (a *answer) signIfRoom(owner []byte, n int32, typ uint16, records []byte) {
 // over is the RRSIG records over a node's set, none where it is not signed.
 func (a *answer) over(n int32, typ uint16) body {
 	var variant uint16
-	if class := a.v.table.nodes[n].follow; class != none && (typ == typeA || typ == typeAAAA || typ == typeCNAME) {
-		variant = a.v.signed.variants[class]
+	if typ == typeA || typ == typeAAAA || typ == typeCNAME {
+		variant = a.variant(n)
 	}
 	r, ok := a.signing.over[keyOf(n, variant, typ)]
 	if !ok {
 		return body{}
 	}
 	return a.signing.body(r)
+}
+
+// variant is that of the position in force, 0 for a node that follows no site.
+func (a *answer) variant(n int32) uint16 {
+	class := a.p.nodes[n].follow
+	if class == none {
+		return 0
+	}
+	return a.v.signed.variants[a.v.table.zones[a.zone].follows[class]]
 }
 
 // sameTTL gives the one signature that was written last the TTL of the records that it
@@ -282,11 +280,11 @@ const noLimit = 1<<32 - 1
 
 // signSOA appends the signatures over the SOA that was written last, with its TTL or a
 // lower one.
-func (a *answer) signSOA(section int, owner []byte, zone int32, most uint32) {
+func (a *answer) signSOA(section int, owner []byte, most uint32) {
 	if a.signing == nil {
 		return
 	}
-	over := a.v.signed.soa[zone]
+	over := a.v.signed.soa[a.zone]
 	if over.count == 0 || !a.add(section, owner, over.count, over.wire) {
 		return
 	}
@@ -298,42 +296,44 @@ func (a *answer) signSOA(section int, owner []byte, zone int32, most uint32) {
 // signatures answers for the types RRSIG and NSEC, which are data of a signed zone
 // whether or not the client validates. It is false where the node has none.
 func (a *answer) signatures(owner []byte, n int32) bool {
-	s := a.v.table.signing
-	if s == nil || s.zones[a.v.table.nodes[n].zone] == nil || s.link[n] == none {
+	s := a.p.signed
+	if s.link[n] == none {
 		return false
 	}
-	nsec := s.nsec(a.v, a.v.table.nodes[n].zone, s.link[n])
-	_, _, signatures := cutRecord(nsec.wire)
-	if a.typ == typeNSEC {
-		if a.signing == nil {
-			nsec = body{1, nsec.wire[:len(nsec.wire)-len(signatures)]}
-		}
-		a.add(secAnswer, owner, nsec.count, nsec.wire)
-		return true
-	}
-	without := a.signing == nil
 	a.signing = s
-	a.add(secAnswer, owner, nsec.count-1, signatures)
-	t := a.v.table
-	nd := &t.nodes[n]
-	for _, set := range t.sets[nd.set : nd.set+nd.sets] {
+	nsec := a.nsec(s.link[n])
+	_, _, signatures := cutRecord(nsec.wire)
+	switch {
+	case a.typ == typeNSEC && !a.do:
+		a.add(secAnswer, owner, 1, nsec.wire[:len(nsec.wire)-len(signatures)])
+	case a.typ == typeNSEC:
+		a.add(secAnswer, owner, nsec.count, nsec.wire)
+	default:
+		a.add(secAnswer, owner, nsec.count-1, signatures)
+		a.allSignatures(owner, n)
+	}
+	if !a.do { // what was there before can't be kept: the compiler would put the message on the heap
+		a.signing = nil
+	}
+	return true
+}
+
+// allSignatures appends those over all sets of a node.
+func (a *answer) allSignatures(owner []byte, n int32) {
+	for _, set := range a.p.setsOf(n) {
 		if over := a.over(n, set.typ); over.count > 0 {
 			a.add(secAnswer, owner, over.count, over.wire)
 		}
 		if set.typ == typeSOA {
-			a.signSOA(secAnswer, owner, nd.zone, noLimit)
+			a.signSOA(secAnswer, owner, noLimit)
 		}
 	}
 	for _, typ := range [...]uint16{typeA, typeAAAA, typeCNAME} {
-		if b := a.v.addresses(nd.follow, typ); b.count > 0 {
+		if b := a.addresses(a.p.nodes[n].follow, typ); b.count > 0 {
 			over := a.over(n, typ)
-			if a.add(secAnswer, owner, over.count, over.wire) {
+			if over.count > 0 && a.add(secAnswer, owner, over.count, over.wire) {
 				a.sameTTL(over, b.wire)
 			}
 		}
 	}
-	if without {
-		a.signing = nil
-	}
-	return true
 }

@@ -77,7 +77,7 @@ func (t *Table) View(o Orders) (*View, error) {
 		}
 		v.follows[i] = makeFollow(s.positions[v.at[k.site]], ttl)
 	}
-	v.signed = t.signing.inForce(v)
+	v.signed = t.signedInForce(v)
 	return v, nil
 }
 

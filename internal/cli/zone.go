@@ -136,8 +136,9 @@ func (a *app) serveZones(ctx context.Context, files []string, addr, nsid, keys s
 	again := make(chan os.Signal, 1) // more than one at once are one
 	signal.Notify(again, syscall.SIGHUP)
 	defer signal.Stop(again)
+	take := taking{files: files, keys: keys}
 	server := authdns.New(authdns.Options{NSID: nsid, Logger: slog.New(slog.NewTextHandler(a.err, nil))})
-	zones, err := a.takeZones(server, files, keys)
+	zones, err := a.takeZones(server, &take)
 	if err != nil {
 		return err
 	}
@@ -153,7 +154,7 @@ func (a *app) serveZones(ctx context.Context, files []string, addr, nsid, keys s
 	}()
 	ctx, stop := context.WithCancel(ctx)
 	var reading sync.WaitGroup
-	reading.Go(func() { a.readAgain(ctx, again, server, files, keys) }) // ends with ctx
+	reading.Go(func() { a.readAgain(ctx, again, server, &take) }) // ends with ctx
 	defer reading.Wait()
 	defer stop()
 	a.printf("answering %s at %s, UDP and TCP\n", many(zones, "zone"), tcp.Addr())
@@ -166,20 +167,27 @@ func (a *app) serveZones(ctx context.Context, files []string, addr, nsid, keys s
 // signAgain is how often the zones are read and signed anew without being asked to.
 const signAgain = 24 * time.Hour
 
+// taking is what zones are taken from.
+type taking struct {
+	files  []string
+	keys   string // folder of the keys that they are signed with; "": they are not
+	memory authdns.Memory
+}
+
 // readAgain reads the files whenever it is asked to, until ctx ends. What is bad changes
 // nothing.
-func (a *app) readAgain(ctx context.Context, asked <-chan os.Signal, server *authdns.Server, files []string, keys string) {
+func (a *app) readAgain(ctx context.Context, asked <-chan os.Signal, server *authdns.Server, take *taking) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-asked:
-		case <-time.After(signAgain): // signatures end; where none are made it only reads the files again
-			if keys == "" {
+		case <-time.After(signAgain): // signatures end
+			if take.keys == "" {
 				continue
 			}
 		}
-		zones, err := a.takeZones(server, files, keys)
+		zones, err := a.takeZones(server, take)
 		if err != nil {
 			a.tell("%s\nthe zones are answered as before; mend this and send SIGHUP again\n", err)
 			continue
@@ -188,9 +196,21 @@ func (a *app) readAgain(ctx context.Context, asked <-chan os.Signal, server *aut
 	}
 }
 
+// sizeOf is how many octets files have. What can't be read is told by whoever reads it.
+func sizeOf(files []string) (octets int) {
+	for _, file := range files {
+		if info, err := os.Stat(file); err == nil {
+			octets += int(info.Size())
+		}
+	}
+	return octets
+}
+
 // takeZones reads zone files and has a server answer from all of them, or from none.
-func (a *app) takeZones(server *authdns.Server, files []string, keys string) (count int, err error) {
-	zones, warnings, err := readZones(files)
+func (a *app) takeZones(server *authdns.Server, take *taking) (count int, err error) {
+	take.memory.Expect(sizeOf(take.files))
+	defer take.memory.Settle()
+	zones, warnings, err := readZones(take.files)
 	if err != nil {
 		return 0, err
 	}
@@ -198,8 +218,8 @@ func (a *app) takeZones(server *authdns.Server, files []string, keys string) (co
 		a.tell("warning: %s\n", w)
 	}
 	var signed []dnssec.Zone
-	if keys != "" {
-		if signed, err = signZones(zones, keys, 0, time.Now()); err != nil {
+	if take.keys != "" {
+		if signed, err = signZones(zones, take.keys, 0, time.Now()); err != nil {
 			return 0, failed{err}
 		}
 	}

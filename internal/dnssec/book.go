@@ -137,3 +137,10 @@ func (z Zone) Expires() time.Time {
 	}
 	return soa
 }
+
+// SameSets says whether the zone has the same keys and the same signatures but for
+// those over its SOA.
+func (z Zone) SameSets(other Zone) bool {
+	same := func(a, b Record) bool { return a.Type == b.Type && a.TTL == b.TTL && bytes.Equal(a.Data, b.Data) }
+	return z.Apex == other.Apex && slices.EqualFunc(z.Records, other.Records, same) && bytes.Equal(z.Sets.b, other.Sets.b)
+}

@@ -59,20 +59,28 @@ func Items(z *zone.Zone, sites map[string]zone.Positions) iter.Seq[Item] {
 // NS records that hand a name on.
 func records(z *zone.Zone) iter.Seq[Set] {
 	return func(yield func(Set) bool) {
-		all := z.Records()
-		for i := 0; i < len(all); {
-			first := all[i]
-			s := Set{Owner: first.Owner, Type: first.Type, TTL: first.TTL}
-			for ; i < len(all) && all[i].Owner == s.Owner && all[i].Type == s.Type; i++ {
-				if !all[i].Glue {
-					s.Data = append(s.Data, all[i].Data)
-				}
-			}
+		var s Set
+		last, more := int32(none), true
+		flush := func() {
 			delegates := s.Type == typeNS && s.Owner != z.ApexWire()
-			if len(s.Data) > 0 && !delegates && !yield(s) {
-				return
+			more = more && (len(s.Data) == 0 || delegates || yield(s))
+		}
+		for r := range z.Each() {
+			if r.Name != last || r.Type != s.Type {
+				if flush(); !more {
+					return
+				}
+				if r.Name != last {
+					s.Owner = string(z.Names().Name(r.Name))
+				}
+				s.Type, s.TTL, s.Data = r.Type, r.TTL, nil
+				last = r.Name
+			}
+			if !r.Glue {
+				s.Data = append(s.Data, r.Data)
 			}
 		}
+		flush()
 	}
 }
 
@@ -106,21 +114,27 @@ func data(ip netip.Addr) []byte { return ip.AsSlice() }
 
 // SOA is a zone's SOA set with a serial.
 func SOA(z *zone.Zone, serial uint32) Set {
-	for _, r := range z.Records() {
+	for r := range z.Each() {
 		if r.Type == typeSOA {
-			data := bytes.Clone(r.Data)
-			binary.BigEndian.PutUint32(data[len(data)-20:], serial)
-			return Set{Owner: r.Owner, Type: typeSOA, TTL: r.TTL, Data: [][]byte{data}}
+			return Set{Owner: z.ApexWire(), Type: typeSOA, TTL: r.TTL, Data: [][]byte{r.Data}}.at(serial)
 		}
 	}
 	return Set{} // a checked zone has one
 }
 
-// SOAs are a zone's SOA sets from a serial on.
-func SOAs(z *zone.Zone, serial uint32, count int) iter.Seq2[uint32, Set] {
+// at is a SOA set with a serial.
+func (s Set) at(serial uint32) Set {
+	data := bytes.Clone(s.Data[0])
+	binary.BigEndian.PutUint32(data[len(data)-20:], serial)
+	s.Data = [][]byte{data}
+	return s
+}
+
+// SOAs are SOA sets from a serial on, like one of them.
+func SOAs(soa Set, serial uint32, count int) iter.Seq2[uint32, Set] {
 	return func(yield func(uint32, Set) bool) {
 		for range count {
-			if !yield(serial, SOA(z, serial)) {
+			if !yield(serial, soa.at(serial)) {
 				return
 			}
 			serial = zone.NextSerial(serial)
@@ -180,16 +194,19 @@ func chain(z *zone.Zone, sites map[string]zone.Positions) iter.Seq[Item] {
 // the types of their own records. Names with glue alone, and those that only have
 // others below them, are not among them.
 func names(z *zone.Zone) []name {
-	all := make([]name, 0, len(z.Records())/2)
-	for _, r := range z.Records() {
+	all := make([]name, 0, z.Size()/2)
+	last := int32(none)
+	for r := range z.Each() {
 		if r.Glue {
 			continue
 		}
-		if n := len(all) - 1; n < 0 || all[n].owner != r.Owner {
-			all = append(all, name{owner: r.Owner})
+		if r.Name != last {
+			all = append(all, name{owner: string(z.Names().Name(r.Name))})
+			last = r.Name
 		}
-		n := &all[len(all)-1]
-		n.types = append(n.types, r.Type)
+		if n := &all[len(all)-1]; len(n.types) == 0 || n.types[len(n.types)-1] != r.Type {
+			n.types = append(n.types, r.Type)
+		}
 	}
 	at := make(map[string]int, len(z.Follow()))
 	for _, f := range z.Follow() {

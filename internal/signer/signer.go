@@ -283,7 +283,7 @@ func (s *Signer) step(apex string, f dnssec.Facts) {
 	if h.z == nil {
 		return
 	}
-	for _, r := range h.z.Records() {
+	for r := range h.z.Each() {
 		f.Longest = max(f.Longest, time.Duration(r.TTL)*time.Second)
 	}
 	for _, n := range h.z.Follow() {

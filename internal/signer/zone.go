@@ -93,7 +93,7 @@ type maker struct {
 
 func (m *maker) soas(w Wanted, before dnssec.Zone) (dnssec.Book, error) {
 	var entries []dnssec.Entry
-	for _, set := range dnssec.SOAs(w.Zone, w.Serial, dnssec.SerialsAhead) {
+	for _, set := range dnssec.SOAs(dnssec.SOA(w.Zone, 0), w.Serial, dnssec.SerialsAhead) {
 		var err error
 		if entries, err = m.add(entries, set, before.SOA); err != nil {
 			return dnssec.Book{}, err

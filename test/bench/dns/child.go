@@ -45,6 +45,8 @@ func child(args []string) (done bool, err error) {
 		return true, syscall.Exec(args[2], args[2:], os.Environ())
 	case "echo": // echo ADDRESS
 		return true, echo(args[1])
+	case "answer": // answer FOLDER ADDRESS
+		return true, serveAnswer(args[1], args[2])
 	case "serve": // serve counted|plain ADDRESS FILE
 		return true, serve(args[1], args[2], args[3])
 	}

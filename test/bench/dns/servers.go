@@ -41,10 +41,11 @@ type server struct {
 
 // The words that are replaced in files and commands.
 const (
-	wordDir  = "{dir}"  // the server's folder
-	wordZone = "{zone}" // the zone file
-	wordIP   = "{ip}"
-	wordPort = "{port}"
+	wordDir      = "{dir}"      // the server's folder
+	wordZone     = "{zone}"     // the zone file
+	wordSnapshot = "{snapshot}" // a snapshot folder that has the zone
+	wordIP       = "{ip}"
+	wordPort     = "{port}"
 )
 
 // servers are all that are known, ours with the variants that show what its parts
@@ -58,6 +59,8 @@ func (b *bench) servers() []server {
 			command: []string{b.lifeboat, "zone", "serve", "--dns", wordIP + ":" + wordPort, wordZone}},
 		{name: "lifeboat-counted", how: "the same code, each answer counted by the rate limit", asks: []string{self, "version"},
 			command: []string{self, "serve", "counted", wordIP + ":" + wordPort, wordZone}},
+		{name: "lifeboat-answer", how: "package answer, from a snapshot folder", asks: []string{self, "version"},
+			command: []string{self, "answer", wordSnapshot, wordIP + ":" + wordPort}},
 		{name: "lifeboat-plain", how: "the same code, one packet a call through package net", asks: []string{self, "version"},
 			command: []string{self, "serve", "plain", wordIP + ":" + wordPort, wordZone}},
 		{name: "gdnsd", how: "udp_threads 1", asks: []string{"gdnsd", "-V"},
