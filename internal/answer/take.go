@@ -65,7 +65,7 @@ func (a *Answer) install(m snapshot.Manifest, parts map[string][]byte) error { /
 	if err := snapshot.Accept(a.manifest, m, a.contents, a.local); err != nil {
 		return err
 	}
-	contents, made, fresh := a.contents, compiled{a.table, a.prepared, a.zonesBy}, !maps.Equal(m.Parts, a.manifest.Parts) || a.table == nil
+	contents, made, fresh := a.contents, a.compiled, !maps.Equal(m.Parts, a.manifest.Parts) || a.table == nil
 	if fresh {
 		var err error
 		contents, err = snapshot.DecodeContents(m.Parts, func(hash string) ([]byte, error) {
@@ -87,10 +87,8 @@ func (a *Answer) install(m snapshot.Manifest, parts map[string][]byte) error { /
 // swap changes what is in force; an error puts everything back.
 func (a *Answer) swap(m snapshot.Manifest, c snapshot.Contents, made compiled, fresh bool) error { // with mu held
 	before := a.positions()
-	oldManifest, oldContents, oldLocal := a.manifest, a.contents, a.local
-	old := compiled{a.table, a.prepared, a.zonesBy}
-	a.manifest, a.contents, a.local = m, c, a.local.Settle(m.Taken)
-	a.table, a.prepared, a.zonesBy = made.table, made.prepared, made.zonesBy
+	oldManifest, oldContents, oldMade, oldLocal := a.manifest, a.contents, a.compiled, a.local
+	a.manifest, a.contents, a.compiled, a.local = m, c, made, a.local.Settle(m.Taken)
 	moved := map[string]bool{}
 	for site, pos := range a.positions() {
 		if before[site] != pos {
@@ -98,9 +96,10 @@ func (a *Answer) swap(m snapshot.Manifest, c snapshot.Contents, made compiled, f
 		}
 	}
 	grow := a.zonesOf(moved)
+	a.growGiven(grow, oldManifest, oldContents)
 	if err := a.enforce(grow); err != nil {
-		a.manifest, a.contents, a.local = oldManifest, oldContents, oldLocal
-		a.table, a.prepared, a.zonesBy = old.table, old.prepared, old.zonesBy
+		a.manifest, a.contents, a.compiled, a.local = oldManifest, oldContents, oldMade, oldLocal
+		a.copies.Configure(a.contents.Transfers)
 		return err
 	}
 	a.previous = oldManifest

@@ -70,6 +70,10 @@ type Engine interface {
 	RetryMessage(ctx context.Context, id string) error
 	DropMessage(ctx context.Context, id string) error
 	RollKey(ctx context.Context, apex string) error
+
+	PutChallenge(ctx context.Context, name string, values []string, ttl time.Duration) (engine.Challenge, error)
+	DropChallenge(ctx context.Context, name string, values []string) error
+	Challenges(ctx context.Context) ([]engine.Challenge, error)
 }
 
 // Tokens is what the API needs of the token book; *token.Book is one.
@@ -195,7 +199,7 @@ func (a *api) routes() []byte {
 	shared(a.h.OpenAPI().Components)
 	for _, register := range []func(){
 		a.statusRoutes, a.leverRoutes, a.siteRoutes, a.evidenceRoutes, a.changeRoutes, a.causeRoutes, a.fixRoutes, a.peopleRoutes,
-		a.incidentRoutes, a.followUpRoutes, a.writeUpRoutes, a.queueRoutes, a.signingRoutes, a.tokenRoutes, a.accountRoutes,
+		a.incidentRoutes, a.followUpRoutes, a.writeUpRoutes, a.queueRoutes, a.dnsRoutes, a.signingRoutes, a.tokenRoutes, a.accountRoutes,
 	} {
 		register()
 	}

@@ -123,6 +123,12 @@ func (a *answer) atNode(owner []byte, n int32) {
 			return
 		}
 		if s.typ == a.typ {
+			if c, ok := a.v.challenge(a.zone, n, s.typ); ok {
+				if a.add(secAnswer, owner, c.set.count, c.set.wire) && a.signing != nil {
+					a.add(secAnswer, owner, c.over.count, c.over.wire)
+				}
+				return
+			}
 			if a.addSigned(secAnswer, owner, n, s.typ, body{s.count, a.p.body(s)}) && leads(s.typ) {
 				a.prove()
 				a.goAlong(owner, s)

@@ -22,6 +22,7 @@ type signedZone struct {
 	wire  []byte
 	soa   map[uint32][]byte // RRSIG records over the SOA, by serial
 	count uint16            // of these, with each
+	more  dnssec.Book       // over sets that come and go
 }
 
 // ready are records ready to be sent, in a signedZone's wire.
@@ -100,12 +101,13 @@ func PrepareSigned(z *zone.Zone, sites map[string]zone.Positions, signed dnssec.
 	return p.Ahead(signed)
 }
 
-// Ahead is the zone with the signatures over its SOA exchanged, which are for other
-// serials as these are used up. All else is shared.
+// Ahead is the zone with the signatures over what moves exchanged: over its SOA, as
+// serials are used up, and over proofs. All else is shared.
 func (p *Prepared) Ahead(signed dnssec.Zone) (*Prepared, error) {
 	head, data, _ := cutRecord(p.body(p.soa))
 	set := dnssec.Set{Owner: string(p.owner), Type: typeSOA, TTL: binary.BigEndian.Uint32(head[4:]), Data: [][]byte{data}}
 	out, s := *p, *p.signed
+	s.more = signed.More
 	s.soa = make(map[uint32][]byte, dnssec.SerialsAhead)
 	for serial, set := range dnssec.SOAs(set, signed.First, dnssec.SerialsAhead) {
 		found := signed.SOA.Find(set.ID())
@@ -336,4 +338,20 @@ func (a *answer) allSignatures(owner []byte, n int32) {
 			}
 		}
 	}
+}
+
+// overMore gives the RRSIG records over a set that comes and goes, which follow its
+// content; false where it is not signed.
+func (p *Prepared) overMore(n int32, b body) (over body, ok bool) {
+	set := dnssec.Set{Owner: string(p.names.Name(n)), Type: binary.BigEndian.Uint16(b.wire[2:]), TTL: binary.BigEndian.Uint32(b.wire[6:])}
+	for rest := b.wire; len(rest) > 0; {
+		var data []byte
+		_, data, rest = cutRecord(rest)
+		set.Data = append(set.Data, data)
+	}
+	for _, f := range p.signed.more.Find(set.ID()) {
+		over.wire = appendRecord(over.wire, typeRRSIG, set.TTL, f.Data(set, string(p.owner)))
+		over.count++
+	}
+	return over, over.count > 0
 }

@@ -13,6 +13,7 @@ type worker struct {
 	*counters
 	limit  *ratelimit.Limiter // of a UDP socket
 	set    *Settings          // that limit was made for
+	more   func([]byte) error // sends a message of an answer that has several; nil: it has one
 	class  ratelimit.Class    // of the answer that was made last
 	opt    int                // octets of the OPT record at its end
 	proven bool               // the client of the last query has proved its address, as by a cookie of ours

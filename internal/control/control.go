@@ -81,10 +81,8 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	for _, src := range o.Config.Zones { // a zone that can't be served must not reach answer
-		if _, err := zone.Parse(src); err != nil {
-			return err
-		}
+	if _, _, err := zone.Readable(o.Config.Zones, o.Config.Positions()); err != nil { // a zone that can't be served must not reach answer
+		return err
 	}
 	record, closeRecord, err := openRecord(ctx, o)
 	if err != nil {
@@ -104,8 +102,13 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	exchanged, err := transfers(o.Config)
+	if err != nil {
+		return err
+	}
 	eng, err = engine.New(engine.Options{
-		Config: o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
+		Transfers: exchanged,
+		Config:    o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
 		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with, Signing: zones,
 	})
 	if err != nil {

@@ -126,6 +126,7 @@ type Zone struct {
 	First   uint32   // the SOA is signed for this serial and the SerialsAhead-1 after it
 	SOA     Book
 	Sets    Book // all others
+	More    Book // sets that come and go: what is there beside the zone's own for a time
 }
 
 // Expires is when the first answer of the zone ceases to validate.
@@ -133,13 +134,16 @@ func (z Zone) Expires() time.Time {
 	soa, _ := z.SOA.Expires()
 	sets, any := z.Sets.Expires()
 	if any && sets.Before(soa) {
-		return sets
+		soa = sets
+	}
+	if more, any := z.More.Expires(); any && more.Before(soa) {
+		soa = more
 	}
 	return soa
 }
 
 // SameSets says whether the zone has the same keys and the same signatures but for
-// those over its SOA.
+// those over its SOA and over what comes and goes.
 func (z Zone) SameSets(other Zone) bool {
 	same := func(a, b Record) bool { return a.Type == b.Type && a.TTL == b.TTL && bytes.Equal(a.Data, b.Data) }
 	return z.Apex == other.Apex && slices.EqualFunc(z.Records, other.Records, same) && bytes.Equal(z.Sets.b, other.Sets.b)

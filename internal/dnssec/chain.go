@@ -253,3 +253,36 @@ func bitmap(types []uint16) (b []byte) {
 	}
 	return b
 }
+
+// typeTXT is that of proofs.
+const typeTXT = 16
+
+// proofTTL is the most that a set with proofs may be kept, in seconds.
+const proofTTL = 10
+
+// WithProofs is the TXT set of a name, in wire form, with proofs for a certificate
+// authority beside the zone's own records, as authdns answers it; false where the zone
+// has no TXT records there.
+func WithProofs(z *zone.Zone, owner string, values []string) (Set, bool) {
+	n, ok := z.Names().Find([]byte(owner))
+	if !ok {
+		return Set{}, false
+	}
+	s := Set{Owner: owner, Type: typeTXT}
+	for r := range z.Each() {
+		if r.Name == n && r.Type == typeTXT && !r.Glue {
+			s.TTL = min(r.TTL, proofTTL)
+			s.Data = append(s.Data, r.Data)
+		}
+	}
+	if len(s.Data) == 0 {
+		return Set{}, false
+	}
+	for _, text := range values {
+		if len(text) > 255 {
+			return Set{}, false
+		}
+		s.Data = append(s.Data, append([]byte{byte(len(text))}, text...))
+	}
+	return s, true
+}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,8 +21,12 @@ import (
 // observed before anything is done again. The intents are worked through in the
 // order in which they were recorded; the first error is returned at the end.
 func (r *runner) act(ctx context.Context, resume bool) ([]incident.Event, error) {
-	var all []incident.Event
-	var first error
+	all, first := r.movePulls(ctx, resume)
+	added, err := r.moveShares(ctx)
+	return append(all, added...), cmp.Or(first, err)
+}
+
+func (r *runner) movePulls(ctx context.Context, resume bool) (all []incident.Event, first error) {
 	for {
 		p, back, found := r.intent()
 		if !found {
@@ -244,12 +249,7 @@ func judge(obs lever.Observation, err error, want lever.World) incident.Outcome 
 
 // outcome records a result together with what is ordered by then.
 func (r *runner) outcome(ctx context.Context, p incident.Pull, c incident.Outcome, plan lever.Plan) ([]incident.Event, error) {
-	site, flag := "", ""
-	if p.Kind == "feature" {
-		flag = plan.Target
-	} else {
-		site = plan.Target
-	}
+	site, flag := recordOf(p.Kind, plan)
 	writes := r.e.record(site, flag)
 	if p.By.Automatic() && !c.Back {
 		writes = append(writes, r.e.noteAuto(r.site().ID, r.e.o.Now()))
@@ -259,6 +259,14 @@ func (r *runner) outcome(ctx context.Context, p incident.Pull, c incident.Outcom
 		return nil, err
 	}
 	return r.decide(ctx, c, f, writes...)
+}
+
+// recordOf names what an act has changed of what is ordered.
+func recordOf(kind string, plan lever.Plan) (site, flag string) {
+	if kind == "feature" {
+		return "", plan.Target
+	}
+	return plan.Target, ""
 }
 
 // failure is the error for whoever pressed, nil when it is done.

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -41,13 +40,21 @@ func (e *Engine) sign() error {
 	}
 	e.signing.Lock()
 	defer e.signing.Unlock()
-	job := signer.Job{Zones: e.contents().Zones, Sites: map[string]zone.Positions{}}
+	e.mu.Lock()
+	o := e.ordered.clone()
+	e.mu.Unlock()
+	return e.signFor(o)
+}
+
+// signFor signs what is to be answered by orders that may be given next.
+func (e *Engine) signFor(o ordered) error { // with signing held
+	job := signer.Job{Zones: e.contents().Zones, Sites: map[string]zone.Positions{}, Serials: o.serials, Proofs: map[string][]string{}}
 	for _, s := range e.contents().Sites {
 		job.Sites[s.ID] = s.Positions
 	}
-	e.mu.Lock()
-	job.Serials = maps.Clone(e.ordered.serials)
-	e.mu.Unlock()
+	for name, c := range o.challenges() {
+		job.Proofs[name] = c.Values
+	}
 	signed, changed, err := e.o.Signing.Sign(job)
 	if !changed && len(signed) == len(e.contents().Signed) {
 		return err
@@ -60,22 +67,44 @@ func (e *Engine) sign() error {
 		if failed != nil {
 			return fmt.Errorf("put the signatures into the snapshot: %w", failed)
 		}
-		if e.exchange(before, after) {
+		if e.exchange(before, after, resigned(before.contents.Signed, signed)) {
 			return err
 		}
 	}
 }
 
 // exchange puts a world in the place of the one that it was made from; false where that
-// is not the one any more.
-func (e *Engine) exchange(before, after *world) bool {
+// is not the one any more. The serials of some zones grow, so that secondaries get the
+// new signatures.
+func (e *Engine) exchange(before, after *world, grown []string) bool {
 	e.changing.Lock()
 	defer e.changing.Unlock()
 	if e.world() != before {
 		return false
 	}
 	e.enter(after)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	next := e.ordered.clone()
+	for _, apex := range grown {
+		if serial := next.serials[apex]; serial != 0 {
+			next.serials[apex] = zone.NextSerial(serial)
+		}
+	}
+	e.ordered = next
 	return true
+}
+
+// resigned are the zones whose keys or signatures are others than before, those over the
+// SOA aside.
+func resigned(before, after []dnssec.Zone) (apexes []string) {
+	for _, z := range after {
+		i := slices.IndexFunc(before, func(o dnssec.Zone) bool { return o.Apex == z.Apex })
+		if i >= 0 && !z.SameSets(before[i]) {
+			apexes = append(apexes, z.Apex)
+		}
+	}
+	return apexes
 }
 
 // tendSigning does what time brings to signed zones: signatures past half their time

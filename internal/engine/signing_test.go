@@ -232,3 +232,28 @@ func reached(at, want dnssec.Step) bool {
 	}
 	return rank[at] >= rank[want]
 }
+
+// A proof for a certificate authority is given out signed, and is gone by itself.
+func TestAProofIsSigned(t *testing.T) {
+	t.Parallel()
+	b := launch(t, "propose")
+	b.signing = b.newSigner(nil)
+	b.restart(signed)
+	b.ready()
+	const name = "_acme-challenge.shop.example.com."
+	without, wrong := b.secured(name, dns.TypeTXT)
+	if wrong != "" {
+		t.Fatalf("before: %s\n%s", wrong, without)
+	}
+	_, err := b.eng.PutChallenge(context.Background(), "shop.example.com", []string{"a-proof"}, time.Minute)
+	must(t, err)
+	b.eventually("the proof, signed", func() bool {
+		m, wrong := b.secured(name, dns.TypeTXT)
+		return wrong == "" && len(m.Answer) == len(without.Answer)+1
+	})
+	must(t, b.eng.DropChallenge(context.Background(), "shop.example.com", nil))
+	b.eventually("as before, signed", func() bool {
+		m, wrong := b.secured(name, dns.TypeTXT)
+		return wrong == "" && len(m.Answer) == len(without.Answer)
+	})
+}

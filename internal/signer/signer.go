@@ -51,7 +51,7 @@ type held struct {
 	z       *zone.Zone
 	source  zone.Source
 	sites   map[string]zone.Positions
-	more    []dnssec.Set
+	proofs  map[string][]string
 	signed  dnssec.Zone
 	ends    time.Time // the first signature
 	fresh   bool      // the keys have changed since
@@ -67,8 +67,8 @@ func New(o Options) *Signer {
 type Job struct {
 	Zones   []zone.Source // those with DNSSEC are
 	Sites   map[string]zone.Positions
-	Serials map[string]uint32       // by apex: the SOA is signed from here on
-	More    map[string][]dnssec.Set // by apex: what there is beside the zones' own, such as records that expire
+	Serials map[string]uint32   // by apex: the SOA is signed from here on
+	Proofs  map[string][]string // by name, absolute: texts that its TXT records hold beside the zone's own
 }
 
 // Sign gives what it takes to answer the zones signed. Where nothing is missing, and
@@ -99,7 +99,7 @@ func (s *Signer) zone(src zone.Source, j Job) (changed bool, err error) { // wit
 	if err != nil {
 		return false, err
 	}
-	w := Wanted{Zone: h.z, Sites: j.Sites, Serial: j.Serials[src.Apex], More: j.More[src.Apex]}
+	w := Wanted{Zone: h.z, Sites: j.Sites, Serial: j.Serials[src.Apex], Proofs: j.Proofs}
 	if !same(h.source, src) {
 		if w.Zone, err = zone.Parse(src); err != nil {
 			return false, err
@@ -111,12 +111,15 @@ func (s *Signer) zone(src zone.Source, j Job) (changed bool, err error) { // wit
 	made := 0
 	signed := h.signed
 	switch {
-	case h.fresh || w.Zone != h.z || !reflect.DeepEqual(h.sites, j.Sites) || !reflect.DeepEqual(h.more, w.More) || h.ends.Sub(now) <= dnssec.Renewal:
+	case h.fresh || w.Zone != h.z || !reflect.DeepEqual(h.sites, j.Sites) || h.ends.Sub(now) <= dnssec.Renewal:
 		if used, in := h.used(w.Serial); in && used <= dnssec.SerialsAhead/2 {
 			w.Serial = h.signed.First
 		}
 		signed, made, err = h.keys.Sign(w, h.signed, now)
-	case h.low(w.Serial):
+	case h.low(w.Serial) || !reflect.DeepEqual(h.proofs, w.Proofs):
+		if !h.low(w.Serial) {
+			w.Serial = h.signed.First
+		}
 		signed, made, err = h.keys.Ahead(w, h.signed, now)
 	default:
 		return false, nil
@@ -126,7 +129,7 @@ func (s *Signer) zone(src zone.Source, j Job) (changed bool, err error) { // wit
 	}
 	s.made += uint64(made)
 	whole := h.fresh || w.Zone != h.z || !reflect.DeepEqual(h.sites, j.Sites) || h.ends.Sub(now) <= dnssec.Renewal
-	h.z, h.source, h.sites, h.more, h.signed, h.ends, h.fresh = w.Zone, src, j.Sites, w.More, signed, signed.Expires(), false
+	h.z, h.source, h.sites, h.proofs, h.signed, h.ends, h.fresh = w.Zone, src, j.Sites, w.Proofs, signed, signed.Expires(), false
 	if whole {
 		s.keep(h)
 	}

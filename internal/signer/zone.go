@@ -49,7 +49,7 @@ type Wanted struct {
 	Zone   *zone.Zone
 	Sites  map[string]zone.Positions // by id
 	Serial uint32                    // the SOA is signed for this one and those after it
-	More   []dnssec.Set              // beside the zone's Items
+	Proofs map[string][]string       // by name, absolute: what its TXT records hold beside the zone's own
 }
 
 // Sign makes what signatures the zone lacks: all that the keys have not signed yet, in
@@ -64,22 +64,17 @@ func (k Keys) Sign(w Wanted, before dnssec.Zone, now time.Time) (after dnssec.Zo
 			return after, m.made, err
 		}
 	}
-	for _, set := range w.More {
-		if entries, err = m.add(entries, set, before.Sets); err != nil {
-			return after, m.made, err
-		}
-	}
 	after.Sets = dnssec.NewBook(entries)
-	after.SOA, err = m.soas(w, before)
+	err = m.moving(w, before, &after)
 	return after, m.made, err
 }
 
-// Ahead signs the SOA alone for the serials from one on.
+// Ahead signs what moves alone: the SOA for the serials from one on, and proofs.
 func (k Keys) Ahead(w Wanted, before dnssec.Zone, now time.Time) (after dnssec.Zone, made int, err error) {
 	m := maker{keys: k, apex: w.Zone.ApexWire(), now: now}
 	after = before
 	after.First = w.Serial
-	after.SOA, err = m.soas(w, before)
+	err = m.moving(w, before, &after)
 	return after, m.made, err
 }
 
@@ -89,6 +84,27 @@ type maker struct {
 	apex string
 	now  time.Time
 	made int
+}
+
+// moving signs what moves.
+func (m *maker) moving(w Wanted, before dnssec.Zone, after *dnssec.Zone) (err error) {
+	if after.SOA, err = m.soas(w, before); err != nil {
+		return err
+	}
+	var entries []dnssec.Entry
+	for name, values := range w.Proofs {
+		owner, err := zone.Pack(name)
+		if err != nil {
+			continue // no name of a zone
+		}
+		if set, ok := dnssec.WithProofs(w.Zone, owner, values); ok {
+			if entries, err = m.add(entries, set, before.More); err != nil {
+				return err
+			}
+		}
+	}
+	after.More = dnssec.NewBook(entries)
+	return nil
 }
 
 func (m *maker) soas(w Wanted, before dnssec.Zone) (dnssec.Book, error) {

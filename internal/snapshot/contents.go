@@ -12,12 +12,13 @@ import (
 
 // Contents are the decoded parts of a snapshot.
 type Contents struct {
-	Sites    []Site
-	Zones    []zone.Source
-	Features []feature.Flag
-	Access   feature.Access // who may ask for features
-	DNS      DNS            // what the name server does besides answering
-	Signed   []dnssec.Zone  // what it takes to answer for the zones that are signed
+	Sites     []Site
+	Zones     []zone.Source
+	Features  []feature.Flag
+	Access    feature.Access // who may ask for features
+	DNS       DNS            // what the name server does besides answering
+	Transfers Transfers      // which zones are exchanged with other name servers
+	Signed    []dnssec.Zone  // what it takes to answer for the zones that are signed
 }
 
 // zoneKeys is what a signed zone has beside the signatures over its sets.
@@ -26,6 +27,7 @@ type zoneKeys struct {
 	Records []dnssec.Record `json:"records"`
 	First   uint32          `json:"first"`
 	SOA     dnssec.Book     `json:"soa"`
+	More    dnssec.Book     `json:"more,omitzero"`
 }
 
 // split are the two parts of the signed zones.
@@ -33,7 +35,7 @@ func (c Contents) split() (books map[string]dnssec.Book, keys []zoneKeys) {
 	books = map[string]dnssec.Book{}
 	for _, z := range c.Signed {
 		books[z.Apex] = z.Sets
-		keys = append(keys, zoneKeys{Apex: z.Apex, Records: z.Records, First: z.First, SOA: z.SOA})
+		keys = append(keys, zoneKeys{Apex: z.Apex, Records: z.Records, First: z.First, SOA: z.SOA, More: z.More})
 	}
 	return books, keys
 }
@@ -41,7 +43,7 @@ func (c Contents) split() (books map[string]dnssec.Book, keys []zoneKeys) {
 // join puts the two parts together again.
 func join(books map[string]dnssec.Book, keys []zoneKeys) (out []dnssec.Zone) {
 	for _, k := range keys {
-		out = append(out, dnssec.Zone{Apex: k.Apex, Records: k.Records, First: k.First, SOA: k.SOA, Sets: books[k.Apex]})
+		out = append(out, dnssec.Zone{Apex: k.Apex, Records: k.Records, First: k.First, SOA: k.SOA, More: k.More, Sets: books[k.Apex]})
 	}
 	return out
 }
@@ -59,6 +61,9 @@ func (c Contents) Encode() (parts map[string][]byte, refs map[string]Ref, err er
 	if len(c.Signed) > 0 {
 		all[PartSignatures], all[PartSerials] = c.split()
 	}
+	if !c.Transfers.IsZero() {
+		all[PartTransfers] = c.Transfers
+	}
 	for name, v := range all {
 		b, ref, err := Part(v)
 		if err != nil {
@@ -75,7 +80,7 @@ func DecodeContents(refs map[string]Ref, bytes func(sha256 string) ([]byte, erro
 	var books map[string]dnssec.Book
 	var keys []zoneKeys
 	for name, into := range map[string]any{
-		PartSites: &c.Sites, PartZones: &c.Zones, PartFeatures: &c.Features, PartAccess: &c.Access, PartDNS: &c.DNS, PartSignatures: &books, PartSerials: &keys,
+		PartSites: &c.Sites, PartZones: &c.Zones, PartFeatures: &c.Features, PartAccess: &c.Access, PartDNS: &c.DNS, PartTransfers: &c.Transfers, PartSignatures: &books, PartSerials: &keys,
 	} {
 		ref, named := refs[name]
 		if !named && slices.Contains(optional, name) {
@@ -100,8 +105,8 @@ func DecodeContents(refs map[string]Ref, bytes func(sha256 string) ([]byte, erro
 }
 
 // optional parts may be missing: then everybody may ask, the name server does as usual,
-// no zone is signed.
-var optional = []string{PartAccess, PartDNS, PartSignatures, PartSerials}
+// no zone is exchanged, none is signed.
+var optional = []string{PartAccess, PartDNS, PartTransfers, PartSignatures, PartSerials}
 
 // Site gives a site by id.
 func (c Contents) Site(id string) (Site, bool) {

@@ -45,6 +45,7 @@ func (r *reader) check(follow []Followed) {
 		c.checkOwner(number)
 	}
 	c.checkFollow()
+	c.addChallenges()
 	c.dropHidden()
 	c.checkServers()
 	c.checkChains()
@@ -112,6 +113,9 @@ func (c *checker) refuse(err *fault.Error) { c.problems = append(c.problems, err
 
 // has gives the first record of a type at a name, nil when there is none.
 func (c *checker) has(number int32, t uint16) *record {
+	if int(number)+1 >= len(c.first) {
+		return nil // a name that has only just come
+	}
 	for i := c.first[number]; i < c.first[number+1]; i++ {
 		if c.recs[i].typ == t {
 			return &c.recs[i]
@@ -278,7 +282,7 @@ func (c *checker) checkFollow() {
 					WithHint("take the record out (its address belongs to an origin of the site), or the name out of follow"))
 			}
 		}
-		if above := c.hiddenBy(number); above != nil {
+		if above := c.hiddenBy([]byte(f.Owner)); above != nil {
 			c.refuse(c.invalid(int(above.line), "%s follows site %s but is hidden by the %s record of %s", name, f.Site, typeName(above.typ), c.nameOf(above)).
 				WithHint("take that record out, or let the zone that it delegates to follow the site"))
 		}
@@ -295,11 +299,10 @@ func (c *checker) following() []int32 {
 
 // hiddenBy finds the highest delegation or DNAME that hides a name: one above it,
 // or a delegation at it; nil when there is none.
-func (c *checker) hiddenBy(number int32) (by *record) {
+func (c *checker) hiddenBy(whole []byte) (by *record) {
 	if !c.hides {
 		return nil
 	}
-	whole := c.names.Name(number)
 	for name := whole; ; name = name[1+int(name[0]):] {
 		at, ok := c.names.Find(name)
 		if ok && at != apexNumber && !isWildcard(string(name)) {
@@ -307,7 +310,7 @@ func (c *checker) hiddenBy(number int32) (by *record) {
 				by = ns
 			}
 		}
-		if ok && at != number {
+		if ok && len(name) < len(whole) {
 			if dname := c.has(at, dns.TypeDNAME); dname != nil {
 				by = dname
 			}
@@ -330,7 +333,7 @@ func (c *checker) dropHidden() {
 	for i := range c.recs {
 		rec := &c.recs[i]
 		if i == 0 || c.recs[i-1].name != rec.name {
-			by = c.hiddenBy(rec.name)
+			by = c.hiddenBy(c.names.Name(rec.name))
 		}
 		drop[i] = !c.keepHidden(rec, by)
 	}
@@ -420,6 +423,8 @@ func (c *checker) checkChain(first *record) {
 		rec, longest = next, max(longest, next.ttl)
 	}
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // compareNumbers orders texts so that figures in them count as numbers: line 9
 // comes before line 10.

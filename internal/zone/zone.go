@@ -36,6 +36,10 @@ type Source struct {
 	Follow  map[string]string `json:"follow,omitempty"`  // owner name, absolute → site id
 	DNSSEC  bool              `json:"dnssec,omitempty"`  // answers are signed
 
+	// Challenges are the names, absolute, that certificates may be asked for: where the
+	// proof of one is looked for, a record is kept for good (see ChallengeOwner).
+	Challenges []string `json:"challenges,omitempty"`
+
 	// Includes are the texts that $INCLUDE lines bring in, by file name, as the
 	// function Includes reads them. Without any, $INCLUDE is refused.
 	Includes map[string]string `json:"includes,omitempty"`

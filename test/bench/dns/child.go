@@ -97,6 +97,7 @@ func serve(kind, addr, file string) error {
 		return err
 	}
 	s := authdns.New(o)
+	s.SetCookieSecrets(authdns.CookieSecret{1})
 	s.Set(view)
 	udp, tcp, err := authdns.Listen(addr, runtime.GOMAXPROCS(0))
 	if err != nil {

@@ -57,7 +57,7 @@ func (b *bench) servers() []server {
 			command: []string{self, "echo", wordIP + ":" + wordPort}},
 		{name: "lifeboat", how: "lifeboat zone serve; loopback is exempt from the rate limit, as by default", asks: []string{b.lifeboat, "version"},
 			command: []string{b.lifeboat, "zone", "serve", "--dns", wordIP + ":" + wordPort, wordZone}},
-		{name: "lifeboat-counted", how: "the same code, each answer counted by the rate limit", asks: []string{self, "version"},
+		{name: "lifeboat-counted", how: "the same code, each answer counted by the rate limit, with cookies", asks: []string{self, "version"},
 			command: []string{self, "serve", "counted", wordIP + ":" + wordPort, wordZone}},
 		{name: "lifeboat-answer", how: "package answer, from a snapshot folder", asks: []string{self, "version"},
 			command: []string{self, "answer", wordSnapshot, wordIP + ":" + wordPort}},
