@@ -106,6 +106,7 @@ type Options struct {
 	Logger   *slog.Logger
 	Now      func() time.Time
 	Version  string
+	Desk     Desk         // nil: the configuration has no databases
 	Root     bool         // for control.sock: whoever got in needs no token, and is an admin
 	Ready    func() error // a further condition of /readyz; may be nil
 
@@ -198,7 +199,7 @@ func (a *api) routes() []byte {
 	})
 	shared(a.h.OpenAPI().Components)
 	for _, register := range []func(){
-		a.statusRoutes, a.leverRoutes, a.siteRoutes, a.evidenceRoutes, a.changeRoutes, a.causeRoutes, a.fixRoutes, a.peopleRoutes,
+		a.statusRoutes, a.leverRoutes, a.siteRoutes, a.evidenceRoutes, a.changeRoutes, a.dataRoutes, a.causeRoutes, a.fixRoutes, a.peopleRoutes,
 		a.incidentRoutes, a.followUpRoutes, a.writeUpRoutes, a.queueRoutes, a.dnsRoutes, a.signingRoutes, a.tokenRoutes, a.accountRoutes,
 	} {
 		register()
@@ -220,6 +221,12 @@ func (a *api) routes() []byte {
 func schemaName(t reflect.Type, hint string) string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
+	}
+	switch t.PkgPath() {
+	case "lifeboat/internal/quarantine":
+		return "Quarantine" + huma.DefaultSchemaNamer(t, hint)
+	case "lifeboat/internal/quarantine/desk":
+		return "Desk" + huma.DefaultSchemaNamer(t, hint)
 	}
 	switch t.PkgPath() + "." + t.Name() {
 	case "lifeboat/internal/probe.Result":

@@ -2,6 +2,7 @@ package authdns
 
 import (
 	"encoding/binary"
+	"runtime"
 	"slices"
 
 	"lifeboat/internal/fault"
@@ -270,6 +271,9 @@ func leads(typ uint16) bool {
 // addExtras finds what goes along with sets whose data names others.
 func (p *Prepared) addExtras() {
 	for n := range int32(len(p.nodes)) {
+		if n%zone.YieldEach == 0 {
+			runtime.Gosched()
+		}
 		if p.nodes[n].flags&isCut != 0 {
 			continue
 		}

@@ -37,6 +37,7 @@ import (
 	"lifeboat/internal/listen"
 	"lifeboat/internal/outbox"
 	"lifeboat/internal/prober"
+	"lifeboat/internal/quarantine/doctor"
 	"lifeboat/internal/role"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/store"
@@ -106,10 +107,12 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	round, bad := databases(o)
 	eng, err = engine.New(engine.Options{
 		Transfers: exchanged,
 		Config:    o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
 		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with, Signing: zones,
+		Beside: databaseFindings(round, bad),
 	})
 	if err != nil {
 		return err
@@ -118,7 +121,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := eng.Start(ctx, feed); err != nil {
 		return err
 	}
-	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels}.serve(ctx)
+	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels, round: round}.serve(ctx)
 }
 
 // plane is the whole control plane, wired.
@@ -131,6 +134,7 @@ type plane struct {
 	eng      *engine.Engine
 	feed     *publish.Server
 	channels []engine.Channel
+	round    *doctor.Round
 }
 
 // serve runs all loops and edges; the edges end first.
@@ -149,6 +153,7 @@ func (p plane) serve(ctx context.Context) error {
 	loops.Go(func() { _ = p.record.Run(inner) })
 	loops.Go(func() { _ = p.accounts.Run(inner) })
 	loops.Go(func() { _ = p.box.Run(inner) })
+	loops.Go(func() { p.round.Run(inner) })
 	loops.Go(func() { watchStatus(inner, feed, p.eng) })
 	if o.HTTP != nil {
 		doors.Go(func() { errs <- serveHTTP(ctx, newCrowd(o.HTTP, maxConsole), console, nil, nil) }) // with ctx

@@ -58,6 +58,7 @@ type Options struct {
 	Logger  *slog.Logger
 	Version string
 	Record  func() RecordView  // how the record is doing
+	Beside  func() []Finding   // what stands beside the engine, for Check; nil: nothing does
 	Hook    func(point string) // tests stop the process here
 	Waits   Waits
 	Company Company

@@ -227,7 +227,7 @@ const (
 )
 
 // Acceptable says whether a person may go on in spite of the rule.
-func (r Rule) Acceptable() bool { return r == RuleShare || r == RuleIndex }
+func (r Rule) Acceptable() bool { return r == RuleShare || r == RuleIndex || r == RuleOpen }
 
 // Refusal is a reason why a plan can't be applied, and what would help.
 type Refusal struct {
@@ -252,25 +252,24 @@ type Watch func(Progress) bool
 // Operation is what the database itself says of an operation: the marker that was
 // written in the same transaction as the change.
 type Operation struct {
-	ID          string        `json:"id"`
-	PlanHash    string        `json:"plan_hash"`
-	Kind        string        `json:"kind"`
-	Mode        Mode          `json:"mode"`
-	State       State         `json:"state"`
-	Root        string        `json:"root"`
-	By          string        `json:"by,omitempty"`
-	Incident    string        `json:"incident,omitempty"`
-	Reason      string        `json:"reason,omitempty"`
-	Started     time.Time     `json:"started"`
-	Changed     time.Time     `json:"changed"`
-	Rows        int           `json:"rows"`      // taken away so far
-	Restored    int           `json:"restored"`  // of these, back
-	Discarded   int           `json:"discarded"` // of these, given up
-	Tables      []Holding     `json:"tables"`
-	Acts        []Act         `json:"acts,omitempty"` // what was done since, oldest first
-	NotRelinked []string      `json:"-"`
-	Batch       bool          `json:"batch,omitempty"`
-	Waits       time.Duration `json:"waits,omitempty"` // longest wait for a lock while applying, about
+	ID        string        `json:"id"`
+	PlanHash  string        `json:"plan_hash"`
+	Kind      string        `json:"kind"`
+	Mode      Mode          `json:"mode"`
+	State     State         `json:"state"`
+	Root      string        `json:"root"`
+	By        string        `json:"by,omitempty"`
+	Incident  string        `json:"incident,omitempty"`
+	Reason    string        `json:"reason,omitempty"`
+	Started   time.Time     `json:"started"`
+	Changed   time.Time     `json:"changed"`
+	Rows      int           `json:"rows"`      // taken away so far
+	Restored  int           `json:"restored"`  // of these, back
+	Discarded int           `json:"discarded"` // of these, given up
+	Tables    []Holding     `json:"tables"`
+	Acts      []Act         `json:"acts,omitempty"` // what was done since, oldest first
+	Batch     bool          `json:"batch,omitempty"`
+	Waits     time.Duration `json:"waits,omitempty"` // longest wait for a lock while applying, about
 }
 
 // Waiting is how many rows could still come back.

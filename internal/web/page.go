@@ -33,6 +33,7 @@ type page struct {
 	Bare     bool   // nobody is signed in: no rooms
 	Room     bool   // a room: no steps, a flat sea
 	At       string // which room
+	Rows     bool   // rows can be taken out of databases
 	Waiting  int    // messages that could not go out yet
 	Drill    bool
 	Where    []string // the first one in bold

@@ -1,7 +1,9 @@
 package xfr
 
 import (
+	"encoding/binary"
 	"iter"
+	"maps"
 	"reflect"
 
 	"github.com/miekg/dns"
@@ -97,8 +99,18 @@ func (s *Signed) same(o *Signed) bool {
 func (s *Signed) records(v *version) iter.Seq[zone.Record] {
 	return func(yield func(zone.Record) bool) {
 		for _, r := range s.static {
+			if v.proofs[r.Owner] != nil && (r.Type == dns.TypeTXT || r.Type == dns.TypeRRSIG && binary.BigEndian.Uint16(r.Data) == dns.TypeTXT) {
+				continue
+			}
 			if !yield(r) {
 				return
+			}
+		}
+		for owner := range v.proofs {
+			for _, r := range s.texts(v, owner) {
+				if !yield(r) {
+					return
+				}
 			}
 		}
 		for r := range s.moved(v, func(string) bool { return true }) {
@@ -137,5 +149,49 @@ func (s *Signed) moved(v *version, of func(site string) bool) iter.Seq[zone.Reco
 
 // between yields what one version has of what moves, where another differs.
 func (s *Signed) between(one, other *version) iter.Seq[zone.Record] {
-	return s.moved(one, func(site string) bool { return !reflect.DeepEqual(one.places[site], other.places[site]) })
+	return func(yield func(zone.Record) bool) {
+		for r := range s.moved(one, func(site string) bool { return !reflect.DeepEqual(one.places[site], other.places[site]) }) {
+			if !yield(r) {
+				return
+			}
+		}
+		owners := maps.Clone(one.proofs)
+		maps.Copy(owners, other.proofs)
+		for owner := range owners {
+			if !yieldNew(s.texts(one, owner), other.signed.texts(other, owner), yield) {
+				return
+			}
+		}
+	}
+}
+
+// texts are a name's TXT records with their signatures, and with its proofs where these
+// are signed.
+func (s *Signed) texts(v *version, owner string) []zone.Record {
+	if v.proofs[owner] != nil {
+		if all := s.signedTexts(v.texts(owner), s.zone.More); len(all) > 0 {
+			return all
+		}
+		bare := *v
+		bare.proofs = nil
+		v = &bare
+	}
+	return s.signedTexts(v.texts(owner), s.zone.Sets)
+}
+
+// signedTexts are records of one set with the signatures over it; nothing where there
+// are none.
+func (s *Signed) signedTexts(records []zone.Record, book dnssec.Book) []zone.Record {
+	if len(records) == 0 {
+		return nil
+	}
+	set := dnssec.Set{Owner: records[0].Owner, Type: records[0].Type, TTL: records[0].TTL}
+	for _, r := range records {
+		set.Data = append(set.Data, r.Data)
+	}
+	over := s.over(set, book)
+	if len(over) == 0 {
+		return nil
+	}
+	return append(records, over...)
 }

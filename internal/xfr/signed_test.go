@@ -40,7 +40,7 @@ func TestSignedZoneForSecondaries(t *testing.T) {
 		if i == 2 {
 			orders.TTLCap = map[string]uint32{"shop": 5}
 		}
-		v := Zones{Positions: positions(), Orders: orders, Signed: map[string]*Signed{apex: given}}.version(z)
+		v := Zones{Positions: positions(), Orders: orders, Signed: map[string]*Signed{apex: given}}.version(z, headOf(z))
 		next, why := h.next(v)
 		if why != "" {
 			t.Fatal(why)

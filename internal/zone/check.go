@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 
 	"github.com/miekg/dns"
@@ -42,6 +43,9 @@ func (r *reader) check(follow []Followed) {
 	c.dropHints()
 	c.checkApex()
 	for number := range int32(r.names.Len()) {
+		if number%YieldEach == 0 {
+			runtime.Gosched()
+		}
 		c.checkOwner(number)
 	}
 	c.checkFollow()
@@ -68,6 +72,9 @@ func (c *checker) group() {
 		c.recs = grouped
 	}
 	for number := range int32(c.names.Len()) {
+		if number%YieldEach == 0 {
+			runtime.Gosched()
+		}
 		set := c.of(number)
 		if len(set) > 1 && !slices.IsSortedFunc(set, byType) {
 			slices.SortStableFunc(set, byType)
@@ -331,6 +338,9 @@ func (c *checker) dropHidden() {
 	drop := make([]bool, len(c.recs)) // found before any record moves
 	var by *record
 	for i := range c.recs {
+		if i%YieldEach == 0 {
+			runtime.Gosched()
+		}
 		rec := &c.recs[i]
 		if i == 0 || c.recs[i-1].name != rec.name {
 			by = c.hiddenBy(c.names.Name(rec.name))

@@ -1,6 +1,9 @@
 package zone
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"runtime"
+)
 
 // Names is a set of names in wire form, lower case, each with a number from 0 on.
 // It is made for millions: the names lie one after the other in one piece of memory
@@ -112,6 +115,9 @@ func (n *Names) grow() {
 func (n *Names) addAbove(apex string) {
 	var last []byte // the parent that was seen to last: neighbours often share it
 	for number := int32(0); int(number) < len(n.ends); number++ {
+		if number%YieldEach == 0 {
+			runtime.Gosched()
+		}
 		name := n.Name(number)
 		if len(name) <= len(apex) {
 			continue

@@ -60,7 +60,7 @@ func parse(s Source, slow bool) (*Zone, error) {
 	r.names.addAbove(apex)
 	r.names.trim()
 	z.names, z.recs, z.data, z.warnings = r.names, r.recs, r.data, r.warnings
-	z.serial = r.serial()
+	z.serial, z.sites = r.serial(), sitesOf(z.follow)
 	return z, nil
 }
 
@@ -96,6 +96,14 @@ func (r *reader) follows() []Followed {
 		}
 	}
 	return all
+}
+
+func sitesOf(follow []Followed) []string {
+	known := map[string]bool{}
+	for _, f := range follow {
+		known[f.Site] = true
+	}
+	return sortedKeys(known)
 }
 
 func (r *reader) followFault(name, why, hint string, args ...any) error {

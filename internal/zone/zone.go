@@ -18,6 +18,7 @@ import (
 	"cmp"
 	"iter"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 )
@@ -69,6 +70,7 @@ type Zone struct {
 	recs     []record // by owner, and of an owner by type
 	data     []byte
 	follow   []Followed
+	sites    []string // that these follow, each once
 	warnings []string
 
 	once    sync.Once
@@ -133,10 +135,13 @@ type Row struct {
 }
 
 // Each yields the records: those of an owner together, and by type; the owners in
-// no order. Nothing is allocated.
+// no order. Nothing is allocated, and others get their turn (YieldEach).
 func (z *Zone) Each() iter.Seq[Row] {
 	return func(yield func(Row) bool) {
 		for i := range z.recs {
+			if i%YieldEach == 0 {
+				runtime.Gosched()
+			}
 			rec := &z.recs[i]
 			end := rec.data + uint32(rec.size)
 			if !yield(Row{Name: rec.name, Type: rec.typ, TTL: rec.ttl, Data: z.data[rec.data:end:end], Line: int(rec.line), Glue: rec.glue}) {
@@ -157,7 +162,7 @@ func (z *Zone) Names() *Names { return z.names }
 // Outline is the zone without its records and its text: what Overlap needs to know
 // of it, but for the delegations that it warns of.
 func (z *Zone) Outline() *Zone {
-	o := &Zone{source: z.source, apex: z.apex, serial: z.serial, follow: z.follow, names: newNames(0, 0)}
+	o := &Zone{source: z.source, apex: z.apex, serial: z.serial, follow: z.follow, sites: z.sites, names: newNames(0, 0)}
 	o.source.Text, o.source.Includes = "", nil
 	return o
 }
@@ -165,6 +170,10 @@ func (z *Zone) Outline() *Zone {
 // Follow are the names that follow a site, ordered by owner. The slice is not to
 // be changed.
 func (z *Zone) Follow() []Followed { return z.follow }
+
+// Sites are those that names of the zone follow, each once and in order. The slice is
+// not to be changed.
+func (z *Zone) Sites() []string { return z.sites }
 
 // Warnings are what is allowed but probably not meant, each with its place and a
 // remedy, in the text's order.

@@ -45,6 +45,7 @@ func main() {
 	flag.IntVar(&b.loadCPU, "load-cpu", 1, "the core of the load")
 	flag.BoolVar(&b.load.edns, "edns", true, "ask with EDNS, as resolvers do")
 	flag.BoolVar(&b.starting, "start", false, "measure how long a server takes from its start to its first answer, and its memory, instead of its speed")
+	flag.BoolVar(&b.latency, "latency", false, "ask one query after another and measure how long an answer takes, instead of the server's CPU")
 	only := flag.String("only", "", "servers to measure, with commas between; empty: all")
 	asJSON := flag.Bool("json", false, "print JSON")
 	flag.Parse()
@@ -58,8 +59,12 @@ func main() {
 		_ = json.NewEncoder(os.Stdout).Encode(b.results)
 		return
 	}
-	if b.starting {
+	switch {
+	case b.starting:
 		b.printStarts()
+		return
+	case b.latency:
+		b.printLatency()
 		return
 	}
 	b.print()
@@ -73,7 +78,7 @@ type bench struct {
 	serverCPU, loadCPU int
 	load               load
 	only               []string
-	starting           bool
+	starting, latency  bool
 
 	dir     string
 	missing []string
@@ -82,17 +87,18 @@ type bench struct {
 
 // result is what was measured of one server.
 type result struct {
-	Name    string    `json:"name"`
-	Version string    `json:"version"`
-	How     string    `json:"how"`
-	Micros  []float64 `json:"micros"`             // CPU for an answer, by round
-	Rates   []float64 `json:"rates"`              // answers a second, by round
-	Batch   []float64 `json:"batch"`              // packets that the load took in one call, by round
-	Bad     int       `json:"bad"`                // answers that were not to the question
-	Lost    int       `json:"lost"`               // queries without an answer
-	Starts  []float64 `json:"starts,omitempty"`   // seconds to the first answer, by round
-	Memory  []float64 `json:"resident,omitempty"` // MiB once it has settled, by round
-	Peaks   []float64 `json:"peaks,omitempty"`    // MiB at most, by round
+	Name    string       `json:"name"`
+	Version string       `json:"version"`
+	How     string       `json:"how"`
+	Micros  []float64    `json:"micros"`             // CPU for an answer, by round
+	Rates   []float64    `json:"rates"`              // answers a second, by round
+	Batch   []float64    `json:"batch"`              // packets that the load took in one call, by round
+	Bad     int          `json:"bad"`                // answers that were not to the question
+	Lost    int          `json:"lost"`               // queries without an answer
+	Starts  []float64    `json:"starts,omitempty"`   // seconds to the first answer, by round
+	Memory  []float64    `json:"resident,omitempty"` // MiB once it has settled, by round
+	Delays  [][3]float64 `json:"delays,omitempty"`   // µs to an answer, by round: median, 99th hundredth, most
+	Peaks   []float64    `json:"peaks,omitempty"`    // MiB at most, by round
 	server  server
 }
 
@@ -165,6 +171,9 @@ func (b *bench) measure(r *result) error {
 	}
 	if err := l.ready(addr, p.ended); err != nil {
 		return fmt.Errorf("%w\n%s", err, p.output())
+	}
+	if b.latency {
+		return b.measureLatency(r, &l, addr)
 	}
 	if _, err := l.run(b.loadCPU, addr, b.each/5, nil); err != nil { // to get warm
 		return err

@@ -110,6 +110,9 @@ func (p *process) cpu() (sum time.Duration, err error) {
 		}
 		threads, _ := filepath.Glob(filepath.Join(filepath.Dir(file), "task", "*", "schedstat"))
 		for _, thread := range threads {
+			if name, err := os.ReadFile(filepath.Join(filepath.Dir(thread), "comm")); err == nil && strings.TrimSpace(string(name)) == loaderThread {
+				continue
+			}
 			text, err := os.ReadFile(thread)
 			if err != nil {
 				continue // it has ended

@@ -29,6 +29,9 @@ func zoneText(names int) []byte {
 	return b.Bytes()
 }
 
+// soaLength is how many octets of a zone's text come before its host names.
+func soaLength() int { return bytes.Index(zoneText(1), []byte("host0")) }
+
 // server is a way to serve the zone.
 type server struct {
 	name    string
@@ -59,6 +62,10 @@ func (b *bench) servers() []server {
 			command: []string{b.lifeboat, "zone", "serve", "--dns", wordIP + ":" + wordPort, wordZone}},
 		{name: "lifeboat-counted", how: "the same code, each answer counted by the rate limit, with cookies", asks: []string{self, "version"},
 			command: []string{self, "serve", "counted", wordIP + ":" + wordPort, wordZone}},
+		{name: "lifeboat-flips", how: "the same code, a flip put in force each second", asks: []string{self, "version"},
+			command: []string{self, "serve", "flips", wordIP + ":" + wordPort, wordZone}},
+		{name: "lifeboat-loads", how: "the same code, a zone of 1,000,000 records read beside it without end, whose thread is not counted", asks: []string{self, "version"},
+			command: []string{self, "serve", "loads", wordIP + ":" + wordPort, wordZone}},
 		{name: "lifeboat-answer", how: "package answer, from a snapshot folder", asks: []string{self, "version"},
 			command: []string{self, "answer", wordSnapshot, wordIP + ":" + wordPort}},
 		{name: "lifeboat-plain", how: "the same code, one packet a call through package net", asks: []string{self, "version"},
