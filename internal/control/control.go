@@ -103,6 +103,10 @@ func Run(ctx context.Context, o Options) error {
 	}
 	var outside *parentwatch.Watcher // looks once the engine is there
 	with.Outside = func() []engine.Finding { return seen(outside.Reports()) }
+	zones, err := signing(o)
+	if err != nil {
+		return err
+	}
 	exchanged, err := transfers(o.Config)
 	if err != nil {
 		return err
@@ -111,7 +115,7 @@ func Run(ctx context.Context, o Options) error {
 	eng, err = engine.New(engine.Options{
 		Transfers: exchanged,
 		Config:    o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
-		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with,
+		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with, Signing: zones,
 		Beside: databaseFindings(round, bad),
 	})
 	if err != nil {
