@@ -56,9 +56,15 @@ func (a *Answer) heedDegraded() {
 	}
 	before := a.degraded
 	a.degraded = now
-	if err := a.enforce(nil); err != nil {
+	if err := a.enforce(a.givenOf(changedSites(before, now))); err != nil {
 		a.degraded = before
 		a.trouble(err)
+		return
+	}
+	if len(a.gives) > 0 { // the serials that secondaries have seen
+		if err := a.folder.SaveLocal(a.local); err != nil {
+			a.o.Logger.Error("the serials are not kept on disk", "cause", err)
+		}
 	}
 }
 
@@ -132,6 +138,7 @@ func (a *Answer) status() feed.Status {
 	}
 	dns, flags := a.dns.Counts(), a.ofrep.Counts()
 	st.Counters = counters(dns, flags)
+	a.exchanged(st.Counters)
 	st.Waiting, st.Gaps = a.ring.Stats()
 	a.mu.Lock()
 	defer a.mu.Unlock()

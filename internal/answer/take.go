@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 
-	"lifeboat/internal/authdns"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/feed"
 	"lifeboat/internal/snapshot"
@@ -66,7 +65,7 @@ func (a *Answer) install(m snapshot.Manifest, parts map[string][]byte) error { /
 	if err := snapshot.Accept(a.manifest, m, a.contents, a.local); err != nil {
 		return err
 	}
-	contents, table, fresh := a.contents, a.table, !maps.Equal(m.Parts, a.manifest.Parts) || a.table == nil
+	contents, made, fresh := a.contents, a.compiled, !maps.Equal(m.Parts, a.manifest.Parts) || a.table == nil
 	if fresh {
 		var err error
 		contents, err = snapshot.DecodeContents(m.Parts, func(hash string) ([]byte, error) {
@@ -78,18 +77,18 @@ func (a *Answer) install(m snapshot.Manifest, parts map[string][]byte) error { /
 		if err != nil {
 			return err
 		}
-		if table, err = compile(contents); err != nil {
+		if made, err = a.compile(contents); err != nil {
 			return fault.New(fault.Invalid, "the zones can't be served").Because(err)
 		}
 	}
-	return a.swap(m, contents, table, fresh)
+	return a.swap(m, contents, made, fresh)
 }
 
 // swap changes what is in force; an error puts everything back.
-func (a *Answer) swap(m snapshot.Manifest, c snapshot.Contents, t *authdns.Table, fresh bool) error { // with mu held
+func (a *Answer) swap(m snapshot.Manifest, c snapshot.Contents, made compiled, fresh bool) error { // with mu held
 	before := a.positions()
-	oldManifest, oldContents, oldTable, oldLocal := a.manifest, a.contents, a.table, a.local
-	a.manifest, a.contents, a.table, a.local = m, c, t, a.local.Settle(m.Taken)
+	oldManifest, oldContents, oldMade, oldLocal := a.manifest, a.contents, a.compiled, a.local
+	a.manifest, a.contents, a.compiled, a.local = m, c, made, a.local.Settle(m.Taken)
 	moved := map[string]bool{}
 	for site, pos := range a.positions() {
 		if before[site] != pos {
@@ -97,13 +96,16 @@ func (a *Answer) swap(m snapshot.Manifest, c snapshot.Contents, t *authdns.Table
 		}
 	}
 	grow := a.zonesOf(moved)
+	a.growGiven(grow, oldManifest, oldContents)
 	if err := a.enforce(grow); err != nil {
-		a.manifest, a.contents, a.table, a.local = oldManifest, oldContents, oldTable, oldLocal
+		a.manifest, a.contents, a.compiled, a.local = oldManifest, oldContents, oldMade, oldLocal
+		a.copies.Configure(a.contents.Transfers)
 		return err
 	}
 	a.previous = oldManifest
 	if fresh {
 		a.prober.Set(jobs(c.Sites))
+		a.memory.Settle()
 	}
 	return nil
 }

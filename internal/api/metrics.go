@@ -59,6 +59,8 @@ var (
 	leverDrifted   = desc("lever_drifted", "1 while somebody else has changed what the pulled lever had ordered.", "lever")
 	answerUp       = desc("answer_connected", "1 while the answer process is connected.")
 	answerReady    = desc("answer_ready", "1 while what is ordered can be published.")
+	behind         = desc("dns_secondaries_behind", "Secondaries that have not answered with the newest serial of a zone.")
+	expired        = desc("dns_copies_expired", "Zones of others whose copy has expired, because no primary was heard.")
 	answerWaiting  = desc("answer_reports_waiting", "Reports that answer holds for control.")
 	answerLost     = desc("answer_reports_lost_total", "Reports that were lost since answer started, because nobody fetched them in time.")
 	recordDegraded = desc("record_degraded", "1 while the record can't be written and the journal of last resort is in use.")
@@ -80,6 +82,16 @@ var counted = map[string]*prometheus.Desc{
 	"dns_tcp_connections": desc("dns_tcp_connections_total", "DNS connections over TCP."),
 	"dns_tcp_refused":     desc("dns_tcp_refused_total", "DNS connections over TCP that were closed at once for a limit."),
 	"dns_socket_errors":   desc("dns_socket_errors_total", "Failures to receive or send a DNS message."),
+	"transfer_whole":      desc("dns_transfer_whole_total", "Zones given to secondaries whole (AXFR)."),
+	"transfer_changes":    desc("dns_transfer_changes_total", "Zones given to secondaries as differences (IXFR)."),
+	"transfer_refused":    desc("dns_transfer_refused_total", "Zone transfers and NOTIFY messages that were not allowed."),
+	"transfer_shed":       desc("dns_transfer_shed_total", "Zone transfers put off, because as many as may be were under way."),
+	"transfer_broken":     desc("dns_transfer_broken_total", "Zone transfers that were not taken to the end."),
+	"transfer_unsigned":   desc("dns_transfer_bad_signature_total", "Messages of other name servers whose signature (TSIG) was not good."),
+	"transfer_told":       desc("dns_transfer_told_total", "Changes of a zone that a secondary has acknowledged (NOTIFY)."),
+	"transfer_untold":     desc("dns_transfer_untold_total", "Changes of a zone that a secondary could not be told of."),
+	"transfer_heard":      desc("dns_transfer_heard_total", "NOTIFY messages taken from primaries."),
+	"transfer_in":         desc("dns_transfer_in_total", "Zones that came in from a primary, whole or as differences."),
 	"ofrep_answered":      desc("ofrep_answered_total", "Feature evaluations answered."),
 	"ofrep_unknown":       desc("ofrep_unknown_total", "Feature evaluations of a feature that is not configured."),
 	"ofrep_refused":       desc("ofrep_refused_total", "Feature evaluations that could not be understood."),
@@ -91,11 +103,15 @@ var counted = map[string]*prometheus.Desc{
 	"ofrep_shed":          desc("ofrep_shed_total", "Questions for features turned away because too many were asking."),
 	"ofrep_streams":       desc("ofrep_streams_total", "Event streams that were opened."),
 	"ofrep_told":          desc("ofrep_told_total", "Changes told to event streams."),
+	"ofrep_copied":        desc("ofrep_copied_total", "Times that all features were handed to a copy."),
 }
+
+// levels are those of them that also go down.
+var levels = map[string]*prometheus.Desc{"dns_secondaries_behind": behind, "dns_copies_expired": expired}
 
 var plainDescs = []*prometheus.Desc{
 	buildInfo, siteOrdered, siteSeen, seenAge, siteTTL, autoHeld, incidentsOpen, evidenceHeld, updateOverdue, fixInFlight, fixes, leversParked, parkedOverdue, messages, leverActive, leverArmed, leverDrifted,
-	answerUp, answerReady, answerWaiting, answerLost, recordDegraded, recordPending, standbyVisits, dnsAnswers,
+	behind, expired, answerUp, answerReady, answerWaiting, answerLost, recordDegraded, recordPending, standbyVisits, dnsAnswers,
 }
 
 // openPhases are the phases in which an incident holds its site.
@@ -156,7 +172,9 @@ func (s sink) answer(o Overview) {
 	s.gauge(recordPending, float64(o.Record.Pending))
 	s.gauge(messages, float64(o.Waiting))
 	for name, v := range o.Answer.Counters {
-		if d, known := counted[name]; known {
+		if d, known := levels[name]; known {
+			s.gauge(d, float64(v))
+		} else if d, known := counted[name]; known {
 			s.count(d, v)
 		} else if rcode, is := strings.CutPrefix(name, "dns_rcode_"); is {
 			s.count(dnsAnswers, v, rcode)

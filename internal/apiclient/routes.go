@@ -125,6 +125,26 @@ func (c *Client) Timeline(ctx context.Context, id string) (api.Timeline, error) 
 	return get[api.Timeline](ctx, c, "/incidents/"+url.PathEscape(id)+"/timeline")
 }
 
+// Challenges are the proofs that certificate authorities find.
+func (c *Client) Challenges(ctx context.Context) ([]api.Challenge, error) {
+	l, err := get[api.ChallengeList](ctx, c, "/dns/challenges")
+	return l.Challenges, err
+}
+
+// PutChallenge shows proofs to certificate authorities.
+func (c *Client) PutChallenge(ctx context.Context, b api.ChallengeBody) (api.Challenge, error) {
+	return post[api.Challenge](ctx, c, "/dns/challenges", b)
+}
+
+// DropChallenge takes a proof back, all of the name's where value is "".
+func (c *Client) DropChallenge(ctx context.Context, name, value string) error {
+	q := url.Values{"name": {name}}
+	if value != "" {
+		q.Set("value", value)
+	}
+	return c.call(ctx, http.MethodDelete, "/dns/challenges?"+q.Encode(), nil, nil)
+}
+
 // Tokens lists who has a token.
 func (c *Client) Tokens(ctx context.Context) ([]api.Token, error) {
 	t, err := get[api.TokenList](ctx, c, "/tokens")

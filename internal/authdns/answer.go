@@ -14,7 +14,9 @@ type answer struct {
 	typ   uint16
 	aa    bool
 	rcode uint16
-	from  int32                // the node of the name in question, or its closest encloser's; none without a zone
+	zone  int32                // that answers, none without
+	p     *Prepared            // the same: no answer leaves its zone
+	from  int32                // the node of the name in question, or its closest encloser's
 	exact bool                 // it is that of the name itself
 	chain int                  // CNAME and DNAME records so far
 	owner [maxChain + 1][]byte // the names that led on, to see a loop
@@ -41,91 +43,83 @@ func (a *answer) write(labels int) {
 		defer syntheses.Put(made) // then the message is written, and nothing looks at names any more
 	}
 	name := lower(a.low[:], a.m.qname())
-	n, exact, at := a.find(name, labels, none)
-	a.from, a.exact = n, exact
-	if n == none {
+	if a.zone = a.findZone(name, labels, none); a.zone == none {
 		a.rcode = rcodeRefused
 		return
 	}
+	a.p = a.v.table.zones[a.zone].Prepared
+	n, exact, at := a.p.find(name, labels)
+	a.from, a.exact = n, exact
 	a.aa = true
 	a.resolve(nil, name, n, exact, at)
 }
 
-// find is the Table's, but for DS, which lies above the cut (RFC 4035 section
-// 3.1.4.1). A chain stays below where it comes from there; none comes from any.
-func (a *answer) find(name []byte, labels int, from int32) (n int32, exact bool, at int) {
+// findZone finds the zone that answers for a name: the deepest that holds it. But DS
+// lies above the cut (RFC 4035 section 3.1.4.1), where the zone above has one; a chain
+// goes there only from that zone, and from none comes the question itself.
+func (a *answer) findZone(name []byte, labels int, from int32) int32 {
 	t := a.v.table
-	n, exact, at = t.find(name, labels)
-	if exact && a.typ == typeDS {
-		above := t.nodes[n].parentSide
-		if above != none && (from == none || t.nodes[from].zone == t.nodes[above].zone) {
-			n = above
-		}
+	z := t.zoneOf(name, labels)
+	if a.typ != typeDS || z == none || len(name) == 1 || len(name) != len(t.zones[z].owner) {
+		return z
 	}
-	return n, exact, at
-}
-
-// find gives the node of a name, or else that of the closest encloser, which
-// begins at an offset of the name; none when no zone holds it.
-func (t *Table) find(name []byte, labels int) (n int32, exact bool, at int) {
-	for ; labels > t.maxLabels; labels-- {
-		at += 1 + int(name[at])
+	above := t.zoneOf(name[1+int(name[0]):], labels-1)
+	if above == none || from != none && from != above {
+		return z
 	}
-	for {
-		if n, ok := t.names[string(name[at:])]; ok {
-			return n, at == 0, at
-		}
-		if name[at] == 0 {
-			return none, false, 0
-		}
-		at += 1 + int(name[at])
+	if n, ok := t.zones[above].names.Find(name); !ok || t.zones[above].nodes[n].sets == 0 {
+		return z
 	}
+	return above
 }
 
 // resolve answers for a name once its node, or its closest encloser's, is found.
 // The owner is the name as it is to be written, nil for the name in question.
 func (a *answer) resolve(owner, name []byte, n int32, exact bool, at int) {
-	nd := &a.v.table.nodes[n]
+	nd := &a.p.nodes[n]
 	switch {
-	case nd.cut && !(exact && a.typ == typeDS):
+	case nd.flags&isCut != 0 && !(exact && a.typ == typeDS):
 		a.refer(owner, n, at)
 	case exact:
 		a.atNode(owner, n)
-	case nd.dname:
+	case nd.flags&isDNAME != 0:
 		a.redirect(owner, n, at)
 	case nd.wild != none:
 		a.atNode(owner, nd.wild)
 	default:
 		a.rcode = rcodeNXDomain
-		a.deny(nd.zone)
+		a.deny()
 	}
 }
 
 // atNode answers from a node that exists, be it a wildcard's.
 func (a *answer) atNode(owner []byte, n int32) {
-	t := a.v.table
-	nd := &t.nodes[n]
+	nd := &a.p.nodes[n]
 	if a.typ == typeANY {
 		a.any(owner, n)
 		return
 	}
-	for _, s := range t.sets[nd.set : nd.set+nd.sets] {
+	for _, s := range a.p.setsOf(n) {
 		if s.typ == typeSOA && a.typ == typeSOA {
-			a.soa(secAnswer, owner, nd.zone)
+			a.soa(secAnswer, owner)
 			return
 		}
 		if s.typ == a.typ {
-			if a.add(secAnswer, owner, s.count, t.body(s)) && leads(s.typ) {
+			if b, ok := a.v.challenge(a.zone, n, s.typ); ok {
+				a.add(secAnswer, owner, b.count, b.wire)
+				return
+			}
+			if a.add(secAnswer, owner, s.count, a.p.body(s)) && leads(s.typ) {
 				a.goAlong(owner, s)
 			}
 			return
 		}
 		if s.typ == typeCNAME {
-			a.follow(owner, n, body{s.count, t.body(s)})
+			a.follow(owner, n, body{s.count, a.p.body(s)})
 			return
 		}
 	}
-	if alias := a.v.addresses(nd.follow, typeCNAME); alias.count > 0 {
+	if alias := a.addresses(nd.follow, typeCNAME); alias.count > 0 {
 		if a.typ == typeCNAME {
 			a.add(secAnswer, owner, alias.count, alias.wire)
 		} else {
@@ -133,51 +127,52 @@ func (a *answer) atNode(owner []byte, n int32) {
 		}
 		return
 	}
-	if b := a.v.addresses(nd.follow, a.typ); b.count > 0 {
+	if b := a.addresses(nd.follow, a.typ); b.count > 0 {
 		a.add(secAnswer, owner, b.count, b.wire)
 		return
 	}
-	a.deny(nd.zone)
+	a.deny()
 }
 
 // addresses gives what a following name answers to a type, be it CNAME where the
 // position is an alias; empty for another type, or where the position has none of
 // its kind.
-func (v *View) addresses(class int32, typ uint16) body {
-	switch {
-	case class == none:
+func (a *answer) addresses(class int32, typ uint16) body {
+	if class == none {
 		return body{}
-	case typ == typeA:
-		return v.follows[class].a
-	case typ == typeAAAA:
-		return v.follows[class].aaaa
-	case typ == typeCNAME:
-		return v.follows[class].alias
+	}
+	f := &a.v.follows[a.v.table.zones[a.zone].follows[class]]
+	switch typ {
+	case typeA:
+		return f.a
+	case typeAAAA:
+		return f.aaaa
+	case typeCNAME:
+		return f.alias
 	}
 	return body{}
 }
 
 // any answers the type ANY with the smallest set there is (RFC 8482 section 4.1).
 func (a *answer) any(owner []byte, n int32) {
-	t := a.v.table
-	nd := &t.nodes[n]
+	nd := &a.p.nodes[n]
 	var best body
 	soa := false
-	for _, s := range t.sets[nd.set : nd.set+nd.sets] {
+	for _, s := range a.p.setsOf(n) {
 		if best.count == 0 || int(s.size) < len(best.wire) {
-			best, soa = body{s.count, t.body(s)}, s.typ == typeSOA
+			best, soa = body{s.count, a.p.body(s)}, s.typ == typeSOA
 		}
 	}
 	for _, typ := range [...]uint16{typeA, typeAAAA, typeCNAME} {
-		if b := a.v.addresses(nd.follow, typ); b.count > 0 && (best.count == 0 || len(b.wire) < len(best.wire)) {
+		if b := a.addresses(nd.follow, typ); b.count > 0 && (best.count == 0 || len(b.wire) < len(best.wire)) {
 			best, soa = b, false
 		}
 	}
 	switch {
 	case best.count == 0:
-		a.deny(nd.zone)
+		a.deny()
 	case soa:
-		a.soa(secAnswer, owner, nd.zone)
+		a.soa(secAnswer, owner)
 	default:
 		a.add(secAnswer, owner, best.count, best.wire)
 	}
@@ -209,11 +204,11 @@ func (a *answer) goOn(owner, target []byte, from int32) {
 		}
 	}
 	name := lower(a.low[:], target)
-	t := a.v.table
-	n, exact, at := a.find(name, countLabels(name), from)
-	if n == none || t.nodes[n].zone != t.nodes[from].zone {
+	labels := countLabels(name)
+	if a.findZone(name, labels, a.zone) != a.zone {
 		return
 	}
+	n, exact, at := a.p.find(name, labels)
 	a.resolve(target, name, n, exact, at)
 }
 
@@ -227,9 +222,8 @@ func countLabels(name []byte) (n int) {
 // redirect answers for a name below a DNAME (RFC 6672 section 3.2): the DNAME,
 // and a CNAME made from it.
 func (a *answer) redirect(owner []byte, n int32, at int) {
-	t := a.v.table
-	s := t.setOf(n, typeDNAME)
-	records := t.body(s)
+	s := a.p.setOf(n, typeDNAME)
+	records := a.p.body(s)
 	head, target, _ := cutRecord(records)
 	asked := owner
 	if owner == nil {
@@ -257,29 +251,27 @@ func (a *answer) redirect(owner []byte, n int32, at int) {
 // own data has authority (RFC 1034 section 4.3.2 step 3b).
 func (a *answer) refer(owner []byte, n int32, at int) {
 	a.aa = a.chain > 0
-	t := a.v.table
-	nd := &t.nodes[n]
 	if owner == nil {
 		owner = a.m.qname()
 	}
-	s := t.setOf(n, typeNS)
-	a.add(secAuthority, owner[at:], s.count, t.body(s))
-	for i, g := range t.glue[nd.glue : nd.glue+nd.glues] {
-		a.addGlue(g, i < int(nd.needed))
+	s := a.p.setOf(n, typeNS)
+	a.add(secAuthority, owner[at:], s.count, a.p.body(s))
+	r := a.p.refers[n]
+	for i, g := range a.p.glue[r.first : r.first+r.count] {
+		a.addGlue(g, i < int(r.needed))
 	}
 }
 
 // goAlong appends what is known of the names in a set: their addresses, and for a
 // service's alias also its records of the same type.
 func (a *answer) goAlong(owner []byte, s rrset) {
-	t := a.v.table
-	e := t.extra[s.off]
-	for _, g := range t.glue[e.first : e.first+e.count] {
+	e := a.p.extra[s.off]
+	for _, g := range a.p.glue[e.first : e.first+e.count] {
 		name := owner
 		if g.off != ownName {
-			name = t.wire[g.off : g.off+uint32(t.nodes[g.node].nameLen)]
-			if more := t.setOf(g.node, s.typ); more.count > 0 && (s.typ == typeSVCB || s.typ == typeHTTPS) {
-				a.m.set(secAdditional, name, more.count, t.body(more))
+			name = a.p.nameAt(g)
+			if more := a.p.setOf(g.node, s.typ); more.count > 0 && (s.typ == typeSVCB || s.typ == typeHTTPS) {
+				a.m.set(secAdditional, name, more.count, a.p.body(more))
 			}
 		}
 		a.addAddresses(name, g.node)
@@ -289,9 +281,7 @@ func (a *answer) goAlong(owner []byte, s rrset) {
 // addGlue appends a name server's addresses to the additional section. What does
 // not fit is left out, or truncates the answer where it is needed (RFC 9471).
 func (a *answer) addGlue(g glue, needed bool) {
-	t := a.v.table
-	owner := t.wire[g.off : g.off+uint32(t.nodes[g.node].nameLen)]
-	if !a.addAddresses(owner, g.node) && needed {
+	if !a.addAddresses(a.p.nameAt(g), g.node) && needed {
 		a.m.short = true
 	}
 }
@@ -299,12 +289,11 @@ func (a *answer) addGlue(g glue, needed bool) {
 // addAddresses appends a node's addresses to the additional section, as many sets
 // as fit; false when one did not.
 func (a *answer) addAddresses(owner []byte, n int32) bool {
-	t := a.v.table
 	all := true
 	for _, typ := range [...]uint16{typeA, typeAAAA} {
-		b := a.v.addresses(t.nodes[n].follow, typ)
-		if s := t.setOf(n, typ); s.count > 0 {
-			b = body{s.count, t.body(s)}
+		b := a.addresses(a.p.nodes[n].follow, typ)
+		if s := a.p.setOf(n, typ); s.count > 0 {
+			b = body{s.count, a.p.body(s)}
 		}
 		if b.count > 0 && !a.m.set(secAdditional, owner, b.count, b.wire) {
 			all = false
@@ -315,20 +304,18 @@ func (a *answer) addAddresses(owner []byte, n int32) bool {
 
 // deny writes the SOA that says how long "there is none" holds: its owner is the
 // apex, and its TTL at most its own MINIMUM (RFC 2308 section 3).
-func (a *answer) deny(zone int32) {
-	z := &a.v.table.zones[zone]
-	if a.soa(secAuthority, z.owner, zone) {
-		binary.BigEndian.PutUint32(a.m.buf[a.m.ttl:], z.negative)
+func (a *answer) deny() {
+	if a.soa(secAuthority, a.p.owner) {
+		binary.BigEndian.PutUint32(a.m.buf[a.m.ttl:], a.p.negative)
 	}
 }
 
-// soa writes a zone's SOA with the serial in force.
-func (a *answer) soa(section int, owner []byte, zone int32) bool {
-	t := a.v.table
-	if !a.add(section, owner, 1, t.body(t.zones[zone].soa)) {
+// soa writes the zone's SOA with the serial in force.
+func (a *answer) soa(section int, owner []byte) bool {
+	if !a.add(section, owner, 1, a.p.body(a.p.soa)) {
 		return false
 	}
-	binary.BigEndian.PutUint32(a.m.buf[len(a.m.buf)-20:], a.v.serials[zone])
+	binary.BigEndian.PutUint32(a.m.buf[len(a.m.buf)-20:], a.v.serials[a.zone])
 	return true
 }
 

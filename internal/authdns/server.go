@@ -21,6 +21,8 @@ type Options struct {
 	TCPBytes     int              // octets of answers that a connection may take, 1 MiB when 0
 	MaxQuerySize int              // octets of a query over TCP, 4096 when 0; a longer one ends the connection
 
+	Peers Peers // takes transfers, notifies and what is signed with TSIG; nil: these are refused
+
 	PlainUDP      bool              // one packet a system call, as where no batches are known
 	RateLimit     ratelimit.Options // these three are the Settings to begin with
 	NSID          string
@@ -129,7 +131,7 @@ func (s *Server) handleFrom(c *worker, dst, msg []byte, client netip.Addr, udp b
 	}()
 	c.queries.Add(1)
 	c.opt, c.proven = 0, false
-	code, ok, drop := accept(msg)
+	code, ok, drop := accept(msg, s.options.Peers != nil)
 	if drop {
 		c.malformed.Add(1)
 		c.dropped.Add(1)
@@ -143,6 +145,9 @@ func (s *Server) handleFrom(c *worker, dst, msg []byte, client netip.Addr, udp b
 		c.class = classOf(code)
 		return bare(dst, msg, code)
 	}
+	if isNotify(msg) {
+		return s.servePeer(c, dst, msg, client, udp)
+	}
 	return s.answer(c, dst, msg, client, udp)
 }
 
@@ -155,6 +160,9 @@ func (s *Server) answer(c *worker, dst, msg []byte, client netip.Addr, udp bool)
 		c.class = classOf(rcodeFormErr)
 		return bare(dst, msg, rcodeFormErr)
 	}
+	if s.options.Peers != nil && code == rcodeNoError && (q.signed || q.typ == typeAXFR || q.typ == typeIXFR) {
+		return s.servePeer(c, dst, msg, client, udp)
+	}
 	var m message
 	var x extras
 	set := s.settings.Load()
@@ -163,7 +171,7 @@ func (s *Server) answer(c *worker, dst, msg []byte, client netip.Addr, udp bool)
 	m.start(dst, msg, &q, &x, q.limit(udp))
 	v := s.view.Load()
 	var flags byte
-	a := answer{v: v, m: &m, typ: q.typ, from: none}
+	a := answer{v: v, m: &m, typ: q.typ, zone: none}
 	switch {
 	case code == rcodeFormErr:
 		c.malformed.Add(1)

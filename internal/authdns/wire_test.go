@@ -353,7 +353,7 @@ func TestEveryTypeClassAndOpcode(t *testing.T) {
 func TestPanicIsSurvived(t *testing.T) {
 	t.Parallel()
 	s := New(Options{})
-	s.Set(&View{table: &Table{names: map[string]int32{"\x00": 99}, maxLabels: 9}})
+	s.Set(&View{table: &Table{byWire: map[string]int32{"\x00": 99}, deepest: 9}})
 	m := ask(t, s, question("example.com.", dns.TypeA), true)
 	if m.Rcode != dns.RcodeServerFailure || s.Counts().Panics != 1 {
 		t.Errorf("%v, %d panics", m, s.Counts().Panics)

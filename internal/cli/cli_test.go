@@ -32,6 +32,7 @@ import (
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/store/mem"
 	"lifeboat/internal/token"
+	"lifeboat/internal/zone"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -118,6 +119,18 @@ func (s *scene) RetryMessage(_ context.Context, id string) error {
 func (s *scene) DropMessage(_ context.Context, id string) error {
 	s.asked = "drop " + id
 	return s.err
+}
+
+func (s *scene) PutChallenge(_ context.Context, name string, values []string, ttl time.Duration) (engine.Challenge, error) {
+	s.asked = fmt.Sprint("prove ", name, values, ttl)
+	return engine.Challenge{Name: zone.ChallengeOwner(name), Values: values, Until: noon.Add(ttl)}, s.err
+}
+func (s *scene) DropChallenge(_ context.Context, name string, values []string) error {
+	s.asked = fmt.Sprint("unprove ", name, values)
+	return s.err
+}
+func (s *scene) Challenges(context.Context) ([]engine.Challenge, error) {
+	return []engine.Challenge{{Name: "_acme-challenge.shop.example.com.", Values: []string{"abc"}, Until: noon}}, s.err
 }
 
 // inMemory is a body that is in memory.

@@ -175,7 +175,7 @@ func (a *app) site(o api.Overview, s api.SiteView) {
 func heard(o api.Overview) []string {
 	h := o.Answer.Heard
 	return slices.DeleteFunc([]string{
-		h.Pages.Words("open page", "open pages", clock), h.Servers.Words("program", "programs", clock),
+		h.Pages.Words("open page", "open pages", clock), h.Servers.Words("program", "programs", clock), h.Copies.Words("copy", "copies", clock),
 	}, func(s string) bool { return s == "" })
 }
 

@@ -77,6 +77,12 @@ func (b *builder) nameAt(s Site, name string) position {
 // addresses checks that moving a site changes something: positions differ.
 func (b *builder) addresses(s Site) {
 	for i, o := range s.Origins {
+		for _, other := range s.Origins[:i] {
+			if o.Alias != "" && o.Alias == other.Alias {
+				b.invalid(b.keyAt("sites", s.ID, "origins", o.Name), "origins %s and %s of site %s are aliases of the same name, %s", other.Name, o.Name, s.ID, o.Alias).
+					WithHint("give each its own, or make them one origin")
+			}
+		}
 		for _, a := range o.Addresses {
 			if slices.Contains(s.Standby, a) {
 				b.invalid(b.keyAt("sites", s.ID, "standby"), "the standby of site %s has the address of origin %s, %s", s.ID, o.Name, a).

@@ -30,6 +30,7 @@ func (b *builder) dns(top section) {
 		NSID: s.serverName(), RequireCookie: s.truth("require_cookie", false),
 		Rate: s.numberOrOff("rate", 200, maxRate), Slip: s.numberOrOff("slip", 2, maxSlip), Exempt: s.prefixes("exempt"),
 	}
+	b.transferKeys(s)
 }
 
 // serverName reads what a server calls itself.

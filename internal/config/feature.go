@@ -261,7 +261,7 @@ func (b *builder) ofrep(top section) {
 // ofrepKey reads one key. Messages never repeat what may be the key itself.
 func (b *builder) ofrepKey(name string, s section) {
 	const sample = "sha256: what this prints: printf %s KEY | sha256sum"
-	k := feature.Key{Name: name, For: s.choice("for", feature.ForServers, feature.ForServers, feature.ForPages)}
+	k := feature.Key{Name: name, For: s.choice("for", feature.ForServers, feature.ForServers, feature.ForPages, feature.ForCopies)}
 	k.PerSecond = s.number("per_second", 0, 1, 1_000_000)
 	if !s.needs("sha256", "", sample) {
 		return
@@ -283,7 +283,7 @@ func (b *builder) ofrepKey(name string, s section) {
 // pagesNeedKeys warns of keys that no page has, while features are for pages.
 func (b *builder) pagesNeedKeys() {
 	keys := b.c.Access.Keys
-	if len(keys) == 0 || slices.ContainsFunc(keys, func(k feature.Key) bool { return k.For == feature.ForPages }) {
+	if !b.c.Access.Closed() || slices.ContainsFunc(keys, func(k feature.Key) bool { return k.For == feature.ForPages }) {
 		return
 	}
 	for _, f := range b.c.Features {

@@ -132,6 +132,7 @@ func (b *builder) build() {
 	b.levers(top)
 	b.actions(top)
 	b.channels(top)
+	b.databases(top)
 	b.cross()
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"lifeboat/internal/snapshot"
 	"lifeboat/internal/zone"
 )
 
@@ -31,6 +32,12 @@ func (b *builder) zones(top section) {
 			continue
 		}
 		seen[apex] = e.at
+		if peers := b.peers(s, "secondaries"); len(peers) > 0 {
+			b.c.Secondaries = append(b.c.Secondaries, snapshot.Exchange{Zone: apex, Peers: peers})
+		}
+		if b.incoming(apex, s) {
+			continue
+		}
 		b.c.Zones = append(b.c.Zones, b.zone(apex, s))
 		b.zoneKeys = append(b.zoneKeys, e.key)
 	}

@@ -38,6 +38,7 @@ import (
 	"lifeboat/internal/listen"
 	"lifeboat/internal/outbox"
 	"lifeboat/internal/prober"
+	"lifeboat/internal/quarantine/doctor"
 	"lifeboat/internal/role"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/store"
@@ -82,10 +83,8 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	for _, src := range o.Config.Zones { // a zone that can't be served must not reach answer
-		if _, err := zone.Parse(src); err != nil {
-			return err
-		}
+	if _, _, err := zone.Readable(o.Config.Zones, o.Config.Positions()); err != nil { // a zone that can't be served must not reach answer
+		return err
 	}
 	record, closeRecord, err := openRecord(ctx, o)
 	if err != nil {
@@ -101,9 +100,16 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	exchanged, err := transfers(o.Config)
+	if err != nil {
+		return err
+	}
+	round, bad := databases(o)
 	eng, err = engine.New(engine.Options{
-		Config: o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
+		Transfers: exchanged,
+		Config:    o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
 		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with,
+		Beside: databaseFindings(round, bad),
 	})
 	if err != nil {
 		return err
@@ -112,7 +118,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := eng.Start(ctx, feed); err != nil {
 		return err
 	}
-	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels}.serve(ctx)
+	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels, round: round}.serve(ctx)
 }
 
 // plane is the whole control plane, wired.
@@ -125,6 +131,7 @@ type plane struct {
 	eng      *engine.Engine
 	feed     *publish.Server
 	channels []engine.Channel
+	round    *doctor.Round
 }
 
 // serve runs all loops and edges; the edges end first.
@@ -143,6 +150,7 @@ func (p plane) serve(ctx context.Context) error {
 	loops.Go(func() { _ = p.record.Run(inner) })
 	loops.Go(func() { _ = p.accounts.Run(inner) })
 	loops.Go(func() { _ = p.box.Run(inner) })
+	loops.Go(func() { p.round.Run(inner) })
 	loops.Go(func() { watchStatus(inner, feed, p.eng) })
 	if o.HTTP != nil {
 		doors.Go(func() { errs <- serveHTTP(ctx, newCrowd(o.HTTP, maxConsole), console, nil, nil) }) // with ctx

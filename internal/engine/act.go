@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,8 +21,12 @@ import (
 // observed before anything is done again. The intents are worked through in the
 // order in which they were recorded; the first error is returned at the end.
 func (r *runner) act(ctx context.Context, resume bool) ([]incident.Event, error) {
-	var all []incident.Event
-	var first error
+	all, first := r.movePulls(ctx, resume)
+	added, err := r.moveShares(ctx)
+	return append(all, added...), cmp.Or(first, err)
+}
+
+func (r *runner) movePulls(ctx context.Context, resume bool) (all []incident.Event, first error) {
 	for {
 		p, back, found := r.intent()
 		if !found {
@@ -249,13 +254,7 @@ func judge(obs lever.Observation, err error, want lever.World) incident.Outcome 
 
 // outcome records a result together with what is ordered by then.
 func (r *runner) outcome(ctx context.Context, p incident.Pull, c incident.Outcome, plan lever.Plan) ([]incident.Event, error) {
-	site, flag := "", ""
-	switch p.Kind {
-	case kindFeature:
-		flag = plan.Target
-	case kindZone:
-		site = plan.Target
-	}
+	site, flag := recordOf(p.Kind, plan)
 	writes := r.e.record(site, flag)
 	if p.By.Automatic() && !c.Back {
 		writes = append(writes, r.e.noteAuto(r.site().ID, r.e.o.Now()))
@@ -265,6 +264,17 @@ func (r *runner) outcome(ctx context.Context, p incident.Pull, c incident.Outcom
 		return nil, err
 	}
 	return r.decide(ctx, c, f, writes...)
+}
+
+// recordOf names what an act has changed of what is ordered.
+func recordOf(kind string, plan lever.Plan) (site, flag string) {
+	switch kind {
+	case kindFeature:
+		return "", plan.Target
+	case kindZone:
+		return plan.Target, ""
+	}
+	return "", "" // somebody else's: nothing of ours
 }
 
 // failure is the error for whoever pressed, nil when it is done.

@@ -446,7 +446,13 @@ func (r *runner) heed(ctx context.Context) { // with mu held
 	}
 	r.ruleAt = now
 	pos, err := r.e.Position(ctx, r.id)
-	if err != nil || pos == snapshot.Standby {
+	if err != nil {
+		return
+	}
+	if r.in.Phase == incident.FailBack && r.in.BackShare() > 0 {
+		r.heedShare(ctx, now)
+	}
+	if pos == snapshot.Standby {
 		return
 	}
 	if s, down := r.e.seen.down(r.id, pos, now); down && r.e.seen.current(s, now) {
@@ -454,8 +460,12 @@ func (r *runner) heed(ctx context.Context) { // with mu held
 	}
 }
 
+func whyDown(title string, s feed.Sight) string {
+	return fmt.Sprintf("%s is seen down: %s (check %s)", title, s.Last.Detail, s.Check)
+}
+
 func (r *runner) onDown(ctx context.Context, s feed.Sight) { // with mu held
-	why := fmt.Sprintf("%s is seen down: %s (check %s)", r.site().Title, s.Last.Detail, s.Check)
+	why := whyDown(r.site().Title, s)
 	rule := incident.Actor{Kind: "rule", Name: "The check " + s.Check}
 	if (r.in.Phase == incident.Watch || r.in.Phase == incident.Review) && !s.Since.Before(r.in.WentOnAt()) {
 		r.try(ctx, incident.Relapsed{Detail: why}, rule)

@@ -47,7 +47,7 @@ func (r *runner) besides(events []incident.Event, next incident.Incident) []stor
 func (r *runner) ownChange(ev incident.Event, in incident.Incident) (ledger.Change, bool) {
 	kind := ""
 	switch ev.Type {
-	case incident.LeverActive, incident.LeverUndone, incident.LeverSettled:
+	case incident.LeverActive, incident.LeverUndone, incident.LeverSettled, incident.LeverGivenUp:
 		kind = "lever"
 	case incident.FixApplied, incident.FixRolledBack:
 		kind = "fix"

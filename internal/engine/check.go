@@ -64,6 +64,9 @@ func (e *Engine) Check(ctx context.Context) ([]Finding, error) {
 	c.levers(bounded)
 	c.outside(bounded)
 	c.configuration()
+	if e.o.Beside != nil {
+		c.found = append(c.found, e.o.Beside()...)
+	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

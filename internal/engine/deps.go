@@ -8,6 +8,7 @@ import (
 	"lifeboat/internal/fault"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/ledger"
+	"lifeboat/internal/lever"
 	"lifeboat/internal/outbox"
 	"lifeboat/internal/store"
 )
@@ -70,7 +71,8 @@ type Company struct {
 	Channels []Channel
 	Acts     []Act
 	Run      func(ctx context.Context, j Job) Ran
-	Others   func(a incident.Actor) int // how many other people may approve a fix (R9)
+	Others   func(a incident.Actor) int           // how many other people may approve a fix (R9)
+	Card     func(name string) (lever.Card, bool) // levers that people made beside the configuration's
 	Tail     func(path string, most int64) capture.Item
 }
 

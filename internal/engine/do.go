@@ -32,6 +32,7 @@ type runner struct {
 	asking  bool      // sanity checks are under way
 	reading bool      // the check that a fix promised is being asked
 	readAt  time.Time // when it was asked last
+	shareAt time.Time // when a share was ordered last
 	running string    // key of the prepared act under way
 	next    string    // key of the one that is to be begun when it has ended
 	asked   string    // the incident that evidence is collected for

@@ -58,9 +58,12 @@ type Options struct {
 	Logger  *slog.Logger
 	Version string
 	Record  func() RecordView  // how the record is doing
+	Beside  func() []Finding   // what stands beside the engine, for Check; nil: nothing does
 	Hook    func(point string) // tests stop the process here
 	Waits   Waits
 	Company Company
+
+	Transfers snapshot.Transfers // which zones are exchanged with other name servers, with the keys that the configuration only names
 }
 
 // Waits bound the engine's own waiting.
@@ -127,7 +130,7 @@ func New(o Options) (*Engine, error) {
 	e.drivers = o.Drivers(e)
 	var c snapshot.Contents
 	c.Sites, c.Zones, c.Features = o.Config.Parts()
-	c.Access, c.DNS = o.Config.Access, o.Config.DNS
+	c.Access, c.DNS, c.Transfers = o.Config.Access, o.Config.DNS, o.Transfers
 	for _, s := range c.Sites {
 		e.runners[s.ID] = &runner{e: e, id: s.ID}
 		if s.Shadow == "" {
@@ -210,6 +213,7 @@ type ordered struct {
 	serials map[string]uint32
 	auto    map[string]autoState
 	taken   []string
+	proofs  map[string]proofs
 }
 
 // autoState is what is remembered of a site's automatic moves.
@@ -233,6 +237,7 @@ const (
 	keyFlag     = "flag/"     // FEATURE → feature.Order
 	keySerial   = "serial/"   // APEX → uint32
 	keyAuto     = "auto/"     // SITE → autoState
+	keyProofs   = "proofs/"   // NAME → proofs
 	keyTaken    = "taken"     // ids of the local orders taken over last
 	keyOpen     = "open/"     // SITE → incident id
 	keyIncident = "incident/" // ID → Head
@@ -244,7 +249,7 @@ const (
 )
 
 func (e *Engine) loadOrdered(ctx context.Context) error {
-	o := ordered{sites: map[string]snapshot.SiteOrder{}, flags: map[string]feature.Order{}, serials: map[string]uint32{}, auto: map[string]autoState{}}
+	o := ordered{sites: map[string]snapshot.SiteOrder{}, flags: map[string]feature.Order{}, serials: map[string]uint32{}, auto: map[string]autoState{}, proofs: map[string]proofs{}}
 	var l lineage
 	if err := get(ctx, e.o.Store, keyLineage, &l); err != nil {
 		return err
@@ -260,6 +265,9 @@ func (e *Engine) loadOrdered(ctx context.Context) error {
 		return err
 	}
 	if err := list(ctx, e.o.Store, keyAuto, o.auto); err != nil {
+		return err
+	}
+	if err := list(ctx, e.o.Store, keyProofs, o.proofs); err != nil {
 		return err
 	}
 	if err := get(ctx, e.o.Store, keyTaken, &o.taken); err != nil {
@@ -320,6 +328,11 @@ func (e *Engine) site(id string) (config.Site, bool) {
 func (e *Engine) card(name string) (lever.Card, error) {
 	for _, c := range e.o.Config.Levers {
 		if c.Name == name {
+			return c, nil
+		}
+	}
+	if e.o.Company.Card != nil {
+		if c, known := e.o.Company.Card(name); known {
 			return c, nil
 		}
 	}

@@ -31,7 +31,7 @@ func (r *runner) facts(ctx context.Context, c incident.Command, by incident.Acto
 	a := r.e.autoOf(cfg.ID)
 	f := incident.Facts{
 		Actor: by, Site: r.id, SiteTitle: cfg.Title, Gates: gates(cfg), HomeSeen: string(r.e.seen.place(cfg.ID, r.site().Home, r.e.o.Now())),
-		Settings: incident.Settings{Passes: cfg.Sanity.Passes, Apart: cfg.Sanity.Apart, TakeBack: cfg.TakeBack, Watch: cfg.Watch, Settle: cfg.Settle, AutoGap: cfg.AutoGap},
+		Settings: incident.Settings{Passes: cfg.Sanity.Passes, Apart: cfg.Sanity.Apart, TakeBack: cfg.TakeBack, Watch: cfg.Watch, Settle: cfg.Settle, AutoGap: cfg.AutoGap, Stages: cfg.GoBack.Stages, Hold: cfg.GoBack.Hold},
 		LastAuto: a.Last, AutoHeld: a.Held, Parked: r.parked,
 	}
 	f.Settings.Approval, f.Settings.Pause, f.Settings.FixApart, f.Settings.FixPasses = cfg.Fixes.Approval, cfg.Fixes.Pause, cfg.Fixes.Apart, cfg.Fixes.Passes
@@ -139,7 +139,7 @@ func (r *runner) leverFacts(ctx context.Context, card lever.Card, plan lever.Pla
 	}
 	l := incident.LeverFacts{
 		Name: card.Name, Kind: card.Kind, Title: card.Title, Target: card.Kind + ":" + plan.Target, From: from, To: to,
-		Reversible: true, ArmedUntil: rec.ArmedUntil, Plan: raw, ToRank: 1,
+		Reversible: true, ArmedUntil: rec.ArmedUntil, Plan: raw, ToRank: 1, Shares: r.shares(plan),
 	}
 	if flag, known := r.e.contents().Flag(plan.Target); known && from == "" && card.Kind == kindFeature {
 		l.From = string(flag.Value) // its own: nothing is ordered

@@ -91,6 +91,26 @@ func (e *Engine) SetFlag(ctx context.Context, key string, value json.RawMessage,
 	})
 }
 
+// ShareFlag lets a share of those who ask have the flag's own value again, although
+// another is ordered; who ordered it and when stays. It implements lever.Orders.
+func (e *Engine) ShareFlag(ctx context.Context, key string, percent int, t lever.Token) error {
+	value, err := e.Flag(ctx, key)
+	switch {
+	case err != nil:
+		return err
+	case percent < 0 || percent > feature.Whole:
+		return fault.New(fault.Invalid, "a share of %d percent can't be", percent).WithHint("say 0 to %d", feature.Whole)
+	case value == nil:
+		return fault.New(fault.Conflict, "nothing is ordered for the feature %q: everybody has its own value", key)
+	}
+	return e.change(ctx, "flag/"+key, &t, func(next *ordered) {
+		if o, set := next.flags[key]; set { // or it was taken back meanwhile, which is more than a share
+			o.Share = percent
+			next.flags[key] = o
+		}
+	})
+}
+
 // change changes what is ordered and publishes it. Changes happen one after the
 // other; looking never waits for one.
 func (e *Engine) change(ctx context.Context, what string, t *lever.Token, f func(next *ordered)) error {
@@ -239,7 +259,7 @@ func (e *Engine) manifest(ctx context.Context, o ordered) (snapshot.Manifest, er
 	}
 	m := snapshot.Manifest{
 		Format: snapshot.Format, Epoch: o.epoch, Revision: uint64(rev), At: e.o.Now().UTC(), Parts: e.world().refs,
-		Sites: map[string]snapshot.SiteOrder{}, Features: o.flags, Serials: o.serials, Taken: o.taken,
+		Sites: map[string]snapshot.SiteOrder{}, Features: o.flags, Serials: o.serials, Taken: o.taken, Challenges: o.challenges(),
 	}
 	for _, s := range e.contents().Sites {
 		so := o.sites[s.ID]
@@ -306,6 +326,7 @@ func follows(z zone.Source, site string) bool {
 
 func (o ordered) clone() ordered {
 	o.sites, o.flags, o.serials, o.auto = maps.Clone(o.sites), maps.Clone(o.flags), maps.Clone(o.serials), maps.Clone(o.auto)
+	o.proofs = maps.Clone(o.proofs)
 	return o
 }
 

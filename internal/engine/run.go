@@ -38,7 +38,7 @@ func (e *Engine) Run(ctx context.Context) {
 		case f := <-e.jobs:
 			wg.Go(func() { f(ctx) }) // ends with ctx
 		case <-told.C:
-			wg.Go(func() { e.catchUp(ctx) }) // ends with ctx
+			wg.Go(func() { e.catchUp(ctx); e.forgetProofs(ctx) }) // ends with ctx
 		case <-ctx.Done():
 			return
 		}
@@ -99,6 +99,7 @@ func (r *runner) due(ctx context.Context, wg *sync.WaitGroup) bool {
 	if !r.in.Phase.Open() {
 		return false
 	}
+	r.dueShares(ctx)
 	now, system := r.e.o.Now(), incident.Actor{Kind: "system", Name: "lifeboat"}
 	r.countHits(r.in.ID)
 	r.dueFix(now)
@@ -141,7 +142,7 @@ func (r *runner) lookAgain() time.Duration {
 func (r *runner) dueSanity(ctx context.Context, wg *sync.WaitGroup, now time.Time) {
 	cfg, _ := r.e.site(r.id)
 	ret := r.in.Return
-	if ret == nil || ret.Passed || r.asking || !passed(ret.LastAt, now, cfg.Sanity.Apart) {
+	if ret == nil || ret.Passed || r.asking || r.in.Moving() || !passed(ret.LastAt, now, cfg.Sanity.Apart) {
 		return
 	}
 	r.asking = true
@@ -196,11 +197,15 @@ func (r *runner) drift(ctx context.Context, p incident.Pull) {
 	ctx, cancel := context.WithTimeout(ctx, r.e.o.Waits.Observe)
 	defer cancel()
 	obs, err := driver.Observe(ctx, plan, 0)
+	if err == nil && obs.World == lever.Gone {
+		r.pullEnded(ctx, p, plan, obs)
+		return
+	}
 	if err == nil && (p.State == incident.Stuck || p.SeenAt.IsZero() && obs.World == lever.After) {
 		r.settle(ctx, p, plan, obs)
 		return
 	}
-	if err != nil || (obs.World != lever.Foreign && obs.World != lever.Before) {
+	if err != nil || (obs.World != lever.Foreign && obs.World != lever.Before) || obs.World == lever.Before && p.Share+p.Wanted > 0 {
 		return
 	}
 	r.mu.Lock()

@@ -30,11 +30,14 @@ type Flag struct {
 	Public      bool                       `json:"public,omitempty"`    // whether pages in browsers may see it
 }
 
-// Order is a value that a person ordered for a flag; it wins over the flag's own.
+// Order is a value that a person ordered for a flag; it wins over the flag's own. While
+// its lever goes back in stages, Share percent of those who ask have the flag's own
+// again: who is in stays in as the share grows. A Share beyond 0 to 100 counts as 0.
 type Order struct {
 	Value    json.RawMessage `json:"value"`
 	Lever    string          `json:"lever"`
 	Incident string          `json:"incident"`
 	By       string          `json:"by,omitempty"`
 	Since    string          `json:"since,omitempty"` // RFC 3339
+	Share    int             `json:"share,omitempty"` // percent; 0: the value is everybody's
 }

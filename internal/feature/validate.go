@@ -104,9 +104,9 @@ func (f Flag) checkVariants(place string) error {
 	for _, name := range slices.Sorted(maps.Keys(f.Variants)) {
 		at := place + ".variants." + printable(name)
 		switch {
-		case name == On || name == Off:
+		case name == On || name == Off || name == Ordered:
 			return fault.New(fault.Invalid, "the variant %s is there already", name).At(at).
-				WithHint("on is what value says, off is what off says; call this one otherwise")
+				WithHint("on is what value says, off is what off says, ordered is what a person ordered besides; call this one otherwise")
 		case checkKey(name) != nil:
 			return fault.New(fault.Invalid, "%s", checkKey(name)).At(at).WithHint("use letters, digits and . _ -, beginning with a letter or digit")
 		}

@@ -95,6 +95,7 @@ const (
 	After   World = "after"
 	Partial World = "partial"
 	Foreign World = "foreign" // somebody else changed it
+	Gone    World = "gone"    // there is no way back any more: what was taken away was given up
 	Unknown World = "unknown"
 )
 
@@ -147,6 +148,18 @@ type Driver interface {
 	Dispose(ctx context.Context, p Plan) error
 }
 
+// Sharer is a Driver that can put back by shares: some of the visitors are as before the
+// plan while the lever still holds for the rest.
+type Sharer interface {
+	Driver
+	// CanShare says whether this plan's way back can go by shares.
+	CanShare(p Plan) bool
+	// Share orders that percent of the visitors, 1 to 99, are as before the step. A larger
+	// share keeps whoever was in a smaller one. It MUST be idempotent; Apply ends it with
+	// the lever in force for everybody, Revert with everybody back.
+	Share(ctx context.Context, p Plan, step, percent int, t Token) error
+}
+
 // ErrUnsure is in the chain of an Apply or Revert error after which it is not known
 // whether the target took the write: it was sent, and no word came back. The engine
 // looks, and does not repeat it.
@@ -174,4 +187,8 @@ type Orders interface {
 	Flag(ctx context.Context, key string) (json.RawMessage, error)
 	// SetFlag orders a value for a flag; nil takes the order back.
 	SetFlag(ctx context.Context, key string, value json.RawMessage, t Token) error
+	// ShareFlag lets percent (0 to 100) of those who ask have the flag's own value
+	// again, although another is ordered: 0 takes that back, SetFlag ends it. It is
+	// refused with kind Conflict where nothing is ordered for the flag.
+	ShareFlag(ctx context.Context, key string, percent int, t Token) error
 }

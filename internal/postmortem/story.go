@@ -36,7 +36,7 @@ func (b *builder) pulls() []pullStory {
 				}
 			case incident.LeverUndone:
 				s.back, s.ends = e, e
-			case incident.LeverSettled:
+			case incident.LeverSettled, incident.LeverGivenUp:
 				s.ends = e
 			}
 		}

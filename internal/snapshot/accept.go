@@ -91,7 +91,7 @@ func Toward(o Order, m Manifest, local Local, c Contents) error {
 		if !known {
 			return fault.New(fault.NotFound, "no feature %q", o.Feature)
 		}
-		if in, ordered := EffectiveFlags(m, local)[o.Feature]; ordered && bytes.Equal(in.Value, o.Value) {
+		if in, ordered := EffectiveFlags(m, local)[o.Feature]; ordered && in.Share == 0 && bytes.Equal(in.Value, o.Value) {
 			return fault.New(fault.Conflict, "%q is %s already", flag.Key, o.Value)
 		}
 		return nil

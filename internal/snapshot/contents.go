@@ -15,6 +15,8 @@ type Contents struct {
 	Features []feature.Flag
 	Access   feature.Access // who may ask for features
 	DNS      DNS            // what the name server does besides answering
+
+	Transfers Transfers // which zones are exchanged with other name servers
 }
 
 // Encode makes the parts and their references.
@@ -26,6 +28,9 @@ func (c Contents) Encode() (parts map[string][]byte, refs map[string]Ref, err er
 	}
 	if !c.DNS.IsZero() {
 		all[PartDNS] = c.DNS
+	}
+	if !c.Transfers.IsZero() {
+		all[PartTransfers] = c.Transfers
 	}
 	for name, v := range all {
 		b, ref, err := Part(v)
@@ -40,10 +45,10 @@ func (c Contents) Encode() (parts map[string][]byte, refs map[string]Ref, err er
 // DecodeContents reads the parts that the manifest names; bytes gives them by hash.
 func DecodeContents(refs map[string]Ref, bytes func(sha256 string) ([]byte, error)) (Contents, error) {
 	var c Contents
-	for name, into := range map[string]any{PartSites: &c.Sites, PartZones: &c.Zones, PartFeatures: &c.Features, PartAccess: &c.Access, PartDNS: &c.DNS} {
+	for name, into := range map[string]any{PartSites: &c.Sites, PartZones: &c.Zones, PartFeatures: &c.Features, PartAccess: &c.Access, PartDNS: &c.DNS, PartTransfers: &c.Transfers} {
 		ref, named := refs[name]
-		if !named && (name == PartAccess || name == PartDNS) {
-			continue // everybody may ask; the name server does as usual
+		if !named && (name == PartAccess || name == PartDNS || name == PartTransfers) {
+			continue // everybody may ask; the name server does as usual; no zone is exchanged
 		}
 		if !named {
 			return c, fault.New(fault.Invalid, "the manifest names no part %q", name)

@@ -13,6 +13,7 @@ package snapshot
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"time"
 
 	"lifeboat/internal/feature"
@@ -29,11 +30,12 @@ const Standby = "standby"
 
 // The names of the parts.
 const (
-	PartSites    = "sites"    // []Site
-	PartZones    = "zones"    // []zone.Source
-	PartFeatures = "features" // []feature.Flag
-	PartAccess   = "access"   // feature.Access; not there where everybody may ask for features
-	PartDNS      = "dns"      // DNS; not there where the name server does as usual
+	PartSites     = "sites"     // []Site
+	PartZones     = "zones"     // []zone.Source
+	PartFeatures  = "features"  // []feature.Flag
+	PartAccess    = "access"    // feature.Access; not there where everybody may ask for features
+	PartTransfers = "transfers" // Transfers; not there where no zone is exchanged
+	PartDNS       = "dns"       // DNS; not there where the name server does as usual
 )
 
 // Ref names a part by what is in it.
@@ -55,6 +57,17 @@ type Manifest struct {
 	Features map[string]feature.Order `json:"features,omitempty"` // only what is ordered
 	Serials  map[string]uint32        `json:"serials"`            // SOA serial by apex
 	Taken    []string                 `json:"taken,omitempty"`    // local orders that control has taken over
+
+	// Challenges are the proofs for certificate authorities, by owner name: absolute,
+	// lower case, with a TXT record for good in its zone (zone.ChallengeAt).
+	Challenges map[string]Challenge `json:"challenges,omitempty"`
+}
+
+// Challenge is what a name's TXT records hold besides the ones of its zone, up to a
+// time: all of it or, from then on, nothing, so that a name has two answers.
+type Challenge struct {
+	Values []string  `json:"values"` // zone.MaxProofs at most; sorted
+	Until  time.Time `json:"until"`
 }
 
 // SiteOrder is where a site's names are ordered to point, and why.
@@ -92,12 +105,17 @@ type Site struct {
 	Home       string         `json:"home"`   // the origin that is home
 	Places     []string       `json:"places"` // position names in order: home first, standby last
 	Positions  zone.Positions `json:"positions"`
-	Checks     []probe.Check  `json:"checks"`
-	Standing   probe.Check    `json:"standing"`          // asked of the standby: is our page there (R2)
-	Failover   string         `json:"failover"`          // propose, auto or off
-	Shadow     string         `json:"shadow,omitempty"`  // of a drill's stand-in: the site it stands for
-	Contact    string         `json:"contact,omitempty"` // shown on the page, one line
-	Levers     []Lever        `json:"levers,omitempty"`
+
+	// Asked are the addresses that checks ask of a place that is an alias: what it
+	// leads to is somebody else's to move, and a check waits for no resolver.
+	Asked map[string][]netip.Addr `json:"asked,omitempty"`
+
+	Checks   []probe.Check `json:"checks"`
+	Standing probe.Check   `json:"standing"`          // asked of the standby: is our page there (R2)
+	Failover string        `json:"failover"`          // propose, auto or off
+	Shadow   string        `json:"shadow,omitempty"`  // of a drill's stand-in: the site it stands for
+	Contact  string        `json:"contact,omitempty"` // shown on the page, one line
+	Levers   []Lever       `json:"levers,omitempty"`
 }
 
 // Lever is what answer needs to pull a lever as a local order.
@@ -162,7 +180,7 @@ func (s Site) Targets(place string) []probe.Target {
 		return nil
 	}
 	var out []probe.Target
-	for _, ip := range s.Positions[place].IPs {
+	for _, ip := range append(slices.Clone(s.Positions[place].IPs), s.Asked[place]...) {
 		out = append(out, probe.Target{Site: s.ID, Place: place, Address: ip.String(), Port: s.Port, Scheme: s.Scheme, Host: s.Names[0]})
 	}
 	return out

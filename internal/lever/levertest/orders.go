@@ -19,6 +19,7 @@ type Orders struct {
 	mu        sync.Mutex // guards all below
 	positions map[string]string
 	flags     map[string]json.RawMessage
+	shares    map[string]int  // percent, of the flags that have an order
 	known     map[string]bool // flags that exist
 	fence     map[string]uint64
 	writes    int
@@ -28,7 +29,7 @@ type Orders struct {
 // NewOrders makes Orders of sites at positions and of flags without an order.
 // inForce is told the whole of what is ordered at each change, and once now.
 func NewOrders(positions map[string]string, flags []string, inForce func(positions map[string]string, flags map[string]json.RawMessage) error) (*Orders, error) {
-	o := &Orders{inForce: inForce, positions: maps.Clone(positions), flags: map[string]json.RawMessage{}, known: map[string]bool{}, fence: map[string]uint64{}}
+	o := &Orders{inForce: inForce, positions: maps.Clone(positions), flags: map[string]json.RawMessage{}, shares: map[string]int{}, known: map[string]bool{}, fence: map[string]uint64{}}
 	for _, f := range flags {
 		o.known[f] = true
 	}
@@ -79,10 +80,33 @@ func (o *Orders) Flag(ctx context.Context, key string) (json.RawMessage, error) 
 func (o *Orders) SetFlag(ctx context.Context, key string, value json.RawMessage, t lever.Token) error {
 	return o.change(ctx, "flag/"+key, t, func() {
 		delete(o.flags, key)
+		delete(o.shares, key)
 		if value != nil {
 			o.flags[key] = bytes.Clone(value)
 		}
 	})
+}
+
+// ShareFlag implements lever.Orders.
+func (o *Orders) ShareFlag(ctx context.Context, key string, percent int, t lever.Token) error {
+	value, err := o.Flag(ctx, key)
+	switch {
+	case err != nil:
+		return err
+	case percent < 0 || percent > 100:
+		return fault.New(fault.Invalid, "a share of %d percent can't be", percent)
+	case value == nil:
+		return fault.New(fault.Conflict, "nothing is ordered for the feature %q", key)
+	}
+	return o.change(ctx, "flag/"+key, t, func() { o.shares[key] = percent })
+}
+
+// Share is how many percent of those who ask have the flag's own value although another
+// is ordered.
+func (o *Orders) Share(key string) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.shares[key]
 }
 
 func (o *Orders) change(ctx context.Context, what string, t lever.Token, f func()) error {

@@ -46,16 +46,20 @@ type Options struct {
 	Site        func(id string, drill bool) (Site, bool)
 	Nameservers map[string]netip.AddrPort // by name
 	Lookup      func(ctx context.Context, server netip.AddrPort, name string, v6 bool) ([]netip.Addr, error)
+	Alias       func(ctx context.Context, server netip.AddrPort, name string) (string, error) // asked only where a position is an alias
 	Now         func() time.Time
 }
 
 // Driver moves names in our own zones.
 type Driver struct{ o Options }
 
-// New makes a Driver; a nil Lookup asks over UDP.
+// New makes a Driver; a nil Lookup or Alias asks over UDP.
 func New(o Options) *Driver {
 	if o.Lookup == nil {
 		o.Lookup = Lookup
+	}
+	if o.Alias == nil {
+		o.Alias = Alias
 	}
 	return &Driver{o}
 }
@@ -198,6 +202,12 @@ func (d *Driver) look(ctx context.Context, site Site, from, to string) []lever.S
 // ask asks one name server for both address types of one name.
 func (d *Driver) ask(ctx context.Context, server, name string, from, to zone.Addresses) lever.Sighted {
 	s := lever.Sighted{Witness: server + " for " + name, World: lever.Unknown}
+	if from.Alias != "" || to.Alias != "" {
+		alias, err := d.o.Alias(ctx, d.o.Nameservers[server], name)
+		if err != nil || alias != "" {
+			return led(s, alias, err, from, to)
+		}
+	}
 	v4, err := d.o.Lookup(ctx, d.o.Nameservers[server], name, false)
 	if err != nil {
 		s.Value = err.Error()
@@ -211,11 +221,28 @@ func (d *Driver) ask(ctx context.Context, server, name string, from, to zone.Add
 	got := append(v4, v6...)
 	s.Value, s.World = text(got), lever.Foreign
 	switch {
-	case same(got, to.IPs):
+	case to.Alias == "" && same(got, to.IPs):
 		s.World = lever.After
-	case same(got, from.IPs):
+	case from.Alias == "" && same(got, from.IPs):
 		s.World = lever.Before
 	}
+	return s
+}
+
+// led is what a server says that answers with an alias, or with nothing clear.
+func led(s lever.Sighted, alias string, err error, from, to zone.Addresses) lever.Sighted {
+	switch {
+	case err != nil:
+		s.Value = err.Error()
+		return s
+	case strings.EqualFold(alias, to.Alias):
+		s.World = lever.After
+	case strings.EqualFold(alias, from.Alias):
+		s.World = lever.Before
+	default:
+		s.World = lever.Foreign
+	}
+	s.Value = "alias of " + alias
 	return s
 }
 
