@@ -86,10 +86,11 @@ type Answer struct {
 	local    snapshot.Local
 	life     string // of this process, for the reports' numbers
 	compiled
-	serials  map[string]uint32 // served now, by apex
-	degraded map[string]bool   // sites that are seen down somewhere
-	problem  string            // why not all is well, for status
-	changed  chan struct{}     // signalled when pages must be rendered anew
+	proofs   map[string][]string // for certificate authorities: those in force when the zones were last given, by name
+	serials  map[string]uint32   // served now, by apex
+	degraded map[string]bool     // sites that are seen down somewhere
+	problem  string              // why not all is well, for status
+	changed  chan struct{}       // signalled when pages must be rendered anew
 }
 
 // New opens the folder and puts the last good snapshot in force. It fails only
@@ -195,12 +196,12 @@ func (a *Answer) enforce(moved map[string]bool) error { // with mu held
 	}
 	a.dns.Configure(settings(a.contents.DNS))
 	a.xfr.Configure(a.contents.Transfers)
-	a.xfr.Set(xfr.Zones{Zones: a.gives, Positions: positionsOf(a.contents), Orders: orders})
+	a.xfr.Set(a.given(view, orders))
 	a.dns.Set(view)
 	a.xfr.Tell()
 	a.ofrep.Allow(a.contents.Access)
 	a.ofrep.Set(ofrep.Compile(a.contents.Features, snapshot.EffectiveFlags(a.manifest, a.local)).At(a.manifest.Epoch, a.manifest.Revision))
-	a.serials, a.local.Serials = serials, serials
+	a.serials, a.local.Serials, a.proofs = serials, serials, a.proofsNow()
 	a.renderSoon()
 	return nil
 }

@@ -37,6 +37,7 @@ func (a *Answer) render(ctx context.Context) {
 		}
 		a.renderOnce()
 		a.heedDegraded()
+		a.heedProofs()
 	}
 }
 
@@ -62,9 +63,7 @@ func (a *Answer) heedDegraded() {
 		return
 	}
 	if len(a.gives) > 0 { // the serials that secondaries have seen
-		if err := a.folder.SaveLocal(a.local); err != nil {
-			a.o.Logger.Error("the serials are not kept on disk", "cause", err)
-		}
+		a.keepSerials()
 	}
 }
 

@@ -2,8 +2,12 @@ package answer
 
 import (
 	"reflect"
+	"slices"
+	"strings"
 
+	"lifeboat/internal/authdns"
 	"lifeboat/internal/snapshot"
+	"lifeboat/internal/xfr"
 	"lifeboat/internal/zone"
 )
 
@@ -17,12 +21,12 @@ func (a *Answer) compile(c snapshot.Contents) (compiled, error) { // with mu hel
 	return made, err
 }
 
-// takeCopies puts copies of zones that others serve in force, or leaves everything as
-// it is.
-func (a *Answer) takeCopies(copies []*zone.Zone) error {
+// takeCopies puts a change of the zones that others serve in force, or leaves everything
+// as it is.
+func (a *Answer) takeCopies(c xfr.Change) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	made, err := a.compileWith(a.contents, copies)
+	made, err := a.compileWith(a.contents, c.Zones())
 	if err != nil {
 		return err
 	}
@@ -32,8 +36,19 @@ func (a *Answer) takeCopies(copies []*zone.Zone) error {
 		a.compiled = old
 		return err
 	}
+	c.Commit()
 	a.memory.Settle()
 	return nil
+}
+
+// given is what secondaries may have, as the view answers it.
+func (a *Answer) given(v *authdns.View, o authdns.Orders) xfr.Zones { // with mu held
+	serials := map[string]uint32{}
+	for _, z := range a.gives {
+		serials[z.Apex()], _ = v.Serial(z.Apex())
+	}
+	o.Serial = serials
+	return xfr.Zones{Zones: a.gives, Positions: positionsOf(a.contents), Orders: o}
 }
 
 // growGiven adds the zones that answer something else than before to those whose serial
@@ -56,6 +71,9 @@ func (a *Answer) growGiven(grow map[string]bool, before snapshot.Manifest, was s
 	for apex := range a.givenOf(changed) {
 		grow[apex] = true
 	}
+	for apex := range a.givenWith(a.proofs, a.proofsNow()) {
+		grow[apex] = true
+	}
 	for _, z := range a.contents.Zones {
 		if a.contents.Transfers.Gives(z.Apex) && !reflect.DeepEqual(sources[z.Apex], z) {
 			grow[z.Apex] = true
@@ -73,6 +91,58 @@ func (a *Answer) givenOf(sites map[string]bool) map[string]bool { // with mu hel
 		}
 	}
 	return out
+}
+
+// proofsNow are the proofs for certificate authorities that are not over, by name.
+func (a *Answer) proofsNow() map[string][]string { // with mu held
+	out := map[string][]string{}
+	for name, c := range a.manifest.Challenges {
+		if a.o.Now().Before(c.Until) {
+			out[name] = c.Values
+		}
+	}
+	return out
+}
+
+// givenWith are the zones that secondaries may have, and in which a name's proofs differ.
+func (a *Answer) givenWith(before, now map[string][]string) map[string]bool { // with mu held
+	out := map[string]bool{}
+	for _, z := range a.contents.Zones {
+		if !a.contents.Transfers.Gives(z.Apex) {
+			continue
+		}
+		for _, proofs := range []map[string][]string{before, now} {
+			for name := range proofs {
+				if strings.HasSuffix("."+name, "."+z.Apex) && !slices.Equal(before[name], now[name]) {
+					out[z.Apex] = true
+				}
+			}
+		}
+	}
+	return out
+}
+
+// heedProofs takes proofs that are over away from secondaries too: to these nothing ends
+// by itself.
+func (a *Answer) heedProofs() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	grow := a.givenWith(a.proofs, a.proofsNow())
+	if a.table == nil || len(grow) == 0 {
+		return
+	}
+	if err := a.enforce(grow); err != nil {
+		a.trouble(err)
+		return
+	}
+	a.keepSerials()
+}
+
+// keepSerials keeps the serials that secondaries have seen.
+func (a *Answer) keepSerials() { // with mu held
+	if err := a.folder.SaveLocal(a.local); err != nil {
+		a.o.Logger.Error("the serials are not kept on disk", "cause", err)
+	}
 }
 
 func changedSites(before, now map[string]bool) map[string]bool {

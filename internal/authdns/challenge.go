@@ -64,12 +64,12 @@ func (v *View) addChallenges(o Orders) error {
 	return nil
 }
 
-// challengeTTL is the most that a set with proofs may be kept, in seconds.
-const challengeTTL = 10
+// ChallengeTTL is the most that a set with proofs may be kept, in seconds.
+const ChallengeTTL = 10
 
 // withProofs is a TXT set with proofs behind its own records, all with one TTL.
 func withProofs(own body, values []string) (body, error) {
-	ttl := min(binary.BigEndian.Uint32(own.wire[6:]), challengeTTL)
+	ttl := min(binary.BigEndian.Uint32(own.wire[6:]), ChallengeTTL)
 	var b body
 	for rest := own.wire; len(rest) > 0; b.count++ {
 		_, data, others := cutRecord(rest)

@@ -82,3 +82,7 @@ func peerLimit(msg []byte, udp bool) int {
 	}
 	return q.limit(udp)
 }
+
+// TTL is how long an answer of a name that follows a site may be kept, in seconds,
+// where the zone says ttl: for secondaries, whose answers are made elsewhere.
+func (o Orders) TTL(site string, ttl uint32) uint32 { return o.ttl(site, ttl) }

@@ -20,18 +20,6 @@ type Orders struct {
 	Now        func() time.Time     // says when one of these is over; time.Now when nil
 }
 
-// TTL is how long an answer of a name that follows a site may be cached, in seconds,
-// where the zone says ttl.
-func (o Orders) TTL(site string, ttl uint32) uint32 {
-	if o.Degraded[site] {
-		ttl = (ttl + 1) / 2
-	}
-	if limit := o.TTLCap[site]; limit > 0 {
-		ttl = min(ttl, limit)
-	}
-	return ttl
-}
-
 // View is a Table with a position for each site and a serial for each zone: all
 // that an answer is made of.
 type View struct {
@@ -86,12 +74,23 @@ func (t *Table) View(o Orders) (*View, error) {
 	}
 	for i, k := range t.follows {
 		s := t.sites[k.site]
-		v.follows[i] = makeFollow(s.positions[v.at[k.site]], o.TTL(s.id, k.ttl))
+		v.follows[i] = makeFollow(s.positions[v.at[k.site]], o.ttl(s.id, k.ttl))
 	}
 	if err := v.addChallenges(o); err != nil {
 		return nil, err
 	}
 	return v, nil
+}
+
+// ttl is how long a site's answers may be kept, of how long they may be in calm.
+func (o Orders) ttl(site string, ttl uint32) uint32 {
+	if o.Degraded[site] {
+		ttl = (ttl + 1) / 2
+	}
+	if limit := o.TTLCap[site]; limit > 0 {
+		ttl = min(ttl, limit)
+	}
+	return ttl
 }
 
 func places(s site) string {

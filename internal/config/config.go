@@ -38,10 +38,11 @@ type Config struct {
 	ConsoleURL string // where people reach lifeboat's own pages, https://HOST or https://HOST:PORT; "" = not said
 	Sites      []Site // in the file's order
 	Zones      []zone.Source
-	Levers     []lever.Card   // Config holds ZoneLever, FeatureLever ... as JSON
-	Features   []feature.Flag // in the file's order
-	Access     feature.Access // who may ask for features
-	DNS        snapshot.DNS   // what the name server does besides answering
+	Levers     []lever.Card    // Config holds ZoneLever, FeatureLever ... as JSON
+	Features   []feature.Flag  // in the file's order
+	Written    feature.Written // the same as they stand in the file: with $ref, and what it stands for
+	Access     feature.Access  // who may ask for features
+	DNS        snapshot.DNS    // what the name server does besides answering
 
 	TransferKeys []TransferKey       // shared with other name servers, in the file's order
 	Secondaries  []snapshot.Exchange // of our zones; the peers' keys are TransferKey names

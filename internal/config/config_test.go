@@ -308,10 +308,8 @@ func TestGoodFileIsReadWhole(t *testing.T) {
 			{Name: "to-main", Kind: "zone", Title: "To main", Site: "shop", Config: []byte(`{"site":"shop","to":"main"}`)},
 			{Name: "close-checkout", Kind: "feature", Title: "Close the checkout", Site: "blog", Config: []byte(`{"key":"checkout.v2","value":false}`)},
 		},
-		Features: []feature.Flag{
-			{Key: "checkout.v2", Value: []byte("true"), Off: []byte("false"), Says: "Card payments", CodeDefault: []byte("false")},
-			{Key: "banner", Value: []byte("false"), Off: []byte("true")},
-		},
+		Features: goodFeatures,
+		Written:  feature.Written{Flags: goodFeatures},
 		Resolvers: []Nameserver{
 			{"quad9", netip.MustParseAddrPort("9.9.9.9:53")},
 			{"own", netip.MustParseAddrPort("[2001:db8::53]:5353")},
@@ -431,6 +429,11 @@ func TestCommentsOfTheExampleAreTaken(t *testing.T) {
 	if diff := cmp.Diff(plain.Sites[0].Fixes, c.Sites[0].Fixes); diff != "" {
 		t.Errorf("the sample says other defaults: %s", diff)
 	}
+}
+
+var goodFeatures = []feature.Flag{
+	{Key: "checkout.v2", Value: []byte("true"), Off: []byte("false"), Says: "Card payments", CodeDefault: []byte("false")},
+	{Key: "banner", Value: []byte("false"), Off: []byte("true")},
 }
 
 // Every key that is known is in the sample, so that nobody has to guess.

@@ -288,10 +288,10 @@ var featureLeverKeys = keySet{
 const holdsForAll = "the value holds for everybody"
 
 var featureKeys = keySet{
-	known: []string{"value", "off", "says", "code_default", "variants", "targeting", "public"},
+	known: []string{"value", "off", "says", "owner", "code_default", "variants", "targeting", "public"},
 	later: map[string]string{
 		"percent": useFractional, "rollout": useFractional, "rules": "write targeting: with one rule", "state": "a feature that is off has its off value",
-		"default_variant": "value is the default", "defaultVariant": "value is the default", "owner": "say it in says",
+		"default_variant": "value is the default", "defaultVariant": "value is the default",
 	},
 }
 

@@ -134,10 +134,6 @@ func (c *Config) site(s Site) snapshot.Site {
 	return site
 }
 
-// ours says whether a kind of lever moves what answer itself serves. The others answer
-// knows nothing of: it could not pull them alone.
-func ours(kind string) bool { return kind == kindZone || kind == kindFeature }
-
 // Positions are all that the sites' names can be pointed at, by site.
 func (c *Config) Positions() map[string]zone.Positions {
 	out := map[string]zone.Positions{}
@@ -146,6 +142,10 @@ func (c *Config) Positions() map[string]zone.Positions {
 	}
 	return out
 }
+
+// ours says whether a kind of lever moves what answer itself serves. The others answer
+// knows nothing of: it could not pull them alone.
+func ours(kind string) bool { return kind == kindZone || kind == kindFeature }
 
 // localLever is a lever as answer can pull it by itself.
 func localLever(card lever.Card) snapshot.Lever {

@@ -24,8 +24,8 @@ var (
 	updateSpan    = span{20 * time.Minute, time.Second, 24 * time.Hour}
 	stuckSpan     = span{30 * time.Minute, time.Second, 24 * time.Hour}
 	holdSpan      = span{5 * time.Minute, 100 * time.Millisecond, 24 * time.Hour}
-	lookAgainSpan = span{15 * time.Second, 15 * time.Second, time.Minute}
 	lookBackSpan  = span{24 * time.Hour, time.Minute, 720 * time.Hour}
+	lookAgainSpan = span{15 * time.Second, 15 * time.Second, time.Minute}
 
 	approvalSpan = span{10 * time.Minute, 100 * time.Millisecond, 24 * time.Hour}
 	pauseSpan    = span{time.Minute, 100 * time.Millisecond, time.Hour}

@@ -274,7 +274,7 @@ func recordOf(kind string, plan lever.Plan) (site, flag string) {
 	case kindZone:
 		return plan.Target, ""
 	}
-	return "", "" // somebody else's: nothing of ours
+	return "", ""
 }
 
 // failure is the error for whoever pressed, nil when it is done.

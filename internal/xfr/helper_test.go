@@ -82,7 +82,7 @@ func launch(t *testing.T, o Options) *world {
 	t.Helper()
 	w := &world{t: t, xfr: New(o), now: o.withDefaults().Now}
 	w.dns = authdns.New(authdns.Options{Peers: w.xfr})
-	zones := []*zone.Zone{parse(t, apex, "mail IN A 192.0.2.25\n"), parse(t, other, "")}
+	zones := []*zone.Zone{parse(t, apex, "mail IN A 192.0.2.25\n_acme IN TXT \"for-good\"\n_acme IN TXT \"more\"\npast IN TXT \"for-good\"\n"), parse(t, other, "")}
 	table, err := authdns.Compile(zones, positions())
 	must(t, err)
 	orders := ordered("main", 7)

@@ -29,10 +29,11 @@ type SecondaryOptions struct {
 	Logger *slog.Logger     // nil: nothing is told
 	Dial   Dial             // nil: the network's
 
-	// Take puts all copies in force, at least one of which is new or has expired. An
-	// error means that they can't be served together with what else there is: the new one
-	// is refused, and what was in force stays. It is called by one goroutine at a time.
-	Take func(zones []*zone.Zone) error
+	// Take puts a change of the copies in force, and MUST then commit it, under the lock
+	// under which it looks at Zones. An error means that the copies can't be served
+	// together with what else there is: the new one is refused, and what was in force
+	// stays. It is called by one goroutine at a time. nil: every change is committed.
+	Take func(c Change) error
 
 	Least    time.Duration // between two looks at one primary, whatever the SOA and NOTIFY say; 1 s when 0
 	Limit    time.Duration // for one transfer, 5 min when 0
@@ -47,12 +48,35 @@ func (o SecondaryOptions) withDefaults() SecondaryOptions {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Take == nil {
-		o.Take = func([]*zone.Zone) error { return nil }
+		o.Take = func(c Change) error { c.Commit(); return nil }
 	}
 	o.Least = cmp.Or(o.Least, time.Second)
 	o.Limit = cmp.Or(o.Limit, 5*time.Minute)
 	o.MaxBytes = cmp.Or(o.MaxBytes, 256<<20)
 	return o
+}
+
+// Change is a new copy of one zone, or that its copy has expired.
+type Change struct {
+	s  *Secondary
+	k  *kept
+	to *copied // nil: expired
+}
+
+// Zones are all copies as they will be, by name.
+func (c Change) Zones() []*zone.Zone {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	return c.s.zones(c.k.apex, c.to)
+}
+
+// Commit makes the change: from now on Secondary.Zones has it.
+func (c Change) Commit() {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	if c.k.expired = c.to == nil; !c.k.expired {
+		c.k.copy = c.to
+	}
 }
 
 // Secondary keeps zones as their primaries serve them. The last good copy of each is
@@ -324,10 +348,9 @@ func (s *Secondary) take(k *kept, have, got *copied) error {
 	defer s.taking.Unlock()
 	s.mu.Lock()
 	back := k.expired
-	zones := s.zones(k.apex, got)
 	s.mu.Unlock()
 	if got != have || back {
-		if err := s.o.Take(zones); err != nil {
+		if err := s.o.Take(Change{s, k, got}); err != nil {
 			return fault.New(fault.Invalid, "the new copy of %s is refused", k.apex).Because(err)
 		}
 		s.o.Logger.Info("a zone came in", "component", "xfr", "zone", k.apex, "serial", got.serial, "records", len(got.records), "whole", !got.steps)
@@ -339,7 +362,7 @@ func (s *Secondary) take(k *kept, have, got *copied) error {
 	if got != have {
 		s.came++
 	}
-	k.copy, k.good, k.expired, k.problem = got, now, false, ""
+	k.good, k.problem = now, ""
 	if err != nil {
 		k.problem = "the copy is in force but could not be kept on disk: " + err.Error()
 		s.o.Logger.Error("a copy of a zone is not kept on disk", "component", "xfr", "zone", k.apex, "cause", err)
@@ -354,12 +377,10 @@ func (s *Secondary) failed(k *kept, err error) {
 	s.mu.Lock()
 	k.problem = err.Error()
 	over := k.copy != nil && !k.expired && !s.o.Now().Before(k.expiry())
-	k.expired = k.expired || over
-	zones := s.zones("", nil)
 	s.mu.Unlock()
 	s.o.Logger.Warn("no primary of a zone gives it away; the last good copy is kept", "component", "xfr", "zone", k.apex, "expired", over, "cause", err)
 	if over {
-		if err := s.o.Take(zones); err != nil {
+		if err := s.o.Take(Change{s, k, nil}); err != nil {
 			s.o.Logger.Error("an expired zone is answered still", "component", "xfr", "zone", k.apex, "cause", err)
 		}
 	}

@@ -98,11 +98,12 @@ func newSecondary(t *testing.T, p *primary, dir string) *secondary {
 	s := &secondary{now: time.Now().Truncate(time.Second)}
 	s.Secondary = NewSecondary(SecondaryOptions{
 		Dir: dir, Now: func() time.Time { return s.now }, MaxBytes: 1 << 16, Limit: 10 * time.Second,
-		Take: func(z []*zone.Zone) error {
+		Take: func(c Change) error {
 			if s.deny != nil {
 				return s.deny
 			}
-			s.taken = append(s.taken, z)
+			s.taken = append(s.taken, c.Zones())
+			c.Commit()
 			return nil
 		},
 	})

@@ -143,6 +143,11 @@ func TestTransferHoldsWhatIsAnswered(t *testing.T) {
 		o := ordered(position, serial)
 		o.TTLCap = map[string]uint32{"shop": 45}
 		o.Degraded = map[string]bool{"shop": position == "backup"}
+		o.Challenges = map[string]authdns.Challenge{
+			"_acme." + apex: {Values: []string{"one-" + position, "for-good"}, Until: time.Now().Add(time.Hour)},
+			"past." + apex:  {Values: []string{"over"}, Until: time.Now().Add(-time.Second)},
+			"none." + apex:  {Values: []string{"nowhere"}, Until: time.Now().Add(time.Hour)},
+		}
 		view, err := w.dns.View().Table().View(o)
 		must(t, err)
 		w.xfr.Set(Zones{Zones: []*zone.Zone{st.zones[apex].now.zone, st.zones[other].now.zone}, Positions: positions(), Orders: o})
@@ -154,8 +159,8 @@ func TestTransferHoldsWhatIsAnswered(t *testing.T) {
 				got[rr.String()] = true
 			}
 		}
-		for _, name := range []string{apex, "www." + apex, "api." + apex, "mail." + apex} {
-			for _, typ := range []uint16{dns.TypeSOA, dns.TypeNS, dns.TypeA, dns.TypeAAAA, dns.TypeCNAME} {
+		for _, name := range []string{apex, "www." + apex, "api." + apex, "mail." + apex, "_acme." + apex, "past." + apex} {
+			for _, typ := range []uint16{dns.TypeSOA, dns.TypeNS, dns.TypeA, dns.TypeAAAA, dns.TypeCNAME, dns.TypeTXT} {
 				b, err := new(dns.Msg).SetQuestion(name, typ).Pack()
 				must(t, err)
 				for _, rr := range unpack(t, w.dns.Handle(nil, b, false)).Answer {
@@ -194,7 +199,11 @@ func TestDifferencesLeadToTheVersionInForce(t *testing.T) {
 			}
 			z = parse(t, apex, b.String())
 		}
-		v := Zones{Positions: positions(), Orders: ordered(places[rng.IntN(4)], serial)}.version(z)
+		o := ordered(places[rng.IntN(4)], serial)
+		if rng.IntN(2) == 0 {
+			o.Challenges = map[string]authdns.Challenge{fmt.Sprintf("n%d.%s", rng.IntN(30), apex): {Values: []string{"a", fmt.Sprint(rng.IntN(5))}, Until: time.Now().Add(time.Hour)}}
+		}
+		v := Zones{Positions: positions(), Orders: o}.version(z, headOf(z))
 		next, why := h.next(v)
 		if why != "" {
 			t.Fatal(why)
@@ -231,7 +240,7 @@ func TestFlipIsASmallDifference(t *testing.T) {
 	t.Parallel()
 	z := parse(t, apex, strings.Repeat("\n", 2)+"$GENERATE 1-3000 h$ A 192.0.2.1\n")
 	version := func(position string, serial uint32) *version {
-		return Zones{Positions: positions(), Orders: ordered(position, serial)}.version(z)
+		return Zones{Positions: positions(), Orders: ordered(position, serial)}.version(z, headOf(z))
 	}
 	h, _ := (*history)(nil).next(version("main", 1))
 	h, _ = h.next(version("standby", 2))
@@ -268,8 +277,13 @@ func TestTransfersAreBounded(t *testing.T) {
 	t.Parallel()
 	s := New(Options{AtOnce: 3, PerPeer: 2})
 	second := netip.MustParseAddr("127.0.0.2")
-	if !s.enter(here) || !s.enter(here) || s.enter(here) || !s.enter(second) || s.enter(second) {
-		t.Error("the limits do not hold")
+	for i, tt := range []struct {
+		from netip.Addr
+		ok   bool
+	}{{here, true}, {here, true}, {here, false}, {second, true}, {second, false}} {
+		if s.enter(tt.from) != tt.ok {
+			t.Errorf("%d: the limits do not hold", i)
+		}
 	}
 	s.leave(here)
 	if !s.enter(second) || s.Counts().Shed != 2 {

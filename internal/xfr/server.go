@@ -27,6 +27,7 @@ type Server struct {
 	mu       sync.Mutex // guards what follows; taken by Set, and where a transfer begins and ends
 	setup    snapshot.Transfers
 	zones    Zones
+	heads    map[*zone.Zone]zone.Record // their SOA records: a flip looks for nothing
 	running  map[netip.Addr]int
 	atOnce   int
 	seen     map[pair]Standing
@@ -95,16 +96,23 @@ func (s *Server) renew() { // with mu held
 	for _, x := range s.setup.Out {
 		next.peers[x.Zone] = append(next.peers[x.Zone], x.Peers...)
 	}
+	heads := map[*zone.Zone]zone.Record{}
 	for _, z := range s.zones.Zones {
 		if len(next.peers[z.Apex()]) == 0 {
 			continue
 		}
-		h, why := old.zones[z.Apex()].next(s.zones.version(z))
+		head, known := s.heads[z]
+		if !known {
+			head = headOf(z)
+		}
+		heads[z] = head
+		h, why := old.zones[z.Apex()].next(s.zones.version(z, head))
 		if why != "" {
 			s.o.Logger.Warn("secondaries may not follow", "component", "xfr", "zone", z.Apex(), "cause", why)
 		}
 		next.zones[z.Apex()] = h
 	}
+	s.heads = heads
 	s.state.Store(next)
 }
 

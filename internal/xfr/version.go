@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -21,11 +22,20 @@ type Zones struct {
 	Orders    authdns.Orders            // as given to the View in force
 }
 
+func (z Zones) now() time.Time {
+	if z.Orders.Now == nil {
+		return time.Now()
+	}
+	return z.Orders.Now()
+}
+
 // version is a zone as it is answered under one serial. It is never changed.
 type version struct {
 	zone   *zone.Zone
+	head   zone.Record // the SOA as the text has it
 	serial uint32
-	places map[string]inForce // by site, of those that its names follow
+	places map[string]inForce  // by site, of those that its names follow
+	proofs map[string][]string // by owner in wire form, for certificate authorities: besides the TXT records that are there
 }
 
 // inForce is what the names of a site answer.
@@ -35,13 +45,19 @@ type inForce struct {
 	degraded  bool
 }
 
-func (z Zones) version(of *zone.Zone) *version {
-	v := &version{zone: of, serial: of.Serial(), places: map[string]inForce{}}
+func (z Zones) version(of *zone.Zone, head zone.Record) *version {
+	v := &version{zone: of, head: head, serial: of.Serial(), places: map[string]inForce{}, proofs: map[string][]string{}}
 	if serial, ok := z.Orders.Serial[of.Apex()]; ok {
 		v.serial = serial
 	}
-	for _, site := range of.Sites() {
-		v.places[site] = inForce{z.Positions[site][z.Orders.Position[site]], z.Orders.TTLCap[site], z.Orders.Degraded[site]}
+	for name, c := range z.Orders.Challenges {
+		owner, err := zone.Pack(name)
+		if err == nil && zone.Under(owner, of.ApexWire()) && z.now().Before(c.Until) {
+			v.proofs[owner] = c.Values
+		}
+	}
+	for _, s := range of.Sites() {
+		v.places[s] = inForce{z.Positions[s][z.Orders.Position[s]], z.Orders.TTLCap[s], z.Orders.Degraded[s]}
 	}
 	return v
 }
@@ -50,9 +66,19 @@ func (z Zones) version(of *zone.Zone) *version {
 // place that says what a zone holds under a version.
 func (v *version) records() iter.Seq[zone.Record] {
 	return func(yield func(zone.Record) bool) {
-		for _, r := range v.zone.Records() {
-			if r.Type != dns.TypeSOA && !yield(r) {
+		for r := range rows(v.zone) {
+			if r.Type == dns.TypeSOA || r.Type == dns.TypeTXT && v.proofs[r.Owner] != nil {
+				continue
+			}
+			if !yield(r) {
 				return
+			}
+		}
+		for owner := range v.proofs {
+			for _, r := range v.texts(owner) {
+				if !yield(r) {
+					return
+				}
 			}
 		}
 		for _, f := range v.zone.Follow() {
@@ -63,6 +89,38 @@ func (v *version) records() iter.Seq[zone.Record] {
 			}
 		}
 	}
+}
+
+// texts are the TXT records of a name, with its proofs; a name without TXT records of its
+// own has none (authdns.Challenge).
+func (v *version) texts(owner string) (out []zone.Record) {
+	number, there := v.zone.Names().Find([]byte(owner))
+	if !there {
+		return nil
+	}
+	for row := range v.zone.Each() {
+		if row.Name == number && row.Type == dns.TypeTXT {
+			r := zone.Record{Owner: owner, Type: row.Type, TTL: row.TTL, Data: row.Data}
+			if v.proofs[owner] != nil {
+				r.TTL = min(r.TTL, authdns.ChallengeTTL)
+			}
+			out = append(out, r)
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	for _, text := range v.proofs[owner] {
+		r := zone.Record{Owner: owner, Type: dns.TypeTXT, TTL: out[0].TTL, Data: append([]byte{byte(len(text))}, text...)}
+		if zone.IsProof(text) && !holds(out, r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func holds(all []zone.Record, r zone.Record) bool {
+	return slices.ContainsFunc(all, func(o zone.Record) bool { return sameData(o, r) })
 }
 
 // followed are the records of a name that follows a site.
@@ -81,7 +139,7 @@ func (v *version) followed(f zone.Followed) (out []zone.Record) {
 		if ip.Is4() {
 			r.Type = dns.TypeA
 		}
-		if !slices.ContainsFunc(out, func(o zone.Record) bool { return sameData(o, r) }) {
+		if !holds(out, r) {
 			out = append(out, r)
 		}
 	}
@@ -90,19 +148,41 @@ func (v *version) followed(f zone.Followed) (out []zone.Record) {
 
 // soa is the zone's SOA record with the version's serial.
 func (v *version) soa() zone.Record {
-	for _, r := range v.zone.Records() {
+	r := v.head
+	r.Data = bytes.Clone(r.Data)
+	binary.BigEndian.PutUint32(r.Data[len(r.Data)-20:], v.serial)
+	return r
+}
+
+// headOf finds a zone's SOA record. There is one in every zone.
+func headOf(z *zone.Zone) (soa zone.Record) {
+	for r := range rows(z) {
 		if r.Type == dns.TypeSOA {
-			r.Data = bytes.Clone(r.Data)
-			binary.BigEndian.PutUint32(r.Data[len(r.Data)-20:], v.serial)
 			return r
 		}
 	}
-	return zone.Record{} // there is one in every zone
+	return soa
+}
+
+// rows are a zone's records, those of an owner together, without the memory that
+// zone.Records takes.
+func rows(z *zone.Zone) iter.Seq[zone.Record] {
+	return func(yield func(zone.Record) bool) {
+		last, owner := int32(-1), ""
+		for row := range z.Each() {
+			if row.Name != last {
+				last, owner = row.Name, string(z.Names().Name(row.Name))
+			}
+			if !yield(zone.Record{Owner: owner, Type: row.Type, TTL: row.TTL, Data: row.Data}) {
+				return
+			}
+		}
+	}
 }
 
 // same says whether two versions answer the same, apart from the serial.
 func (v *version) same(o *version) bool {
-	return v.zone == o.zone && maps.EqualFunc(v.places, o.places, func(a, b inForce) bool { return reflect.DeepEqual(a, b) })
+	return v.zone == o.zone && reflect.DeepEqual(v.proofs, o.proofs) && maps.EqualFunc(v.places, o.places, func(a, b inForce) bool { return reflect.DeepEqual(a, b) })
 }
 
 // step leads from one serial to another.
@@ -182,7 +262,7 @@ func difference(from, to []zone.Record) (removed, added []zone.Record) {
 // size is how many records a step has, about.
 func (s *step) size() int {
 	if s.before != nil {
-		return 4 * len(s.before.zone.Follow())
+		return 4*len(s.before.zone.Follow()) + zone.MaxProofs*(len(s.before.proofs)+len(s.after.proofs))
 	}
 	return len(s.removed) + len(s.added)
 }
@@ -204,17 +284,28 @@ func (s *step) changes(in bool) iter.Seq[zone.Record] {
 			if reflect.DeepEqual(one.places[f.Site], other.places[f.Site]) {
 				continue
 			}
-			kept := other.followed(f)
-			for _, r := range one.followed(f) {
-				if slices.ContainsFunc(kept, func(o zone.Record) bool { return sameData(o, r) && o.TTL == r.TTL }) {
-					continue
-				}
-				if !yield(r) {
-					return
-				}
+			if !yieldNew(one.followed(f), other.followed(f), yield) {
+				return
+			}
+		}
+		owners := maps.Clone(one.proofs)
+		maps.Copy(owners, other.proofs)
+		for owner := range owners {
+			if !yieldNew(one.texts(owner), other.texts(owner), yield) {
+				return
 			}
 		}
 	}
+}
+
+// yieldNew yields those of some records that are not among others; false to stop.
+func yieldNew(some, others []zone.Record, yield func(zone.Record) bool) bool {
+	for _, r := range some {
+		if !slices.ContainsFunc(others, func(o zone.Record) bool { return sameData(o, r) && o.TTL == r.TTL }) && !yield(r) {
+			return false
+		}
+	}
+	return true
 }
 
 // history is a zone's version in force, and the steps that led to it. It is never
@@ -230,7 +321,7 @@ func (h *history) next(v *version) (n *history, why string) {
 	switch {
 	case h == nil:
 		return &history{now: v}, ""
-	case reflect.DeepEqual(h.now.zone.Source(), v.zone.Source()):
+	case h.now.zone != v.zone && reflect.DeepEqual(h.now.zone.Source(), v.zone.Source()):
 		v.zone = h.now.zone // one text is held once
 	}
 	switch {

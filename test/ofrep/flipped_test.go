@@ -96,5 +96,5 @@ func askFile(t *testing.T, path string, all []question) [][2]opinion {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return consultWith(t, text, all)
+	return consultOn(t, json.RawMessage(text), all)
 }

@@ -123,17 +123,13 @@ func consult(t *testing.T, all []question) [][2]opinion {
 	for _, q := range all {
 		flags[q.Key] = map[string]any{"state": "ENABLED", "variants": variants, "defaultVariant": "on", "targeting": q.rule}
 	}
-	file, err := json.Marshal(map[string]any{"flags": flags})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return consultWith(t, file, all)
+	return consultOn(t, map[string]any{"flags": flags}, all)
 }
 
-// consultWith asks about the flags of a flagd file.
-func consultWith(t *testing.T, file []byte, all []question) [][2]opinion {
+// consultOn asks flagd's evaluator about the flags of a file.
+func consultOn(t *testing.T, file any, all []question) [][2]opinion {
 	t.Helper()
-	in, err := json.Marshal(map[string]any{"flags": json.RawMessage(file), "cases": all})
+	in, err := json.Marshal(map[string]any{"flags": file, "cases": all})
 	if err != nil {
 		t.Fatal(err)
 	}

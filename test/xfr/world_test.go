@@ -43,18 +43,17 @@ func key() snapshot.TSIGKey {
 
 // boat is our name server with one zone whose names follow a site.
 type boat struct {
-	t       *testing.T
-	dns     *authdns.Server
-	xfr     *xfr.Server
-	in      *xfr.Secondary
-	addr    netip.AddrPort
-	table   *authdns.Table
-	zones   []*zone.Zone
-	sites   map[string]zone.Positions
-	said    console
-	mu      sync.Mutex // guards serial
-	serial  uint32
-	arrived chan []*zone.Zone
+	t      *testing.T
+	dns    *authdns.Server
+	xfr    *xfr.Server
+	in     *xfr.Secondary
+	addr   netip.AddrPort
+	table  *authdns.Table
+	zones  []*zone.Zone
+	sites  map[string]zone.Positions
+	said   console
+	mu     sync.Mutex // guards serial
+	serial uint32
 }
 
 type console struct {
@@ -77,7 +76,7 @@ func (c *console) String() string {
 // launch starts our server, which has the zone unless it is to come in.
 func launch(t *testing.T, own bool) *boat {
 	t.Helper()
-	b := &boat{t: t, serial: 100, arrived: make(chan []*zone.Zone, 100)}
+	b := &boat{t: t, serial: 100}
 	b.sites = map[string]zone.Positions{"shop": {
 		"main":    {IPs: []netip.Addr{netip.MustParseAddr("203.0.113.10"), netip.MustParseAddr("2001:db8::10")}},
 		"standby": {IPs: []netip.Addr{netip.MustParseAddr("198.51.100.7")}},
@@ -160,7 +159,8 @@ func (b *boat) flip(position string) time.Time {
 }
 
 // take puts what came in in force.
-func (b *boat) take(zones []*zone.Zone) error {
+func (b *boat) take(c xfr.Change) error {
+	zones := c.Zones()
 	table, err := authdns.Compile(zones, nil)
 	if err != nil {
 		return err
@@ -170,7 +170,7 @@ func (b *boat) take(zones []*zone.Zone) error {
 		return err
 	}
 	b.dns.Set(view)
-	b.arrived <- zones
+	c.Commit()
 	return nil
 }
 
