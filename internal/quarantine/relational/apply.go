@@ -494,7 +494,7 @@ func (t *tx) closed(p quarantine.Plan, infos map[string]*Info) error {
 // detach takes the links of rows that stay.
 func (t *tx) detach(p quarantine.Plan, d *quarantine.Detach, i *Info) error {
 	var sets []string
-	columns := d.Link.ChildColumns
+	columns := d.Link.Emptied()
 	for _, c := range columns {
 		value := "NULL"
 		if d.Link.OnDelete == "set default" {
@@ -713,7 +713,7 @@ func (t *tx) script(p *quarantine.Plan, infos map[string]*Info) (there, back []s
 	}
 	for _, d := range p.Detached {
 		sets := []string{}
-		for _, c := range d.Link.ChildColumns {
+		for _, c := range d.Link.Emptied() {
 			sets = append(sets, t.d.Quote(c)+" = NULL")
 		}
 		there = append(there, t.d.UpdateFrom(infos[d.Link.Child], t.d.Hold(d.Hold), sets, ""))
@@ -737,7 +737,7 @@ func (t *tx) script(p *quarantine.Plan, infos map[string]*Info) (there, back []s
 		}
 	}
 	for _, d := range p.Detached {
-		back = append(back, t.d.UpdateFrom(infos[d.Link.Child], t.d.Hold(d.Hold), t.backSets(d.Link.ChildColumns), ""))
+		back = append(back, t.d.UpdateFrom(infos[d.Link.Child], t.d.Hold(d.Hold), t.backSets(d.Link.Emptied()), ""))
 	}
 	return there, back
 }

@@ -161,7 +161,7 @@ type Dialect interface {
 	// SettleConstraints checks now what would be checked at the commit.
 	SettleConstraints(ctx context.Context, q Querier) error
 	// AfterInsert raises counters above keys that came back.
-	AfterInsert(ctx context.Context, q Querier, i *Info) error
+	AfterInsert(ctx context.Context, q Querier, i *Info, hold string) error
 	// Forecast says who may be in the way of the locks.
 	Forecast(ctx context.Context, q Querier, tables []*Info) []string
 	// Ready says what is missing, each with the next step.

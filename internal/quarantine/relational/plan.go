@@ -78,7 +78,7 @@ func (t *tx) plan(r quarantine.Request) (quarantine.Plan, error) {
 	}
 	c.accept = r.Accept
 	info := c.infos[root]
-	if refused := t.refuseTable(info, true); info.What != "table" || len(info.Key) == 0 {
+	if refused := t.refuseTable(info, true); info.What != "table" || len(info.Key) == 0 || len(info.Refused) > 0 {
 		p.Refused = refused
 		return p, nil
 	}
