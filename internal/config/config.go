@@ -38,7 +38,7 @@ type Config struct {
 	ConsoleURL  string // where people reach lifeboat's own pages, https://HOST or https://HOST:PORT; "" = not said
 	Sites       []Site // in the file's order
 	Zones       []zone.Source
-	Levers      []lever.Card   // Config holds ZoneLever or FeatureLever as JSON
+	Levers      []lever.Card   // Config holds ZoneLever, FeatureLever, FilesLever or ObjectsLever as JSON
 	Features    []feature.Flag // in the file's order
 	Access      feature.Access // who may ask for features
 	DNS         snapshot.DNS   // what the name server does besides answering

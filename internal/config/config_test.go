@@ -234,7 +234,7 @@ func TestLaterKeysAreRefusedAsNotInThisVersion(t *testing.T) {
 var allKeys = []keySet{
 	topKeys, consoleKeys, dnsKeys, siteKeys, originKeys, standbyKeys, checkKeys, httpKeys, tcpKeys, sanityKeys, captureKeys, metricsKeys, fixesKeys, contactKeys,
 	zoneKeys, leverKeys, zoneLeverKeys, featureLeverKeys, featureKeys, ofrepKeys, ofrepKeyKeys, actionKeys, undoKeys, webhookKeys, channelKeys,
-	databaseKeys, logicalKeyKeys,
+	databaseKeys, logicalKeyKeys, filesLeverKeys, objectsLeverKeys,
 }
 
 // A key that is both known and to come would be taken and refused at once.

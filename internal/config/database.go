@@ -1,7 +1,6 @@
 package config
 
 import (
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -113,10 +112,7 @@ func (b *builder) located(s section, d *Database) {
 	case dsn == nil && env == nil && !s.refused(databaseKeys):
 		b.invalid(s.n.at, "%s does not say how to reach it", s.where).WithHint("add dsn_file: the name of a file that holds its address, user and password in one line")
 	case dsn != nil:
-		d.DSNFile = s.line("dsn_file", "", "shop.dsn", maxFilePath)
-		if d.DSNFile != "" && !filepath.IsAbs(d.DSNFile) {
-			d.DSNFile = filepath.Join(filepath.Dir(b.file), d.DSNFile)
-		}
+		d.DSNFile = b.besideFile(s, "dsn_file", "shop.dsn")
 	case env != nil:
 		d.DSNEnv = s.line("dsn_env", "", "SHOP_DSN", 100)
 		if d.DSNEnv != "" && !variablePattern.MatchString(d.DSNEnv) {

@@ -177,7 +177,7 @@ var zoneKeys = keySet{
 }
 
 var leverKeys = keySet{
-	known: []string{"title", "says", "site", "zone", "feature"},
+	known: []string{"title", "says", "site", "zone", "feature", "files", "objects"},
 	later: leverKinds,
 }
 
@@ -189,7 +189,7 @@ var leverKinds = map[string]string{
 }
 
 const (
-	useLever    = "levers are of kind zone or feature"
+	useLever    = "levers are of kind zone, feature, files or objects"
 	useAction   = useLever + "; a prepared act for a fix goes under actions"
 	useWebhook  = "write webhook: {url: …} of a program that turns it into this"
 	tellChannel = "write channels: {chat: {webhook: {url: …}}}"
@@ -249,6 +249,20 @@ var zoneLeverKeys = keySet{
 	known: []string{"site", "to"},
 	later: map[string]string{"names": "all names that follow the site move together", "weight": "all visitors move together", "percent": "all visitors move together"},
 }
+
+var filesLeverKeys = keySet{
+	known: []string{"root", "paths", "glob", "aside"},
+	later: map[string]string{"host": thisMachine, "ssh": thisMachine, "path": "write paths: [banner.jpg]"},
+}
+
+const thisMachine = "files are on lifeboat's machine; for another machine's write an action"
+
+var objectsLeverKeys = keySet{
+	known: []string{"endpoint", "region", "bucket", "credentials_file", "keys", "prefix", "aside"},
+	later: map[string]string{"url": "write endpoint: and bucket:", "access_key": keepKeys, "secret_key": keepKeys, "secret": keepKeys, "key": "write keys: [banner.jpg]"},
+}
+
+const keepKeys = "put the access key's id and its secret into a file of their own, one a line, and write credentials_file: its name"
 
 var featureLeverKeys = keySet{
 	known: []string{"key", "value"},

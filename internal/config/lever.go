@@ -37,16 +37,19 @@ func (b *builder) levers(top section) {
 
 // lever reads the one kind that a lever is of.
 func (b *builder) lever(card *lever.Card, s section) bool {
-	z, f := s.n.get(kindZone), s.n.get(kindFeature)
+	kinds := map[string]func(*lever.Card, section, *node) bool{kindZone: b.zoneLever, kindFeature: b.featureLever, kindFiles: b.filesLever, kindObjects: b.objectsLever}
+	var found []string
+	for _, kind := range []string{kindZone, kindFeature, kindFiles, kindObjects} {
+		if s.n.get(kind) != nil {
+			found = append(found, kind)
+		}
+	}
 	switch {
-	case z != nil && f != nil:
-		b.invalid(s.at(kindFeature), "%s is of two kinds, zone and feature", s.where).WithHint("make two levers of it")
-	case z != nil:
-		card.Kind = kindZone
-		return b.zoneLever(card, s, z)
-	case f != nil:
-		card.Kind = kindFeature
-		return b.featureLever(card, s, f)
+	case len(found) > 1:
+		b.invalid(s.at(found[1]), "%s is of two kinds, %s and %s", s.where, found[0], found[1]).WithHint("make two levers of it")
+	case len(found) == 1:
+		card.Kind = found[0]
+		return kinds[card.Kind](card, s, s.n.get(card.Kind))
 	case !s.refused(leverKeys):
 		b.invalid(s.n.at, "%s moves nothing", s.where).WithHint("add zone: {site: shop, to: standby} or feature: {key: checkout, value: false}")
 	}

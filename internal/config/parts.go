@@ -103,7 +103,7 @@ func (c *Config) site(s Site) snapshot.Site {
 	}
 	site.Places = append(site.Places, snapshot.Standby)
 	for _, card := range c.Levers {
-		if card.Site == s.ID {
+		if card.Site == s.ID && (card.Kind == kindZone || card.Kind == kindFeature) { // answer can pull these by itself
 			site.Levers = append(site.Levers, localLever(card))
 		}
 	}

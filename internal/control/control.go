@@ -33,6 +33,8 @@ import (
 	"lifeboat/internal/journal"
 	"lifeboat/internal/lever"
 	"lifeboat/internal/lever/featurelever"
+	"lifeboat/internal/lever/filelever"
+	"lifeboat/internal/lever/objectlever"
 	"lifeboat/internal/lever/zonelever"
 	"lifeboat/internal/listen"
 	"lifeboat/internal/outbox"
@@ -256,6 +258,8 @@ func drivers(o Options) func(lever.Orders) map[string]lever.Driver {
 				Orders: orders, OFREP: "http://" + o.OFREP, Key: o.Config.Access.Own(), Now: o.Now, Shadow: config.ShadowFeature,
 				Own: func(key string) json.RawMessage { f, _ := contents.Flag(key); return f.Value },
 			}),
+			filelever.Kind:   filelever.New(filelever.Options{Now: o.Now}),
+			objectlever.Kind: objectlever.New(objectlever.Options{Now: o.Now, Secret: objectlever.ReadCredentials}),
 		}
 	}
 }

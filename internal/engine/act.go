@@ -245,9 +245,10 @@ func judge(obs lever.Observation, err error, want lever.World) incident.Outcome 
 // outcome records a result together with what is ordered by then.
 func (r *runner) outcome(ctx context.Context, p incident.Pull, c incident.Outcome, plan lever.Plan) ([]incident.Event, error) {
 	site, flag := "", ""
-	if p.Kind == "feature" {
+	switch p.Kind { // what other kinds move is not ordered by us
+	case "feature":
 		flag = plan.Target
-	} else {
+	case "zone":
 		site = plan.Target
 	}
 	writes := r.e.record(site, flag)

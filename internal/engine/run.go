@@ -217,7 +217,7 @@ func (r *runner) settle(ctx context.Context, p incident.Pull, plan lever.Plan, o
 	if now, known := r.in.Pull(p.ID); !known || now.State != p.State || !now.SeenAt.Equal(p.SeenAt) { // moved on while we looked
 		return
 	}
-	if obs.World != r.e.asked(ctx, p.Kind, plan) { // what is ordered is still on its way there
+	if (p.Kind == "zone" || p.Kind == "feature") && obs.World != r.e.asked(ctx, p.Kind, plan) { // what is ordered is still on its way there
 		return
 	}
 	c := judge(obs, nil, obs.World)

@@ -113,6 +113,8 @@ func TestImportDirection(t *testing.T) {
 		{place: "store/mem", allowed: []string{"control", "store"}, reason: "only control chooses a store; everybody else works with any"},
 		{place: "lever/zonelever", allowed: []string{"control"}, reason: "drivers are known only to control's table; the engine works with any"},
 		{place: "lever/featurelever", allowed: []string{"control"}, reason: "drivers are known only to control's table; the engine works with any"},
+		{place: "lever/filelever", allowed: []string{"control"}, reason: "drivers are known only to control's table; the engine works with any"},
+		{place: "lever/objectlever", allowed: []string{"control"}, reason: "drivers are known only to control's table; the engine works with any"},
 		{place: "engine", allowed: []string{"control", "api", "web"}, reason: "the engine owns every side effect; what drives it stands above it"},
 		{place: "api", allowed: []string{"control", "cli", "apiclient", "web", "demo"}, reason: "the API is an edge: nothing inside leans on it"},
 		{place: "web", allowed: []string{"control"}, reason: "the pages are an edge: nothing inside leans on them"},
