@@ -902,3 +902,28 @@ func testKillServer(t *testing.T, bench Bench) {
 	}
 	t.Logf("%d rounds: %d before, %d after", rounds, before0, after0)
 }
+
+// Cycle moves, verifies, puts back and verifies, and compares what is there before and
+// after.
+func Cycle(t testing.TB, w *World, db *relational.DB, r quarantine.Request) quarantine.Plan {
+	t.Helper()
+	ctx := context.Background()
+	before := w.Dump(t)
+	p := mustPlan(t, db, r)
+	if op := mustApply(t, db, p); op.State != quarantine.Held {
+		t.Fatalf("%+v", op)
+	}
+	if w.Dump(t) == before {
+		t.Fatal("nothing has left")
+	}
+	mustVerify(t, db, p.ID)
+	if preview, err := db.Preview(ctx, quarantine.Back{Operation: p.ID}); err != nil || !preview.Clear {
+		t.Fatalf("%v %+v", err, preview)
+	}
+	if out, err := db.Restore(ctx, quarantine.Back{Operation: p.ID, ID: "r1"}, nil); err != nil || out.Rows != p.Rows {
+		t.Fatalf("%v %+v", err, out)
+	}
+	mustVerify(t, db, p.ID)
+	same(t, before, w.Dump(t))
+	return p
+}
