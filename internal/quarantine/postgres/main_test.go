@@ -27,9 +27,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(childDSN) != "" {
-		os.Exit(child())
-	}
+	dbtest.Child(postgres.Open)
 	server, absent = dbtest.Postgres()
 	if absent != nil && !errors.Is(absent, dbtest.ErrMissing) {
 		fmt.Fprintln(os.Stderr, absent)
@@ -45,6 +43,7 @@ func TestMain(m *testing.M) {
 // world is a database of its own for one test.
 type world struct {
 	t    testing.TB
+	on   *dbtest.Server
 	name string
 	dsn  string
 	sql  *sql.DB
@@ -58,10 +57,17 @@ func dsnOf(s *dbtest.Server, name string) string {
 // newWorld makes a database from a script.
 func newWorld(t testing.TB, script string, change ...func(*relational.Options)) *world {
 	t.Helper()
+	w := newWorldOn(t, server, script)
+	w.db = w.open(change...)
+	return w
+}
+
+func newWorldOn(t testing.TB, server *dbtest.Server, script string) *world {
+	t.Helper()
 	if absent != nil {
 		dbtest.SkipLoud(t, "PostgreSQL", absent)
 	}
-	w := &world{t: t, name: fmt.Sprintf("w%d", counter.Add(1))}
+	w := &world{t: t, on: server, name: fmt.Sprintf("w%d", counter.Add(1))}
 	admin, err := sql.Open("pgx", dsnOf(server, "postgres"))
 	if err != nil {
 		t.Fatal(err)
@@ -75,8 +81,9 @@ func newWorld(t testing.TB, script string, change ...func(*relational.Options)) 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.sql.Close() })
-	w.exec(script)
-	w.db = w.open(change...)
+	if script != "" {
+		w.exec(script)
+	}
 	return w
 }
 
@@ -116,7 +123,7 @@ func (w *world) one(query string, args ...any) string {
 // dump is all data, sorted: the order of rows on disk is nobody's promise.
 func (w *world) dump() string {
 	w.t.Helper()
-	out, err := server.Output("pg_dump", "-h", server.Socket, "-U", "postgres", "--data-only", "--inserts", "--exclude-schema=lifeboat_q", w.name)
+	out, err := w.on.Output("pg_dump", "-h", w.on.Socket, "-U", "postgres", "--data-only", "--inserts", "--exclude-schema=lifeboat_q", w.name)
 	if err != nil {
 		w.t.Fatal(err)
 	}

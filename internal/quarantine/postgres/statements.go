@@ -229,3 +229,9 @@ func (d *dialect) AfterInsert(ctx context.Context, q relational.Querier, i *rela
 	}
 	return nil
 }
+
+// Relax gives the role's own search path back.
+func (d *dialect) Relax(ctx context.Context, q relational.Querier) error {
+	_, err := q.ExecContext(ctx, "SET LOCAL search_path TO DEFAULT")
+	return err
+}

@@ -103,6 +103,9 @@ func (db *DB) Rehearse(ctx context.Context, p quarantine.Plan, check func(contex
 		if err := t.piece(p, nil); err != nil {
 			return err
 		}
+		if err := t.d.Relax(ctx, t.c); err != nil {
+			return err
+		}
 		return check(ctx, reader{t})
 	})
 }
