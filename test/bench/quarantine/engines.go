@@ -4,13 +4,14 @@ import (
 	"strings"
 
 	"lifeboat/internal/quarantine/dbtest"
+	"lifeboat/internal/quarantine/mysql"
 	"lifeboat/internal/quarantine/postgres"
 )
 
 var engines = []engine{
 	{
 		name: "postgres", start: dbtest.Postgres, open: postgres.Open, user: "postgres", impolite: "SET lock_timeout = '1ms'",
-		fill: append(schema("TEXT", "bigint"), filled("generate_series(1, %d) AS seq", "", "ANALYZE")...),
+		fill: append(schema("TEXT", "bigint"), filled("generate_series(1, %d) AS seq", "ANALYZE")...),
 		large: `CREATE TABLE large (id bigint PRIMARY KEY, detail text);
 CREATE TABLE large_child (id bigint PRIMARY KEY, large_id bigint REFERENCES large ON DELETE CASCADE, detail text);
 INSERT INTO large SELECT g, 'a detail of some length ' || g FROM generate_series(1, %d) g;
@@ -22,6 +23,38 @@ ANALYZE large, large_child`,
 		}),
 		restore: backByHand("BEGIN", "DROP TABLE"),
 	},
+	{
+		name: "mariadb", start: dbtest.MariaDB, open: mysql.Open, user: "root", impolite: "SET SESSION innodb_lock_wait_timeout = 0",
+		fill: append(append(schema("VARCHAR(200)", "bigint"), filled("seq_1_to_%d", "ANALYZE TABLE accounts, orders, order_lines, payments, notes")...), handMade()...),
+		large: `CREATE TABLE large (id bigint PRIMARY KEY, detail varchar(200));
+CREATE TABLE large_child (id bigint PRIMARY KEY, large_id bigint, detail varchar(200), FOREIGN KEY (large_id) REFERENCES large (id) ON DELETE CASCADE);
+INSERT INTO large SELECT seq, concat('a detail of some length ', seq) FROM seq_1_to_%d;
+INSERT INTO large_child SELECT seq, %d DIV 2 + seq DIV 3, 'child' FROM seq_1_to_30;
+ANALYZE TABLE large, large_child`,
+		move: byHand("DO 0", "BEGIN", func(table, where string) []string { // DDL would commit: the tables are there before
+			return []string{"INSERT INTO hand." + table + " SELECT * FROM " + table + " WHERE " + where, "DELETE FROM " + table + " WHERE " + where}
+		}),
+		restore: backByHand("BEGIN", "TRUNCATE TABLE"),
+		archive: func(s *dbtest.Server) [][]string {
+			var out [][]string
+			for i := len(tables) - 1; i >= 0; i-- {
+				out = append(out, []string{
+					"--source", "S=" + s.Socket + ",D=shop,t=" + tables[i].name + ",u=root", "--dest", "D=hand", "--where", tables[i].where, "--limit", "1000", "--commit-each",
+					"--bulk-delete", "--bulk-insert", "--no-check-charset", "--no-safe-auto-increment", "--no-version-check",
+				})
+			}
+			return out
+		},
+	},
+}
+
+// handMade are the tables that a script on MariaDB needs beforehand.
+func handMade() []string {
+	out := []string{"CREATE DATABASE hand"}
+	for _, t := range tables {
+		out = append(out, "CREATE TABLE hand."+t.name+" LIKE "+t.name)
+	}
+	return out
 }
 
 // tables are parents first, with the rows of account 7.
@@ -53,7 +86,7 @@ func schema(text, big string) []string {
 
 // filled is 21 accounts with 1,000 orders, 7,000 lines, 1,000 payments and 999 notes
 // each: 10,000 rows an account.
-func filled(series, _ string, last ...string) []string {
+func filled(series string, last ...string) []string {
 	from := func(n string) string { return strings.ReplaceAll(series, "%d", n) }
 	return append([]string{
 		"INSERT INTO accounts SELECT seq, 'an account' FROM " + from("21"),
