@@ -69,6 +69,7 @@ type Engine interface {
 	Queue(ctx context.Context) ([]outbox.Message, error)
 	RetryMessage(ctx context.Context, id string) error
 	DropMessage(ctx context.Context, id string) error
+	RollKey(ctx context.Context, apex string) error
 
 	PutChallenge(ctx context.Context, name string, values []string, ttl time.Duration) (engine.Challenge, error)
 	DropChallenge(ctx context.Context, name string, values []string) error
@@ -108,6 +109,8 @@ type Options struct {
 	Desk     Desk         // nil: the configuration has no databases
 	Root     bool         // for control.sock: whoever got in needs no token, and is an admin
 	Ready    func() error // a further condition of /readyz; may be nil
+
+	Outside Outside // what the world sees of our zones; its routes say that nobody looks where it is nil
 
 	Registry *prometheus.Registry // of /metrics; one of its own when nil
 }
@@ -199,7 +202,7 @@ func (a *api) routes() []byte {
 	shared(a.h.OpenAPI().Components)
 	for _, register := range []func(){
 		a.statusRoutes, a.leverRoutes, a.siteRoutes, a.evidenceRoutes, a.changeRoutes, a.dataRoutes, a.causeRoutes, a.fixRoutes, a.peopleRoutes,
-		a.incidentRoutes, a.followUpRoutes, a.writeUpRoutes, a.queueRoutes, a.dnsRoutes, a.tokenRoutes, a.accountRoutes,
+		a.incidentRoutes, a.followUpRoutes, a.writeUpRoutes, a.queueRoutes, a.dnsRoutes, a.signingRoutes, a.tokenRoutes, a.accountRoutes,
 	} {
 		register()
 	}

@@ -43,6 +43,7 @@ type Config struct {
 	Written    feature.Written // the same as they stand in the file: with $ref, and what it stands for
 	Access     feature.Access  // who may ask for features
 	DNS        snapshot.DNS    // what the name server does besides answering
+	Outside    Outside         // the look at our zones as the world sees them
 
 	TransferKeys []TransferKey       // shared with other name servers, in the file's order
 	Secondaries  []snapshot.Exchange // of our zones; the peers' keys are TransferKey names
@@ -178,6 +179,13 @@ type Channel struct {
 	Name    string
 	Webhook Webhook
 	Tells   []string // of public, staff and incident; all three unless said
+}
+
+// Outside says how our zones are looked at from the root down.
+type Outside struct {
+	Every time.Duration    // 0: only when asked
+	From  []netip.AddrPort // where it begins; empty: the root's servers
+	RDAP  string           // https address of a server that knows the registries; "": none is asked
 }
 
 // TransferKey is a TSIG key that other name servers share with us.

@@ -37,6 +37,9 @@ func (e *Engine) Connected(ctx context.Context, h feed.Hello) error {
 	if err := e.takeOver(ctx, h.Orders); err != nil {
 		return e.unfit(err)
 	}
+	if err := e.sign(); err != nil { // what was signed before is still there
+		e.o.Logger.Warn("the zones could not be signed anew", "cause", err)
+	}
 	if err := e.announce(ctx); err != nil {
 		return e.unfit(err)
 	}
@@ -129,8 +132,9 @@ func (e *Engine) adoptPositions(next *ordered, h feed.Hello, all bool) {
 			}
 		}
 		o := next.sites[s.ID]
-		if o.Position != pos {
-			o.Position, o.Since, o.Generation = pos, e.o.Now().UTC(), o.Generation+1
+		share := h.Shares[s.ID]
+		if o.Position != pos || !sameShare(o.Share, share) {
+			o.Position, o.Since, o.Generation, o.Share = pos, e.o.Now().UTC(), o.Generation+1, share
 			next.sites[s.ID] = o
 		}
 	}
@@ -145,6 +149,11 @@ func (e *Engine) adoptPositions(next *ordered, h feed.Hello, all bool) {
 			next.flags[key] = o
 		}
 	}
+}
+
+// sameShare says whether two shares send the same visitors to the same place.
+func sameShare(a, b *snapshot.Share) bool {
+	return a == b || a != nil && b != nil && a.Position == b.Position && a.Percent == b.Percent
 }
 
 // adoptSerials takes answer's serials where they are newer. All grow where the parts
@@ -253,7 +262,7 @@ func (e *Engine) takeOrder(ctx context.Context, o snapshot.Order) error {
 			return
 		}
 		so := next.sites[o.Site]
-		so.Position, so.Since, so.Generation, so.Incident = o.Position, o.At, so.Generation+1, r.in.ID
+		so.Position, so.Since, so.Generation, so.Incident, so.Share = o.Position, o.At, so.Generation+1, r.in.ID, nil
 		next.sites[o.Site] = so
 	})
 	return nil

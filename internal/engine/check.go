@@ -63,6 +63,7 @@ func (e *Engine) Check(ctx context.Context) ([]Finding, error) {
 	}
 	c.levers(bounded)
 	c.outside(bounded)
+	c.found = append(c.found, e.outsideFindings()...)
 	c.configuration()
 	if e.o.Beside != nil {
 		c.found = append(c.found, e.o.Beside()...)
