@@ -194,6 +194,7 @@ func (s *Server) answer(c *worker, dst, msg []byte, client netip.Addr, udp bool)
 	case q.class != classIN || q.typ == typeAXFR || q.typ == typeIXFR:
 		code, x.extended = rcodeRefused, errNotSupported
 	default:
+		a.do = q.do
 		a.write(q.labels)
 		code = a.rcode
 		if a.aa {

@@ -27,6 +27,7 @@ type View struct {
 	serials []uint32 // by zone
 	follows []follow // by class
 	at      []string // by site: the position in force
+	signed  inForce  // of a table with signed zones
 
 	challenges map[nodeOf]challenge
 	now        func() time.Time
@@ -79,6 +80,7 @@ func (t *Table) View(o Orders) (*View, error) {
 	if err := v.addChallenges(o); err != nil {
 		return nil, err
 	}
+	v.signed = t.signedInForce(v)
 	return v, nil
 }
 

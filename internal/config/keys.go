@@ -54,7 +54,7 @@ var consoleKeys = keySet{
 var dnsKeys = keySet{
 	known: []string{"nsid", "require_cookie", "rate", "slip", "exempt", "query_log", "keys"},
 	later: map[string]string{
-		"address": useListen, "listen": useListen, "port": useListen, "dnssec": "zones are served unsigned", "recursion": "lifeboat answers for its own zones only",
+		"address": useListen, "listen": useListen, "port": useListen, "dnssec": "say dnssec: true at each zone that is to be signed", "recursion": "lifeboat answers for its own zones only",
 		"cookie_secret": "lifeboat makes one and keeps it in its data folder", "networks": "the limit counts by /24 and /64",
 	},
 }
@@ -172,9 +172,9 @@ var contactKeys = keySet{
 }
 
 var zoneKeys = keySet{
-	known: []string{"ttl", "ns", "contact", "minimum", "follow", "records", "file", "secondaries", "primaries"},
+	known: []string{"ttl", "ns", "contact", "minimum", "follow", "records", "file", "secondaries", "primaries", "dnssec"},
 	later: map[string]string{
-		"dnssec": "the zone is served unsigned", "sign": "the zone is served unsigned", "provider": "lifeboat serves the zone itself",
+		"sign": "say dnssec: true", "provider": "lifeboat serves the zone itself",
 		"primary": usePrimaries, "secondary": useSecondaries, "transfer": useSecondaries, "notify": useSecondaries, "also_notify": useSecondaries,
 		"tsig": "write key: NAME beside the address of a secondary or a primary", "update": "change this file",
 	},

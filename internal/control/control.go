@@ -99,6 +99,10 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	zones, err := signing(o)
+	if err != nil {
+		return err
+	}
 	exchanged, err := transfers(o.Config)
 	if err != nil {
 		return err
@@ -107,7 +111,7 @@ func Run(ctx context.Context, o Options) error {
 	eng, err = engine.New(engine.Options{
 		Transfers: exchanged,
 		Config:    o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
-		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with,
+		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with, Signing: zones,
 		Beside: databaseFindings(round, bad),
 	})
 	if err != nil {

@@ -261,6 +261,9 @@ func (e *Engine) manifest(ctx context.Context, o ordered) (snapshot.Manifest, er
 		Format: snapshot.Format, Epoch: o.epoch, Revision: uint64(rev), At: e.o.Now().UTC(), Parts: e.world().refs,
 		Sites: map[string]snapshot.SiteOrder{}, Features: o.flags, Serials: o.serials, Taken: o.taken, Challenges: o.challenges(),
 	}
+	if _, signed := m.Parts[snapshot.PartSignatures]; signed {
+		m.Must = append(m.Must, snapshot.MustSign)
+	}
 	for _, s := range e.contents().Sites {
 		so := o.sites[s.ID]
 		if so.Position == "" {

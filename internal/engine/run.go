@@ -35,6 +35,7 @@ func (e *Engine) Run(ctx context.Context) {
 			wg.Go(func() { f(ctx) }) // ends with ctx
 		case <-told.C:
 			wg.Go(func() { e.catchUp(ctx); e.forgetProofs(ctx) }) // ends with ctx
+			wg.Go(func() { e.tendSigning(ctx) })
 		case <-ctx.Done():
 			return
 		}

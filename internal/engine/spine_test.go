@@ -61,6 +61,7 @@ type boat struct {
 	hook    func(point string)
 	looks   atomic.Int64 // of a driver that a test has wrapped
 	with    engine.Company
+	signing engine.Signing
 	idle    bool   // control does not begin what it does beside
 	run     func() // begins that
 }
@@ -176,8 +177,8 @@ func (b *boat) control() {
 				b.hook(p)
 			}
 		},
-		Company: b.with,
-		Waits:   engine.Waits{Answer: 5 * time.Second, Observe: 500 * time.Millisecond, Drift: 100 * time.Millisecond},
+		Company: b.with, Signing: b.signing,
+		Waits: engine.Waits{Answer: 5 * time.Second, Observe: 500 * time.Millisecond, Drift: 100 * time.Millisecond},
 		Drivers: func(o lever.Orders) map[string]lever.Driver {
 			wrap := b.wrap
 			if wrap == nil {

@@ -24,6 +24,8 @@ type Overview struct {
 	Warnings []string   `json:"warnings,omitempty"`
 	Contacts []Contact  `json:"contacts,omitempty"` // who else can be called
 	Waiting  int        `json:"waiting,omitempty"`  // messages that could not go out yet
+
+	Signing *SigningView `json:"signing,omitempty"` // of signed zones
 }
 
 // Contact is somebody who can be called.
@@ -123,6 +125,7 @@ type RecordView struct {
 // Overview gives one look at everything.
 func (e *Engine) Overview(ctx context.Context) (Overview, error) {
 	o := Overview{Now: e.o.Now().UTC(), Version: e.o.Version, Answer: e.answerView(), Record: e.o.Record(), Warnings: append(e.o.Config.Warnings(), e.homeWarnings()...)}
+	o.Signing = e.Signing()
 	for _, c := range e.o.Config.Contacts {
 		o.Contacts = append(o.Contacts, Contact{Name: c.Name, Phone: c.Phone, Says: c.Says})
 	}

@@ -36,6 +36,11 @@ const (
 	PartAccess    = "access"    // feature.Access; not there where everybody may ask for features
 	PartTransfers = "transfers" // Transfers; not there where no zone is exchanged
 	PartDNS       = "dns"       // DNS; not there where the name server does as usual
+
+	// Of signed zones; not there where there is none. The serials' part is small, for it
+	// is made anew as they are used up.
+	PartSignatures = "signatures" // map[string]dnssec.Book, by apex
+	PartSerials    = "serials"    // []zoneKeys
 )
 
 // Ref names a part by what is in it.
