@@ -96,6 +96,7 @@ type result struct {
 	Bad     int          `json:"bad"`                // answers that were not to the question
 	Lost    int          `json:"lost"`               // queries without an answer
 	Starts  []float64    `json:"starts,omitempty"`   // seconds to the first answer, by round
+	Used    []float64    `json:"used,omitempty"`     // CPU seconds by then, by round
 	Memory  []float64    `json:"resident,omitempty"` // MiB once it has settled, by round
 	Delays  [][3]float64 `json:"delays,omitempty"`   // µs to an answer, by round: median, 99th hundredth, most
 	Peaks   []float64    `json:"peaks,omitempty"`    // MiB at most, by round
