@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"regexp"
@@ -13,8 +14,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"lifeboat/internal/api"
+	"lifeboat/internal/engine"
 	"lifeboat/internal/feed"
 	"lifeboat/internal/probe"
+	"lifeboat/internal/signer"
 )
 
 // talkative is an answer that has seen and counted something.
@@ -106,7 +109,7 @@ func TestMetricsAreClean(t *testing.T) {
 	b := launch(t, talkative)
 	b.engine.Status()
 	o := b.options()
-	o.Registry = prometheus.NewRegistry()
+	o.Registry, o.Outside, o.Engine = prometheus.NewRegistry(), outsider{}, signing{o.Engine}
 	send(t, api.New(o), "GET", "/healthz", "", nil)
 	found, err := o.Registry.Gather()
 	if err != nil {
@@ -138,4 +141,13 @@ func TestMetricsAreClean(t *testing.T) {
 			t.Errorf("the reference names %s, which is not there", name)
 		}
 	}
+}
+
+// signing is an engine with a signed zone.
+type signing struct{ api.Engine }
+
+func (e signing) Overview(ctx context.Context) (engine.Overview, error) {
+	o, err := e.Engine.Overview(ctx)
+	o.Signing = &engine.SigningView{Zones: []signer.ZoneView{{Apex: "shop.example.com.", Until: o.Now.Add(time.Hour), Signatures: 7}}}
+	return o, err
 }
