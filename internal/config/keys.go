@@ -177,7 +177,7 @@ var contactKeys = keySet{
 }
 
 var zoneKeys = keySet{
-	known: []string{"ttl", "ns", "contact", "minimum", "follow", "records", "file", "secondaries", "primaries"},
+	known: []string{"ttl", "ns", "contact", "minimum", "follow", "records", "file", "at_least", "secondaries", "primaries"},
 	later: map[string]string{
 		"dnssec": "the zone is served unsigned", "sign": "the zone is served unsigned", "provider": "lifeboat serves the zone itself",
 		"primary": usePrimaries, "secondary": useSecondaries, "transfer": useSecondaries, "notify": useSecondaries, "also_notify": useSecondaries,

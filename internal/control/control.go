@@ -83,7 +83,8 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := zone.Readable(o.Config.Zones, o.Config.Positions()); err != nil { // a zone that can't be served must not reach answer
+	zones, _, err := zone.Readable(o.Config.Zones, o.Config.Positions())
+	if err != nil { // a zone that can't be served must not reach answer
 		return err
 	}
 	record, closeRecord, err := openRecord(ctx, o)
@@ -91,6 +92,10 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer closeRecord()
+	sizes, err := engine.Sizes(ctx, record, zones, o.Config.AtLeast)
+	if err != nil {
+		return err
+	}
 	accounts, tokens, err := openPeople(ctx, record, func() bool { _, _, _, degraded := record.Degraded(); return degraded }, o)
 	if err != nil {
 		return err
@@ -108,8 +113,8 @@ func Run(ctx context.Context, o Options) error {
 	}
 	round, bad := databases(o)
 	eng, err = engine.New(engine.Options{
-		Transfers: exchanged,
-		Config:    o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
+		Transfers: exchanged, Sizes: sizes,
+		Config: o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
 		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with,
 		Beside: databaseFindings(round, bad),
 	})
