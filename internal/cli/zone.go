@@ -29,7 +29,7 @@ import (
 const maxZone = 64 << 20
 
 func (a *app) zone() *cobra.Command {
-	return group("zone", "Look at zones, or answer from zone files", a.zoneCheck(), a.zoneDiff(), a.zoneTrace(), a.zoneFetch(), a.zoneServe(), a.zoneChallenge(), a.zoneWatch())
+	return group("zone", "Look at zones, or answer from zone files", a.zoneCheck(), a.zoneDiff(), a.zoneTrace(), a.zoneFetch(), a.zoneImport(), a.zoneServe(), a.zoneChallenge(), a.zoneWatch())
 }
 
 func (a *app) zoneCheck() *cobra.Command {
