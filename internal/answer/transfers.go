@@ -48,7 +48,7 @@ func (a *Answer) given(v *authdns.View, o authdns.Orders) xfr.Zones { // with mu
 		serials[z.Apex()], _ = v.Serial(z.Apex())
 	}
 	o.Serial = serials
-	return xfr.Zones{Zones: a.gives, Positions: positionsOf(a.contents), Orders: o}
+	return xfr.Zones{Zones: a.gives, Signed: a.signed, Positions: positionsOf(a.contents), Orders: o}
 }
 
 // growGiven adds the zones that answer something else than before to those whose serial

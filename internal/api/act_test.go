@@ -65,6 +65,7 @@ func (e *told) Changes(_ context.Context, q ledger.Query) ([]ledger.Change, erro
 	return e.changes, nil
 }
 func (e *told) Queue(context.Context) ([]outbox.Message, error) { return e.queue, nil }
+func (e *told) RollKey(_ context.Context, apex string) error    { e.did = "roll " + apex; return nil }
 func (e *told) RetryMessage(_ context.Context, id string) error { e.did = "retry " + id; return nil }
 func (e *told) DropMessage(_ context.Context, id string) error  { e.did = "drop " + id; return nil }
 func (e *told) PutChallenge(_ context.Context, name string, values []string, ttl time.Duration) (engine.Challenge, error) {

@@ -69,6 +69,7 @@ type Engine interface {
 	Queue(ctx context.Context) ([]outbox.Message, error)
 	RetryMessage(ctx context.Context, id string) error
 	DropMessage(ctx context.Context, id string) error
+	RollKey(ctx context.Context, apex string) error
 
 	PutChallenge(ctx context.Context, name string, values []string, ttl time.Duration) (engine.Challenge, error)
 	DropChallenge(ctx context.Context, name string, values []string) error
@@ -201,7 +202,7 @@ func (a *api) routes() []byte {
 	shared(a.h.OpenAPI().Components)
 	for _, register := range []func(){
 		a.statusRoutes, a.leverRoutes, a.siteRoutes, a.evidenceRoutes, a.changeRoutes, a.dataRoutes, a.causeRoutes, a.fixRoutes, a.peopleRoutes,
-		a.incidentRoutes, a.followUpRoutes, a.writeUpRoutes, a.queueRoutes, a.dnsRoutes, a.tokenRoutes, a.accountRoutes,
+		a.incidentRoutes, a.followUpRoutes, a.writeUpRoutes, a.queueRoutes, a.dnsRoutes, a.signingRoutes, a.tokenRoutes, a.accountRoutes,
 	} {
 		register()
 	}

@@ -71,6 +71,11 @@ var (
 	zoneSeenAge    = desc("zone_seen_age_seconds", "How old the last look at a zone from outside is.", "zone")
 	domainExpires  = desc("domain_expires_seconds", "How long the domain of a zone is still registered, where the registry is asked.", "zone")
 	dnsAnswers     = desc("dns_answers_total", "DNS answers by response code.", "rcode")
+	dnsAsked       = desc("dns_asked_total", "DNS queries by name and type, of the 50 that were asked for most; estimates under load. Without a name: what is not there.", "name", "type")
+	signedLeft     = desc("dnssec_valid_left_seconds", "How long the answers of a signed zone validate unless it is signed again.", "zone")
+	signedCount    = desc("dnssec_signatures", "Signatures of a zone that are made ahead.", "zone")
+	signedMade     = desc("dnssec_signatures_made_total", "Signatures made since control started.")
+	signedTrouble  = desc("dnssec_trouble", "1 while zones could not be signed anew.")
 )
 
 // counted are the answer process's own counters, by the names it reports them under.
@@ -116,6 +121,7 @@ var levels = map[string]*prometheus.Desc{"dns_secondaries_behind": behind, "dns_
 var plainDescs = []*prometheus.Desc{
 	buildInfo, siteOrdered, siteSeen, seenAge, siteTTL, autoHeld, incidentsOpen, evidenceHeld, updateOverdue, fixInFlight, fixes, leversParked, parkedOverdue, messages, leverActive, leverArmed, leverDrifted,
 	behind, expired, answerUp, answerReady, answerWaiting, answerLost, recordDegraded, recordPending, standbyVisits, dnsAnswers, zoneSeen, zoneSeenAge, domainExpires,
+	signedLeft, signedCount, signedMade, signedTrouble,
 }
 
 // openPhases are the phases in which an incident holds its site.
@@ -152,6 +158,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	s := sink{ch}
 	s.gauge(buildInfo, 1, c.o.Version)
 	s.answer(o)
+	s.signing(o)
 	for _, site := range o.Sites {
 		s.site(o.Now, site)
 	}
@@ -197,6 +204,9 @@ func (s sink) answer(o Overview) {
 			s.count(d, v)
 		} else if rcode, is := strings.CutPrefix(name, "dns_rcode_"); is {
 			s.count(dnsAnswers, v, rcode)
+		} else if asked, is := strings.CutPrefix(name, "dns_asked "); is {
+			typ, name, _ := strings.Cut(asked, " ")
+			s.count(dnsAsked, v, name, typ)
 		}
 	}
 }

@@ -125,6 +125,16 @@ func (c *Client) Timeline(ctx context.Context, id string) (api.Timeline, error) 
 	return get[api.Timeline](ctx, c, "/incidents/"+url.PathEscape(id)+"/timeline")
 }
 
+// Keys are those of the signed zones.
+func (c *Client) Keys(ctx context.Context) (api.Signing, error) {
+	return get[api.Signing](ctx, c, "/dns/keys")
+}
+
+// RollKey begins a roll-over of a zone's key.
+func (c *Client) RollKey(ctx context.Context, apex string) error {
+	return c.call(ctx, http.MethodPost, "/dns/keys/"+url.PathEscape(apex)+"/roll", nil, nil)
+}
+
 // Challenges are the proofs that certificate authorities find.
 func (c *Client) Challenges(ctx context.Context) ([]api.Challenge, error) {
 	l, err := get[api.ChallengeList](ctx, c, "/dns/challenges")

@@ -25,6 +25,10 @@ type answer struct {
 	low   [maxName]byte        // the name that is looked for, in lower case
 
 	client netip.Addr // who asks, where that is known
+
+	do      bool        // signatures are wanted
+	signing *signedZone // nil where the answer goes without
+	proofs  proofs
 }
 
 // synthesis holds the CNAME records that one answer makes from DNAMEs: of each the
@@ -51,10 +55,14 @@ func (a *answer) write(labels int) {
 		return
 	}
 	a.p = a.v.table.zones[a.zone].Prepared
+	if a.do {
+		a.signing = a.p.signed
+	}
 	n, exact, at := a.p.find(name, labels)
 	a.from, a.exact = n, exact
 	a.aa = true
 	a.resolve(nil, name, n, exact, at)
+	a.prove()
 }
 
 // findZone finds the zone that answers for a name: the deepest that holds it. But DS
@@ -80,6 +88,9 @@ func (a *answer) findZone(name []byte, labels int, from int32) int32 {
 // The owner is the name as it is to be written, nil for the name in question.
 func (a *answer) resolve(owner, name []byte, n int32, exact bool, at int) {
 	nd := &a.p.nodes[n]
+	if a.signing != nil {
+		a.proofs.looksFor(name, at)
+	}
 	switch {
 	case nd.flags&isCut != 0 && !(exact && a.typ == typeDS):
 		a.refer(owner, n, at)
@@ -88,9 +99,11 @@ func (a *answer) resolve(owner, name []byte, n int32, exact bool, at int) {
 	case nd.flags&isDNAME != 0:
 		a.redirect(owner, n, at)
 	case nd.wild != none:
+		a.proveExpanded()
 		a.atNode(owner, nd.wild)
 	default:
 		a.rcode = rcodeNXDomain
+		a.proveNoName()
 		a.deny()
 	}
 }
@@ -98,9 +111,14 @@ func (a *answer) resolve(owner, name []byte, n int32, exact bool, at int) {
 // atNode answers from a node that exists, be it a wildcard's.
 func (a *answer) atNode(owner []byte, n int32) {
 	nd := &a.p.nodes[n]
-	if a.typ == typeANY {
+	switch {
+	case a.typ == typeANY:
 		a.any(owner, n)
 		return
+	case (a.typ == typeRRSIG || a.typ == typeNSEC) && a.p.signed != nil:
+		if a.signatures(owner, n) {
+			return
+		}
 	}
 	for _, s := range a.p.setsOf(n) {
 		if s.typ == typeSOA && a.typ == typeSOA {
@@ -108,11 +126,14 @@ func (a *answer) atNode(owner []byte, n int32) {
 			return
 		}
 		if s.typ == a.typ {
-			if b, ok := a.v.challenge(a.zone, n, s.typ); ok {
-				a.add(secAnswer, owner, b.count, b.wire)
+			if c, ok := a.v.challenge(a.zone, n, s.typ); ok {
+				if a.add(secAnswer, owner, c.set.count, c.set.wire) && a.signing != nil {
+					a.add(secAnswer, owner, c.over.count, c.over.wire)
+				}
 				return
 			}
-			if a.add(secAnswer, owner, s.count, a.p.body(s)) && leads(s.typ) {
+			if a.addSigned(secAnswer, owner, n, s.typ, body{s.count, a.p.body(s)}) && leads(s.typ) {
+				a.prove()
 				a.goAlong(owner, s)
 			}
 			return
@@ -124,16 +145,17 @@ func (a *answer) atNode(owner []byte, n int32) {
 	}
 	if alias := a.addresses(nd.follow, typeCNAME); alias.count > 0 {
 		if a.typ == typeCNAME {
-			a.add(secAnswer, owner, alias.count, alias.wire)
+			a.addSigned(secAnswer, owner, n, typeCNAME, alias)
 		} else {
 			a.follow(owner, n, alias)
 		}
 		return
 	}
 	if b := a.addresses(nd.follow, a.typ); b.count > 0 {
-		a.add(secAnswer, owner, b.count, b.wire)
+		a.addSigned(secAnswer, owner, n, a.typ, b)
 		return
 	}
+	a.proveNoData(n)
 	a.deny()
 }
 
@@ -160,31 +182,32 @@ func (a *answer) addresses(class int32, typ uint16) body {
 func (a *answer) any(owner []byte, n int32) {
 	nd := &a.p.nodes[n]
 	var best body
-	soa := false
+	var of uint16
 	for _, s := range a.p.setsOf(n) {
 		if best.count == 0 || int(s.size) < len(best.wire) {
-			best, soa = body{s.count, a.p.body(s)}, s.typ == typeSOA
+			best, of = body{s.count, a.p.body(s)}, s.typ
 		}
 	}
 	for _, typ := range [...]uint16{typeA, typeAAAA, typeCNAME} {
 		if b := a.addresses(nd.follow, typ); b.count > 0 && (best.count == 0 || len(b.wire) < len(best.wire)) {
-			best, soa = b, false
+			best, of = b, typ
 		}
 	}
 	switch {
 	case best.count == 0:
+		a.proveNoData(n)
 		a.deny()
-	case soa:
+	case of == typeSOA:
 		a.soa(secAnswer, owner)
 	default:
-		a.add(secAnswer, owner, best.count, best.wire)
+		a.addSigned(secAnswer, owner, n, of, best)
 	}
 }
 
 // follow writes a CNAME and goes on at its target, as long as that lies in the
 // same zone.
 func (a *answer) follow(owner []byte, n int32, cname body) {
-	a.add(secAnswer, owner, cname.count, cname.wire)
+	a.addSigned(secAnswer, owner, n, typeCNAME, cname)
 	_, target, _ := cutRecord(cname.wire)
 	a.goOn(owner, target, n)
 }
@@ -233,7 +256,7 @@ func (a *answer) redirect(owner []byte, n int32, at int) {
 		asked = a.m.qname()
 	}
 	if !slices.Contains(a.via[:a.chain], n) {
-		a.add(secAnswer, asked[at:], s.count, records)
+		a.addSigned(secAnswer, asked[at:], n, typeDNAME, body{s.count, records})
 	}
 	if at+len(target) > maxName {
 		a.rcode = rcodeYXDomain
@@ -258,10 +281,15 @@ func (a *answer) refer(owner []byte, n int32, at int) {
 		owner = a.m.qname()
 	}
 	s := a.p.setOf(n, typeNS)
-	a.add(secAuthority, owner[at:], s.count, a.p.body(s))
+	if !a.add(secAuthority, owner[at:], s.count, a.p.body(s)) {
+		return // it is cut: what would go along is not looked at
+	}
+	a.proveReferral(owner[at:], n)
 	r := a.p.refers[n]
 	for i, g := range a.p.glue[r.first : r.first+r.count] {
-		a.addGlue(g, i < int(r.needed))
+		if a.addGlue(g, i < int(r.needed)); a.m.short {
+			return
+		}
 	}
 }
 
@@ -274,7 +302,9 @@ func (a *answer) goAlong(owner []byte, s rrset) {
 		if g.off != ownName {
 			name = a.p.nameAt(g)
 			if more := a.p.setOf(g.node, s.typ); more.count > 0 && (s.typ == typeSVCB || s.typ == typeHTTPS) {
-				a.m.set(secAdditional, name, more.count, a.p.body(more))
+				if a.m.set(secAdditional, name, more.count, a.p.body(more)) {
+					a.signIfRoom(name, g.node, s.typ, a.p.body(more))
+				}
 			}
 		}
 		a.addAddresses(name, g.node)
@@ -298,9 +328,14 @@ func (a *answer) addAddresses(owner []byte, n int32) bool {
 		if s := a.p.setOf(n, typ); s.count > 0 {
 			b = body{s.count, a.p.body(s)}
 		}
-		if b.count > 0 && !a.m.set(secAdditional, owner, b.count, b.wire) {
-			all = false
+		if b.count == 0 {
+			continue
 		}
+		if !a.m.set(secAdditional, owner, b.count, b.wire) {
+			all = false
+			continue
+		}
+		a.signIfRoom(owner, n, typ, b.wire)
 	}
 	return all
 }
@@ -308,13 +343,21 @@ func (a *answer) addAddresses(owner []byte, n int32) bool {
 // deny writes the SOA that says how long "there is none" holds: its owner is the
 // apex, and its TTL at most its own MINIMUM (RFC 2308 section 3).
 func (a *answer) deny() {
-	if a.soa(secAuthority, a.p.owner) {
+	if a.bareSOA(secAuthority, a.p.owner) {
 		binary.BigEndian.PutUint32(a.m.buf[a.m.ttl:], a.p.negative)
+		a.signSOA(secAuthority, a.p.owner, a.p.negative)
 	}
+	a.prove()
 }
 
 // soa writes the zone's SOA with the serial in force.
-func (a *answer) soa(section int, owner []byte) bool {
+func (a *answer) soa(section int, owner []byte) {
+	if a.bareSOA(section, owner) {
+		a.signSOA(section, owner, noLimit)
+	}
+}
+
+func (a *answer) bareSOA(section int, owner []byte) bool {
 	if !a.add(section, owner, 1, a.p.body(a.p.soa)) {
 		return false
 	}

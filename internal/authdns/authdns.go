@@ -3,8 +3,9 @@
 // sockets that are answered from the one View in force.
 //
 // It reads no file, knows no snapshot and decides nothing: which position a site
-// takes is ordered by whoever calls Set. It is no resolver, takes no updates, and
-// signs nothing. Transfers and notifies it hands to Options.Peers (package xfr);
+// takes is ordered by whoever calls Set. It is no resolver and takes no updates. It makes
+// no signature and holds no key that could: the answers of a signed zone carry what
+// package signer has made ahead (PrepareSigned). Transfers and notifies it hands to Options.Peers (package xfr);
 // without one, transfers are refused and notifies not implemented. Package answer,
 // xfr, the zone commands and whoever opens the sockets may import it.
 //
@@ -36,6 +37,8 @@ const (
 	typeDNAME = 39
 	typeOPT   = 41
 	typeDS    = 43
+	typeRRSIG = 46
+	typeNSEC  = 47
 	typeSVCB  = 64
 	typeHTTPS = 65
 	typeTSIG  = 250

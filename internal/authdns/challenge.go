@@ -23,6 +23,7 @@ type nodeOf struct{ zone, node int32 }
 // challenge is a node's TXT set with its proofs, ready to be sent.
 type challenge struct {
 	set   body
+	over  body // the signatures over it, in a signed zone
 	until time.Time
 }
 
@@ -56,10 +57,16 @@ func (v *View) addChallenges(o Orders) error {
 		if err != nil {
 			return err
 		}
+		c := challenge{set: set, until: c.Until}
+		if p.signed != nil {
+			if c.over, exact = p.overMore(n, set); !exact {
+				continue // it would not validate; it has its turn when it is signed
+			}
+		}
 		if v.challenges == nil {
 			v.challenges = map[nodeOf]challenge{}
 		}
-		v.challenges[nodeOf{z, n}] = challenge{set: set, until: c.Until}
+		v.challenges[nodeOf{z, n}] = c
 	}
 	return nil
 }
@@ -100,13 +107,10 @@ func holds(set, data []byte) bool {
 
 // challenge is the set that stands for a node's own while its proofs last. Only
 // names with proofs, asked for TXT, cost a look at the clock.
-func (v *View) challenge(zone, n int32, typ uint16) (set body, ok bool) {
+func (v *View) challenge(zone, n int32, typ uint16) (c challenge, ok bool) {
 	if typ != typeTXT || len(v.challenges) == 0 {
-		return body{}, false
+		return c, false
 	}
-	c, ok := v.challenges[nodeOf{zone, n}]
-	if !ok || !v.now().Before(c.until) {
-		return body{}, false
-	}
-	return c.set, true
+	c, ok = v.challenges[nodeOf{zone, n}]
+	return c, ok && v.now().Before(c.until)
 }

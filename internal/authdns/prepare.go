@@ -34,6 +34,7 @@ type Prepared struct {
 	classes []followed
 	visible int // nodes that a query can lead to
 	dnames  bool
+	signed  *signedZone // nil where the zone is not
 }
 
 // followed is a site that names of a zone follow, with their TTL in seconds.

@@ -29,6 +29,7 @@ type View struct {
 	serials []uint32 // by zone
 	follows []follow // by class; where a share is in force, what its position answers behind them
 	at      []string // by site: the position in force
+	signed  inForce  // of a table with signed zones
 
 	shares     []sharing // by class; nil where none is in force
 	challenges map[nodeOf]challenge
@@ -85,6 +86,7 @@ func (t *Table) View(o Orders) (*View, error) {
 	if err := v.addChallenges(o); err != nil {
 		return nil, err
 	}
+	v.signed = t.signedInForce(v)
 	return v, nil
 }
 

@@ -113,6 +113,11 @@ func (s *scene) Changes(_ context.Context, q ledger.Query) ([]ledger.Change, err
 	return s.changes, s.err
 }
 func (s *scene) Queue(context.Context) ([]outbox.Message, error) { return s.queue, s.err }
+func (s *scene) RollKey(_ context.Context, apex string) error {
+	s.asked = "roll " + apex
+	return s.err
+}
+
 func (s *scene) RetryMessage(_ context.Context, id string) error {
 	s.asked = "retry " + id
 	return s.err

@@ -14,10 +14,12 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/authdns"
+	"lifeboat/internal/dnssec"
 	"lifeboat/internal/dnstrace"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/snapshot"
@@ -29,7 +31,7 @@ import (
 const maxZone = 64 << 20
 
 func (a *app) zone() *cobra.Command {
-	return group("zone", "Look at zones, or answer from zone files", a.zoneCheck(), a.zoneDiff(), a.zoneTrace(), a.zoneFetch(), a.zoneImport(), a.zoneServe(), a.zoneChallenge(), a.zoneWatch())
+	return group("zone", "Look at zones, sign them, or answer from zone files", a.zoneCheck(), a.zoneDiff(), a.zoneTrace(), a.zoneFetch(), a.zoneImport(), a.zoneServe(), a.zoneSign(), a.zoneKeys(), a.zoneDS(), a.zoneRoll(), a.zoneChallenge(), a.zoneWatch())
 }
 
 func (a *app) zoneCheck() *cobra.Command {
@@ -128,11 +130,16 @@ Nobody gets a zone by transfer (AXFR, IXFR) but the servers of --transfer-to, wh
 	cmd.Flags().StringVar(&s.addr, "dns", "127.0.0.1:5354", "address to answer at")
 	cmd.Flags().BoolVar(&s.loss, "accept-loss", false, "on SIGHUP, take files also where a zone has lost more than half of its records, or is gone")
 	cmd.Flags().StringVar(&s.nsid, "nsid", "", "name of this server, told to whoever asks for it (RFC 5001)")
+	cmd.Flags().IntVar(&s.queryLog, "query-log", 0, "`LINES` a second at most that tell of what was asked, a sample; 0: none")
+	cmd.Flags().StringVar(&s.keys, "sign", "", "sign the zones with the keys of this `FOLDER`, where they are made if need be")
 	cmd.Flags().StringArrayVar(&s.to, "transfer-to", nil, "a secondary, `HOST:PORT` with an IP address, that may have the zones; may be repeated")
 	cmd.Flags().StringVar(&s.keyFile, "tsig-key-file", "", "`FILE` with the TSIG key that secondaries have to sign with, as tsig-keygen prints it")
 	cmd.RunE = func(cmd *cobra.Command, files []string) error {
 		if len(s.nsid) > authdns.MaxNSID {
 			return usage("--nsid is too long: %d octets, %d fit; say it shorter", len(s.nsid), authdns.MaxNSID)
+		}
+		if s.queryLog < 0 {
+			return usage("--query-log is below 0; say how many lines a second, such as 10")
 		}
 		s.files = files
 		return a.serveZones(cmd.Context(), s)
@@ -146,6 +153,8 @@ type zoneServer struct {
 	addr, nsid string
 	to         []string // secondaries
 	keyFile    string
+	queryLog   int
+	keys       string // folder of the keys that the zones are signed with; "": they are not
 
 	dns    *authdns.Server
 	xfr    *xfr.Server
@@ -208,7 +217,7 @@ func (a *app) serveZones(ctx context.Context, s zoneServer) error {
 	log := slog.New(slog.NewTextHandler(a.err, nil))
 	s.memory, s.sizes = new(authdns.Memory), map[string]int{}
 	s.xfr = xfr.New(xfr.Options{Now: a.o.Now, Logger: log})
-	s.dns = authdns.New(authdns.Options{NSID: s.nsid, Peers: s.xfr, Logger: log})
+	s.dns = authdns.New(authdns.Options{NSID: s.nsid, QueryLog: s.queryLog, Peers: s.xfr, Logger: log})
 	zones, err := a.takeZones(s)
 	if err != nil {
 		return err
@@ -236,6 +245,9 @@ func (a *app) serveZones(ctx context.Context, s zoneServer) error {
 	return nil
 }
 
+// signAgain is how often the zones are read and signed anew without being asked to.
+const signAgain = 24 * time.Hour
+
 // readAgain reads the files whenever it is asked to, until ctx ends. What is bad changes
 // nothing.
 func (a *app) readAgain(ctx context.Context, asked <-chan os.Signal, s zoneServer) {
@@ -244,6 +256,10 @@ func (a *app) readAgain(ctx context.Context, asked <-chan os.Signal, s zoneServe
 		case <-ctx.Done():
 			return
 		case <-asked:
+		case <-time.After(signAgain): // signatures end
+			if s.keys == "" {
+				continue
+			}
 		}
 		zones, err := a.takeZones(s)
 		if err != nil {
@@ -275,7 +291,13 @@ func (a *app) takeZones(s zoneServer) (count int, err error) {
 	for _, w := range warnings {
 		a.tell("warning: %s\n", w)
 	}
-	compiled, err := authdns.Compile(zones, nil)
+	var signed []dnssec.Zone
+	if s.keys != "" {
+		if signed, err = signZones(zones, s.keys, 0, time.Now()); err != nil {
+			return 0, failed{err}
+		}
+	}
+	compiled, err := authdns.CompileSigned(zones, nil, signed)
 	if err != nil {
 		return 0, failed{err}
 	}
@@ -296,7 +318,11 @@ func (a *app) takeZones(s zoneServer) (count int, err error) {
 	}
 	s.xfr.Configure(given)
 	if len(s.to) > 0 { // else nobody may have them, and their text need not be held
-		s.xfr.Set(xfr.Zones{Zones: zones})
+		given := xfr.Zones{Zones: zones, Signed: map[string]*xfr.Signed{}}
+		for i := range signed {
+			given.Signed[zones[i].Apex()] = xfr.Sign(zones[i], nil, signed[i])
+		}
+		s.xfr.Set(given)
 	}
 	s.dns.Set(view)
 	s.xfr.Tell()

@@ -38,12 +38,13 @@ type Config struct {
 	ConsoleURL string // where people reach lifeboat's own pages, https://HOST or https://HOST:PORT; "" = not said
 	Sites      []Site // in the file's order
 	Zones      []zone.Source
-	AtLeast    map[string]int // apex → records that are enough, be they far fewer than last time
-	Levers     []lever.Card   // Config holds ZoneLever or FeatureLever as JSON
-	Features   []feature.Flag // in the file's order
-	Access     feature.Access // who may ask for features
-	DNS        snapshot.DNS   // what the name server does besides answering
-	Outside    Outside        // the look at our zones as the world sees them
+	AtLeast    map[string]int  // apex → records that are enough, be they far fewer than last time
+	Levers     []lever.Card    // Config holds ZoneLever, FeatureLever ... as JSON
+	Features   []feature.Flag  // in the file's order
+	Written    feature.Written // the same as they stand in the file: with $ref, and what it stands for
+	Access     feature.Access  // who may ask for features
+	DNS        snapshot.DNS    // what the name server does besides answering
+	Outside    Outside         // the look at our zones as the world sees them
 
 	TransferKeys []TransferKey       // shared with other name servers, in the file's order
 	Secondaries  []snapshot.Exchange // of our zones; the peers' keys are TransferKey names
@@ -91,6 +92,7 @@ type Site struct {
 	Fixes       Fixes
 	UpdateEvery time.Duration // promised time to the next update, pre-filled: 20m
 	Stuck       time.Duration // no news for this long: the page offers three things that help: 30m
+	LookAgain   time.Duration // how often it is looked whether what is pulled still holds (U7): 15s
 	LookBack    time.Duration // how far back before the first symptom changes are shown: 24h
 }
 

@@ -83,7 +83,7 @@ func (b *builder) peerKey(p section, address netip.AddrPort) string {
 }
 
 // ownKeys are those that a zone of somebody else's can't have: its primary says it all.
-var ownKeys = []string{"ttl", "ns", "contact", "minimum", "follow", "records", "file"}
+var ownKeys = []string{"ttl", "ns", "contact", "minimum", "follow", "records", "file", "dnssec"}
 
 // incoming reads a zone that somebody else serves; false when this is none.
 func (b *builder) incoming(apex string, s section) bool {

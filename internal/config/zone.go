@@ -62,6 +62,7 @@ func (b *builder) zone(apex string, s section) zone.Source {
 		NS:      s.servers(),
 		Contact: s.mailbox(),
 		Follow:  b.follow(apex, s),
+		DNSSEC:  s.truth("dnssec", false),
 	}
 	b.records(&src, s)
 	if s.n.get("at_least") != nil {

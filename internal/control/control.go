@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -83,7 +84,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	zones, _, err := zone.Readable(o.Config.Zones, o.Config.Positions())
+	read, _, err := zone.Readable(o.Config.Zones, o.Config.Positions())
 	if err != nil { // a zone that can't be served must not reach answer
 		return err
 	}
@@ -92,7 +93,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer closeRecord()
-	sizes, err := engine.Sizes(ctx, record, zones, o.Config.AtLeast)
+	sizes, err := engine.Sizes(ctx, record, read, o.Config.AtLeast)
 	if err != nil {
 		return err
 	}
@@ -107,6 +108,10 @@ func Run(ctx context.Context, o Options) error {
 	}
 	var outside *parentwatch.Watcher // looks once the engine is there
 	with.Outside = func() []engine.Finding { return seen(outside.Reports()) }
+	zones, err := signing(o)
+	if err != nil {
+		return err
+	}
 	exchanged, err := transfers(o.Config)
 	if err != nil {
 		return err
@@ -115,7 +120,7 @@ func Run(ctx context.Context, o Options) error {
 	eng, err = engine.New(engine.Options{
 		Transfers: exchanged, Sizes: sizes,
 		Config: o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
-		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with,
+		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with, Signing: zones,
 		Beside: databaseFindings(round, bad),
 	})
 	if err != nil {
@@ -260,7 +265,8 @@ func drivers(o Options) func(lever.Orders) map[string]lever.Driver {
 		servers[n.Name] = n.Address
 	}
 	return func(orders lever.Orders) map[string]lever.Driver {
-		return map[string]lever.Driver{
+		table := elsewhere(o)
+		maps.Copy(table, map[string]lever.Driver{
 			zonelever.Kind: zonelever.New(zonelever.Options{Orders: orders, Nameservers: servers, Now: o.Now, Site: func(id string, drill bool) (zonelever.Site, bool) {
 				if drill {
 					id = snapshot.ShadowID(id)
@@ -272,7 +278,8 @@ func drivers(o Options) func(lever.Orders) map[string]lever.Driver {
 				Orders: orders, OFREP: "http://" + o.OFREP, Key: o.Config.Access.Own(), Now: o.Now, Shadow: config.ShadowFeature,
 				Own: func(key string) json.RawMessage { f, _ := contents.Flag(key); return f.Value },
 			}),
-		}
+		})
+		return table
 	}
 }
 

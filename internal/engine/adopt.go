@@ -37,6 +37,9 @@ func (e *Engine) Connected(ctx context.Context, h feed.Hello) error {
 	if err := e.takeOver(ctx, h.Orders); err != nil {
 		return e.unfit(err)
 	}
+	if err := e.sign(); err != nil { // what was signed before is still there
+		e.o.Logger.Warn("the zones could not be signed anew", "cause", err)
+	}
 	if err := e.announce(ctx); err != nil {
 		return e.unfit(err)
 	}
@@ -299,12 +302,12 @@ func (e *Engine) explain(ctx context.Context, r *runner) error {
 	if top, on := r.in.OnTop("zone:" + r.id); on && (top.To == pos || top.State != incident.Active) {
 		return nil
 	}
-	if slices.ContainsFunc(r.parked, func(p incident.Pull) bool { return p.To == pos && p.Kind == "zone" }) {
+	if slices.ContainsFunc(r.parked, func(p incident.Pull) bool { return p.To == pos && p.Kind == kindZone }) {
 		return nil
 	}
 	name := ""
 	for _, l := range r.site().Levers {
-		if l.Kind == "zone" && l.Position == pos {
+		if l.Kind == kindZone && l.Position == pos {
 			name = l.Name
 		}
 	}
@@ -522,7 +525,7 @@ func (r *runner) try(ctx context.Context, c incident.Command, by incident.Actor)
 // remedy is the lever that a rule would pull: the first one to the standby.
 func (r *runner) remedy() (string, bool) {
 	for _, l := range r.site().Levers {
-		if l.Kind == "zone" && l.Position == snapshot.Standby {
+		if l.Kind == kindZone && l.Position == snapshot.Standby {
 			return l.Name, true
 		}
 	}

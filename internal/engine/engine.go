@@ -62,6 +62,7 @@ type Options struct {
 	Hook    func(point string) // tests stop the process here
 	Waits   Waits
 	Company Company
+	Signing Signing // nil: no zone can be signed
 
 	Sizes     map[string]int     // records of each zone, by apex; kept for the next start
 	Transfers snapshot.Transfers // which zones are exchanged with other name servers, with the keys that the configuration only names
@@ -71,8 +72,18 @@ type Options struct {
 type Waits struct {
 	Answer  time.Duration // for answer to be connected and to acknowledge; 5s
 	Observe time.Duration // for an effect to be seen from outside; 3s
-	Drift   time.Duration // between looks at what is held; 15s
+	Drift   time.Duration // between looks at what is held; 0: as the site says
 }
+
+// The kinds of levers that the engine itself carries out the orders of (lever.Orders).
+// What all others move belongs to somebody else: it is neither in a manifest nor in
+// what answer can do alone.
+const (
+	kindZone    = "zone"
+	kindFeature = "feature"
+)
+
+func ours(kind string) bool { return kind == kindZone || kind == kindFeature }
 
 // Engine runs incidents.
 type Engine struct {
@@ -92,17 +103,20 @@ type Engine struct {
 	feedMu sync.Mutex // guards feed, set once by Start
 	feed   Feed
 
+	tending  sync.Mutex // held by the one look at signed zones that goes on
+	signing  sync.Mutex // held while signatures are made; taken before changing, never by an act
 	changing sync.Mutex // held over a change of what is ordered, its publishing included; taken before mu
 
-	mu      sync.Mutex // guards all below; last is written with changing held, too
-	ordered ordered
-	ready   bool              // answer's greeting has been handled
-	greeted chan struct{}     // closed while ready
-	about   map[string]string // the incident that a move is for, by site
-	fence   map[string]uint64 // newest token that moved a site or a feature
-	last    snapshot.Manifest // published last
-	problem string            // why nothing can be published
-	homes   map[string]homeOrder
+	mu       sync.Mutex // guards all below; last is written with changing held, too
+	ordered  ordered
+	ready    bool              // answer's greeting has been handled
+	greeted  chan struct{}     // closed while ready
+	about    map[string]string // the incident that a move is for, by site
+	fence    map[string]uint64 // newest token that moved a site or a feature
+	last     snapshot.Manifest // published last
+	problem  string            // why nothing can be published
+	unsigned string            // why zones could not be signed anew
+	homes    map[string]homeOrder
 }
 
 // New makes an Engine over a configuration; Start must be called before anything
@@ -115,7 +129,7 @@ func New(o Options) (*Engine, error) {
 		o.Record = func() RecordView { return RecordView{} }
 	}
 	if o.Waits == (Waits{}) {
-		o.Waits = Waits{Answer: 5 * time.Second, Observe: 3 * time.Second, Drift: 15 * time.Second}
+		o.Waits = Waits{Answer: 5 * time.Second, Observe: 3 * time.Second}
 	}
 	e := &Engine{o: o, jobs: make(chan func(context.Context), 256), writing: make(chan struct{}, maxWriting), runners: map[string]*runner{}, about: map[string]string{}, fence: map[string]uint64{}, seen: newSights(), greeted: make(chan struct{})}
 	e.drivers = o.Drivers(e)
@@ -156,16 +170,26 @@ func (w *world) hash() string {
 }
 
 func (e *Engine) setWorld(c snapshot.Contents) error {
-	w := &world{contents: c}
-	var err error
-	if w.parts, w.refs, err = c.Encode(); err != nil {
+	w, err := newWorld(c)
+	if err != nil {
 		return err
 	}
+	e.enter(w)
+	return nil
+}
+
+func newWorld(c snapshot.Contents) (*world, error) {
+	w := &world{contents: c}
+	var err error
+	w.parts, w.refs, err = c.Encode()
+	return w, err
+}
+
+func (e *Engine) enter(w *world) {
 	e.now.Store(w)
-	for _, s := range c.Sites {
+	for _, s := range w.contents.Sites {
 		e.runners[s.ID].here.Store(&s)
 	}
-	return nil
 }
 
 // Start reads the record and takes the feed into use.
@@ -187,7 +211,7 @@ func (e *Engine) Start(ctx context.Context, f Feed) error {
 			return fmt.Errorf("read the incident of %s: %w", r.id, err)
 		}
 	}
-	return nil
+	return e.sign()
 }
 
 func (e *Engine) getFeed() Feed {

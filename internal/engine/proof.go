@@ -151,6 +151,19 @@ func (e *Engine) forgetProofs(ctx context.Context) {
 // changeProofs changes proofs and the serials of their zones: first in the record, so
 // that a control that starts anew knows them, then at answer.
 func (e *Engine) changeProofs(ctx context.Context, apexes []string, f func(next *ordered) error) error {
+	if e.signs() { // a proof is signed before it is given out
+		e.signing.Lock()
+		defer e.signing.Unlock()
+		e.mu.Lock()
+		draft := e.ordered.clone()
+		e.mu.Unlock()
+		if err := f(&draft); err != nil {
+			return err
+		}
+		if err := e.signFor(draft); err != nil {
+			return err
+		}
+	}
 	e.changing.Lock()
 	defer e.changing.Unlock()
 	e.mu.Lock()

@@ -310,6 +310,9 @@ func (e *Engine) manifest(ctx context.Context, o ordered) (snapshot.Manifest, er
 		Format: snapshot.Format, Epoch: o.epoch, Revision: uint64(rev), At: e.o.Now().UTC(), Parts: e.world().refs,
 		Sites: map[string]snapshot.SiteOrder{}, Features: o.flags, Serials: o.serials, Taken: o.taken, Challenges: o.challenges(),
 	}
+	if _, signed := m.Parts[snapshot.PartSignatures]; signed {
+		m.Must = append(m.Must, snapshot.MustSign)
+	}
 	for _, s := range e.contents().Sites {
 		so := o.sites[s.ID]
 		if so.Position == "" {
@@ -416,7 +419,7 @@ func (o ordered) writes() []store.Write {
 	return w
 }
 
-// asked says which end of a plan is ordered now.
+// asked says which end of a plan is ordered now, of what we order ourselves.
 func (e *Engine) asked(ctx context.Context, kind string, plan lever.Plan) lever.World {
 	if len(plan.Steps) != 1 {
 		return lever.Unknown
@@ -424,7 +427,7 @@ func (e *Engine) asked(ctx context.Context, kind string, plan lever.Plan) lever.
 	from, to := ends(plan)
 	var now string
 	var err error
-	if kind == "feature" {
+	if kind == kindFeature {
 		var raw json.RawMessage
 		raw, err = e.Flag(ctx, plan.Target)
 		now = string(raw)

@@ -20,6 +20,7 @@ type Zones struct {
 	Zones     []*zone.Zone
 	Positions map[string]zone.Positions // by site, as given to authdns.Compile
 	Orders    authdns.Orders            // as given to the View in force
+	Signed    map[string]*Signed        // by apex, of the zones that are signed
 }
 
 func (z Zones) now() time.Time {
@@ -36,17 +37,19 @@ type version struct {
 	serial uint32
 	places map[string]inForce  // by site, of those that its names follow
 	proofs map[string][]string // by owner in wire form, for certificate authorities: besides the TXT records that are there
+	signed *Signed             // nil where the zone is not
 }
 
 // inForce is what the names of a site answer.
 type inForce struct {
+	position  string
 	addresses zone.Addresses
 	ttlCap    uint32
 	degraded  bool
 }
 
 func (z Zones) version(of *zone.Zone, head zone.Record) *version {
-	v := &version{zone: of, head: head, serial: of.Serial(), places: map[string]inForce{}, proofs: map[string][]string{}}
+	v := &version{zone: of, head: head, serial: of.Serial(), places: map[string]inForce{}, proofs: map[string][]string{}, signed: z.Signed[of.Apex()]}
 	if serial, ok := z.Orders.Serial[of.Apex()]; ok {
 		v.serial = serial
 	}
@@ -57,7 +60,7 @@ func (z Zones) version(of *zone.Zone, head zone.Record) *version {
 		}
 	}
 	for _, s := range of.Sites() {
-		v.places[s] = inForce{z.Positions[s][z.Orders.Position[s]], z.Orders.TTLCap[s], z.Orders.Degraded[s]}
+		v.places[s] = inForce{z.Orders.Position[s], z.Positions[s][z.Orders.Position[s]], z.Orders.TTLCap[s], z.Orders.Degraded[s]}
 	}
 	return v
 }
@@ -65,6 +68,9 @@ func (z Zones) version(of *zone.Zone, head zone.Record) *version {
 // records are the zone as it is answered, materialised: all but the SOA. It is the one
 // place that says what a zone holds under a version.
 func (v *version) records() iter.Seq[zone.Record] {
+	if v.signed != nil {
+		return v.signed.records(v)
+	}
 	return func(yield func(zone.Record) bool) {
 		for r := range rows(v.zone) {
 			if r.Type == dns.TypeSOA || r.Type == dns.TypeTXT && v.proofs[r.Owner] != nil {
@@ -182,7 +188,7 @@ func rows(z *zone.Zone) iter.Seq[zone.Record] {
 
 // same says whether two versions answer the same, apart from the serial.
 func (v *version) same(o *version) bool {
-	return v.zone == o.zone && reflect.DeepEqual(v.proofs, o.proofs) && maps.EqualFunc(v.places, o.places, func(a, b inForce) bool { return reflect.DeepEqual(a, b) })
+	return v.zone == o.zone && v.signed.same(o.signed) && reflect.DeepEqual(v.proofs, o.proofs) && maps.EqualFunc(v.places, o.places, func(a, b inForce) bool { return reflect.DeepEqual(a, b) })
 }
 
 // step leads from one serial to another.
@@ -196,7 +202,7 @@ type step struct {
 // newStep finds the difference of two versions; false where it is too large to be kept.
 func newStep(before, after *version) (*step, bool) {
 	s := &step{from: before.serial, to: after.serial, fromSOA: before.soa(), toSOA: after.soa()}
-	if before.zone == after.zone {
+	if before.zone == after.zone && before.signed.same(after.signed) {
 		s.before, s.after = before, after
 		return s, true
 	}
@@ -278,6 +284,9 @@ func (s *step) changes(in bool) iter.Seq[zone.Record] {
 	one, other := s.before, s.after
 	if in {
 		one, other = other, one
+	}
+	if one.signed != nil {
+		return one.signed.between(one, other)
 	}
 	return func(yield func(zone.Record) bool) {
 		for _, f := range one.zone.Follow() {

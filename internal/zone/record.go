@@ -368,7 +368,7 @@ func (r *reader) add(e entry, rr dns.RR) error {
 	}
 	switch h.Rrtype {
 	case dns.TypeRRSIG, dns.TypeSIG, dns.TypeNSEC, dns.TypeNSEC3, dns.TypeNSEC3PARAM:
-		r.warn(e.line, "the %s record is left out: zones are not signed in this version", typeName(h.Rrtype))
+		r.warn(e.line, "the %s record is left out: signatures are made here, where a zone is to be signed (dnssec: true)", typeName(h.Rrtype))
 		return nil
 	}
 	if len(r.data) > maxArena || len(r.names.arena) > maxArena {

@@ -14,6 +14,7 @@
 package zone
 
 import (
+	"bytes"
 	"cmp"
 	"iter"
 	"net/netip"
@@ -34,6 +35,7 @@ type Source struct {
 	Minimum uint32            `json:"minimum,omitempty"` // SOA MINIMUM in seconds; 60 when 0
 	Text    string            `json:"text"`              // master file text (RFC 1035 section 5); may hold its own SOA and NS
 	Follow  map[string]string `json:"follow,omitempty"`  // owner name, absolute → site id
+	DNSSEC  bool              `json:"dnssec,omitempty"`  // answers are signed
 
 	// Challenges are the names, absolute, that certificates may be asked for: where the
 	// proof of one is looked for, a record is kept for good (see ChallengeOwner).
@@ -176,3 +178,29 @@ func (z *Zone) Sites() []string { return z.sites }
 // Warnings are what is allowed but probably not meant, each with its place and a
 // remedy, in the text's order.
 func (z *Zone) Warnings() []string { return z.warnings }
+
+// With is the zone with records added at its apex, as signing does. What is there
+// already is not added again; records of a type that the zone has get its TTL. The
+// types MUST be ones that a zone's apex may have several records of.
+func (z *Zone) With(extra []Record) *Zone {
+	out := &Zone{
+		source: z.source, apex: z.apex, serial: z.serial, names: z.names, recs: slices.Clone(z.recs), data: slices.Clip(z.data),
+		follow: z.follow, warnings: z.warnings,
+	}
+	for _, r := range extra {
+		first := max(slices.IndexFunc(out.recs, func(r record) bool { return r.name == 0 }), 0)
+		at, same := first, false
+		for ; at < len(out.recs) && out.recs[at].name == 0 && out.recs[at].typ <= r.Type; at++ {
+			if old := out.recs[at]; old.typ == r.Type {
+				r.TTL = old.ttl
+				same = same || bytes.Equal(out.data[old.data:old.data+uint32(old.size)], r.Data)
+			}
+		}
+		if same {
+			continue
+		}
+		out.recs = slices.Insert(out.recs, at, record{data: uint32(len(out.data)), ttl: r.TTL, size: uint16(len(r.Data)), typ: r.Type})
+		out.data = append(out.data, r.Data...)
+	}
+	return out
+}
