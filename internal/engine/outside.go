@@ -12,7 +12,7 @@ type Published struct {
 	Apex   string
 	Serial uint32
 	NS     []string
-	DS     []string // of a signed zone: what the zone above should have
+	DS     []string                    // of a signed zone: what the zone above should have
 	Names  map[string][]zone.Addresses // names that follow a site → what they may be told, by the site's position and its share
 }
 
