@@ -64,6 +64,7 @@ type Options struct {
 	Company Company
 	Signing Signing // nil: no zone can be signed
 
+	Sizes     map[string]int     // records of each zone, by apex; kept for the next start
 	Transfers snapshot.Transfers // which zones are exchanged with other name servers, with the keys that the configuration only names
 }
 
@@ -251,6 +252,7 @@ const (
 	keyFlag     = "flag/"     // FEATURE → feature.Order
 	keySerial   = "serial/"   // APEX → uint32
 	keyAuto     = "auto/"     // SITE → autoState
+	keySize     = "size/"     // APEX → records of the zone that was published last
 	keyProofs   = "proofs/"   // NAME → proofs
 	keyTaken    = "taken"     // ids of the local orders taken over last
 	keyOpen     = "open/"     // SITE → incident id
