@@ -73,6 +73,18 @@ func (e *Engine) signFor(o ordered) error { // with signing held
 	}
 }
 
+// allSigned says whether each zone that is to be signed has signatures. Without, answer
+// would refuse everything.
+func (e *Engine) allSigned() bool {
+	c := e.contents()
+	for _, z := range c.Zones {
+		if z.DNSSEC && !slices.ContainsFunc(c.Signed, func(s dnssec.Zone) bool { return s.Apex == z.Apex }) {
+			return false
+		}
+	}
+	return true
+}
+
 // exchange puts a world in the place of the one that it was made from; false where that
 // is not the one any more. The serials of some zones grow, so that secondaries get the
 // new signatures.
