@@ -54,6 +54,7 @@ type held struct {
 	proofs  map[string][]string
 	signed  dnssec.Zone
 	ends    time.Time // the first signature
+	at      time.Time // when it was signed
 	fresh   bool      // the keys have changed since
 	askedAt time.Time // the parent
 }
@@ -110,8 +111,9 @@ func (s *Signer) zone(src zone.Source, j Job) (changed bool, err error) { // wit
 	}
 	var made int
 	var signed dnssec.Zone
+	whole := h.fresh || w.Zone != h.z || !reflect.DeepEqual(h.sites, j.Sites) || h.ends.Sub(now) <= dnssec.Renewal || now.Before(h.at.Add(-dnssec.Backdate))
 	switch {
-	case h.fresh || w.Zone != h.z || !reflect.DeepEqual(h.sites, j.Sites) || h.ends.Sub(now) <= dnssec.Renewal:
+	case whole:
 		if used, in := h.used(w.Serial); in && used <= dnssec.SerialsAhead/2 {
 			w.Serial = h.signed.First
 		}
@@ -128,7 +130,9 @@ func (s *Signer) zone(src zone.Source, j Job) (changed bool, err error) { // wit
 		return false, err
 	}
 	s.made += uint64(made)
-	whole := h.fresh || w.Zone != h.z || !reflect.DeepEqual(h.sites, j.Sites) || h.ends.Sub(now) <= dnssec.Renewal
+	if whole {
+		h.at = now
+	}
 	h.z, h.source, h.sites, h.proofs, h.signed, h.ends, h.fresh = w.Zone, src, j.Sites, w.Proofs, signed, signed.Expires(), false
 	if whole {
 		s.keep(h)

@@ -174,6 +174,7 @@ func TestOnlyWhatIsMissingIsSigned(t *testing.T) {
 		{"nothing", w, now, 0},
 		{"a serial further", Wanted{Zone: z, Serial: 10}, now, 3},
 		{"before half the time", w, now.Add(dnssec.Validity - dnssec.Renewal - time.Minute), 0},
+		{"the clock was an hour ahead, and more", w, now.Add(-time.Minute - dnssec.Backdate), all},
 		{"past half the time", w, now.Add(dnssec.Validity - dnssec.Renewal + time.Minute), all},
 		{"one record more at a name", Wanted{Zone: parse(t, sample+"mail IN A 192.0.2.26\n"), Serial: 7}, now, 1},
 		{"a name more", Wanted{Zone: parse(t, sample+"mailer IN A 192.0.2.26\n"), Serial: 7}, now, 3}, // its set, its NSEC, and that before
