@@ -218,7 +218,7 @@ func challenges(m snapshot.Manifest) map[string]authdns.Challenge {
 
 // settings are what the name server does, as it understands them.
 func settings(d snapshot.DNS) authdns.Settings {
-	return authdns.Settings{NSID: d.NSID, RequireCookie: d.RequireCookie, RateLimit: ratelimit.Options{Rate: d.Rate, Slip: d.Slip, Exempt: d.Exempt}}
+	return authdns.Settings{NSID: d.NSID, RequireCookie: d.RequireCookie, QueryLog: d.QueryLog, RateLimit: ratelimit.Options{Rate: d.Rate, Slip: d.Slip, Exempt: d.Exempt}}
 }
 
 // grown are the serials to serve next, by apex.

@@ -15,6 +15,7 @@ import (
 	"lifeboat/internal/ofrep"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/xfr"
+	"lifeboat/internal/zone"
 )
 
 // Request is one line of JSON on answer.sock.
@@ -197,6 +198,16 @@ func (a *Answer) exchanged(m map[string]uint64) {
 		if c.Expired {
 			m["dns_copies_expired"]++
 		}
+	}
+}
+
+// mostAsked are as many names, with their types, as the metrics tell of.
+const mostAsked = 50
+
+// countAsked adds what was asked for most.
+func countAsked(m map[string]uint64, asked []authdns.Asked) {
+	for _, one := range asked {
+		m["dns_asked "+zone.TypeName(one.Type)+" "+one.Name] = one.Queries
 	}
 }
 

@@ -137,6 +137,7 @@ func (a *Answer) status() feed.Status {
 	}
 	dns, flags := a.dns.Counts(), a.ofrep.Counts()
 	st.Counters = counters(dns, flags)
+	countAsked(st.Counters, a.dns.Asked(mostAsked))
 	a.exchanged(st.Counters)
 	st.Waiting, st.Gaps = a.ring.Stats()
 	a.mu.Lock()

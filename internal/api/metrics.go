@@ -67,6 +67,7 @@ var (
 	recordPending  = desc("record_pending", "Transactions in the journal that wait for the store.")
 	standbyVisits  = desc("standby_requests_total", "Requests met by the standby, by kind: failover, late (after the return), checks.", "site", "kind")
 	dnsAnswers     = desc("dns_answers_total", "DNS answers by response code.", "rcode")
+	dnsAsked       = desc("dns_asked_total", "DNS queries by name and type, of the 50 that were asked for most; estimates under load. Without a name: what is not there.", "name", "type")
 	signedLeft     = desc("dnssec_valid_left_seconds", "How long the answers of a signed zone validate unless it is signed again.", "zone")
 	signedCount    = desc("dnssec_signatures", "Signatures of a zone that are made ahead.", "zone")
 	signedMade     = desc("dnssec_signatures_made_total", "Signatures made since control started.")
@@ -184,6 +185,9 @@ func (s sink) answer(o Overview) {
 			s.count(d, v)
 		} else if rcode, is := strings.CutPrefix(name, "dns_rcode_"); is {
 			s.count(dnsAnswers, v, rcode)
+		} else if asked, is := strings.CutPrefix(name, "dns_asked "); is {
+			typ, name, _ := strings.Cut(asked, " ")
+			s.count(dnsAsked, v, name, typ)
 		}
 	}
 }

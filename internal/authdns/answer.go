@@ -278,11 +278,15 @@ func (a *answer) refer(owner []byte, n int32, at int) {
 		owner = a.m.qname()
 	}
 	s := a.p.setOf(n, typeNS)
-	a.add(secAuthority, owner[at:], s.count, a.p.body(s))
+	if !a.add(secAuthority, owner[at:], s.count, a.p.body(s)) {
+		return // it is cut: what would go along is not looked at
+	}
 	a.proveReferral(owner[at:], n)
 	r := a.p.refers[n]
 	for i, g := range a.p.glue[r.first : r.first+r.count] {
-		a.addGlue(g, i < int(r.needed))
+		if a.addGlue(g, i < int(r.needed)); a.m.short {
+			return
+		}
 	}
 }
 

@@ -39,7 +39,8 @@ func (s *Server) Serve(ctx context.Context, udp []*net.UDPConn, tcp []*net.TCPLi
 			socket.End()
 		}
 	})
-	var wg sync.WaitGroup
+	var wg, collecting sync.WaitGroup
+	collecting.Go(func() { s.collect(ctx) }) // ended by ctx
 	errs := make([]error, len(sockets)+len(tcp))
 	run := func(i int, serve func() error) { // ended by ctx, through the deadlines
 		wg.Go(func() {
@@ -55,6 +56,8 @@ func (s *Server) Serve(ctx context.Context, udp []*net.UDPConn, tcp []*net.TCPLi
 		run(len(sockets)+i, func() error { return s.serveTCP(ctx, l) })
 	}
 	wg.Wait()
+	cancel()
+	collecting.Wait()
 	if !stop() {
 		setDeadlines(tcp, time.Time{})
 	}

@@ -15,6 +15,7 @@ type worker struct {
 	set    *Settings          // that limit was made for
 	more   func([]byte) error // sends a message of an answer that has several; nil: it has one
 	class  ratelimit.Class    // of the answer that was made last
+	number uint64             // of the query, among those of the shard
 	opt    int                // octets of the OPT record at its end
 	proven bool               // the client of the last query has proved its address, as by a cookie of ours
 }

@@ -127,12 +127,16 @@ Nobody gets a zone by transfer (AXFR, IXFR) but the servers of --transfer-to, wh
 	}
 	cmd.Flags().StringVar(&s.addr, "dns", "127.0.0.1:5354", "address to answer at")
 	cmd.Flags().StringVar(&s.nsid, "nsid", "", "name of this server, told to whoever asks for it (RFC 5001)")
+	cmd.Flags().IntVar(&s.queryLog, "query-log", 0, "`LINES` a second at most that tell of what was asked, a sample; 0: none")
 	cmd.Flags().StringVar(&s.keys, "sign", "", "sign the zones with the keys of this `FOLDER`, where they are made if need be")
 	cmd.Flags().StringArrayVar(&s.to, "transfer-to", nil, "a secondary, `HOST:PORT` with an IP address, that may have the zones; may be repeated")
 	cmd.Flags().StringVar(&s.keyFile, "tsig-key-file", "", "`FILE` with the TSIG key that secondaries have to sign with, as tsig-keygen prints it")
 	cmd.RunE = func(cmd *cobra.Command, files []string) error {
 		if len(s.nsid) > authdns.MaxNSID {
 			return usage("--nsid is too long: %d octets, %d fit; say it shorter", len(s.nsid), authdns.MaxNSID)
+		}
+		if s.queryLog < 0 {
+			return usage("--query-log is below 0; say how many lines a second, such as 10")
 		}
 		s.files = files
 		return a.serveZones(cmd.Context(), s)
@@ -146,6 +150,7 @@ type zoneServer struct {
 	addr, nsid string
 	to         []string // secondaries
 	keyFile    string
+	queryLog   int
 	keys       string // folder of the keys that the zones are signed with; "": they are not
 
 	dns    *authdns.Server
@@ -186,7 +191,7 @@ func (a *app) serveZones(ctx context.Context, s zoneServer) error {
 	log := slog.New(slog.NewTextHandler(a.err, nil))
 	s.memory = new(authdns.Memory)
 	s.xfr = xfr.New(xfr.Options{Now: a.o.Now, Logger: log})
-	s.dns = authdns.New(authdns.Options{NSID: s.nsid, Peers: s.xfr, Logger: log})
+	s.dns = authdns.New(authdns.Options{NSID: s.nsid, QueryLog: s.queryLog, Peers: s.xfr, Logger: log})
 	zones, err := a.takeZones(s)
 	if err != nil {
 		return err

@@ -13,7 +13,8 @@ const (
 	maxServerName = 64 // octets that a server tells of its name (authdns.MaxNSID)
 	maxRate       = 1_000_000
 	maxSlip       = 100
-	maxExempt     = 50 // each answer is held against all of them
+	maxQueryLog   = 1000 // lines a second
+	maxExempt     = 50   // each answer is held against all of them
 )
 
 // dns reads what the name server does besides answering.
@@ -29,6 +30,7 @@ func (b *builder) dns(top section) {
 	b.c.DNS = snapshot.DNS{
 		NSID: s.serverName(), RequireCookie: s.truth("require_cookie", false),
 		Rate: s.numberOrOff("rate", 200, maxRate), Slip: s.numberOrOff("slip", 2, maxSlip), Exempt: s.prefixes("exempt"),
+		QueryLog: s.number("query_log", 0, 0, maxQueryLog),
 	}
 	b.transferKeys(s)
 }

@@ -52,7 +52,7 @@ var consoleKeys = keySet{
 }
 
 var dnsKeys = keySet{
-	known: []string{"nsid", "require_cookie", "rate", "slip", "exempt", "keys"},
+	known: []string{"nsid", "require_cookie", "rate", "slip", "exempt", "query_log", "keys"},
 	later: map[string]string{
 		"address": useListen, "listen": useListen, "port": useListen, "dnssec": "say dnssec: true at each zone that is to be signed", "recursion": "lifeboat answers for its own zones only",
 		"cookie_secret": "lifeboat makes one and keeps it in its data folder", "networks": "the limit counts by /24 and /64",

@@ -140,12 +140,13 @@ type DNS struct {
 	RequireCookie bool           `json:"require_cookie,omitempty"` // clients that speak cookies must bring one of ours (RFC 7873)
 	Rate          int            `json:"rate,omitempty"`           // answers over UDP a second to one network and kind; 0: 200, negative: no limit
 	Slip          int            `json:"slip,omitempty"`           // of the answers over it each so many'th is cut, the others are held back; 0: 2, negative: none is cut
+	QueryLog      int            `json:"query_log,omitempty"`      // lines a second at most that tell of what was asked; 0: none
 	Exempt        []netip.Prefix `json:"exempt,omitzero"`          // networks without a limit; nil: this machine, empty: none
 }
 
 // IsZero says whether the name server does as usual.
 func (d DNS) IsZero() bool {
-	return d.NSID == "" && !d.RequireCookie && d.Rate == 0 && d.Slip == 0 && d.Exempt == nil
+	return d.NSID == "" && !d.RequireCookie && d.Rate == 0 && d.Slip == 0 && d.QueryLog == 0 && d.Exempt == nil
 }
 
 // Order is a local order: something a person or a rule did at answer while

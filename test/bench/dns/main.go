@@ -166,6 +166,12 @@ func (b *bench) measure(r *result) error {
 	defer p.stop()
 	l := b.load
 	l.echo = r.server.echo
+	if r.server.do {
+		if !l.edns {
+			return errors.New("signatures are asked for with EDNS")
+		}
+		l.do, l.queries = true, validating(l.queries)
+	}
 	if b.starting {
 		return b.measureStart(r, p, &l, addr)
 	}
@@ -218,6 +224,10 @@ func (b *bench) print() {
 		limit float64
 	}{{"gdnsd", 1.15}, {"nsd", 0.9}, {"knot", 0.85}} {
 		fmt.Printf("- to %s at most %.2f: %s\n", t.peer, t.limit, b.ratio("lifeboat", t.peer))
+	}
+	fmt.Printf("- signed to unsigned at most 1.20: %s\n", b.ratio("lifeboat-signed", "lifeboat"))
+	for _, name := range []string{"coredns", "coredns-cache"} {
+		fmt.Printf("- %s to lifeboat at least %s: %s\n", name, map[string]string{"coredns": "6", "coredns-cache": "5"}[name], b.ratio(name, "lifeboat"))
 	}
 	fmt.Printf("\nhow: %d rounds of %v for each server in turn, each started anew; the server on core %d, the load on core %d; a zone of %d names, type A, EDNS %v; %d queries on their way at once; id, QR, question, code and count of every answer checked; machine with %s\n",
 		b.rounds, b.each, b.serverCPU, b.loadCPU, b.names, b.load.edns, b.load.window, processor())
