@@ -184,7 +184,8 @@ func (a *Answer) trouble(err error) { // with mu held
 // others grow when the manifest's does.
 func (a *Answer) enforce(moved map[string]bool) error { // with mu held
 	serials := a.grown(moved)
-	orders := authdns.Orders{Position: a.positions(), Serial: serials, TTLCap: map[string]uint32{}, Degraded: a.degraded, Challenges: challenges(a.manifest), Now: a.o.Now}
+	positions, shares := a.standings()
+	orders := authdns.Orders{Position: positions, Share: shares, Serial: serials, TTLCap: map[string]uint32{}, Degraded: a.degraded, Challenges: challenges(a.manifest), Now: a.o.Now}
 	for _, s := range a.contents.Sites {
 		if o := a.manifest.Sites[s.ID]; o.TTLCap > 0 {
 			orders.TTLCap[s.ID] = o.TTLCap
@@ -263,6 +264,20 @@ func (a *Answer) positions() map[string]string { // with mu held
 		out[s.ID] = snapshot.Effective(a.manifest, a.local, s)
 	}
 	return out
+}
+
+// standings are positions, with the shares of those who are sent elsewhere, as the name
+// server gives them out: what somebody is told who is not known is the safer one.
+func (a *Answer) standings() (positions map[string]string, shares map[string]authdns.Share) { // with mu held
+	positions, shares = map[string]string{}, map[string]authdns.Share{}
+	for _, s := range a.contents.Sites {
+		at := snapshot.InForce(a.manifest, a.local, s)
+		positions[s.ID] = at.Position
+		if at.Other != "" {
+			shares[s.ID] = authdns.Share{Position: at.Other, Percent: at.Percent}
+		}
+	}
+	return positions, shares
 }
 
 // Run serves until ctx ends. DNS and the standby end last.

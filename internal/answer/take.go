@@ -16,10 +16,30 @@ func (a *Answer) hello() feed.Hello {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return feed.Hello{
-		Formats: []int{snapshot.Format}, Epoch: a.manifest.Epoch, Revision: a.manifest.Revision, Positions: a.positions(),
+		Formats: []int{snapshot.Format}, Epoch: a.manifest.Epoch, Revision: a.manifest.Revision, Positions: a.positions(), Shares: a.shares(),
 		Flags: snapshot.EffectiveFlags(a.manifest, a.local), Serials: maps.Clone(a.serials), Orders: slices.Clone(a.local.Orders),
 		LastAuto: maps.Clone(a.local.LastAuto), Parts: a.folder.Parts(), PID: a.o.PID, Version: a.o.Version, Life: a.life,
 	}
+}
+
+// inForce is where visitors of each site are told to go.
+func (a *Answer) inForce() map[string]snapshot.Standing { // with mu held
+	out := map[string]snapshot.Standing{}
+	for _, s := range a.contents.Sites {
+		out[s.ID] = snapshot.InForce(a.manifest, a.local, s)
+	}
+	return out
+}
+
+// shares are the manifest's that are in force.
+func (a *Answer) shares() map[string]*snapshot.Share { // with mu held
+	out := map[string]*snapshot.Share{}
+	for _, s := range a.contents.Sites {
+		if snapshot.InForce(a.manifest, a.local, s).Other != "" {
+			out[s.ID] = a.manifest.Sites[s.ID].Share
+		}
+	}
+	return out
 }
 
 // take verifies a snapshot, puts it in force in memory, then keeps it on disk. What
@@ -86,12 +106,12 @@ func (a *Answer) install(m snapshot.Manifest, parts map[string][]byte) error { /
 
 // swap changes what is in force; an error puts everything back.
 func (a *Answer) swap(m snapshot.Manifest, c snapshot.Contents, made compiled, fresh bool) error { // with mu held
-	before := a.positions()
+	before := a.inForce()
 	oldManifest, oldContents, oldMade, oldLocal := a.manifest, a.contents, a.compiled, a.local
 	a.manifest, a.contents, a.compiled, a.local = m, c, made, a.local.Settle(m.Taken)
 	moved := map[string]bool{}
-	for site, pos := range a.positions() {
-		if before[site] != pos {
+	for site, at := range a.inForce() {
+		if before[site] != at {
 			moved[site] = true
 		}
 	}

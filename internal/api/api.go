@@ -110,6 +110,8 @@ type Options struct {
 	Root     bool         // for control.sock: whoever got in needs no token, and is an admin
 	Ready    func() error // a further condition of /readyz; may be nil
 
+	Outside Outside // what the world sees of our zones; its routes say that nobody looks where it is nil
+
 	Registry *prometheus.Registry // of /metrics; one of its own when nil
 }
 

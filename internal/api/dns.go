@@ -3,9 +3,12 @@ package api
 import (
 	"cmp"
 	"context"
+	"strings"
 	"time"
 
 	"lifeboat/internal/engine"
+	"lifeboat/internal/fault"
+	"lifeboat/internal/parentwatch"
 	"lifeboat/internal/role"
 )
 
@@ -32,7 +35,66 @@ type dropChallenge struct {
 	Value string `query:"value" maxLength:"255" doc:"the one proof to take back; all of the name's unless said"`
 }
 
+// Outside looks at our zones as the world does; *parentwatch.Watcher is one.
+type Outside interface {
+	Reports() []parentwatch.Report
+	Look(ctx context.Context, apex string) (parentwatch.Report, error)
+	Zones() []string
+}
+
+// Seen is what the world sees of a zone.
+type Seen = parentwatch.Report
+
+// SeenList is what the world sees of our zones, as it was looked at last.
+type SeenList struct {
+	Zones []Seen `json:"zones"`
+}
+
+// LookBody names what to look at.
+type LookBody struct {
+	Zone string `json:"zone,omitempty" maxLength:"260" doc:"one zone; all of them unless said" example:"shop.example.com."`
+}
+
+func (a *api) watchRoutes() {
+	route(a, get("/dns/watch", "dns-watch", "What the world sees of our zones, as it was looked at last"), func(context.Context, *struct{}) (*body[SeenList], error) {
+		out := SeenList{Zones: []Seen{}}
+		if a.o.Outside != nil {
+			out.Zones = a.o.Outside.Reports()
+		}
+		return &body[SeenList]{out}, nil
+	})
+	look := post("/dns/watch", "dns-look", "Look now, from the root down, what the world sees of our zones", role.Operator)
+	look.about = "It asks the servers of the root and of the zones above, and each name server that they name. That may take half a minute; of several zones, those are told that were looked at in that time."
+	route(a, look, a.lookOutside)
+}
+
+// lookOutside looks at one zone, or at all while there is time.
+func (a *api) lookOutside(ctx context.Context, in *struct{ Body LookBody }) (*body[SeenList], error) {
+	if a.o.Outside == nil {
+		return nil, fault.New(fault.NotSupported, "nobody looks at our zones from outside here")
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTime-5*time.Second)
+	defer cancel()
+	zones := a.o.Outside.Zones()
+	if in.Body.Zone != "" {
+		zones = []string{strings.ToLower(strings.TrimSuffix(in.Body.Zone, ".")) + "."}
+	}
+	out := SeenList{Zones: []Seen{}}
+	for _, apex := range zones {
+		r, err := a.o.Outside.Look(ctx, apex)
+		if err != nil {
+			return nil, err
+		}
+		out.Zones = append(out.Zones, r)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return &body[SeenList]{out}, nil
+}
+
 func (a *api) dnsRoutes() {
+	a.watchRoutes()
 	route(a, get("/dns/challenges", "challenges", "The proofs that certificate authorities find in our zones"), func(ctx context.Context, _ *struct{}) (*body[ChallengeList], error) {
 		list, err := a.o.Engine.Challenges(ctx)
 		return &body[ChallengeList]{ChallengeList{list}}, err

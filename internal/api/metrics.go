@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"lifeboat/internal/incident"
+	"lifeboat/internal/parentwatch"
 	"lifeboat/internal/probe"
 )
 
@@ -66,6 +67,9 @@ var (
 	recordDegraded = desc("record_degraded", "1 while the record can't be written and the journal of last resort is in use.")
 	recordPending  = desc("record_pending", "Transactions in the journal that wait for the store.")
 	standbyVisits  = desc("standby_requests_total", "Requests met by the standby, by kind: failover, late (after the return), checks.", "site", "kind")
+	zoneSeen       = desc("zone_seen", "Whether the world sees what we publish of a zone: 1 it does, 0 not all of it or not at all, -1 nobody can tell.", "zone")
+	zoneSeenAge    = desc("zone_seen_age_seconds", "How old the last look at a zone from outside is.", "zone")
+	domainExpires  = desc("domain_expires_seconds", "How long the domain of a zone is still registered, where the registry is asked.", "zone")
 	dnsAnswers     = desc("dns_answers_total", "DNS answers by response code.", "rcode")
 	dnsAsked       = desc("dns_asked_total", "DNS queries by name and type, of the 50 that were asked for most; estimates under load. Without a name: what is not there.", "name", "type")
 	signedLeft     = desc("dnssec_valid_left_seconds", "How long the answers of a signed zone validate unless it is signed again.", "zone")
@@ -116,7 +120,7 @@ var levels = map[string]*prometheus.Desc{"dns_secondaries_behind": behind, "dns_
 
 var plainDescs = []*prometheus.Desc{
 	buildInfo, siteOrdered, siteSeen, seenAge, siteTTL, autoHeld, incidentsOpen, evidenceHeld, updateOverdue, fixInFlight, fixes, leversParked, parkedOverdue, messages, leverActive, leverArmed, leverDrifted,
-	behind, expired, answerUp, answerReady, answerWaiting, answerLost, recordDegraded, recordPending, standbyVisits, dnsAnswers,
+	behind, expired, answerUp, answerReady, answerWaiting, answerLost, recordDegraded, recordPending, standbyVisits, dnsAnswers, zoneSeen, zoneSeenAge, domainExpires,
 	signedLeft, signedCount, signedMade, signedTrouble,
 }
 
@@ -157,6 +161,21 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	s.signing(o)
 	for _, site := range o.Sites {
 		s.site(o.Now, site)
+	}
+	if c.o.Outside != nil {
+		s.zones(c.o.Now(), c.o.Outside.Reports())
+	}
+}
+
+// zones tells what the world sees of our zones.
+func (s sink) zones(now time.Time, reports []parentwatch.Report) {
+	for _, r := range reports {
+		seen := map[parentwatch.State]float64{parentwatch.Seen: 1, parentwatch.Unknown: -1}[r.State]
+		s.gauge(zoneSeen, seen, r.Zone)
+		s.gauge(zoneSeenAge, now.Sub(r.At).Seconds(), r.Zone)
+		if r.Registration != nil && !r.Registration.Expires.IsZero() {
+			s.gauge(domainExpires, r.Registration.Expires.Sub(now).Seconds(), r.Zone)
+		}
 	}
 }
 

@@ -155,6 +155,18 @@ func (c *Client) DropChallenge(ctx context.Context, name, value string) error {
 	return c.call(ctx, http.MethodDelete, "/dns/challenges?"+q.Encode(), nil, nil)
 }
 
+// Outside is what the world saw of our zones when it was looked at last.
+func (c *Client) Outside(ctx context.Context) ([]api.Seen, error) {
+	l, err := get[api.SeenList](ctx, c, "/dns/watch")
+	return l.Zones, err
+}
+
+// LookOutside looks now at one zone, at all where it is "".
+func (c *Client) LookOutside(ctx context.Context, zone string) ([]api.Seen, error) {
+	l, err := post[api.SeenList](ctx, c, "/dns/watch", api.LookBody{Zone: zone})
+	return l.Zones, err
+}
+
 // Tokens lists who has a token.
 func (c *Client) Tokens(ctx context.Context) ([]api.Token, error) {
 	t, err := get[api.TokenList](ctx, c, "/tokens")

@@ -2,6 +2,7 @@ package authdns
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"slices"
 	"sync"
 )
@@ -22,6 +23,8 @@ type answer struct {
 	owner [maxChain + 1][]byte // the names that led on, to see a loop
 	via   [maxChain + 1]int32  // the nodes that led on
 	low   [maxName]byte        // the name that is looked for, in lower case
+
+	client netip.Addr // who asks, where that is known
 
 	do      bool        // signatures are wanted
 	signing *signedZone // nil where the answer goes without
@@ -163,7 +166,7 @@ func (a *answer) addresses(class int32, typ uint16) body {
 	if class == none {
 		return body{}
 	}
-	f := &a.v.follows[a.v.table.zones[a.zone].follows[class]]
+	f := &a.v.follows[a.place(a.v.table.zones[a.zone].follows[class])]
 	switch typ {
 	case typeA:
 		return f.a

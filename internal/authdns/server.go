@@ -181,7 +181,7 @@ func (s *Server) answer(c *worker, dst, msg []byte, client netip.Addr, udp bool)
 	m.start(dst, msg, &q, &x, q.limit(udp))
 	v := s.view.Load()
 	var flags byte
-	a := answer{v: v, m: &m, typ: q.typ, zone: none}
+	a := answer{v: v, m: &m, client: client, typ: q.typ, zone: none}
 	switch {
 	case code == rcodeFormErr:
 		c.malformed.Add(1)

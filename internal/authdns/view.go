@@ -16,6 +16,8 @@ type Orders struct {
 	TTLCap   map[string]uint32 // site id → most seconds that its names may be cached, 0 for no cap
 	Degraded map[string]bool   // sites in trouble: what visitors are told is cached half as long, so that the next move is quick
 
+	Share map[string]Share // site id → who is sent elsewhere
+
 	Challenges map[string]Challenge // by absolute name
 	Now        func() time.Time     // says when one of these is over; time.Now when nil
 }
@@ -25,10 +27,11 @@ type Orders struct {
 type View struct {
 	table   *Table
 	serials []uint32 // by zone
-	follows []follow // by class
+	follows []follow // by class; where a share is in force, what its position answers behind them
 	at      []string // by site: the position in force
 	signed  inForce  // of a table with signed zones
 
+	shares     []sharing // by class; nil where none is in force
 	challenges map[nodeOf]challenge
 	now        func() time.Time
 }
@@ -76,6 +79,9 @@ func (t *Table) View(o Orders) (*View, error) {
 	for i, k := range t.follows {
 		s := t.sites[k.site]
 		v.follows[i] = makeFollow(s.positions[v.at[k.site]], o.ttl(s.id, k.ttl))
+	}
+	if err := v.addShares(o); err != nil {
+		return nil, err
 	}
 	if err := v.addChallenges(o); err != nil {
 		return nil, err

@@ -48,15 +48,16 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // scene is an engine that shows a fixed scene, and remembers what it was told to do.
 type scene struct {
 	api.Engine
-	over   engine.Overview
-	heads  []engine.Head
-	events []incident.Event
-	found  []engine.Finding
-	drill  engine.DrillRecord
-	err    error
-	did    []incident.Command
-	sites  []string
-	by     incident.Actor
+	outside api.Outside
+	over    engine.Overview
+	heads   []engine.Head
+	events  []incident.Event
+	found   []engine.Finding
+	drill   engine.DrillRecord
+	err     error
+	did     []incident.Command
+	sites   []string
+	by      incident.Actor
 
 	in      *incident.Incident // what Incident gives, where it is not the site's
 	changes []ledger.Change
@@ -236,7 +237,11 @@ func serveAPI(t *testing.T, e api.Engine) (url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := httptest.NewServer(api.New(api.Options{Engine: e, Tokens: book, Accounts: people, Logger: log, Now: time.Now, Root: true}))
+	o := api.Options{Engine: e, Tokens: book, Accounts: people, Logger: log, Now: time.Now, Root: true}
+	if s, is := e.(*scene); is && s.outside != nil {
+		o.Outside = s.outside
+	}
+	srv := httptest.NewServer(api.New(o))
 	t.Cleanup(srv.Close)
 	return srv.URL
 }

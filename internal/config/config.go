@@ -38,10 +38,12 @@ type Config struct {
 	ConsoleURL string // where people reach lifeboat's own pages, https://HOST or https://HOST:PORT; "" = not said
 	Sites      []Site // in the file's order
 	Zones      []zone.Source
-	Levers     []lever.Card   // Config holds ZoneLever or FeatureLever as JSON
-	Features   []feature.Flag // in the file's order
-	Access     feature.Access // who may ask for features
-	DNS        snapshot.DNS   // what the name server does besides answering
+	Levers     []lever.Card    // Config holds ZoneLever, FeatureLever ... as JSON
+	Features   []feature.Flag  // in the file's order
+	Written    feature.Written // the same as they stand in the file: with $ref, and what it stands for
+	Access     feature.Access  // who may ask for features
+	DNS        snapshot.DNS    // what the name server does besides answering
+	Outside    Outside         // the look at our zones as the world sees them
 
 	TransferKeys []TransferKey       // shared with other name servers, in the file's order
 	Secondaries  []snapshot.Exchange // of our zones; the peers' keys are TransferKey names
@@ -89,6 +91,7 @@ type Site struct {
 	Fixes       Fixes
 	UpdateEvery time.Duration // promised time to the next update, pre-filled: 20m
 	Stuck       time.Duration // no news for this long: the page offers three things that help: 30m
+	LookAgain   time.Duration // how often it is looked whether what is pulled still holds (U7): 15s
 	LookBack    time.Duration // how far back before the first symptom changes are shown: 24h
 }
 
@@ -176,6 +179,13 @@ type Channel struct {
 	Name    string
 	Webhook Webhook
 	Tells   []string // of public, staff and incident; all three unless said
+}
+
+// Outside says how our zones are looked at from the root down.
+type Outside struct {
+	Every time.Duration    // 0: only when asked
+	From  []netip.AddrPort // where it begins; empty: the root's servers
+	RDAP  string           // https address of a server that knows the registries; "": none is asked
 }
 
 // TransferKey is a TSIG key that other name servers share with us.

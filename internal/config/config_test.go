@@ -232,9 +232,10 @@ func TestLaterKeysAreRefusedAsNotInThisVersion(t *testing.T) {
 }
 
 var allKeys = []keySet{
-	topKeys, consoleKeys, dnsKeys, siteKeys, originKeys, standbyKeys, checkKeys, httpKeys, tcpKeys, sanityKeys, captureKeys, metricsKeys, fixesKeys, contactKeys,
+	topKeys, consoleKeys, dnsKeys, watchKeys, siteKeys, originKeys, standbyKeys, checkKeys, httpKeys, tcpKeys, sanityKeys, captureKeys, metricsKeys, fixesKeys, contactKeys,
 	zoneKeys, leverKeys, zoneLeverKeys, featureLeverKeys, featureKeys, ofrepKeys, ofrepKeyKeys, actionKeys, undoKeys, webhookKeys, channelKeys, peerKeys, transferKeyKeys, goBackKeys,
 	databaseKeys, logicalKeyKeys,
+	flagdLeverKeys, goffLeverKeys, ofrepRemoteKeys, envFileLeverKeys, reloadKeys, observeKeys, unleashLeverKeys, fliptLeverKeys, launchDarklyLeverKeys,
 }
 
 // A key that is both known and to come would be taken and refused at once.
@@ -268,7 +269,7 @@ func TestMinimalGetsDefaults(t *testing.T) {
 		Sanity: Sanity{5, time.Minute}, GoBack: GoBack{nil, 5 * time.Minute}, Failover: "propose",
 		TakeBack: 15 * time.Minute, Watch: time.Hour, ArmedFor: 720 * time.Hour,
 		Settle: 30 * time.Second, AutoGap: time.Hour, Silence: 10 * time.Second,
-		Fixes: usualFixes, UpdateEvery: 20 * time.Minute, Stuck: 30 * time.Minute, LookBack: 24 * time.Hour,
+		Fixes: usualFixes, UpdateEvery: 20 * time.Minute, Stuck: 30 * time.Minute, LookBack: 24 * time.Hour, LookAgain: 15 * time.Second,
 	}}
 	if diff := cmp.Diff(want, c.Sites, same); diff != "" {
 		t.Error(diff)
@@ -292,7 +293,7 @@ func TestGoodFileIsReadWhole(t *testing.T) {
 		Sites: []Site{goodShop, goodBlog},
 		Zones: []zone.Source{
 			{
-				Apex: "shop.example.com.", File: "testdata/good/lifeboat.yaml", Line: 60, TTL: 30, Minimum: 20,
+				Apex: "shop.example.com.", File: "testdata/good/lifeboat.yaml", Line: 61, TTL: 30, Minimum: 20,
 				NS: []string{"ns1.example.net.", "ns2.example.net."}, Contact: `host\.master.example.com.`,
 				Follow: map[string]string{"shop.example.com.": "shop", "www.shop.example.com.": "shop", "blog.shop.example.com.": "blog"},
 				Text:   "\n@ IN MX 10 mail.example.com.\n; ${not a value}\n_dmarc IN TXT \"v=DMARC1; p=reject\"\n",
@@ -307,10 +308,8 @@ func TestGoodFileIsReadWhole(t *testing.T) {
 			{Name: "to-main", Kind: "zone", Title: "To main", Site: "shop", Config: []byte(`{"site":"shop","to":"main"}`)},
 			{Name: "close-checkout", Kind: "feature", Title: "Close the checkout", Site: "blog", Config: []byte(`{"key":"checkout.v2","value":false}`)},
 		},
-		Features: []feature.Flag{
-			{Key: "checkout.v2", Value: []byte("true"), Off: []byte("false"), Says: "Card payments", CodeDefault: []byte("false")},
-			{Key: "banner", Value: []byte("false"), Off: []byte("true")},
-		},
+		Features: goodFeatures,
+		Written:  feature.Written{Flags: goodFeatures},
 		Resolvers: []Nameserver{
 			{"quad9", netip.MustParseAddrPort("9.9.9.9:53")},
 			{"own", netip.MustParseAddrPort("[2001:db8::53]:5353")},
@@ -371,7 +370,7 @@ var goodShop = Site{
 	TakeBack: time.Minute, Watch: 2 * time.Minute, ArmedFor: 3 * time.Hour, Settle: 4 * time.Second, AutoGap: 90 * time.Minute, Silence: 6 * time.Second,
 	Capture:     Capture{Paths: []string{"/", "/cart?full=1"}, Metrics: &Metrics{"/metrics", 9100}, Logs: []string{"/var/log/shop/error.log"}},
 	Fixes:       Fixes{Approval: time.Minute, Pause: 2 * time.Second, Apart: 3 * time.Minute, Rest: 4 * time.Minute, Passes: 2},
-	UpdateEvery: 5 * time.Minute, Stuck: 6 * time.Minute, LookBack: 48 * time.Hour,
+	UpdateEvery: 5 * time.Minute, Stuck: 6 * time.Minute, LookBack: 48 * time.Hour, LookAgain: 30 * time.Second,
 }
 
 var goodBlog = Site{
@@ -379,7 +378,7 @@ var goodBlog = Site{
 	Origins: []Origin{{Name: "main", Addresses: addrs("203.0.113.30")}}, Home: "main", Standby: addrs("198.51.100.7"),
 	Checks:  []probe.Check{usualCheck("a", "/b"), usualCheck("b", "/a"), usualCheck("c", "/b"), usualCheck("d", "")},
 	Capture: Capture{Paths: []string{"/b", "/a"}, Metrics: &Metrics{"/metrics", 443}}, Fixes: usualFixes,
-	UpdateEvery: 20 * time.Minute, Stuck: 30 * time.Minute, LookBack: 24 * time.Hour,
+	UpdateEvery: 20 * time.Minute, Stuck: 30 * time.Minute, LookBack: 24 * time.Hour, LookAgain: 15 * time.Second,
 	Sanity: Sanity{5, time.Minute}, GoBack: GoBack{nil, 5 * time.Minute}, Failover: "off",
 	TakeBack: 15 * time.Minute, Watch: time.Hour, ArmedFor: 720 * time.Hour, Settle: 30 * time.Second, AutoGap: time.Hour, Silence: 10 * time.Second,
 }
@@ -430,6 +429,11 @@ func TestCommentsOfTheExampleAreTaken(t *testing.T) {
 	if diff := cmp.Diff(plain.Sites[0].Fixes, c.Sites[0].Fixes); diff != "" {
 		t.Errorf("the sample says other defaults: %s", diff)
 	}
+}
+
+var goodFeatures = []feature.Flag{
+	{Key: "checkout.v2", Value: []byte("true"), Off: []byte("false"), Says: "Card payments", CodeDefault: []byte("false")},
+	{Key: "banner", Value: []byte("false"), Off: []byte("true")},
 }
 
 // Every key that is known is in the sample, so that nobody has to guess.

@@ -3,7 +3,9 @@ package config
 import (
 	"math"
 	"net/netip"
+	"net/url"
 	"slices"
+	"time"
 
 	"lifeboat/internal/snapshot"
 )
@@ -33,6 +35,51 @@ func (b *builder) dns(top section) {
 		QueryLog: s.number("query_log", 0, 0, maxQueryLog),
 	}
 	b.transferKeys(s)
+}
+
+var outsideSpan = span{time.Hour, 10 * time.Second, 24 * time.Hour}
+
+// maxStart is how many servers a look from outside may begin at.
+const maxStart = 13
+
+// outside reads how our zones are looked at. Unless it is written, name servers that
+// the world can't reach are not looked for there.
+func (b *builder) outside(top section) {
+	s := section{b.report, "dns.watch", &node{at: top.n.at, shape: emptyShape}}
+	if n := top.n.get("dns").get("watch"); n != nil {
+		if n.shape == textShape && n.text == "off" {
+			return
+		}
+		given, ok := b.section(n, "dns.watch", watchKeys)
+		if !ok {
+			return
+		}
+		s = given
+	} else if !slices.ContainsFunc(b.c.Nameservers, func(n Nameserver) bool { return public(n.Address.Addr()) }) {
+		return
+	}
+	b.c.Outside.Every = s.wait("every", outsideSpan)
+	for _, n := range s.few("from", "[192.0.2.53]", maxStart) {
+		if a, ok := s.addrPort(n, s.of("from")); ok {
+			b.c.Outside.From = append(b.c.Outside.From, a)
+		}
+	}
+	text := s.line("rdap", "", "https://rdap.org/", 200)
+	if text == "" || text == "off" {
+		return
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		s.invalid(s.at("rdap"), "%s: %q is no https address of an RDAP server", s.of("rdap"), clip(text)).WithHint("for example https://rdap.org/, or off")
+		return
+	}
+	b.c.Outside.RDAP = text
+}
+
+// public says whether the world can reach an address.
+func public(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsGlobalUnicast() && !a.IsPrivate()
 }
 
 // serverName reads what a server calls itself.

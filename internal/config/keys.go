@@ -52,18 +52,23 @@ var consoleKeys = keySet{
 }
 
 var dnsKeys = keySet{
-	known: []string{"nsid", "require_cookie", "rate", "slip", "exempt", "query_log", "keys"},
+	known: []string{"nsid", "require_cookie", "rate", "slip", "exempt", "watch", "query_log", "keys"},
 	later: map[string]string{
 		"address": useListen, "listen": useListen, "port": useListen, "dnssec": "say dnssec: true at each zone that is to be signed", "recursion": "lifeboat answers for its own zones only",
 		"cookie_secret": "lifeboat makes one and keeps it in its data folder", "networks": "the limit counts by /24 and /64",
 	},
 }
 
+var watchKeys = keySet{
+	known: []string{"every", "from", "rdap"},
+	later: map[string]string{"resolvers": "delegations are followed from the root; resolvers: asks what is cached", "zones": "all zones are looked at"},
+}
+
 const useListen = "start with --dns ADDRESS"
 
 var siteKeys = keySet{
 	known: []string{"title", "names", "scheme", "port", "home", "origins", "standby", "status_page", "contact", "checks", "sanity", "go_back",
-		"failover", "take_back", "watch", "armed_for", "settle", "auto_gap", "silence", "capture", "fixes", "update_every", "stuck", "look_back"},
+		"failover", "take_back", "watch", "armed_for", "settle", "auto_gap", "silence", "capture", "fixes", "update_every", "stuck", "look_back", "look_again"},
 	later: map[string]string{
 		"stages":       "write it inside: go_back: {stages: [10, 50, 100]}",
 		"certificate":  "end TLS in front of lifeboat",
@@ -204,7 +209,7 @@ const (
 )
 
 var leverKeys = keySet{
-	known: []string{"title", "says", "site", "zone", "feature"},
+	known: append([]string{"title", "says", "site"}, leverKindNames()...),
 	later: leverKinds,
 }
 
@@ -213,10 +218,13 @@ var leverKinds = map[string]string{
 	"quarantine": useLever, "provider": useLever, "rfc2136": useLever, "route53": useLever, "cloudflare": useLever, "external": useLever,
 	"exec": useAction, "webhook": useAction, "haproxy": useLever, "nginx": useLever, "caddy": useLever, "systemd": useLever, "kubernetes": useLever,
 	"go_back": "visitors go back all at once, after the sanity checks",
+
+	"go_feature_flag": "write goff", "gofeatureflag": "write goff", "env": "write envfile", "env_file": "write envfile",
+	"flagsmith": useLever, "growthbook": useLever, "posthog": useLever, "split": useLever, "configcat": useLever,
 }
 
 const (
-	useLever    = "levers are of kind zone or feature"
+	useLever    = "levers are of kind zone, feature, flagd, goff, envfile, unleash, flipt or launchdarkly"
 	useAction   = useLever + "; a prepared act for a fix goes under actions"
 	useWebhook  = "write webhook: {url: …} of a program that turns it into this"
 	tellChannel = "write channels: {chat: {webhook: {url: …}}}"
@@ -285,10 +293,10 @@ var featureLeverKeys = keySet{
 const holdsForAll = "the value holds for everybody"
 
 var featureKeys = keySet{
-	known: []string{"value", "off", "says", "code_default", "variants", "targeting", "public"},
+	known: []string{"value", "off", "says", "owner", "code_default", "variants", "targeting", "public"},
 	later: map[string]string{
 		"percent": useFractional, "rollout": useFractional, "rules": "write targeting: with one rule", "state": "a feature that is off has its off value",
-		"default_variant": "value is the default", "defaultVariant": "value is the default", "owner": "say it in says",
+		"default_variant": "value is the default", "defaultVariant": "value is the default",
 	},
 }
 

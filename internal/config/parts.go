@@ -127,7 +127,7 @@ func (c *Config) site(s Site) snapshot.Site {
 	}
 	site.Places = append(site.Places, snapshot.Standby)
 	for _, card := range c.Levers {
-		if card.Site == s.ID {
+		if card.Site == s.ID && ours(card.Kind) {
 			site.Levers = append(site.Levers, localLever(card))
 		}
 	}
@@ -142,6 +142,10 @@ func (c *Config) Positions() map[string]zone.Positions {
 	}
 	return out
 }
+
+// ours says whether a kind of lever moves what answer itself serves. The others answer
+// knows nothing of: it could not pull them alone.
+func ours(kind string) bool { return kind == kindZone || kind == kindFeature }
 
 // localLever is a lever as answer can pull it by itself.
 func localLever(card lever.Card) snapshot.Lever {

@@ -12,19 +12,20 @@ import (
 
 // The waits of a site (rule U12: these and no others), and what they may be.
 var (
-	everySpan    = span{5 * time.Second, 100 * time.Millisecond, time.Hour}
-	timeoutSpan  = span{2 * time.Second, 50 * time.Millisecond, time.Minute}
-	apartSpan    = span{time.Minute, 100 * time.Millisecond, time.Hour}
-	takeBackSpan = span{15 * time.Minute, time.Second, 24 * time.Hour}
-	watchSpan    = span{time.Hour, time.Second, 30 * 24 * time.Hour}
-	armedForSpan = span{720 * time.Hour, time.Second, 8760 * time.Hour}
-	settleSpan   = span{30 * time.Second, 0, time.Hour}
-	autoGapSpan  = span{time.Hour, time.Second, 30 * 24 * time.Hour}
-	silenceSpan  = span{10 * time.Second, time.Second, time.Hour}
-	updateSpan   = span{20 * time.Minute, time.Second, 24 * time.Hour}
-	stuckSpan    = span{30 * time.Minute, time.Second, 24 * time.Hour}
-	holdSpan     = span{5 * time.Minute, 100 * time.Millisecond, 24 * time.Hour}
-	lookBackSpan = span{24 * time.Hour, time.Minute, 720 * time.Hour}
+	everySpan     = span{5 * time.Second, 100 * time.Millisecond, time.Hour}
+	timeoutSpan   = span{2 * time.Second, 50 * time.Millisecond, time.Minute}
+	apartSpan     = span{time.Minute, 100 * time.Millisecond, time.Hour}
+	takeBackSpan  = span{15 * time.Minute, time.Second, 24 * time.Hour}
+	watchSpan     = span{time.Hour, time.Second, 30 * 24 * time.Hour}
+	armedForSpan  = span{720 * time.Hour, time.Second, 8760 * time.Hour}
+	settleSpan    = span{30 * time.Second, 0, time.Hour}
+	autoGapSpan   = span{time.Hour, time.Second, 30 * 24 * time.Hour}
+	silenceSpan   = span{10 * time.Second, time.Second, time.Hour}
+	updateSpan    = span{20 * time.Minute, time.Second, 24 * time.Hour}
+	stuckSpan     = span{30 * time.Minute, time.Second, 24 * time.Hour}
+	holdSpan      = span{5 * time.Minute, 100 * time.Millisecond, 24 * time.Hour}
+	lookBackSpan  = span{24 * time.Hour, time.Minute, 720 * time.Hour}
+	lookAgainSpan = span{15 * time.Second, 15 * time.Second, time.Minute}
 
 	approvalSpan = span{10 * time.Minute, 100 * time.Millisecond, 24 * time.Hour}
 	pauseSpan    = span{time.Minute, 100 * time.Millisecond, time.Hour}
@@ -72,6 +73,7 @@ func (b *builder) site(id string, s section) Site {
 		UpdateEvery: s.wait("update_every", updateSpan),
 		Stuck:       s.wait("stuck", stuckSpan),
 		LookBack:    s.wait("look_back", lookBackSpan),
+		LookAgain:   s.wait("look_again", lookAgainSpan),
 	}
 	site.Port = s.number("port", schemePort(site.Scheme), 1, 65535)
 	if n := s.n.get("status_page"); n != nil {

@@ -71,8 +71,18 @@ type Options struct {
 type Waits struct {
 	Answer  time.Duration // for answer to be connected and to acknowledge; 5s
 	Observe time.Duration // for an effect to be seen from outside; 3s
-	Drift   time.Duration // between looks at what is held; 15s
+	Drift   time.Duration // between looks at what is held; 0: as the site says
 }
+
+// The kinds of levers that the engine itself carries out the orders of (lever.Orders).
+// What all others move belongs to somebody else: it is neither in a manifest nor in
+// what answer can do alone.
+const (
+	kindZone    = "zone"
+	kindFeature = "feature"
+)
+
+func ours(kind string) bool { return kind == kindZone || kind == kindFeature }
 
 // Engine runs incidents.
 type Engine struct {
@@ -118,7 +128,7 @@ func New(o Options) (*Engine, error) {
 		o.Record = func() RecordView { return RecordView{} }
 	}
 	if o.Waits == (Waits{}) {
-		o.Waits = Waits{Answer: 5 * time.Second, Observe: 3 * time.Second, Drift: 15 * time.Second}
+		o.Waits = Waits{Answer: 5 * time.Second, Observe: 3 * time.Second}
 	}
 	e := &Engine{o: o, jobs: make(chan func(context.Context), 256), writing: make(chan struct{}, maxWriting), runners: map[string]*runner{}, about: map[string]string{}, fence: map[string]uint64{}, seen: newSights(), greeted: make(chan struct{})}
 	e.drivers = o.Drivers(e)

@@ -21,9 +21,10 @@ import "encoding/json"
 // Flag is a switch as configuration gives it.
 type Flag struct {
 	Key         string                     `json:"key"`
-	Value       json.RawMessage            `json:"value"` // in calm: the variant "on"
-	Off         json.RawMessage            `json:"off"`   // when its lever is pulled; always explicit: the variant "off"
-	Says        string                     `json:"says,omitempty"`
+	Value       json.RawMessage            `json:"value"`           // in calm: the variant "on"
+	Off         json.RawMessage            `json:"off"`             // when its lever is pulled; always explicit: the variant "off"
+	Says        string                     `json:"says,omitempty"`  // what it means for people that it is off
+	Owner       string                     `json:"owner,omitempty"` // whom to ask about it
 	CodeDefault json.RawMessage            `json:"code_default,omitempty"`
 	Variants    map[string]json.RawMessage `json:"variants,omitempty"`  // what a rule may name besides on and off
 	Targeting   json.RawMessage            `json:"targeting,omitempty"` // a rule without $ref; none: the same for everybody

@@ -35,6 +35,9 @@ func (d *draft) pull(c PullLever) error {
 	if err := d.pass(cut(c.Reason, maxText), rules...); err != nil {
 		return err
 	}
+	if p, on := d.in.OnTop(l.Target); on && p.Lever == l.Name && p.Drifted { // what somebody else set is where the new pull leads back to
+		d.add(LeverUndone, Subject{"pull", p.ID}, OutcomeData{Pull: p.ID, Detail: "somebody else had changed it"}, "The former pull of %q is over: somebody else had changed it.", p.Title)
+	}
 	d.interrupt(l.Target)
 	looked := *l
 	looked.Standby = d.facts.Standby
@@ -68,9 +71,10 @@ func (d *draft) mayPull(c PullLever, l *LeverFacts) error {
 	return nil
 }
 
-// twice refuses a lever that is pulled already.
+// twice refuses a lever that is pulled already; one that no longer holds can be pulled
+// again.
 func (d *draft) twice(l *LeverFacts) error {
-	if p, on := d.in.OnTop(l.Target); on && p.Lever == l.Name && (p.State == Applying || p.State == Active) {
+	if p, on := d.in.OnTop(l.Target); on && p.Lever == l.Name && (p.State == Applying || p.State == Active && !p.Drifted) {
 		return fault.New(fault.Conflict, "%q is pulled already", l.Name).WithHint("see where it stands with: lifeboat status")
 	}
 	return nil

@@ -339,6 +339,9 @@ var coreFolds = folder{
 	}),
 	LeverDrift: with(func(in *Incident, e Event, d OutcomeData) {
 		in.each(d.Pull, func(p *Pull) {
+			if d.Detail != "" {
+				p.Detail = d.Detail
+			}
 			if p.Drifted = true; d.Back {
 				p.GoneAt = e.At
 			}

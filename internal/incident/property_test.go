@@ -135,7 +135,7 @@ func (w *walk) pulledAlready(l *LeverFacts) bool {
 		in = Incident{Pulls: w.facts.Parked}
 	}
 	top, on := in.OnTop(l.Target)
-	return on && top.Lever == l.Name && (top.State == Applying || top.State == Active)
+	return on && top.Lever == l.Name && (top.State == Applying || top.State == Active && !top.Drifted)
 }
 
 // mustEnd takes the way out. It is long enough for every act under way to end, for a fix

@@ -183,6 +183,12 @@ type Orders interface {
 	// Move orders the site to a position. It is refused with kind Conflict when a newer
 	// token has moved the site since.
 	Move(ctx context.Context, site, position string, t Token) error
+	// Share sends about percent of those who ask to another position than the one that
+	// the site is at, by their resolver's network; 0 ends it, and so does any Move. The
+	// limits are 0 and 99: all of them are a Move.
+	Share(ctx context.Context, site, position string, percent int, t Token) error
+	// Shared is the share that is ordered; percent is 0 where there is none.
+	Shared(ctx context.Context, site string) (position string, percent int, err error)
 	// Flag is the value ordered for a flag, nil when it has its own.
 	Flag(ctx context.Context, key string) (json.RawMessage, error)
 	// SetFlag orders a value for a flag; nil takes the order back.

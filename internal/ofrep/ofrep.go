@@ -59,7 +59,7 @@ func (o Options) withDefaults() Options {
 		o.MaxConns = min(12_288, filesAllowed()*3/4)
 	}
 	if o.MaxStreams <= 0 {
-		o.MaxStreams = min(10_240, o.MaxConns*5/6) // questions find room beside them
+		o.MaxStreams = min(10_240, max(1, o.MaxConns*5/6)) // questions find room beside them
 	}
 	if o.MaxBusy <= 0 {
 		o.MaxBusy = 256

@@ -85,6 +85,16 @@ type SiteOrder struct {
 	Message    string    `json:"message,omitempty"` // the newest public update
 	Auto       *Auto     `json:"auto,omitempty"`    // nil: answer does not move this site by itself
 	TTLCap     uint32    `json:"ttl_cap,omitempty"` // seconds; 0: none
+	Share      *Share    `json:"share,omitempty"`   // nil: Position is for everybody
+}
+
+// Share sends some of those who ask elsewhere: about Percent of resolvers' networks are
+// told Position, the others that of the SiteOrder. It is an approximation: how many
+// visitors stand behind a resolver is not known. Configuration can't set it.
+type Share struct {
+	Position string    `json:"position"`
+	Percent  int       `json:"percent"` // 1 to 99
+	Since    time.Time `json:"since"`
 }
 
 // Auto is what answer may do by itself after control has been silent: pull this

@@ -78,10 +78,14 @@ type world struct {
 	now  func() time.Time
 }
 
-func launch(t *testing.T, o Options) *world {
+func launch(t *testing.T, o Options, server ...func(*authdns.Options)) *world {
 	t.Helper()
 	w := &world{t: t, xfr: New(o), now: o.withDefaults().Now}
-	w.dns = authdns.New(authdns.Options{Peers: w.xfr})
+	ao := authdns.Options{Peers: w.xfr}
+	for _, f := range server {
+		f(&ao)
+	}
+	w.dns = authdns.New(ao)
 	zones := []*zone.Zone{parse(t, apex, "mail IN A 192.0.2.25\n_acme IN TXT \"for-good\"\n_acme IN TXT \"more\"\npast IN TXT \"for-good\"\n"), parse(t, other, "")}
 	table, err := authdns.Compile(zones, positions())
 	must(t, err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -329,7 +330,8 @@ func (s *Secondary) look(ctx context.Context, k *kept) bool {
 
 // unreachable says whether nothing at all was heard.
 func unreachable(err error) bool {
-	return strings.Contains(err.Error(), "can't be reached over TCP")
+	var dial *net.OpError
+	return errors.As(err, &dial) && dial.Op == "dial"
 }
 
 // fetchWhole gets the whole zone. What is not newer than what we have is what we have:

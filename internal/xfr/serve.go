@@ -125,12 +125,23 @@ func (s *Server) plain(r *request) {
 		return
 	}
 	if room := r.signer.size(); len(reply)+room > r.Limit {
-		size := headerSize + len(questionOf(reply))
-		reply = reply[:size:size]
-		clear(reply[6:headerSize])
-		reply[2] |= 0x02
+		reply = cut(reply)
 	}
 	_ = r.send(reply) // who has gone away misses nothing
+}
+
+// cut takes all records out of an answer but the OPT record, and marks it as truncated.
+func cut(reply []byte) []byte {
+	size := headerSize + len(questionOf(reply))
+	out := append(make([]byte, 0, size+tsigRoom), reply[:size]...)
+	clear(out[6:headerSize])
+	out[2] |= 0x02
+	at, err := lastRecord(reply)
+	if err == nil && at >= size && reply[at] == 0 && binary.BigEndian.Uint16(reply[at+1:]) == dns.TypeOPT {
+		out[headerSize-1] = 1
+		out = append(out, reply[at:]...)
+	}
+	return out
 }
 
 // notified takes a NOTIFY (RFC 1996) for a zone of somebody else's.

@@ -133,6 +133,33 @@ func TestSignedQueriesAreAnsweredSigned(t *testing.T) {
 	}
 }
 
+// What has no room for the signature is asked for again over TCP; the OPT record stays
+// (RFC 6891 section 6.1.1).
+func TestSignedAnswerWithoutRoomIsCut(t *testing.T) {
+	t.Parallel()
+	w := launch(t, Options{})
+	long := parse(t, apex, "long IN TXT \""+strings.Repeat("x", 250)+"\" \""+strings.Repeat("y", 150)+"\"\n")
+	table, err := authdns.Compile([]*zone.Zone{long}, positions())
+	must(t, err)
+	view, err := table.View(ordered("main", 8))
+	must(t, err)
+	w.dns.Set(view)
+	for _, edns := range []bool{false, true} {
+		m := new(dns.Msg).SetQuestion("long."+apex, dns.TypeTXT)
+		if edns {
+			m.SetEdns0(512, false)
+		}
+		q, err := m.Pack()
+		must(t, err)
+		q, mac := signed(q, us, w.now())
+		body, _, err := (&verifier{key: us, before: mac, now: w.now}).take(w.exchange("udp", here, q)[0])
+		must(t, err)
+		if got := unpack(t, body); !got.Truncated || len(got.Answer) != 0 || (got.IsEdns0() != nil) != edns {
+			t.Errorf("EDNS %v: %v", edns, got)
+		}
+	}
+}
+
 // A transfer holds what is answered: the addresses of the position in force, its serial.
 func TestTransferHoldsWhatIsAnswered(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package e2e
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -154,5 +155,42 @@ func TestCopyIsTold(t *testing.T) {
 		if err == nil || !strings.Contains(said, want) || strings.Contains(said, copyKey) {
 			t.Errorf("%v: %v %s", args, err, said)
 		}
+	}
+}
+
+// TestFeaturesAreTold: what is known of a feature, and when its lever was rehearsed.
+func TestFeaturesAreTold(t *testing.T) {
+	t.Parallel()
+	b := Launch(t, Options{Undrilled: true})
+	said := func(args ...string) string {
+		t.Helper()
+		out, err := b.Run(append(args, "--data", b.data)...)
+		if err != nil {
+			t.Fatalf("%v: %v %s", args, err, out)
+		}
+		return out
+	}
+	for _, want := range []string{"checkout", "true", "close-checkout", "never", "Card payments"} {
+		if out := said("features"); !strings.Contains(out, want) {
+			t.Errorf("nothing is told of %q:\n%s", want, out)
+		}
+	}
+	b.Must(b.Post("/levers/close-checkout/drill", nil, nil))
+	b.Must(b.Post("/levers/close-checkout/pull", nil, nil))
+	if out := said("features"); !strings.Contains(out, "false, ordered") || !strings.Contains(out, "armed") {
+		t.Errorf("closed:\n%s", out)
+	}
+	for _, want := range []string{"not written down", "programs on servers", "close-checkout: pulled, rehearsed", "incident"} {
+		if out := said("features", "show", "checkout"); !strings.Contains(out, want) {
+			t.Errorf("nothing is told of %q:\n%s", want, out)
+		}
+	}
+	var all api.Features
+	b.Must(json.Unmarshal([]byte(said("features", "--json")), &all))
+	if len(all.Features) != 1 || len(all.Features[0].Levers) != 1 || !all.Features[0].Levers[0].Drill.OK || all.Features[0].Ordered == nil {
+		t.Errorf("%+v", all)
+	}
+	if out, err := b.Run("features", "show", "moon", "--data", b.data); err == nil || !strings.Contains(out, `no feature "moon"`) {
+		t.Errorf("of none: %v %s", err, out)
 	}
 }

@@ -220,8 +220,8 @@ func TestStages(t *testing.T) {
 	}
 	_, err = d.Revert(t.Context(), p, 0, lever.Token{Revision: 2})
 	must(t, err)
-	if got := w.state(); got != "true" || w.orders.Share("checkout") != 0 {
-		t.Errorf("put back, it is %s, and shared to %d percent", got, w.orders.Share("checkout"))
+	if got := w.state(); got != "true" || w.orders.SharedFlag("checkout") != 0 {
+		t.Errorf("put back, it is %s, and shared to %d percent", got, w.orders.SharedFlag("checkout"))
 	}
 }
 

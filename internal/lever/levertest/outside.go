@@ -14,6 +14,7 @@ import (
 type Outside struct {
 	*Stage
 	Bare lever.Card                // the same lever, with nothing declared for drills
+	Gone bool                      // Drift takes the flag away: there is nothing to pull then
 	Lose func() (again func())     // writes are taken, and their answers lost; nil: that can't happen
 	Race func(during func() error) // somebody else writes between the driver's reading and its writing; nil: it can't be arranged
 }
@@ -41,12 +42,15 @@ func (s *story) foreignFirst(*Outside) {
 	p := s.plan(false)
 	s.Drift()
 	state, writes := s.State(), s.Writes()
-	s.polite("apply over somebody else's change", s.Driver.Apply(s.context(), p, 0, token), fault.Conflict)
+	s.polite("apply over somebody else's change", s.Driver.Apply(s.context(), p, 0, token), fault.Conflict, fault.NotFound)
 	s.sees(p, lever.Foreign)
 	s.stays(state, writes)
 }
 
-func (s *story) pullAgain(*Outside) {
+func (s *story) pullAgain(o *Outside) {
+	if o.Gone {
+		s.t.Skip("there is nothing to pull")
+	}
 	s.apply(s.plan(false))
 	s.Drift()
 	state := s.State()

@@ -210,6 +210,8 @@ func refused(status int, writes bool) error {
 	switch {
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return fault.New(fault.Denied, "it answered %s", said).WithHint("see that the token is right and may change this flag")
+	case status == http.StatusMethodNotAllowed:
+		return fault.New(fault.Denied, "it answered %s", said).WithHint("its rules may ask for an approval: let lifeboat's token pass them")
 	case status == http.StatusNotFound:
 		return fault.New(fault.NotFound, "it answered %s", said).WithHint("see that the flag, and what it is in, are named as they are there")
 	case status == http.StatusConflict, status == http.StatusPreconditionFailed:
@@ -253,4 +255,19 @@ func Path(parts ...string) string {
 		b.WriteString("/" + url.PathEscape(p))
 	}
 	return b.String()
+}
+
+// Name is a person's name as a system gives it, short and without what a terminal
+// would obey.
+func Name(s string) string {
+	s = strings.Map(func(c rune) rune {
+		if c < ' ' || c == 0x7f || c == '\ufffd' {
+			return -1
+		}
+		return c
+	}, s)
+	if r := []rune(s); len(r) > 100 {
+		s = string(r[:100])
+	}
+	return s
 }

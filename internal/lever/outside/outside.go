@@ -15,7 +15,6 @@
 package outside
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"reflect"
@@ -58,6 +57,13 @@ type Attributed interface {
 	Who(ctx context.Context) string
 }
 
+// Finished is a Thing that needs something done after each act, also after one that
+// found nothing left to write: the act before may have been cut off in between. It MUST
+// bear being done twice.
+type Finished interface {
+	Finish(ctx context.Context, t lever.Token) error
+}
+
 // Cautious is a Thing that has more to tell in calm: each a sentence that ends with
 // the next step.
 type Cautious interface {
@@ -73,9 +79,10 @@ type Options struct {
 	Capabilities lever.Capabilities
 	Open         func(section json.RawMessage, drill bool) (Thing, error) // ErrNoShadow where there is none for a drill
 	Now          func() time.Time
+	Limit        time.Duration // of one act; Limit unless set
 }
 
-// Limit is how long one reading or one write may take.
+// Limit is how long a look may take, and an act unless its kind says otherwise.
 const Limit = 5 * time.Second
 
 // Driver moves Things of one kind.
@@ -87,7 +94,12 @@ type Driver struct {
 }
 
 // New makes a Driver.
-func New(o Options) *Driver { return &Driver{o: o, fence: map[string]uint64{}} }
+func New(o Options) *Driver {
+	if o.Limit == 0 {
+		o.Limit = Limit
+	}
+	return &Driver{o: o, fence: map[string]uint64{}}
+}
 
 // Kind is the driver's.
 func (d *Driver) Kind() string { return d.o.Kind }
@@ -158,20 +170,23 @@ func (d *Driver) Apply(ctx context.Context, p lever.Plan, step int, t lever.Toke
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, Limit)
+	ctx, cancel := context.WithTimeout(ctx, d.o.Limit)
 	defer cancel()
 	if err := d.pass(ctx, p.Target, t); err != nil {
 		return err
 	}
-	now, err := thing.Read(ctx)
+	now, err := read(ctx, thing)
 	if err != nil {
 		return unavailable(err)
 	}
 	switch world(now, s) {
 	case lever.After:
-		return nil
+		return finish(ctx, thing, t)
 	case lever.Before:
-		return thing.Write(ctx, now, s.After)
+		if err := thing.Write(ctx, now, s.After); err != nil {
+			return err
+		}
+		return finish(ctx, thing, t)
 	}
 	return fault.New(fault.Conflict, "%s is %s by now: somebody else has changed it", p.Target, now.Word).WithHint("look, and pull again")
 }
@@ -182,20 +197,38 @@ func (d *Driver) Revert(ctx context.Context, p lever.Plan, step int, t lever.Tok
 	if err != nil {
 		return lever.Observation{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, Limit)
+	ctx, cancel := context.WithTimeout(ctx, d.o.Limit)
 	defer cancel()
 	if err := d.pass(ctx, p.Target, t); err != nil {
 		return lever.Observation{World: lever.Unknown}, err
 	}
-	now, err := thing.Read(ctx)
+	now, err := read(ctx, thing)
 	obs := d.sum(ctx, thing, now, err, s, false)
 	switch {
 	case err != nil && obs.World != lever.Foreign:
 		return obs, unavailable(err)
-	case obs.World != lever.After:
+	case obs.World == lever.Foreign:
 		return obs, nil
+	case obs.World == lever.After:
+		if err := thing.Write(ctx, now, s.Before); err != nil {
+			return obs, err
+		}
 	}
-	return obs, thing.Write(ctx, now, s.Before)
+	return obs, finish(ctx, thing, t)
+}
+
+// read is bounded by itself: an act may take longer.
+func read(ctx context.Context, thing Thing) (Reading, error) {
+	ctx, cancel := context.WithTimeout(ctx, Limit)
+	defer cancel()
+	return thing.Read(ctx)
+}
+
+func finish(ctx context.Context, thing Thing, t lever.Token) error {
+	if f, is := thing.(Finished); is {
+		return f.Finish(ctx, t)
+	}
+	return nil
 }
 
 // Observe reads the flag and asks the other witnesses.
@@ -292,17 +325,10 @@ func unavailable(err error) error {
 }
 
 // Same compares two states by their values: a plan comes back from the record with
-// other spaces.
+// other spaces, and a system may write 12.50 as 12.5.
 func Same(a, b json.RawMessage) bool {
-	x, ok := value(a)
-	y, also := value(b)
-	return ok && also && reflect.DeepEqual(x, y)
-}
-
-func value(raw json.RawMessage) (v any, ok bool) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	return v, dec.Decode(&v) == nil
+	var x, y any
+	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && reflect.DeepEqual(x, y)
 }
 
 // State is the JSON of a value of a Thing's own.

@@ -187,11 +187,12 @@ func (d *Driver) look(ctx context.Context, site Site, from, to string) []lever.S
 	}
 	slices.Sort(servers)
 	seen := make([]lever.Sighted, len(servers)*len(site.Names))
+	known := d.expect(ctx, site, from, to)
 	var wg sync.WaitGroup
 	for i, server := range servers {
 		for j, name := range site.Names {
 			wg.Go(func() { // ends with the lookup's deadline
-				seen[i*len(site.Names)+j] = d.ask(ctx, server, name, site.Positions[from], site.Positions[to])
+				seen[i*len(site.Names)+j] = d.ask(ctx, server, name, known)
 			})
 		}
 	}
@@ -199,51 +200,61 @@ func (d *Driver) look(ctx context.Context, site Site, from, to string) []lever.S
 	return seen
 }
 
-// ask asks one name server for both address types of one name.
-func (d *Driver) ask(ctx context.Context, server, name string, from, to zone.Addresses) lever.Sighted {
-	s := lever.Sighted{Witness: server + " for " + name, World: lever.Unknown}
-	if from.Alias != "" || to.Alias != "" {
-		alias, err := d.o.Alias(ctx, d.o.Nameservers[server], name)
-		if err != nil || alias != "" {
-			return led(s, alias, err, from, to)
+// expected is what a name server may answer, and what that says of the world.
+type expected struct {
+	at    zone.Addresses
+	world lever.World
+	note  string
+}
+
+// expect lists what may be answered; the first that fits counts. Where a share of those
+// who ask is sent elsewhere our network may be among them: then that is what was
+// ordered, and nobody has changed anything.
+func (d *Driver) expect(ctx context.Context, site Site, from, to string) []expected {
+	world := map[string]lever.World{from: lever.Before, to: lever.After}
+	var out []expected
+	other, percent, err := d.o.Orders.Shared(ctx, site.ID)
+	if err == nil && percent > 0 {
+		if at, err := d.o.Orders.Position(ctx, site.ID); err == nil && world[at] != "" {
+			out = append(out, expected{site.Positions[other], world[at], fmt.Sprintf(" (about %d %% are sent to %s)", percent, other)})
 		}
 	}
-	v4, err := d.o.Lookup(ctx, d.o.Nameservers[server], name, false)
+	return append(out, expected{at: site.Positions[to], world: lever.After}, expected{at: site.Positions[from], world: lever.Before})
+}
+
+// ask asks one name server for both address types of one name, and for its alias where
+// a position has one.
+func (d *Driver) ask(ctx context.Context, server, name string, known []expected) lever.Sighted {
+	s := lever.Sighted{Witness: server + " for " + name, World: lever.Unknown}
+	got, err := d.answer(ctx, d.o.Nameservers[server], name, slices.ContainsFunc(known, func(x expected) bool { return x.at.Alias != "" }))
 	if err != nil {
 		s.Value = err.Error()
 		return s
 	}
-	v6, err := d.o.Lookup(ctx, d.o.Nameservers[server], name, true)
-	if err != nil {
-		s.Value = err.Error()
-		return s
-	}
-	got := append(v4, v6...)
 	s.Value, s.World = text(got), lever.Foreign
-	switch {
-	case to.Alias == "" && same(got, to.IPs):
-		s.World = lever.After
-	case from.Alias == "" && same(got, from.IPs):
-		s.World = lever.Before
+	for _, x := range known {
+		if strings.EqualFold(got.Alias, x.at.Alias) && (got.Alias != "" || same(got.IPs, x.at.IPs)) {
+			s.Value, s.World = s.Value+x.note, x.world
+			break
+		}
 	}
 	return s
 }
 
-// led is what a server says that answers with an alias, or with nothing clear.
-func led(s lever.Sighted, alias string, err error, from, to zone.Addresses) lever.Sighted {
-	switch {
-	case err != nil:
-		s.Value = err.Error()
-		return s
-	case strings.EqualFold(alias, to.Alias):
-		s.World = lever.After
-	case strings.EqualFold(alias, from.Alias):
-		s.World = lever.Before
-	default:
-		s.World = lever.Foreign
+// answer is what a name server says of a name: where its alias leads, or its addresses.
+func (d *Driver) answer(ctx context.Context, server netip.AddrPort, name string, aliased bool) (got zone.Addresses, err error) {
+	if aliased {
+		if got.Alias, err = d.o.Alias(ctx, server, name); err != nil || got.Alias != "" {
+			return got, err
+		}
 	}
-	s.Value = "alias of " + alias
-	return s
+	v4, err := d.o.Lookup(ctx, server, name, false)
+	if err != nil {
+		return got, err
+	}
+	v6, err := d.o.Lookup(ctx, server, name, true)
+	got.IPs = append(v4, v6...)
+	return got, err
 }
 
 func same(a, b []netip.Addr) bool {
@@ -253,12 +264,15 @@ func same(a, b []netip.Addr) bool {
 	return slices.Equal(a, b)
 }
 
-func text(ips []netip.Addr) string {
-	if len(ips) == 0 {
+func text(a zone.Addresses) string {
+	switch {
+	case a.Alias != "":
+		return "alias of " + a.Alias
+	case len(a.IPs) == 0:
 		return "no address"
 	}
-	out := make([]string, len(ips))
-	for i, ip := range ips {
+	out := make([]string, len(a.IPs))
+	for i, ip := range a.IPs {
 		out[i] = ip.String()
 	}
 	return strings.Join(out, " ")
