@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"regexp"
@@ -13,8 +14,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"lifeboat/internal/api"
+	"lifeboat/internal/engine"
 	"lifeboat/internal/feed"
 	"lifeboat/internal/probe"
+	"lifeboat/internal/signer"
 )
 
 // talkative is an answer that has seen and counted something.
@@ -99,6 +102,15 @@ func TestMetricsWithoutRecord(t *testing.T) {
 	}
 }
 
+// signing is an engine with a signed zone.
+type signing struct{ api.Engine }
+
+func (s signing) Overview(ctx context.Context) (engine.Overview, error) {
+	o, err := s.Engine.Overview(ctx)
+	o.Signing = &engine.SigningView{Zones: []signer.ZoneView{{Apex: "shop.example.com.", Until: o.Now.Add(time.Hour), Signatures: 7}}, Made: 7}
+	return o, err
+}
+
 // TestMetricsAreClean: names and help texts as promlint wants them, and each in the
 // reference, which names no other.
 func TestMetricsAreClean(t *testing.T) {
@@ -107,6 +119,7 @@ func TestMetricsAreClean(t *testing.T) {
 	b.engine.Status()
 	o := b.options()
 	o.Registry, o.Outside = prometheus.NewRegistry(), outsider{}
+	o.Engine = signing{o.Engine}
 	send(t, api.New(o), "GET", "/healthz", "", nil)
 	found, err := o.Registry.Gather()
 	if err != nil {
