@@ -102,15 +102,6 @@ func TestMetricsWithoutRecord(t *testing.T) {
 	}
 }
 
-// signing is an engine with a signed zone.
-type signing struct{ api.Engine }
-
-func (s signing) Overview(ctx context.Context) (engine.Overview, error) {
-	o, err := s.Engine.Overview(ctx)
-	o.Signing = &engine.SigningView{Zones: []signer.ZoneView{{Apex: "shop.example.com.", Until: o.Now.Add(time.Hour), Signatures: 7}}, Made: 7}
-	return o, err
-}
-
 // TestMetricsAreClean: names and help texts as promlint wants them, and each in the
 // reference, which names no other.
 func TestMetricsAreClean(t *testing.T) {
@@ -118,8 +109,7 @@ func TestMetricsAreClean(t *testing.T) {
 	b := launch(t, talkative)
 	b.engine.Status()
 	o := b.options()
-	o.Registry, o.Outside = prometheus.NewRegistry(), outsider{}
-	o.Engine = signing{o.Engine}
+	o.Registry, o.Outside, o.Engine = prometheus.NewRegistry(), outsider{}, signing{o.Engine}
 	send(t, api.New(o), "GET", "/healthz", "", nil)
 	found, err := o.Registry.Gather()
 	if err != nil {
@@ -151,4 +141,13 @@ func TestMetricsAreClean(t *testing.T) {
 			t.Errorf("the reference names %s, which is not there", name)
 		}
 	}
+}
+
+// signing is an engine with a signed zone.
+type signing struct{ api.Engine }
+
+func (e signing) Overview(ctx context.Context) (engine.Overview, error) {
+	o, err := e.Engine.Overview(ctx)
+	o.Signing = &engine.SigningView{Zones: []signer.ZoneView{{Apex: "shop.example.com.", Until: o.Now.Add(time.Hour), Signatures: 7}}}
+	return o, err
 }

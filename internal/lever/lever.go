@@ -3,7 +3,8 @@
 //
 // It is not the engine (which records and calls drivers) and knows no rule about
 // when a lever may be pulled (package incident). Drivers live in folders below
-// and import this package, fault, and zone or feature; never the engine.
+// and import this package, fault, and zone or feature; never the engine. Those that
+// move what somebody else keeps are Things of package outside, which is a driver.
 //
 // Concurrency: a Driver's methods may be called from any goroutine; the engine
 // never runs two steps of one lever at once.

@@ -138,7 +138,8 @@ type Row struct {
 // Column is a column as the catalogue tells of it.
 type Column struct {
 	Name      string `json:"name"`
-	Type      string `json:"type"` // as the database writes it
+	Type      string `json:"type"`           // as the database writes it
+	Cast      string `json:"cast,omitempty"` // the type as a cast writes it, where it differs
 	Class     Class  `json:"class"`
 	NotNull   bool   `json:"not_null,omitempty"`
 	Default   bool   `json:"default,omitempty"`   // has one
@@ -165,8 +166,10 @@ type Link struct {
 	ParentColumns []string `json:"parent_columns"`
 	// OnDelete is what the database would do: cascade, restrict, no action, set null,
 	// set default. The last two are detached, all others move.
-	OnDelete   string `json:"on_delete"`
-	Deferrable bool   `json:"deferrable,omitempty"`
+	OnDelete string `json:"on_delete"`
+	// Empties are the columns that set null and set default touch; empty means all.
+	Empties    []string `json:"empties,omitempty"`
+	Deferrable bool     `json:"deferrable,omitempty"`
 	// Logical links come from the configuration; When narrows one to the children
 	// whose column has a value ("commentable_type" is "Order").
 	Logical bool   `json:"logical,omitempty"`
@@ -175,6 +178,14 @@ type Link struct {
 
 // Detaches says whether children stay and lose the link.
 func (l Link) Detaches() bool { return l.OnDelete == "set null" || l.OnDelete == "set default" }
+
+// Emptied are the columns that detaching touches.
+func (l Link) Emptied() []string {
+	if len(l.Empties) > 0 {
+		return l.Empties
+	}
+	return l.ChildColumns
+}
 
 // Detach is the rows of a table that stay and lose one link for the time being.
 type Detach struct {

@@ -66,7 +66,8 @@ func (t *tx) batchStep(p quarantine.Plan) (operation, error) {
 	}
 	seeds := p.Tables[0].Frozen
 	next := min(op.cursor+t.db.limits.Batch, len(seeds))
-	sub, err := t.subPlan(p, keysOfRows(seeds[op.cursor:next]))
+	// From the end: younger rows refer to older ones more often than the other way round.
+	sub, err := t.subPlan(p, keysOfRows(seeds[len(seeds)-next:len(seeds)-op.cursor]))
 	if err != nil {
 		return op, err
 	}
@@ -109,8 +110,13 @@ func (t *tx) subPlan(p quarantine.Plan, seeds []quarantine.Key) (quarantine.Plan
 	if len(c.found[p.Root].rows) != len(left) {
 		return p, stale("rows of %s are no longer there", p.Root)
 	}
-	if err := c.walk(); err != nil {
-		return p, err
+	for more := true; more; {
+		if err := c.walk(); err != nil {
+			return p, err
+		}
+		if more, err = c.pull(p); err != nil {
+			return p, err
+		}
 	}
 	sub := p
 	sub.Rows, sub.Tables, sub.Detached = 0, slices.Clone(p.Tables), nil
@@ -147,8 +153,47 @@ func part(frozen []quarantine.Row, f *found, name string) ([]quarantine.Row, err
 	return sorted(f.rows), nil
 }
 
-// subLinks is part, for links of rows that stay. A row may have been planned to move
-// with a later piece: then its link is not taken now, it goes with the piece.
+// pull takes rows in whose link would be taken although they are to leave with a later
+// piece: they leave with this one, link and all.
+func (c *closure) pull(p quarantine.Plan) (bool, error) {
+	pulled := false
+	for _, d := range c.detached {
+		at := slices.IndexFunc(p.Tables, func(table quarantine.Table) bool { return table.Name == d.link.Child })
+		if at < 0 {
+			continue
+		}
+		var keys []quarantine.Key
+		for _, r := range p.Tables[at].Frozen {
+			if _, there := d.rows[keyID(r.Key)]; there {
+				keys = append(keys, r.Key)
+				delete(d.rows, keyID(r.Key))
+			}
+		}
+		for _, chunk := range c.t.chunks(keys) {
+			if err := c.include(d.link, chunk); err != nil {
+				return false, err
+			}
+			pulled = true
+		}
+	}
+	return pulled, nil
+}
+
+// include takes rows in by their keys.
+func (c *closure) include(l quarantine.Link, keys []quarantine.Key) error {
+	f := c.found[l.Child]
+	if f == nil {
+		f = &found{info: c.infos[l.Child], path: shortName(l.Child), via: l.Name, rows: map[string]quarantine.Row{}}
+		c.found[l.Child] = f
+		c.order = append(c.order, l.Child)
+	}
+	b := NewBuilder(c.t.d)
+	match := c.t.d.MatchKeys(b, "t", f.info, keys)
+	_, err := c.take(f, "SELECT "+c.columns("t", f.info)+" FROM "+c.t.d.Source(f.info)+" t WHERE "+match, b.Args)
+	return err
+}
+
+// subLinks is part, for links of rows that stay.
 func (t *tx) subLinks(p quarantine.Plan, sub *quarantine.Plan, c *closure) error {
 	for _, d := range p.Detached {
 		frozen := map[string]string{}

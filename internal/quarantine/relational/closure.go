@@ -210,6 +210,14 @@ func (c *closure) follow(l quarantine.Link, parents []quarantine.Key) ([]quarant
 	if !c.indexed(l, child) {
 		return nil, nil
 	}
+	if refused := unreadable(child); len(refused) > 0 {
+		for _, reason := range refused {
+			if !slices.Contains(c.refused, reason) {
+				c.refused = append(c.refused, reason)
+			}
+		}
+		return nil, nil
+	}
 	if child.What != "table" || len(child.Key) == 0 {
 		return nil, c.blind(l, parents)
 	}
@@ -239,6 +247,13 @@ func (c *closure) follow(l quarantine.Link, parents []quarantine.Key) ([]quarant
 		all = append(all, fresh...)
 	}
 	return all, nil
+}
+
+// unreadable are the reasons why a table can't be searched at all.
+func unreadable(i *Info) []quarantine.Refusal {
+	return slices.DeleteFunc(slices.Clone(i.Refused), func(r quarantine.Refusal) bool {
+		return r.Rule != quarantine.RulePrivilege && r.Rule != quarantine.RuleRowControl
+	})
 }
 
 // indexed says whether a link can be searched, and refuses it if not.

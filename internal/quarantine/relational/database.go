@@ -67,10 +67,28 @@ func (db *DB) Pool() *sql.DB { return db.pool }
 // Dialect is the dialect, for the same.
 func (db *DB) Dialect() Dialect { return db.d }
 
+// conn gives a connection that lives; one that the database has ended meanwhile is
+// given up for a new one.
+func (db *DB) conn(ctx context.Context) (*sql.Conn, error) {
+	var last error
+	for range 3 {
+		c, err := db.pool.Conn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if last = c.PingContext(ctx); last == nil {
+			return c, nil
+		}
+		spoil(c)
+		_ = c.Close()
+	}
+	return nil, last
+}
+
 // within runs work on a connection of its own inside a transaction, and commits it
 // when work returns nil.
 func (db *DB) within(ctx context.Context, p Purpose, work func(*tx) error) error {
-	c, err := db.pool.Conn(ctx)
+	c, err := db.conn(ctx)
 	if err != nil {
 		return db.fault(err)
 	}

@@ -160,8 +160,11 @@ type Dialect interface {
 	LockTables(ctx context.Context, q Querier, tables []*Info) error
 	// SettleConstraints checks now what would be checked at the commit.
 	SettleConstraints(ctx context.Context, q Querier) error
+	// Relax lets queries that people wrote find tables as they do elsewhere; what follows
+	// is rolled back.
+	Relax(ctx context.Context, q Querier) error
 	// AfterInsert raises counters above keys that came back.
-	AfterInsert(ctx context.Context, q Querier, i *Info) error
+	AfterInsert(ctx context.Context, q Querier, i *Info, hold string) error
 	// Forecast says who may be in the way of the locks.
 	Forecast(ctx context.Context, q Querier, tables []*Info) []string
 	// Ready says what is missing, each with the next step.

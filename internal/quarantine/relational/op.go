@@ -313,7 +313,7 @@ func (db *DB) Ready(ctx context.Context) ([]string, error) {
 // alone runs work in a writing transaction while nobody else acts on this database.
 // prepare makes tables: before the transaction where making them would end it.
 func (db *DB) alone(ctx context.Context, prepare, work func(*tx) error) error {
-	c, err := db.pool.Conn(ctx)
+	c, err := db.conn(ctx)
 	if err != nil {
 		return db.fault(err)
 	}

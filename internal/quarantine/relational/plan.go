@@ -78,7 +78,7 @@ func (t *tx) plan(r quarantine.Request) (quarantine.Plan, error) {
 	}
 	c.accept = r.Accept
 	info := c.infos[root]
-	if refused := t.refuseTable(info, true); info.What != "table" || len(info.Key) == 0 {
+	if refused := t.refuseTable(info, true); info.What != "table" || len(info.Key) == 0 || len(info.Refused) > 0 {
 		p.Refused = refused
 		return p, nil
 	}
@@ -233,14 +233,14 @@ func (t *tx) table(p *quarantine.Plan, f *found, n int) (quarantine.Table, error
 	default:
 		out.Why = fmt.Sprintf("%s here hang on rows that leave (%s), so they leave with them.", count(len(rows), "row"), f.via)
 	}
-	if out.Total < 50_000 { // small or unknown: count it, as far as it matters
-		lines, err := t.texts("SELECT count(*) FROM (SELECT 1 FROM " + t.d.Source(i) + " t LIMIT 50001) n")
-		if err != nil {
-			return out, err
-		}
-		if n, err := strconv.ParseInt(lines[0][0], 10, 64); err == nil && (n <= 50_000 || out.Total < n) {
-			out.Total = n
-		}
+	// Statistics are too coarse for a guard rail: count as far as the share needs.
+	enough := int(float64(max(len(rows), t.db.limits.ShareFloor))/t.db.limits.Share) + 1
+	lines, err := t.texts("SELECT count(*) FROM (SELECT 1 FROM " + t.d.Source(i) + " t LIMIT " + strconv.Itoa(enough) + ") n")
+	if err != nil {
+		return out, err
+	}
+	if n, err := strconv.Atoi(lines[0][0]); err == nil && (n < enough || out.Total < int64(n)) {
+		out.Total = int64(n)
 	}
 	return out, nil
 }

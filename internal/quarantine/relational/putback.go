@@ -155,7 +155,8 @@ func (r *back) put(out *quarantine.Returned, w quarantine.Watch) error {
 		if err := r.same(name, out); err != nil {
 			return err
 		}
-		if err := r.t.d.AfterInsert(r.t.ctx, r.t.c, r.infos[name]); err != nil {
+		h, _ := r.held(name)
+		if err := r.t.d.AfterInsert(r.t.ctx, r.t.c, r.infos[name], r.t.d.Hold(h.Hold)); err != nil {
 			return err
 		}
 	}
@@ -313,7 +314,7 @@ func (r *back) putLinks(l linkBack, out *quarantine.Returned) error {
 	}
 	info := r.infos[l.held.Link.Child]
 	r.t.trace("relink %s", l.held.Link.Child)
-	sets := append(r.t.backSets(l.held.Link.ChildColumns), r.t.keepStamps(info, l.held.Link.ChildColumns)...)
+	sets := append(r.t.backSets(l.held.Link.Emptied()), r.t.keepStamps(info, l.held.Link.Emptied())...)
 	n, err := r.t.updateFrom(info, l.held.Hold, sets, r.emptyLink(l.held, info), l.keys)
 	if err != nil {
 		return err

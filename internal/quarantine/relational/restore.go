@@ -613,7 +613,7 @@ func (r *back) emptyLink(d heldLink, info *Info) string {
 	if d.Link.OnDelete == "set default" {
 		return r.t.d.Same("0", "0", quarantine.Column{}) // a default can't be told from a choice: put the old one back
 	}
-	return joinEach(d.Link.ChildColumns, " AND ", func(c string) string { return "t." + r.t.d.Quote(c) + " IS NULL" })
+	return joinEach(d.Link.Emptied(), " AND ", func(c string) string { return "t." + r.t.d.Quote(c) + " IS NULL" })
 }
 
 // preview sums up.

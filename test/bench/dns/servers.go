@@ -100,6 +100,9 @@ func (b *bench) servers() []server {
 		{name: "coredns", how: "plugins cache and file", asks: []string{b.coredns, "-version"},
 			files:   map[string]string{"Corefile": apex + ":" + wordPort + " {\n bind " + wordIP + "\n cache 3600\n file " + wordZone + "\n}\n"},
 			command: []string{b.coredns, "-quiet", "-conf", wordDir + "/Corefile"}},
+		{name: "coredns-file", how: "plugin file alone, without the cache", asks: []string{b.coredns, "-version"},
+			files:   map[string]string{"Corefile": apex + ":" + wordPort + " {\n bind " + wordIP + "\n file " + wordZone + "\n}\n"},
+			command: []string{b.coredns, "-quiet", "-conf", wordDir + "/Corefile"}},
 	}
 }
 

@@ -1,0 +1,223 @@
+package mysql
+
+import (
+	"context"
+	"encoding/hex"
+	"strconv"
+	"strings"
+
+	"lifeboat/internal/quarantine"
+	"lifeboat/internal/quarantine/relational"
+)
+
+func (d *dialect) Quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
+
+func (d *dialect) Place(int) string { return "?" }
+
+func (d *dialect) Source(i *relational.Info) string { return d.Quote(i.Schema) + "." + d.Quote(i.Name) }
+
+func (d *dialect) Target(i *relational.Info) string { return d.Source(i) }
+
+func (d *dialect) Hold(name string) string { return d.Quote(d.schema) + "." + d.Quote(name) }
+
+func (d *dialect) ForUpdate(string) string { return " FOR UPDATE" }
+
+func (d *dialect) Overriding() string { return "" }
+
+func bits(c quarantine.Column) bool { return strings.HasPrefix(c.Type, "bit") }
+
+// KeyText writes a value so that different ones differ.
+func (d *dialect) KeyText(alias string, c quarantine.Column) string {
+	cell := relational.Cell(d, alias, c.Name)
+	switch {
+	case bits(c):
+		return "CAST(" + cell + " + 0 AS CHAR)"
+	case c.Class == quarantine.ClassText:
+		return cell
+	case c.Class == quarantine.ClassBytes, c.Class == quarantine.ClassOther:
+		return "LOWER(HEX(" + cell + "))"
+	case c.Class == quarantine.ClassFloat:
+		return "CAST(CAST(" + cell + " AS DOUBLE) AS CHAR)"
+	}
+	return "CAST(" + cell + " AS CHAR)"
+}
+
+// bytes is a cell for hashing; what may be large is hashed by itself.
+func (d *dialect) bytes(alias string, c quarantine.Column) string {
+	cell := relational.Cell(d, alias, c.Name)
+	switch {
+	case c.Class == quarantine.ClassText && !strings.Contains(c.Type, "text") && !strings.Contains(c.Type, "json"):
+		return "CAST(" + cell + " AS BINARY)"
+	case c.Class == quarantine.ClassText, c.Class == quarantine.ClassBytes, c.Class == quarantine.ClassOther && !bits(c):
+		return "SHA2(" + cell + ", 256)"
+	}
+	return d.KeyText(alias, c)
+}
+
+func (d *dialect) Hash(alias string, i *relational.Info, columns []string) string {
+	if columns == nil {
+		for _, c := range i.Columns {
+			columns = append(columns, c.Name)
+		}
+	}
+	parts := make([]string, len(columns))
+	for n, name := range columns {
+		c, _ := i.Column(name)
+		cell := d.bytes(alias, c)
+		parts[n] = "IFNULL(CONCAT(LENGTH(" + cell + "), ':', " + cell + "), '-')"
+	}
+	return "SHA2(CONCAT(" + strings.Join(parts, ", ") + "), 256)"
+}
+
+func (d *dialect) Size(alias string, i *relational.Info) string {
+	parts := make([]string, len(i.Columns))
+	for n, c := range i.Columns {
+		parts[n] = "IFNULL(LENGTH(" + relational.Cell(d, alias, c.Name) + "), 1)"
+	}
+	return strings.Join(parts, " + ")
+}
+
+func (d *dialect) Same(a, b string, _ quarantine.Column) string {
+	return "CAST(" + a + " AS BINARY) <=> CAST(" + b + " AS BINARY)"
+}
+
+func (d *dialect) Literal(b *relational.Builder, c quarantine.Column, text string) string {
+	switch c.Class {
+	case quarantine.ClassInteger:
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return b.Arg(n)
+		}
+		if n, err := strconv.ParseUint(text, 10, 64); err == nil {
+			return b.Arg(n)
+		}
+		return "CAST(" + b.Arg(text) + " AS DECIMAL(65))"
+	case quarantine.ClassDecimal:
+		return "CAST(" + b.Arg(text) + " AS DECIMAL(65, 30))"
+	case quarantine.ClassFloat:
+		if f, err := strconv.ParseFloat(text, 64); err == nil {
+			return b.Arg(f)
+		}
+	case quarantine.ClassBytes, quarantine.ClassOther:
+		if raw, err := hex.DecodeString(text); err == nil {
+			return b.Arg(raw)
+		}
+	}
+	return b.Arg(text)
+}
+
+func (d *dialect) MatchKeys(b *relational.Builder, alias string, i *relational.Info, keys []quarantine.Key) string {
+	rows := make([]string, len(keys))
+	for k, key := range keys {
+		cells := make([]string, len(i.Key))
+		for n, name := range i.Key {
+			c, _ := i.Column(name)
+			cells[n] = d.Literal(b, c, key[n])
+			if len(i.Key) > 1 {
+				cells[n] = relational.Cell(d, alias, name) + " = " + cells[n]
+			}
+		}
+		rows[k] = strings.Join(cells, " AND ")
+	}
+	if len(i.Key) == 1 {
+		return relational.Cell(d, alias, i.Key[0]) + " IN (" + strings.Join(rows, ", ") + ")"
+	}
+	return "(" + strings.Join(rows, " OR ") + ")"
+}
+
+// Chunk stays below the length from which MariaDB turns a list into a join.
+func (d *dialect) Chunk() int { return 500 }
+
+func (d *dialect) Together() bool { return false }
+
+func (d *dialect) Delete(b *relational.Builder, parts []relational.Part) string {
+	p := parts[0]
+	return "DELETE t FROM " + d.Source(p.Info) + " t JOIN " + p.Hold + " h ON " + relational.Joined(d, "t", p.Info.Key, "h", p.Info.Key) + condition(p.Where(b, "t"))
+}
+
+func condition(c string) string {
+	if c == "" {
+		return ""
+	}
+	return " WHERE " + c
+}
+
+func (d *dialect) Insert(b *relational.Builder, parts []relational.Part) string {
+	p := parts[0]
+	return "INSERT INTO " + d.Target(p.Info) + " (" + relational.Columns(d, "", p.Columns) + ") SELECT " + p.Values(d, "h") + " FROM " + p.Hold + " h" + condition(p.Where(b, "h"))
+}
+
+func (d *dialect) UpdateFrom(i *relational.Info, hold string, sets []string, where string) string {
+	return "UPDATE " + d.Source(i) + " t JOIN " + hold + " h ON " + relational.Joined(d, "t", i.Key, "h", i.Key) + " SET t." + strings.Join(sets, ", t.") + condition(where)
+}
+
+// Breaks: InnoDB checks every foreign key row by row.
+func (d *dialect) Breaks(quarantine.Link) bool { return true }
+
+func (d *dialect) DDLCommits() bool { return true }
+
+func (d *dialect) Prepare() []string {
+	const end = ") ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
+	return []string{
+		"CREATE DATABASE IF NOT EXISTS " + d.Quote(d.schema),
+		"CREATE TABLE IF NOT EXISTS " + d.Hold("act") + ` (op VARCHAR(26) NOT NULL, id VARCHAR(26) NOT NULL, verb VARCHAR(20) NOT NULL, by_whom TEXT NOT NULL, at VARCHAR(40) NOT NULL, moved BIGINT NOT NULL, note TEXT NOT NULL, PRIMARY KEY (op, id)` + end,
+		"CREATE TABLE IF NOT EXISTS " + d.Hold("gone") + ` (n BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, op VARCHAR(26) NOT NULL, hold VARCHAR(64) NOT NULL, row_key LONGTEXT NOT NULL, state VARCHAR(20) NOT NULL, KEY (op)` + end,
+		// op is last: its being there says that all are.
+		"CREATE TABLE IF NOT EXISTS " + d.Hold("op") + ` (id VARCHAR(26) NOT NULL PRIMARY KEY, plan_hash CHAR(64) NOT NULL, kind VARCHAR(20) NOT NULL, mode VARCHAR(20) NOT NULL, state VARCHAR(20) NOT NULL, root TEXT NOT NULL,
+			by_whom TEXT NOT NULL, incident TEXT NOT NULL, reason TEXT NOT NULL, manifest LONGTEXT NOT NULL, started VARCHAR(40) NOT NULL, changed VARCHAR(40) NOT NULL,
+			moved BIGINT NOT NULL, rest VARCHAR(20) NOT NULL, at_row BIGINT NOT NULL, is_batch SMALLINT NOT NULL` + end,
+	}
+}
+
+func (d *dialect) CreateHold(hold string, i *relational.Info) string {
+	return "CREATE TABLE " + hold + " LIKE " + d.Target(i)
+}
+
+func (d *dialect) CreateHoldOf(hold string, i *relational.Info, columns []string) string {
+	var list []string
+	for _, c := range columns {
+		if !strings.Contains("\x00"+strings.Join(list, "\x00")+"\x00", "\x00"+c+"\x00") {
+			list = append(list, c)
+		}
+	}
+	return "CREATE TABLE " + hold + " (PRIMARY KEY (" + relational.Columns(d, "", i.Key) + ")) ENGINE=InnoDB AS SELECT " + relational.Columns(d, "", list) + " FROM " + d.Target(i) + " WHERE false"
+}
+
+func (d *dialect) HoldsComputed() bool { return false }
+
+func (d *dialect) CopyHold(hold, of string) string { return "CREATE TABLE " + hold + " LIKE " + of }
+
+func (d *dialect) DropHold(hold string) string { return "DROP TABLE IF EXISTS " + hold }
+
+func (d *dialect) Holds(ctx context.Context, q relational.Querier) ([]string, error) {
+	lines, err := relational.Texts(ctx, q, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ?", d.schema)
+	out := make([]string, len(lines))
+	for i, l := range lines {
+		out[i] = l[0]
+	}
+	return out, err
+}
+
+func (d *dialect) HasOp(ctx context.Context, q relational.Querier) (bool, error) {
+	lines, err := relational.Texts(ctx, q, "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = 'op'", d.schema)
+	return len(lines) > 0, err
+}
+
+// LockTables reads nothing, which keeps the tables' shape until the transaction ends.
+func (d *dialect) LockTables(ctx context.Context, q relational.Querier, tables []*relational.Info) error {
+	for _, i := range tables {
+		if _, err := relational.Texts(ctx, q, "SELECT 1 FROM "+d.Source(i)+" LIMIT 0"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SettleConstraints has nothing to do: everything is checked at once.
+func (d *dialect) SettleConstraints(context.Context, relational.Querier) error { return nil }
+
+// AfterInsert has nothing to do: AUTO_INCREMENT follows what is inserted.
+func (d *dialect) AfterInsert(context.Context, relational.Querier, *relational.Info, string) error {
+	return nil
+}
+
+func (d *dialect) Relax(context.Context, relational.Querier) error { return nil }

@@ -1,0 +1,103 @@
+package mysql_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"lifeboat/internal/quarantine"
+	"lifeboat/internal/quarantine/dbtest"
+	"lifeboat/internal/quarantine/relational"
+)
+
+// zoo has every built-in type, and the shapes that break naive moves.
+var zoo = []string{
+	"CREATE TABLE tenant (id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, name VARCHAR(60) NOT NULL UNIQUE, boss BIGINT UNSIGNED, FOREIGN KEY (boss) REFERENCES tenant (id), changed TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP)",
+	"CREATE TABLE `every` (tenant BIGINT UNSIGNED NOT NULL, at DATE NOT NULL, `odd ``name` INT NOT NULL, " +
+		"c01 TINYINT, c02 SMALLINT UNSIGNED, c03 MEDIUMINT, c04 INT ZEROFILL, c05 BIGINT UNSIGNED, c06 DECIMAL(65,30), c07 FLOAT, c08 DOUBLE, c09 BIT(13), c10 BOOLEAN, " +
+		"c11 CHAR(5), c12 VARCHAR(9) CHARACTER SET latin1, c13 TEXT, c14 LONGTEXT CHARACTER SET utf8mb4, c15 BINARY(4), c16 VARBINARY(9), c17 LONGBLOB, c18 ENUM('a','b''c'), c19 SET('x','y'), c20 JSON, " +
+		"c21 DATE, c22 TIME(6), c23 DATETIME(6), c24 TIMESTAMP(3) NULL, c25 YEAR, c26 INET6, c27 POINT, c28 GEOMETRY, c29 UUID, " +
+		"double_it INT AS (c01 * 2) VIRTUAL, stored_it INT AS (c01 + 1) STORED, hidden INT INVISIBLE DEFAULT 5, changed TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), " +
+		"PRIMARY KEY (tenant, at, `odd ``name`), FOREIGN KEY (tenant) REFERENCES tenant (id) ON DELETE CASCADE)",
+	"CREATE TABLE note (id BINARY(16) NOT NULL PRIMARY KEY, tenant BIGINT UNSIGNED, at DATE, n INT, FOREIGN KEY (tenant, at, n) REFERENCES `every` (tenant, at, `odd ``name`) ON DELETE CASCADE)",
+	"CREATE TABLE fan (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, tenant BIGINT UNSIGNED, changed TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), FOREIGN KEY (tenant) REFERENCES tenant (id) ON DELETE SET NULL)",
+	"CREATE TABLE chicken (id INT NOT NULL PRIMARY KEY, tenant BIGINT UNSIGNED NOT NULL, egg INT, FOREIGN KEY (tenant) REFERENCES tenant (id))",
+	"CREATE TABLE egg (id INT NOT NULL PRIMARY KEY, chicken INT NOT NULL, FOREIGN KEY (chicken) REFERENCES chicken (id))",
+	"ALTER TABLE chicken ADD FOREIGN KEY (egg) REFERENCES egg (id)",
+	"CREATE TABLE word (w VARCHAR(40) COLLATE utf8mb4_unicode_ci NOT NULL PRIMARY KEY, tenant BIGINT UNSIGNED NOT NULL, FOREIGN KEY (tenant) REFERENCES tenant (id))",
+	"CREATE TABLE audit (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, what TEXT)",
+	"CREATE TABLE old (id INT NOT NULL PRIMARY KEY, v INT) ENGINE=MyISAM",
+	"CREATE TABLE older (id INT NOT NULL PRIMARY KEY, v INT) ENGINE=Aria",
+	"CREATE TABLE hist (id INT NOT NULL PRIMARY KEY, v INT) WITH SYSTEM VERSIONING",
+	"INSERT INTO old VALUES (1, 1), (2, 2)", "INSERT INTO older VALUES (1, 1), (2, 2)", "INSERT INTO hist VALUES (1, 1), (2, 2)",
+	"INSERT INTO tenant (id, name, boss, changed) SELECT seq, CONCAT('tenant ', seq), NULLIF(GREATEST(seq - 1, 0), 0), '2020-01-01' FROM seq_1_to_120",
+	"SET STATEMENT sql_mode = 'NO_AUTO_VALUE_ON_ZERO' FOR INSERT INTO tenant (id, name, boss) VALUES (0, 'zero', NULL), (18446744073709551615, 'last', 118)",
+	"UPDATE tenant SET boss = 105 WHERE id = 103",
+	"INSERT INTO fan (tenant, changed) SELECT 1 + seq % 120, '2020-01-01 00:00:00.000001' FROM seq_1_to_1000",
+	"SET STATEMENT sql_mode = '' FOR INSERT INTO `every` (tenant, at, `odd ``name`, c01, c02, c03, c04, c05, c06, c07, c08, c09, c10, c11, c12, c13, c14, c15, c16, c17, c18, c19, c20, c21, c22, c23, c24, c25, c26, c27, c28, c29, hidden, changed) " +
+		"SELECT t.seq, IF(k.seq % 2, '1999-12-31', '2026-02-28'), k.seq, -100 + k.seq, 65535, -8388608, 7, 18446744073709551615, '123456789012345678901234567890.123456789012345678901234567891', 1.17549435e-38, 0.1e0 + 0.2e0, b'1010101010101', 1, " +
+		"'ab ', 'äöü', 'line\\n''q'' \\\\ tab\\t', '𝄞€', x'00ff', x'0027ff5c', x'00010203', 'b''c', 'x,y', '{\"a\": 1,  \"a\": 2}', '0000-00-00', '-838:59:59.000001', '2026-02-31 25:00:00', '2026-03-29 01:30:00.001', 2026, '::1', POINT(1.5, -2), ST_GeomFromText('LINESTRING(0 0, 1 1)'), UUID(), NULL, '2020-01-01' " +
+		"FROM seq_1_to_120 t, seq_1_to_4 k",
+	"INSERT INTO note SELECT UNHEX(MD5(CONCAT(tenant, at, `odd ``name`))), tenant, at, `odd ``name` FROM `every`",
+	"INSERT INTO chicken SELECT seq, seq, NULL FROM seq_1_to_120", "INSERT INTO egg SELECT seq, seq FROM seq_1_to_120", "UPDATE chicken SET egg = id",
+	"INSERT INTO word SELECT CONCAT('Wört ''', seq), seq FROM seq_1_to_120",
+	"CREATE TRIGGER told AFTER DELETE ON note FOR EACH ROW SET @told = 1",
+}
+
+func TestZoo(t *testing.T) {
+	t.Parallel()
+	w := bench(t, false, zoo...)
+	db := open2(t, w)
+	for n, r := range []quarantine.Request{
+		{Table: "tenant", Keys: []quarantine.Key{{"120"}, {"18446744073709551615"}}},
+		{Table: "tenant", Keys: []quarantine.Key{{"118"}}}, // with bosses above one another
+		{Table: "every", Where: &quarantine.Predicate{And: []quarantine.Predicate{
+			{Column: "tenant", Op: quarantine.Equal, Value: &quarantine.Literal{Text: "9", Kind: quarantine.Number}}, {Column: "at", Op: quarantine.Equal, Value: &quarantine.Literal{Text: "1999-12-31", Kind: quarantine.Text}}}}},
+		{Table: "word", Keys: []quarantine.Key{{"Wört '7"}}},
+		{Table: "chicken", Keys: []quarantine.Key{{"5"}, {"6"}}},
+	} {
+		r.ID = "zoo" + string(rune('a'+n))
+		dbtest.Cycle(t, w, db, r)
+	}
+}
+
+func open2(t testing.TB, w *dbtest.World) *relational.DB {
+	t.Helper()
+	db, err := w.Open(w.DSN, relational.Options{Name: "shop", Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// TestRefused: tables without transactions, with a history, and with too few rights.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	w := bench(t, false, zoo...)
+	db := open2(t, w)
+	for table, rule := range map[string]quarantine.Rule{"old": quarantine.RuleEngine, "older": quarantine.RuleEngine, "hist": quarantine.RuleVersioned} {
+		p, err := db.Plan(context.Background(), quarantine.Request{ID: "op", Table: table, Keys: []quarantine.Key{{"1"}}})
+		if err != nil || !slices.ContainsFunc(p.Refused, func(r quarantine.Refusal) bool { return r.Rule == rule }) {
+			t.Errorf("%s: %v %+v", table, err, p.Refused)
+		}
+	}
+	name := w.DSN[len("root@unix("+server.Socket+")/"):]
+	for _, q := range []string{"CREATE USER poor_" + name + "@localhost", "GRANT SELECT ON " + name + ".fan TO poor_" + name + "@localhost", "GRANT SELECT, INSERT, UPDATE, DELETE ON " + name + ".tenant TO poor_" + name + "@localhost"} {
+		if _, err := w.SQL.Exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.DSN = "poor_" + name + "@unix(" + server.Socket + ")/" + name
+	poor := open2(t, w)
+	for _, table := range []string{"fan", "tenant"} {
+		p, err := poor.Plan(context.Background(), quarantine.Request{ID: "op", Table: table, Keys: []quarantine.Key{{"1"}}})
+		if err != nil || !slices.ContainsFunc(p.Refused, func(r quarantine.Refusal) bool { return r.Rule == quarantine.RulePrivilege }) {
+			t.Errorf("%s: %v %+v", table, err, p.Refused)
+		}
+	}
+	if ready, err := poor.Ready(context.Background()); err != nil || len(ready) == 0 {
+		t.Errorf("%v %v", err, ready)
+	}
+}

@@ -1,0 +1,237 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"lifeboat/internal/quarantine"
+	"lifeboat/internal/quarantine/relational"
+)
+
+func (d *dialect) Quote(name string) string {
+	return `"` + strings.ReplaceAll(strings.ReplaceAll(name, "\x00", ""), `"`, `""`) + `"`
+}
+
+func (d *dialect) Place(n int) string { return fmt.Sprintf("$%d", n) }
+
+func (d *dialect) Target(i *relational.Info) string { return d.Quote(i.Schema) + "." + d.Quote(i.Name) }
+
+// Source leaves inheritance children out: they have their own keys.
+func (d *dialect) Source(i *relational.Info) string {
+	if i.Partitioned {
+		return d.Target(i)
+	}
+	return "ONLY " + d.Target(i)
+}
+
+func (d *dialect) Hold(name string) string { return Schema + "." + d.Quote(name) }
+
+func (d *dialect) ForUpdate(alias string) string {
+	if alias == "" {
+		return " FOR UPDATE"
+	}
+	return " FOR UPDATE OF " + alias
+}
+
+func (d *dialect) Overriding() string { return " OVERRIDING SYSTEM VALUE" }
+
+func (d *dialect) KeyText(alias string, c quarantine.Column) string {
+	if c.Class == quarantine.ClassBytes {
+		return "encode(" + relational.Cell(d, alias, c.Name) + "::bytea, 'hex')"
+	}
+	return relational.Cell(d, alias, c.Name) + "::text"
+}
+
+// Hash hashes the text form of the row, which every type has and which loses nothing.
+func (d *dialect) Hash(alias string, _ *relational.Info, columns []string) string {
+	row := "(" + alias + ".*)"
+	if columns != nil {
+		row = "ROW(" + relational.Columns(d, alias, columns) + ")"
+	}
+	return "encode(sha256(convert_to(" + row + "::text, 'UTF8')), 'hex')"
+}
+
+func (d *dialect) Size(alias string, _ *relational.Info) string {
+	return "pg_column_size(" + alias + ".*)"
+}
+
+func (d *dialect) Same(a, b string, _ quarantine.Column) string {
+	return "(" + a + ")::text IS NOT DISTINCT FROM (" + b + ")::text"
+}
+
+func cast(c quarantine.Column) string {
+	if c.Cast != "" {
+		return c.Cast
+	}
+	return c.Type
+}
+
+// input is a key text as the type reads it.
+func input(c quarantine.Column, text string) string {
+	if c.Class == quarantine.ClassBytes {
+		return `\x` + text
+	}
+	return text
+}
+
+func (d *dialect) Literal(b *relational.Builder, c quarantine.Column, text string) string {
+	return "CAST(CAST(" + b.Arg(input(c, text)) + " AS text) AS " + cast(c) + ")"
+}
+
+func (d *dialect) MatchKeys(b *relational.Builder, alias string, i *relational.Info, keys []quarantine.Key) string {
+	columns := make([]quarantine.Column, len(i.Key))
+	places := make([]string, len(i.Key))
+	for n, name := range i.Key {
+		columns[n], _ = i.Column(name)
+		list := make([]string, len(keys))
+		for k := range keys {
+			list[k] = input(columns[n], keys[k][n])
+		}
+		places[n] = "CAST(" + b.Arg(list) + " AS text[])"
+	}
+	if len(columns) == 1 {
+		return relational.Cell(d, alias, i.Key[0]) + " = ANY(CAST(" + places[0] + " AS " + cast(columns[0]) + "[]))"
+	}
+	names, casts := make([]string, len(columns)), make([]string, len(columns))
+	for n := range columns {
+		names[n] = fmt.Sprintf("k%d", n)
+		casts[n] = "CAST(" + names[n] + " AS " + cast(columns[n]) + ")"
+	}
+	return "(" + relational.Columns(d, alias, i.Key) + ") IN (SELECT " + strings.Join(casts, ", ") + " FROM unnest(" + strings.Join(places, ", ") + ") AS u(" + strings.Join(names, ", ") + "))"
+}
+
+func (d *dialect) Chunk() int { return 200_000 }
+
+func (d *dialect) Together() bool { return true }
+
+func (d *dialect) Delete(b *relational.Builder, parts []relational.Part) string {
+	return counted(parts, func(p relational.Part) string {
+		s := "DELETE FROM " + d.Source(p.Info) + " t USING " + p.Hold + " h WHERE " + relational.Joined(d, "t", p.Info.Key, "h", p.Info.Key)
+		return s + and(p.Where(b, "t"))
+	})
+}
+
+func (d *dialect) Insert(b *relational.Builder, parts []relational.Part) string {
+	return counted(parts, func(p relational.Part) string {
+		where := p.Where(b, "h")
+		if where != "" {
+			where = " WHERE " + where
+		}
+		return "INSERT INTO " + d.Target(p.Info) + " (" + relational.Columns(d, "", p.Columns) + ")" + d.Overriding() + " SELECT " + p.Values(d, "h") + " FROM " + p.Hold + " h" + where
+	})
+}
+
+func and(condition string) string {
+	if condition == "" {
+		return ""
+	}
+	return " AND " + condition
+}
+
+// counted runs statements as one, so that what they refer to is checked at its end.
+func counted(parts []relational.Part, statement func(relational.Part) string) string {
+	with, counts := make([]string, len(parts)), make([]string, len(parts))
+	for n, p := range parts {
+		with[n] = fmt.Sprintf("s%d AS (%s RETURNING 1)", n, statement(p))
+		counts[n] = fmt.Sprintf("(SELECT count(*) FROM s%d)", n)
+	}
+	return "WITH " + strings.Join(with, ", ") + " SELECT " + strings.Join(counts, ", ")
+}
+
+func (d *dialect) UpdateFrom(i *relational.Info, hold string, sets []string, where string) string {
+	return "UPDATE " + d.Source(i) + " t SET " + strings.Join(sets, ", ") + " FROM " + hold + " h WHERE " + relational.Joined(d, "t", i.Key, "h", i.Key) + and(where)
+}
+
+func (d *dialect) Breaks(quarantine.Link) bool { return false } // one statement takes a circle whole
+
+func (d *dialect) DDLCommits() bool { return false }
+
+func (d *dialect) Prepare() []string {
+	return []string{
+		"CREATE SCHEMA IF NOT EXISTS " + Schema,
+		"CREATE TABLE " + d.Hold("op") + ` (id text PRIMARY KEY, plan_hash text NOT NULL, kind text NOT NULL, mode text NOT NULL, state text NOT NULL, root text NOT NULL,
+			by_whom text NOT NULL, incident text NOT NULL, reason text NOT NULL, manifest text NOT NULL, started text NOT NULL, changed text NOT NULL,
+			moved bigint NOT NULL, rest text NOT NULL, at_row bigint NOT NULL, is_batch smallint NOT NULL)`,
+		"CREATE TABLE " + d.Hold("act") + ` (op text NOT NULL, id text NOT NULL, verb text NOT NULL, by_whom text NOT NULL, at text NOT NULL, moved bigint NOT NULL, note text NOT NULL, PRIMARY KEY (op, id))`,
+		"CREATE TABLE " + d.Hold("gone") + ` (op text NOT NULL, hold text NOT NULL, row_key text NOT NULL, state text NOT NULL)`,
+		"CREATE INDEX ON " + d.Hold("gone") + " (op)",
+	}
+}
+
+func (d *dialect) CreateHold(hold string, i *relational.Info) string {
+	return "CREATE TABLE " + hold + " (LIKE " + d.Target(i) + ")"
+}
+
+func (d *dialect) CreateHoldOf(hold string, i *relational.Info, columns []string) string {
+	return "CREATE TABLE " + hold + " AS SELECT " + relational.Columns(d, "", columns) + " FROM " + d.Target(i) + " WITH NO DATA"
+}
+
+func (d *dialect) HoldsComputed() bool { return true }
+
+func (d *dialect) CopyHold(hold, of string) string {
+	return "CREATE TABLE " + hold + " (LIKE " + of + ")"
+}
+
+// Analyze lets the planner know how large a table is that was just filled.
+func (d *dialect) Analyze(hold string) string { return "ANALYZE " + hold }
+
+func (d *dialect) DropHold(hold string) string { return "DROP TABLE IF EXISTS " + hold }
+
+func (d *dialect) Holds(ctx context.Context, q relational.Querier) ([]string, error) {
+	lines, err := relational.Texts(ctx, q, "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = '"+Schema+"' AND c.relkind = 'r'")
+	out := make([]string, len(lines))
+	for i, l := range lines {
+		out[i] = l[0]
+	}
+	return out, err
+}
+
+func (d *dialect) HasOp(ctx context.Context, q relational.Querier) (bool, error) {
+	lines, err := relational.Texts(ctx, q, "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = '"+Schema+"' AND c.relname = 'op'")
+	return len(lines) > 0, err
+}
+
+// LockTables lets everybody read and write, and keeps the shape.
+func (d *dialect) LockTables(ctx context.Context, q relational.Querier, tables []*relational.Info) error {
+	if len(tables) == 0 {
+		return nil
+	}
+	names := make([]string, len(tables))
+	for n, i := range tables {
+		names[n] = d.Source(i)
+	}
+	_, err := q.ExecContext(ctx, "LOCK TABLE "+strings.Join(names, ", ")+" IN ROW EXCLUSIVE MODE")
+	return err
+}
+
+func (d *dialect) SettleConstraints(ctx context.Context, q relational.Querier) error {
+	_, err := q.ExecContext(ctx, "SET CONSTRAINTS ALL IMMEDIATE")
+	return err
+}
+
+// AfterInsert raises sequences above keys that came back, and never lowers one.
+func (d *dialect) AfterInsert(ctx context.Context, q relational.Querier, i *relational.Info, hold string) error {
+	lines, err := relational.Texts(ctx, q, `SELECT a.attname, n.nspname, s.relname FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+		JOIN pg_namespace n ON n.oid = s.relnamespace JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+		WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refobjid = CAST(CAST($1 AS text) AS regclass)
+		AND CASE WHEN s.relkind = 'S' THEN has_sequence_privilege(s.oid, 'SELECT') AND has_sequence_privilege(s.oid, 'UPDATE') END`, d.Target(i))
+	if err != nil {
+		return err
+	}
+	for _, l := range lines {
+		sequence := d.Quote(l[1]) + "." + d.Quote(l[2])
+		_, err := relational.Texts(ctx, q, "SELECT CASE WHEN m.top > s.last_value THEN setval(CAST(CAST($1 AS text) AS regclass), m.top) END FROM "+sequence+
+			" s, (SELECT max("+d.Quote(l[0])+")::bigint AS top FROM "+hold+") m", sequence)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Relax gives the role's own search path back.
+func (d *dialect) Relax(ctx context.Context, q relational.Querier) error {
+	_, err := q.ExecContext(ctx, "SET LOCAL search_path TO DEFAULT")
+	return err
+}

@@ -1,0 +1,201 @@
+package sqlite
+
+import (
+	"context"
+	"strings"
+
+	"lifeboat/internal/quarantine"
+	"lifeboat/internal/quarantine/relational"
+)
+
+func (d *dialect) Quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+func (d *dialect) Place(int) string { return "?" }
+
+func (d *dialect) Source(i *relational.Info) string { return d.Quote(i.Name) }
+
+func (d *dialect) Target(i *relational.Info) string { return d.Quote(i.Name) }
+
+func (d *dialect) Hold(name string) string { return d.Quote(Prefix + name) }
+
+func (d *dialect) ForUpdate(string) string { return "" } // the writer has the file to itself
+
+func (d *dialect) Overriding() string { return "" }
+
+// KeyText is the value itself where its type is what the column promises.
+func (d *dialect) KeyText(alias string, c quarantine.Column) string {
+	cell := relational.Cell(d, alias, c.Name)
+	natural, text := "text", "CASE WHEN substr("+cell+", 1, 1) = char(1) THEN char(1) || quote("+cell+") ELSE "+cell+" END"
+	switch c.Class {
+	case quarantine.ClassInteger:
+		natural, text = "integer", "CAST("+cell+" AS TEXT)"
+	case quarantine.ClassFloat:
+		natural, text = "real", "quote("+cell+")"
+	case quarantine.ClassBytes:
+		natural, text = "blob", "lower(hex("+cell+"))"
+	}
+	return "CASE typeof(" + cell + ") WHEN '" + natural + "' THEN " + text + " ELSE char(1) || quote(" + cell + ") END"
+}
+
+const maxArguments = 100 // of a function, safely below SQLite's limit
+
+func (d *dialect) Hash(alias string, i *relational.Info, columns []string) string {
+	if columns == nil {
+		for _, c := range i.Columns {
+			columns = append(columns, c.Name)
+		}
+	}
+	var parts []string
+	for start := 0; start < len(columns); start += maxArguments {
+		parts = append(parts, "lifeboat_hash("+relational.Columns(d, alias, columns[start:min(start+maxArguments, len(columns))])+")")
+	}
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	return "lifeboat_hash(" + strings.Join(parts, ", ") + ")"
+}
+
+func (d *dialect) Size(alias string, i *relational.Info) string {
+	parts := make([]string, len(i.Columns))
+	for n, c := range i.Columns {
+		parts[n] = "COALESCE(octet_length(" + relational.Cell(d, alias, c.Name) + "), 1)"
+	}
+	return strings.Join(parts, " + ")
+}
+
+func (d *dialect) Same(a, b string, _ quarantine.Column) string { return a + " IS " + b }
+
+func (d *dialect) Literal(b *relational.Builder, c quarantine.Column, text string) string {
+	if c.Class == quarantine.ClassBool {
+		return b.Arg(map[string]int64{"true": 1, "t": 1, "1": 1}[text])
+	}
+	return b.Arg(value(c, text))
+}
+
+func (d *dialect) MatchKeys(b *relational.Builder, alias string, i *relational.Info, keys []quarantine.Key) string {
+	columns := make([]quarantine.Column, len(i.Key))
+	for n, name := range i.Key {
+		columns[n], _ = i.Column(name)
+	}
+	rows := make([]string, len(keys))
+	for k, key := range keys {
+		places := make([]string, len(columns))
+		for n, c := range columns {
+			places[n] = b.Arg(value(c, key[n]))
+		}
+		rows[k] = strings.Join(places, ", ")
+	}
+	if len(columns) == 1 {
+		return relational.Cell(d, alias, i.Key[0]) + " IN (" + strings.Join(rows, ", ") + ")"
+	}
+	return "(" + relational.Columns(d, alias, i.Key) + ") IN (VALUES (" + strings.Join(rows, "), (") + "))"
+}
+
+func (d *dialect) Chunk() int { return 1000 }
+
+func (d *dialect) Together() bool { return false }
+
+func (d *dialect) Delete(b *relational.Builder, parts []relational.Part) string {
+	p := parts[0]
+	return "DELETE FROM " + d.Source(p.Info) + " AS t WHERE (" + relational.Columns(d, "t", p.Info.Key) + ") IN (SELECT " + relational.Columns(d, "h", p.Info.Key) + " FROM " + p.Hold + " h)" + and(p.Where(b, "t"))
+}
+
+func (d *dialect) Insert(b *relational.Builder, parts []relational.Part) string {
+	p := parts[0]
+	where := p.Where(b, "h")
+	if where == "" {
+		where = "true"
+	}
+	return "INSERT INTO " + d.Target(p.Info) + " (" + relational.Columns(d, "", p.Columns) + ") SELECT " + p.Values(d, "h") + " FROM " + p.Hold + " h WHERE " + where
+}
+
+func and(condition string) string {
+	if condition == "" {
+		return ""
+	}
+	return " AND " + condition
+}
+
+func (d *dialect) UpdateFrom(i *relational.Info, hold string, sets []string, where string) string {
+	return "UPDATE " + d.Source(i) + " AS t SET " + strings.Join(sets, ", ") + " FROM " + hold + " AS h WHERE " + relational.Joined(d, "t", i.Key, "h", i.Key) + and(where)
+}
+
+// Breaks: other actions can wait for the end of the transaction; restrict never does.
+func (d *dialect) Breaks(l quarantine.Link) bool { return l.OnDelete == "restrict" }
+
+func (d *dialect) DDLCommits() bool { return false }
+
+func (d *dialect) Prepare() []string {
+	return []string{
+		"CREATE TABLE " + d.Hold("op") + ` (id TEXT PRIMARY KEY NOT NULL, plan_hash TEXT NOT NULL, kind TEXT NOT NULL, mode TEXT NOT NULL, state TEXT NOT NULL, root TEXT NOT NULL,
+			by_whom TEXT NOT NULL, incident TEXT NOT NULL, reason TEXT NOT NULL, manifest TEXT NOT NULL, started TEXT NOT NULL, changed TEXT NOT NULL,
+			moved INTEGER NOT NULL, rest TEXT NOT NULL, at_row INTEGER NOT NULL, is_batch INTEGER NOT NULL)`,
+		"CREATE TABLE " + d.Hold("act") + ` (op TEXT NOT NULL, id TEXT NOT NULL, verb TEXT NOT NULL, by_whom TEXT NOT NULL, at TEXT NOT NULL, moved INTEGER NOT NULL, note TEXT NOT NULL, PRIMARY KEY (op, id))`,
+		"CREATE TABLE " + d.Hold("gone") + ` (op TEXT NOT NULL, hold TEXT NOT NULL, row_key TEXT NOT NULL, state TEXT NOT NULL)`,
+		"CREATE INDEX " + d.Hold("gone_op") + " ON " + d.Hold("gone") + " (op)",
+	}
+}
+
+func (d *dialect) CreateHold(hold string, i *relational.Info) string {
+	names := make([]string, len(i.Columns))
+	for n, c := range i.Columns {
+		names[n] = c.Name
+	}
+	return d.CreateHoldOf(hold, i, names)
+}
+
+// CreateHoldOf indexes the key, for the joins with large tables and many copies.
+func (d *dialect) CreateHoldOf(hold string, i *relational.Info, columns []string) string {
+	return "CREATE TABLE " + hold + " (" + relational.Columns(d, "", distinct(columns)) + ", PRIMARY KEY (" + relational.Columns(d, "", i.Key) + "))"
+}
+
+func distinct(names []string) []string {
+	seen := map[string]bool{}
+	var out []string
+	for _, n := range names {
+		if !seen[n] {
+			out = append(out, n)
+		}
+		seen[n] = true
+	}
+	return out
+}
+
+func (d *dialect) HoldsComputed() bool { return true }
+
+func (d *dialect) CopyHold(hold, of string) string {
+	return "CREATE TABLE " + hold + " AS SELECT * FROM " + of + " WHERE false"
+}
+
+func (d *dialect) DropHold(hold string) string { return "DROP TABLE IF EXISTS " + hold }
+
+func (d *dialect) Holds(ctx context.Context, q relational.Querier) ([]string, error) {
+	lines, err := relational.Texts(ctx, q, "SELECT substr(name, 12) FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 11) = '"+Prefix+"'")
+	out := make([]string, len(lines))
+	for i, l := range lines {
+		out[i] = l[0]
+	}
+	return out, err
+}
+
+func (d *dialect) HasOp(ctx context.Context, q relational.Querier) (bool, error) {
+	lines, err := relational.Texts(ctx, q, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '"+Prefix+"op'")
+	return len(lines) > 0, err
+}
+
+func (d *dialect) LockTables(context.Context, relational.Querier, []*relational.Info) error {
+	return nil
+}
+
+// SettleConstraints has nothing to do: COMMIT checks, and a failed one is rolled back.
+func (d *dialect) SettleConstraints(context.Context, relational.Querier) error { return nil }
+
+func (d *dialect) AfterInsert(context.Context, relational.Querier, *relational.Info, string) error {
+	return nil
+}
+
+func (d *dialect) Forecast(context.Context, relational.Querier, []*relational.Info) []string {
+	return []string{"While the rows are moved nobody else can write to this file; other writers wait."}
+}
+
+func (d *dialect) Relax(context.Context, relational.Querier) error { return nil }
