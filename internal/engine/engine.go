@@ -211,7 +211,13 @@ func (e *Engine) Start(ctx context.Context, f Feed) error {
 			return fmt.Errorf("read the incident of %s: %w", r.id, err)
 		}
 	}
-	return e.sign()
+	if err := e.sign(); err != nil {
+		if !e.allSigned() {
+			return fmt.Errorf("sign the zones: %w", err)
+		}
+		e.o.Logger.Error("the zones could not be signed anew; they go out with the signatures that there are", "cause", err)
+	}
+	return nil
 }
 
 func (e *Engine) getFeed() Feed {
