@@ -60,7 +60,6 @@ type engine struct {
 	large    string   // fills the large table; %d rows
 	move     []string // by hand
 	restore  []string
-	begin    string
 	archive  func(s *dbtest.Server) [][]string // pt-archiver, leaves first; nil: it does not know this database
 	impolite string                            // makes a connection give up at once instead of waiting for a lock
 }
