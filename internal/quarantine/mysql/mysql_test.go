@@ -108,7 +108,8 @@ func dump(t testing.TB, pool *sql.DB, name string) string {
 	}
 	var out []string
 	for _, table := range lines("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_TYPE = 'BASE TABLE'", name) {
-		cells := lines("SELECT CONCAT('IFNULL(CASE WHEN ''', DATA_TYPE, ''' IN (''float'') THEN CAST(`', COLUMN_NAME, '` AS DOUBLE) ELSE HEX(`', COLUMN_NAME, '`) END, ''NULL'')') FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?", name, table)
+		cells := lines("SELECT CONCAT('IFNULL(', CASE WHEN DATA_TYPE IN ('float', 'double') THEN CONCAT('CAST(', q, ' AS DOUBLE)') WHEN DATA_TYPE IN ('decimal', 'date', 'time', 'datetime', 'timestamp') THEN CONCAT('CAST(', q, ' AS CHAR)') "+
+			"ELSE CONCAT('HEX(', q, ')') END, ', ''NULL'')') FROM (SELECT DATA_TYPE, CONCAT('`', REPLACE(COLUMN_NAME, '`', '``'), '`') q FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?) c", name, table)
 		for _, l := range lines("SELECT CONCAT_WS(', ', " + strings.Join(cells, ", ") + ") FROM `" + table + "`") {
 			out = append(out, table+": "+l)
 		}

@@ -133,6 +133,13 @@ func (w *world) dump() string {
 	return strings.Join(lines, "\n")
 }
 
+// quickDump is dump for the plain tables of the suite, by one query.
+func (w *world) quickDump() string {
+	w.t.Helper()
+	query := w.one(`SELECT string_agg(format('SELECT %L || '': '' || t::text AS line FROM %I t', relname, relname), ' UNION ALL ') FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'`)
+	return w.one(`SELECT string_agg(line, E'\n' ORDER BY line COLLATE "C") FROM (` + query + ") d")
+}
+
 func (w *world) plan(r quarantine.Request) quarantine.Plan {
 	w.t.Helper()
 	p, err := w.db.Plan(context.Background(), r)

@@ -28,12 +28,14 @@ func bench(t testing.TB, own bool, script ...string) *dbtest.World {
 		w.exec(statement)
 	}
 	return &dbtest.World{DSN: w.dsn, SQL: w.sql, Open: postgres.Open,
-		Dump: func(t testing.TB) string { w.t = t; return w.dump() },
+		Dump: func(t testing.TB) string { w.t = t; return w.quickDump() },
 		Kill: func(testing.TB) { s.Kill() },
 		Start: func(t testing.TB) {
 			s.Kill()
 			if err := s.Start(); err != nil {
 				t.Fatal(err)
 			}
+			w.sql.SetMaxIdleConns(0) // those of the killed server
+			w.sql.SetMaxIdleConns(2)
 		}}
 }

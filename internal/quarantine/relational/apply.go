@@ -574,6 +574,9 @@ func (t *tx) deleteAll(p quarantine.Plan, infos map[string]*Info) error {
 		}
 		var parts []Part
 		var want []int
+		order, _ := arrange(t.d, group, p.Links, infos)
+		slices.Reverse(order)
+		group = order
 		for _, name := range group {
 			table := tableOf(p, name)
 			parts = append(parts, Part{Info: infos[name], Hold: t.d.Hold(table.Hold), Only: t.narrow(p, keysOfRows(table.Frozen))})
@@ -611,7 +614,7 @@ func (t *tx) planGroups(p quarantine.Plan) [][]string {
 // by row.
 func (t *tx) openCircle(p quarantine.Plan, group []string, infos map[string]*Info) error {
 	for _, name := range group {
-		null := broken(t.d, name, group, p.Links)
+		null := broken(t.d, infos[name], group, p.Links)
 		if len(null) == 0 {
 			continue
 		}
