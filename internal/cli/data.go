@@ -20,7 +20,7 @@ import (
 )
 
 func (a *app) data() *cobra.Command {
-	return group("data", "Rows that do harm", a.dataDoctor(), a.dataFind())
+	return group("data", "Rows that do harm: find them, take them out of a database, put them back", append([]*cobra.Command{a.dataDoctor(), a.dataFind()}, a.dataRows()...)...)
 }
 
 func (a *app) dataDoctor() *cobra.Command {
