@@ -27,6 +27,7 @@ type Database struct {
 	Symptom      string            // a check of the site that shows the harm; "" = none
 	SymptomQuery string            // a SELECT that shows the harm: it fails, or its first value is neither 0, false, empty nor null
 	Pages        map[string]string // table → path with {column}, for example /orders/{id}
+	Approval     bool              // another person has to read a plan before it is carried out
 	MaxRows      int               // that one quarantine may take in one transaction: 1000
 }
 
@@ -74,7 +75,7 @@ func (b *builder) databases(top section) {
 		}
 		d := Database{
 			Name: e.key, Kind: s.choice("kind", "", KindPostgres, KindMariaDB, KindMySQL, KindSQLite),
-			Site: b.ownSite(s), MaxRows: s.number("max_rows", 1000, 1, HardMaxRows),
+			Site: b.ownSite(s), MaxRows: s.number("max_rows", 1000, 1, HardMaxRows), Approval: s.truth("approval", false),
 		}
 		b.located(s, &d)
 		d.Tables = s.tables()

@@ -224,7 +224,7 @@ var leverKinds = map[string]string{
 }
 
 const (
-	useLever    = "levers are of kind zone, feature, files, objects, flagd, goff, envfile, unleash, flipt or launchdarkly"
+	useLever    = "levers are of kind zone, feature, flagd, goff, envfile, unleash, flipt, launchdarkly, files or objects"
 	useAction   = useLever + "; a prepared act for a fix goes under actions"
 	useWebhook  = "write webhook: {url: …} of a program that turns it into this"
 	tellChannel = "write channels: {chat: {webhook: {url: …}}}"
@@ -263,7 +263,7 @@ var channelKeys = keySet{
 }
 
 var databaseKeys = keySet{
-	known: []string{"kind", "dsn_file", "dsn_env", "file", "site", "tables", "logical_keys", "symptom", "symptom_query", "pages", "max_rows"},
+	known: []string{"kind", "dsn_file", "dsn_env", "file", "site", "tables", "logical_keys", "symptom", "symptom_query", "pages", "max_rows", "approval"},
 	later: map[string]string{
 		"dsn": keepDSN, "url": keepDSN, "password": keepDSN, "user": keepDSN, "host": keepDSN, "port": keepDSN, "address": keepDSN,
 		"predicate": usePredicate, "where": usePredicate, "hide": "rows are taken away, or cells replaced",

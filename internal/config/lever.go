@@ -26,14 +26,14 @@ type leverKind struct {
 var leverTable = []leverKind{
 	{kindZone, (*builder).zoneLever},
 	{kindFeature, (*builder).featureLever},
-	{kindFiles, (*builder).filesLever},
-	{kindObjects, (*builder).objectsLever},
 	{kindFlagd, (*builder).flagFileLever},
 	{kindGOFF, (*builder).flagFileLever},
 	{kindEnvFile, (*builder).envFileLever},
 	{kindUnleash, (*builder).unleashLever},
 	{kindFlipt, (*builder).fliptLever},
 	{kindLaunchDarkly, (*builder).launchDarklyLever},
+	{kindFiles, (*builder).filesLever},
+	{kindObjects, (*builder).objectsLever},
 }
 
 // leverKindNames are the names of the kinds, in the table's order.
