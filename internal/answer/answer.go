@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -35,6 +36,7 @@ import (
 	"lifeboat/internal/ratelimit"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/standby"
+	"lifeboat/internal/xfr"
 	"lifeboat/internal/zone"
 )
 
@@ -71,6 +73,10 @@ type Answer struct {
 	prober  *prober.Prober
 	ring    *feed.Ring
 	follow  *follow.Follower
+	xfr     *xfr.Server    // gives zones to secondaries
+	copies  *xfr.Secondary // of zones that others serve
+
+	memory authdns.Memory
 
 	mu       sync.Mutex // guards all below
 	key      ed25519.PublicKey
@@ -79,11 +85,12 @@ type Answer struct {
 	contents snapshot.Contents
 	local    snapshot.Local
 	life     string // of this process, for the reports' numbers
-	table    *authdns.Table
-	serials  map[string]uint32 // served now, by apex
-	degraded map[string]bool   // sites that are seen down somewhere
-	problem  string            // why not all is well, for status
-	changed  chan struct{}     // signalled when pages must be rendered anew
+	compiled
+	proofs   map[string][]string // for certificate authorities: those in force when the zones were last given, by name
+	serials  map[string]uint32   // served now, by apex
+	degraded map[string]bool     // sites that are seen down somewhere
+	problem  string              // why not all is well, for status
+	changed  chan struct{}       // signalled when pages must be rendered anew
 }
 
 // New opens the folder and puts the last good snapshot in force. It fails only
@@ -96,8 +103,11 @@ func New(o Options) (*Answer, error) {
 	}
 	a := &Answer{
 		o: o, folder: folder, ring: feed.NewRing(), serials: map[string]uint32{}, changed: make(chan struct{}, 1),
-		dns: authdns.New(authdns.Options{Logger: o.Logger}), standby: standby.New(standby.Options{Logger: o.Logger}), ofrep: ofrep.New(ofrep.Options{Logger: o.Logger}),
+		standby: standby.New(standby.Options{Logger: o.Logger}), ofrep: ofrep.New(ofrep.Options{Logger: o.Logger}),
 	}
+	a.copies = xfr.NewSecondary(xfr.SecondaryOptions{Dir: filepath.Join(o.Dir, "copies"), Now: o.Now, Logger: o.Logger, Take: a.takeCopies})
+	a.xfr = xfr.New(xfr.Options{Now: o.Now, Logger: o.Logger, Notified: a.copies.Notified})
+	a.dns = authdns.New(authdns.Options{Peers: a.xfr, Logger: o.Logger})
 	a.prober = prober.New(prober.Options{Logger: o.Logger, Now: o.Now, Ask: o.Ask, OnTransition: a.onTransition})
 	if o.Capture == nil {
 		o.Capture = func(ctx context.Context, j capture.Job, emit func(capture.Item)) capture.Done {
@@ -153,12 +163,12 @@ func (a *Answer) restore() { // with mu held
 		a.trouble(err)
 		return
 	}
-	table, err := compile(c)
+	made, err := a.compile(c)
 	if err != nil {
 		a.trouble(err)
 		return
 	}
-	if err := a.swap(m, c, table, true); err != nil {
+	if err := a.swap(m, c, made, true); err != nil {
 		a.trouble(err)
 	}
 }
@@ -169,29 +179,13 @@ func (a *Answer) trouble(err error) { // with mu held
 	a.o.Logger.Warn("answer is not well", "cause", err)
 }
 
-// compile makes the DNS table of the parts.
-func compile(c snapshot.Contents) (*authdns.Table, error) {
-	zones := make([]*zone.Zone, 0, len(c.Zones))
-	for _, src := range c.Zones {
-		z, err := zone.Parse(src)
-		if err != nil {
-			return nil, err
-		}
-		zones = append(zones, z)
-	}
-	sites := map[string]zone.Positions{}
-	for _, s := range c.Sites {
-		sites[s.ID] = s.Positions
-	}
-	return authdns.Compile(zones, sites)
-}
-
 // enforce puts manifest, local orders and table in force: in memory, at once. moved
 // names the zones whose serial must grow although the manifest's has not; the
 // others grow when the manifest's does.
 func (a *Answer) enforce(moved map[string]bool) error { // with mu held
 	serials := a.grown(moved)
-	orders := authdns.Orders{Position: a.positions(), Serial: serials, TTLCap: map[string]uint32{}, Degraded: a.degraded}
+	positions, shares := a.standings()
+	orders := authdns.Orders{Position: positions, Share: shares, Serial: serials, TTLCap: map[string]uint32{}, Degraded: a.degraded, Challenges: challenges(a.manifest), Now: a.o.Now}
 	for _, s := range a.contents.Sites {
 		if o := a.manifest.Sites[s.ID]; o.TTLCap > 0 {
 			orders.TTLCap[s.ID] = o.TTLCap
@@ -202,17 +196,30 @@ func (a *Answer) enforce(moved map[string]bool) error { // with mu held
 		return fmt.Errorf("compile what is ordered: %w", err)
 	}
 	a.dns.Configure(settings(a.contents.DNS))
+	a.xfr.Configure(a.contents.Transfers)
+	a.xfr.Set(a.given(view, orders))
 	a.dns.Set(view)
+	a.xfr.Tell()
 	a.ofrep.Allow(a.contents.Access)
 	a.ofrep.Set(ofrep.Compile(a.contents.Features, snapshot.EffectiveFlags(a.manifest, a.local)).At(a.manifest.Epoch, a.manifest.Revision))
-	a.serials, a.local.Serials = serials, serials
+	a.serials, a.local.Serials, a.proofs = serials, serials, a.proofsNow()
 	a.renderSoon()
 	return nil
 }
 
+// challenges are the manifest's proofs for certificate authorities, as the name server
+// understands them.
+func challenges(m snapshot.Manifest) map[string]authdns.Challenge {
+	out := map[string]authdns.Challenge{}
+	for name, c := range m.Challenges {
+		out[name] = authdns.Challenge(c)
+	}
+	return out
+}
+
 // settings are what the name server does, as it understands them.
 func settings(d snapshot.DNS) authdns.Settings {
-	return authdns.Settings{NSID: d.NSID, RequireCookie: d.RequireCookie, RateLimit: ratelimit.Options{Rate: d.Rate, Slip: d.Slip, Exempt: d.Exempt}}
+	return authdns.Settings{NSID: d.NSID, RequireCookie: d.RequireCookie, QueryLog: d.QueryLog, RateLimit: ratelimit.Options{Rate: d.Rate, Slip: d.Slip, Exempt: d.Exempt}}
 }
 
 // grown are the serials to serve next, by apex.
@@ -242,11 +249,9 @@ func serial(ordered, local, served uint32, moved bool) uint32 {
 // zonesOf are the zones in which a name follows one of the sites.
 func (a *Answer) zonesOf(sites map[string]bool) map[string]bool { // with mu held
 	out := map[string]bool{}
-	for _, z := range a.contents.Zones {
-		for _, s := range z.Follow {
-			if sites[s] {
-				out[z.Apex] = true
-			}
+	for site, moved := range sites {
+		if moved {
+			maps.Copy(out, a.zonesBy[site])
 		}
 	}
 	return out
@@ -259,6 +264,20 @@ func (a *Answer) positions() map[string]string { // with mu held
 		out[s.ID] = snapshot.Effective(a.manifest, a.local, s)
 	}
 	return out
+}
+
+// standings are positions, with the shares of those who are sent elsewhere, as the name
+// server gives them out: what somebody is told who is not known is the safer one.
+func (a *Answer) standings() (positions map[string]string, shares map[string]authdns.Share) { // with mu held
+	positions, shares = map[string]string{}, map[string]authdns.Share{}
+	for _, s := range a.contents.Sites {
+		at := snapshot.InForce(a.manifest, a.local, s)
+		positions[s.ID] = at.Position
+		if at.Other != "" {
+			shares[s.ID] = authdns.Share{Position: at.Other, Percent: at.Percent}
+		}
+	}
+	return positions, shares
 }
 
 // Run serves until ctx ends. DNS and the standby end last.
@@ -282,6 +301,8 @@ func (a *Answer) Run(ctx context.Context) error {
 	early.Go(func() { _ = a.prober.Run(ctx) }) // ends with ctx, as all below
 	early.Go(func() { a.render(ctx) })
 	early.Go(func() { a.autopilot(ctx) })
+	early.Go(func() { a.xfr.Run(ctx) })
+	early.Go(func() { a.copies.Run(ctx) })
 	if a.follow != nil {
 		early.Go(func() { a.follow.Run(ctx) })
 	}

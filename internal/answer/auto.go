@@ -39,7 +39,7 @@ func (a *Answer) autoOnce() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, s := range a.contents.Sites {
-		in := autoInput{Site: s, Order: a.manifest.Sites[s.ID], Position: snapshot.Effective(a.manifest, a.local, s), LastAuto: a.local.LastAuto[s.ID], Silent: silent}
+		in := autoInput{Site: s, Order: a.manifest.Sites[s.ID], Position: exposed(a.manifest, a.local, s), LastAuto: a.local.LastAuto[s.ID], Silent: silent}
 		if in.Order.Auto == nil || silent < in.Order.Auto.Silence {
 			continue
 		}
@@ -57,6 +57,16 @@ func (a *Answer) autoOnce() {
 			}
 		}
 	}
+}
+
+// exposed is where visitors meet the site, be it only a part of them: the less safe of
+// the positions in force.
+func exposed(m snapshot.Manifest, local snapshot.Local, s snapshot.Site) string {
+	at := snapshot.InForce(m, local, s)
+	if at.Other != "" {
+		return at.Other
+	}
+	return at.Position
 }
 
 // autoInput is all that the rule for silence looks at.

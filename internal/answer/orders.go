@@ -14,6 +14,8 @@ import (
 	"lifeboat/internal/listen"
 	"lifeboat/internal/ofrep"
 	"lifeboat/internal/snapshot"
+	"lifeboat/internal/xfr"
+	"lifeboat/internal/zone"
 )
 
 // Request is one line of JSON on answer.sock.
@@ -47,7 +49,11 @@ type Standing struct {
 	Waiting   int               `json:"waiting"`
 	Gaps      uint64            `json:"gaps"`
 	Problem   string            `json:"problem,omitempty"`
-	Counters  map[string]uint64 `json:"counters"`
+
+	Secondaries []xfr.Standing `json:"secondaries,omitempty"` // which serials they have
+	Copies      []xfr.Copy     `json:"copies,omitempty"`      // of zones that others serve
+
+	Counters map[string]uint64 `json:"counters"`
 }
 
 // Limits of answer.sock.
@@ -157,6 +163,7 @@ func (a *Answer) standing() Standing {
 	if a.follow != nil {
 		s.SilentS = a.follow.Silent().Seconds()
 	}
+	s.Secondaries, s.Copies = a.xfr.Standings(), a.copies.Copies()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s.Positions, s.Orders, s.Serials = a.positions(), a.local.Orders, a.serials
@@ -172,6 +179,38 @@ func (a *Answer) standing() Standing {
 	return s
 }
 
+// exchanged counts what was exchanged with other name servers.
+func (a *Answer) exchanged(m map[string]uint64) {
+	c := a.xfr.Counts()
+	for name, n := range map[string]uint64{
+		"whole": c.Whole, "changes": c.Changes, "refused": c.Refused, "shed": c.Shed, "broken": c.Broken, "unsigned": c.Unsigned,
+		"told": c.Told, "untold": c.Untold, "heard": c.Heard, "in": a.copies.Count(),
+	} {
+		m["transfer_"+name] = n
+	}
+	m["dns_secondaries_behind"], m["dns_copies_expired"] = 0, 0
+	for _, s := range a.xfr.Standings() {
+		if s.Serial != s.Ours {
+			m["dns_secondaries_behind"]++
+		}
+	}
+	for _, c := range a.copies.Copies() {
+		if c.Expired {
+			m["dns_copies_expired"]++
+		}
+	}
+}
+
+// mostAsked are as many names, with their types, as the metrics tell of.
+const mostAsked = 50
+
+// countAsked adds what was asked for most.
+func countAsked(m map[string]uint64, asked []authdns.Asked) {
+	for _, one := range asked {
+		m["dns_asked "+zone.TypeName(one.Type)+" "+one.Name] = one.Queries
+	}
+}
+
 // counters flattens the servers' counts for metrics.
 func counters(dns authdns.Counts, flags ofrep.Counts) map[string]uint64 {
 	m := map[string]uint64{
@@ -180,7 +219,7 @@ func counters(dns authdns.Counts, flags ofrep.Counts) map[string]uint64 {
 		"dns_tcp_connections": dns.TCPConns, "dns_tcp_refused": dns.TCPRefused, "dns_socket_errors": dns.UDPErrors,
 		"ofrep_answered": flags.Answered, "ofrep_unknown": flags.Unknown, "ofrep_refused": flags.Refused, "ofrep_not_ready": flags.NotReady,
 		"ofrep_bulk": flags.Bulk, "ofrep_not_modified": flags.NotModified, "ofrep_denied": flags.Denied, "ofrep_limited": flags.Limited,
-		"ofrep_shed": flags.Shed, "ofrep_streams": flags.Streams, "ofrep_told": flags.Told,
+		"ofrep_shed": flags.Shed, "ofrep_streams": flags.Streams, "ofrep_told": flags.Told, "ofrep_copied": flags.Copied,
 	}
 	for code, name := range map[int]string{0: "noerror", 1: "formerr", 2: "servfail", 3: "nxdomain", 4: "notimp", 5: "refused"} {
 		m["dns_rcode_"+name] = dns.Rcodes[code]

@@ -37,6 +37,7 @@ func (a *Answer) render(ctx context.Context) {
 		}
 		a.renderOnce()
 		a.heedDegraded()
+		a.heedProofs()
 	}
 }
 
@@ -56,9 +57,13 @@ func (a *Answer) heedDegraded() {
 	}
 	before := a.degraded
 	a.degraded = now
-	if err := a.enforce(nil); err != nil {
+	if err := a.enforce(a.givenOf(changedSites(before, now))); err != nil {
 		a.degraded = before
 		a.trouble(err)
+		return
+	}
+	if len(a.gives) > 0 { // the serials that secondaries have seen
+		a.keepSerials()
 	}
 }
 
@@ -132,6 +137,8 @@ func (a *Answer) status() feed.Status {
 	}
 	dns, flags := a.dns.Counts(), a.ofrep.Counts()
 	st.Counters = counters(dns, flags)
+	countAsked(st.Counters, a.dns.Asked(mostAsked))
+	a.exchanged(st.Counters)
 	st.Waiting, st.Gaps = a.ring.Stats()
 	a.mu.Lock()
 	defer a.mu.Unlock()

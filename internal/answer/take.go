@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 
-	"lifeboat/internal/authdns"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/feed"
 	"lifeboat/internal/snapshot"
@@ -17,10 +16,30 @@ func (a *Answer) hello() feed.Hello {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return feed.Hello{
-		Formats: []int{snapshot.Format}, Epoch: a.manifest.Epoch, Revision: a.manifest.Revision, Positions: a.positions(),
+		Formats: []int{snapshot.Format}, Epoch: a.manifest.Epoch, Revision: a.manifest.Revision, Positions: a.positions(), Shares: a.shares(),
 		Flags: snapshot.EffectiveFlags(a.manifest, a.local), Serials: maps.Clone(a.serials), Orders: slices.Clone(a.local.Orders),
 		LastAuto: maps.Clone(a.local.LastAuto), Parts: a.folder.Parts(), PID: a.o.PID, Version: a.o.Version, Life: a.life,
 	}
+}
+
+// inForce is where visitors of each site are told to go.
+func (a *Answer) inForce() map[string]snapshot.Standing { // with mu held
+	out := map[string]snapshot.Standing{}
+	for _, s := range a.contents.Sites {
+		out[s.ID] = snapshot.InForce(a.manifest, a.local, s)
+	}
+	return out
+}
+
+// shares are the manifest's that are in force.
+func (a *Answer) shares() map[string]*snapshot.Share { // with mu held
+	out := map[string]*snapshot.Share{}
+	for _, s := range a.contents.Sites {
+		if snapshot.InForce(a.manifest, a.local, s).Other != "" {
+			out[s.ID] = a.manifest.Sites[s.ID].Share
+		}
+	}
+	return out
 }
 
 // take verifies a snapshot, puts it in force in memory, then keeps it on disk. What
@@ -66,7 +85,7 @@ func (a *Answer) install(m snapshot.Manifest, parts map[string][]byte) error { /
 	if err := snapshot.Accept(a.manifest, m, a.contents, a.local); err != nil {
 		return err
 	}
-	contents, table, fresh := a.contents, a.table, !maps.Equal(m.Parts, a.manifest.Parts) || a.table == nil
+	contents, made, fresh := a.contents, a.compiled, !maps.Equal(m.Parts, a.manifest.Parts) || a.table == nil
 	if fresh {
 		var err error
 		contents, err = snapshot.DecodeContents(m.Parts, func(hash string) ([]byte, error) {
@@ -78,32 +97,35 @@ func (a *Answer) install(m snapshot.Manifest, parts map[string][]byte) error { /
 		if err != nil {
 			return err
 		}
-		if table, err = compile(contents); err != nil {
+		if made, err = a.compile(contents); err != nil {
 			return fault.New(fault.Invalid, "the zones can't be served").Because(err)
 		}
 	}
-	return a.swap(m, contents, table, fresh)
+	return a.swap(m, contents, made, fresh)
 }
 
 // swap changes what is in force; an error puts everything back.
-func (a *Answer) swap(m snapshot.Manifest, c snapshot.Contents, t *authdns.Table, fresh bool) error { // with mu held
-	before := a.positions()
-	oldManifest, oldContents, oldTable, oldLocal := a.manifest, a.contents, a.table, a.local
-	a.manifest, a.contents, a.table, a.local = m, c, t, a.local.Settle(m.Taken)
+func (a *Answer) swap(m snapshot.Manifest, c snapshot.Contents, made compiled, fresh bool) error { // with mu held
+	before := a.inForce()
+	oldManifest, oldContents, oldMade, oldLocal := a.manifest, a.contents, a.compiled, a.local
+	a.manifest, a.contents, a.compiled, a.local = m, c, made, a.local.Settle(m.Taken)
 	moved := map[string]bool{}
-	for site, pos := range a.positions() {
-		if before[site] != pos {
+	for site, at := range a.inForce() {
+		if before[site] != at {
 			moved[site] = true
 		}
 	}
 	grow := a.zonesOf(moved)
+	a.growGiven(grow, oldManifest, oldContents)
 	if err := a.enforce(grow); err != nil {
-		a.manifest, a.contents, a.table, a.local = oldManifest, oldContents, oldTable, oldLocal
+		a.manifest, a.contents, a.compiled, a.local = oldManifest, oldContents, oldMade, oldLocal
+		a.copies.Configure(a.contents.Transfers)
 		return err
 	}
 	a.previous = oldManifest
 	if fresh {
 		a.prober.Set(jobs(c.Sites))
+		a.memory.Settle()
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"lifeboat/internal/ledger"
 	"lifeboat/internal/outbox"
 	"lifeboat/internal/postmortem"
+	"lifeboat/internal/zone"
 )
 
 // told is an engine that remembers what it was asked for.
@@ -63,8 +65,20 @@ func (e *told) Changes(_ context.Context, q ledger.Query) ([]ledger.Change, erro
 	return e.changes, nil
 }
 func (e *told) Queue(context.Context) ([]outbox.Message, error) { return e.queue, nil }
+func (e *told) RollKey(_ context.Context, apex string) error    { e.did = "roll " + apex; return nil }
 func (e *told) RetryMessage(_ context.Context, id string) error { e.did = "retry " + id; return nil }
 func (e *told) DropMessage(_ context.Context, id string) error  { e.did = "drop " + id; return nil }
+func (e *told) PutChallenge(_ context.Context, name string, values []string, ttl time.Duration) (engine.Challenge, error) {
+	e.did = fmt.Sprint("prove ", name, values, ttl)
+	return engine.Challenge{Name: zone.ChallengeOwner(name), Values: values, Until: time.Unix(1<<30, 0).Add(ttl).UTC()}, nil
+}
+func (e *told) DropChallenge(_ context.Context, name string, values []string) error {
+	e.did = fmt.Sprint("unprove ", name, values)
+	return nil
+}
+func (e *told) Challenges(context.Context) ([]engine.Challenge, error) {
+	return []engine.Challenge{{Name: "_acme-challenge.shop.example.com.", Values: []string{"abc"}, Until: time.Unix(1<<30, 0).UTC()}}, nil
+}
 func (e *told) FinishWriteUp(_ context.Context, id string, _ incident.Actor) (engine.Result, error) {
 	e.did = "finish " + id
 	return engine.Result{Incident: e.in}, nil

@@ -69,6 +69,11 @@ type Engine interface {
 	Queue(ctx context.Context) ([]outbox.Message, error)
 	RetryMessage(ctx context.Context, id string) error
 	DropMessage(ctx context.Context, id string) error
+	RollKey(ctx context.Context, apex string) error
+
+	PutChallenge(ctx context.Context, name string, values []string, ttl time.Duration) (engine.Challenge, error)
+	DropChallenge(ctx context.Context, name string, values []string) error
+	Challenges(ctx context.Context) ([]engine.Challenge, error)
 }
 
 // Tokens is what the API needs of the token book; *token.Book is one.
@@ -101,8 +106,11 @@ type Options struct {
 	Logger   *slog.Logger
 	Now      func() time.Time
 	Version  string
+	Desk     Desk         // nil: the configuration has no databases
 	Root     bool         // for control.sock: whoever got in needs no token, and is an admin
 	Ready    func() error // a further condition of /readyz; may be nil
+
+	Outside Outside // what the world sees of our zones; its routes say that nobody looks where it is nil
 
 	Registry *prometheus.Registry // of /metrics; one of its own when nil
 }
@@ -193,8 +201,8 @@ func (a *api) routes() []byte {
 	})
 	shared(a.h.OpenAPI().Components)
 	for _, register := range []func(){
-		a.statusRoutes, a.leverRoutes, a.siteRoutes, a.evidenceRoutes, a.changeRoutes, a.causeRoutes, a.fixRoutes, a.peopleRoutes,
-		a.incidentRoutes, a.followUpRoutes, a.writeUpRoutes, a.queueRoutes, a.tokenRoutes, a.accountRoutes,
+		a.statusRoutes, a.leverRoutes, a.siteRoutes, a.evidenceRoutes, a.changeRoutes, a.dataRoutes, a.causeRoutes, a.fixRoutes, a.peopleRoutes,
+		a.incidentRoutes, a.followUpRoutes, a.writeUpRoutes, a.queueRoutes, a.dnsRoutes, a.signingRoutes, a.tokenRoutes, a.accountRoutes,
 	} {
 		register()
 	}
@@ -215,6 +223,12 @@ func (a *api) routes() []byte {
 func schemaName(t reflect.Type, hint string) string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
+	}
+	switch t.PkgPath() {
+	case "lifeboat/internal/quarantine":
+		return "Quarantine" + huma.DefaultSchemaNamer(t, hint)
+	case "lifeboat/internal/quarantine/desk":
+		return "Desk" + huma.DefaultSchemaNamer(t, hint)
 	}
 	switch t.PkgPath() + "." + t.Name() {
 	case "lifeboat/internal/probe.Result":

@@ -176,6 +176,9 @@ func TestHostileFiles(t *testing.T) {
 		if w.Code != c.want || w.Header().Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %d %s", name, w.Code, w.Body)
 		}
+		if closes := w.Header().Get("Connection") == "close"; closes != (c.want == http.StatusRequestEntityTooLarge) {
+			t.Errorf("%s: the line is closed: %t", name, closes)
+		}
 	}
 	if told.sent > 13<<20 { // read on and thrown away, so that the reason arrives
 		t.Errorf("%d bytes were read of a file that says that it is too large", told.sent)

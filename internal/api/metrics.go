@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"lifeboat/internal/incident"
+	"lifeboat/internal/parentwatch"
 	"lifeboat/internal/probe"
 )
 
@@ -59,12 +60,22 @@ var (
 	leverDrifted   = desc("lever_drifted", "1 while somebody else has changed what the pulled lever had ordered.", "lever")
 	answerUp       = desc("answer_connected", "1 while the answer process is connected.")
 	answerReady    = desc("answer_ready", "1 while what is ordered can be published.")
+	behind         = desc("dns_secondaries_behind", "Secondaries that have not answered with the newest serial of a zone.")
+	expired        = desc("dns_copies_expired", "Zones of others whose copy has expired, because no primary was heard.")
 	answerWaiting  = desc("answer_reports_waiting", "Reports that answer holds for control.")
 	answerLost     = desc("answer_reports_lost_total", "Reports that were lost since answer started, because nobody fetched them in time.")
 	recordDegraded = desc("record_degraded", "1 while the record can't be written and the journal of last resort is in use.")
 	recordPending  = desc("record_pending", "Transactions in the journal that wait for the store.")
 	standbyVisits  = desc("standby_requests_total", "Requests met by the standby, by kind: failover, late (after the return), checks.", "site", "kind")
+	zoneSeen       = desc("zone_seen", "Whether the world sees what we publish of a zone: 1 it does, 0 not all of it or not at all, -1 nobody can tell.", "zone")
+	zoneSeenAge    = desc("zone_seen_age_seconds", "How old the last look at a zone from outside is.", "zone")
+	domainExpires  = desc("domain_expires_seconds", "How long the domain of a zone is still registered, where the registry is asked.", "zone")
 	dnsAnswers     = desc("dns_answers_total", "DNS answers by response code.", "rcode")
+	dnsAsked       = desc("dns_asked_total", "DNS queries by name and type, of the 50 that were asked for most; estimates under load. Without a name: what is not there.", "name", "type")
+	signedLeft     = desc("dnssec_valid_left_seconds", "How long the answers of a signed zone validate unless it is signed again.", "zone")
+	signedCount    = desc("dnssec_signatures", "Signatures of a zone that are made ahead.", "zone")
+	signedMade     = desc("dnssec_signatures_made_total", "Signatures made since control started.")
+	signedTrouble  = desc("dnssec_trouble", "1 while zones could not be signed anew.")
 )
 
 // counted are the answer process's own counters, by the names it reports them under.
@@ -80,6 +91,16 @@ var counted = map[string]*prometheus.Desc{
 	"dns_tcp_connections": desc("dns_tcp_connections_total", "DNS connections over TCP."),
 	"dns_tcp_refused":     desc("dns_tcp_refused_total", "DNS connections over TCP that were closed at once for a limit."),
 	"dns_socket_errors":   desc("dns_socket_errors_total", "Failures to receive or send a DNS message."),
+	"transfer_whole":      desc("dns_transfer_whole_total", "Zones given to secondaries whole (AXFR)."),
+	"transfer_changes":    desc("dns_transfer_changes_total", "Zones given to secondaries as differences (IXFR)."),
+	"transfer_refused":    desc("dns_transfer_refused_total", "Zone transfers and NOTIFY messages that were not allowed."),
+	"transfer_shed":       desc("dns_transfer_shed_total", "Zone transfers put off, because as many as may be were under way."),
+	"transfer_broken":     desc("dns_transfer_broken_total", "Zone transfers that were not taken to the end."),
+	"transfer_unsigned":   desc("dns_transfer_bad_signature_total", "Messages of other name servers whose signature (TSIG) was not good."),
+	"transfer_told":       desc("dns_transfer_told_total", "Changes of a zone that a secondary has acknowledged (NOTIFY)."),
+	"transfer_untold":     desc("dns_transfer_untold_total", "Changes of a zone that a secondary could not be told of."),
+	"transfer_heard":      desc("dns_transfer_heard_total", "NOTIFY messages taken from primaries."),
+	"transfer_in":         desc("dns_transfer_in_total", "Zones that came in from a primary, whole or as differences."),
 	"ofrep_answered":      desc("ofrep_answered_total", "Feature evaluations answered."),
 	"ofrep_unknown":       desc("ofrep_unknown_total", "Feature evaluations of a feature that is not configured."),
 	"ofrep_refused":       desc("ofrep_refused_total", "Feature evaluations that could not be understood."),
@@ -91,11 +112,16 @@ var counted = map[string]*prometheus.Desc{
 	"ofrep_shed":          desc("ofrep_shed_total", "Questions for features turned away because too many were asking."),
 	"ofrep_streams":       desc("ofrep_streams_total", "Event streams that were opened."),
 	"ofrep_told":          desc("ofrep_told_total", "Changes told to event streams."),
+	"ofrep_copied":        desc("ofrep_copied_total", "Times that all features were handed to a copy."),
 }
+
+// levels are those of them that also go down.
+var levels = map[string]*prometheus.Desc{"dns_secondaries_behind": behind, "dns_copies_expired": expired}
 
 var plainDescs = []*prometheus.Desc{
 	buildInfo, siteOrdered, siteSeen, seenAge, siteTTL, autoHeld, incidentsOpen, evidenceHeld, updateOverdue, fixInFlight, fixes, leversParked, parkedOverdue, messages, leverActive, leverArmed, leverDrifted,
-	answerUp, answerReady, answerWaiting, answerLost, recordDegraded, recordPending, standbyVisits, dnsAnswers,
+	behind, expired, answerUp, answerReady, answerWaiting, answerLost, recordDegraded, recordPending, standbyVisits, dnsAnswers, zoneSeen, zoneSeenAge, domainExpires,
+	signedLeft, signedCount, signedMade, signedTrouble,
 }
 
 // openPhases are the phases in which an incident holds its site.
@@ -132,8 +158,24 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	s := sink{ch}
 	s.gauge(buildInfo, 1, c.o.Version)
 	s.answer(o)
+	s.signing(o)
 	for _, site := range o.Sites {
 		s.site(o.Now, site)
+	}
+	if c.o.Outside != nil {
+		s.zones(c.o.Now(), c.o.Outside.Reports())
+	}
+}
+
+// zones tells what the world sees of our zones.
+func (s sink) zones(now time.Time, reports []parentwatch.Report) {
+	for _, r := range reports {
+		seen := map[parentwatch.State]float64{parentwatch.Seen: 1, parentwatch.Unknown: -1}[r.State]
+		s.gauge(zoneSeen, seen, r.Zone)
+		s.gauge(zoneSeenAge, now.Sub(r.At).Seconds(), r.Zone)
+		if r.Registration != nil && !r.Registration.Expires.IsZero() {
+			s.gauge(domainExpires, r.Registration.Expires.Sub(now).Seconds(), r.Zone)
+		}
 	}
 }
 
@@ -156,10 +198,15 @@ func (s sink) answer(o Overview) {
 	s.gauge(recordPending, float64(o.Record.Pending))
 	s.gauge(messages, float64(o.Waiting))
 	for name, v := range o.Answer.Counters {
-		if d, known := counted[name]; known {
+		if d, known := levels[name]; known {
+			s.gauge(d, float64(v))
+		} else if d, known := counted[name]; known {
 			s.count(d, v)
 		} else if rcode, is := strings.CutPrefix(name, "dns_rcode_"); is {
 			s.count(dnsAnswers, v, rcode)
+		} else if asked, is := strings.CutPrefix(name, "dns_asked "); is {
+			typ, name, _ := strings.Cut(asked, " ")
+			s.count(dnsAsked, v, name, typ)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"regexp"
@@ -13,8 +14,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"lifeboat/internal/api"
+	"lifeboat/internal/engine"
 	"lifeboat/internal/feed"
 	"lifeboat/internal/probe"
+	"lifeboat/internal/signer"
 )
 
 // talkative is an answer that has seen and counted something.
@@ -27,9 +30,10 @@ func talkative(b *boat) {
 		},
 		Visits: map[string]feed.Visits{"shop": {Failover: 5, Late: 1}},
 		Counters: map[string]uint64{
-			"dns_queries": 7, "dns_rcode_noerror": 6, "dns_rcode_nxdomain": 1, "dns_dropped": 0, "dns_malformed": 0, "dns_truncated": 0, "dns_limited": 0, "dns_slipped": 0, "dns_panics": 0,
+			"dns_queries": 7, "dns_rcode_noerror": 6, "dns_asked A shop.example.com.": 5, "dns_rcode_nxdomain": 1, "dns_dropped": 0, "dns_malformed": 0, "dns_truncated": 0, "dns_limited": 0, "dns_slipped": 0, "dns_panics": 0,
+			"transfer_whole": 0, "transfer_changes": 0, "transfer_refused": 0, "transfer_shed": 0, "transfer_broken": 0, "transfer_unsigned": 0, "transfer_told": 0, "transfer_untold": 0, "transfer_heard": 0, "transfer_in": 0, "dns_secondaries_behind": 1, "dns_copies_expired": 0,
 			"dns_tcp_connections": 0, "dns_tcp_refused": 0, "dns_socket_errors": 0, "ofrep_answered": 3, "ofrep_unknown": 0, "ofrep_refused": 0, "ofrep_not_ready": 0,
-			"ofrep_bulk": 0, "ofrep_not_modified": 0, "ofrep_denied": 0, "ofrep_limited": 0, "ofrep_shed": 0, "ofrep_streams": 0, "ofrep_told": 0,
+			"ofrep_bulk": 0, "ofrep_not_modified": 0, "ofrep_denied": 0, "ofrep_limited": 0, "ofrep_shed": 0, "ofrep_streams": 0, "ofrep_told": 0, "ofrep_copied": 0,
 			"something_new": 1,
 		},
 	}
@@ -105,7 +109,7 @@ func TestMetricsAreClean(t *testing.T) {
 	b := launch(t, talkative)
 	b.engine.Status()
 	o := b.options()
-	o.Registry = prometheus.NewRegistry()
+	o.Registry, o.Outside, o.Engine = prometheus.NewRegistry(), outsider{}, signing{o.Engine}
 	send(t, api.New(o), "GET", "/healthz", "", nil)
 	found, err := o.Registry.Gather()
 	if err != nil {
@@ -137,4 +141,13 @@ func TestMetricsAreClean(t *testing.T) {
 			t.Errorf("the reference names %s, which is not there", name)
 		}
 	}
+}
+
+// signing is an engine with a signed zone.
+type signing struct{ api.Engine }
+
+func (e signing) Overview(ctx context.Context) (engine.Overview, error) {
+	o, err := e.Engine.Overview(ctx)
+	o.Signing = &engine.SigningView{Zones: []signer.ZoneView{{Apex: "shop.example.com.", Until: o.Now.Add(time.Hour), Signatures: 7}}}
+	return o, err
 }

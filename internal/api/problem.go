@@ -66,6 +66,8 @@ func (p *Problem) GetHeaders() http.Header {
 		h.Set("Retry-After", "2")
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Bearer realm="lifeboat"`)
+	case http.StatusRequestEntityTooLarge:
+		h.Set("Connection", "close") // what is still on its way may be more than is read on for: the next request needs another line
 	case http.StatusTooManyRequests:
 		h.Set("Retry-After", strconv.Itoa(seconds(p.wait)))
 	}

@@ -1,6 +1,9 @@
 package api
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // body is an answer with a JSON body.
 type body[T any] struct{ Body T }
@@ -21,11 +24,26 @@ func (a *api) check(ctx context.Context, _ *struct{}) (*body[Findings], error) {
 	return &body[Findings]{Findings{found}}, err
 }
 
-func (a *api) features(context.Context, *struct{}) (*body[Features], error) {
+func (a *api) features(ctx context.Context, _ *struct{}) (*body[Features], error) {
+	o, err := a.o.Engine.Overview(ctx)
+	if err != nil {
+		return nil, err
+	}
+	levers := map[string][]LeverView{}
+	for _, s := range o.Sites {
+		for _, l := range s.Levers {
+			if l.Kind == "feature" {
+				levers[l.To] = append(levers[l.To], l)
+			}
+		}
+	}
 	flags, orders := a.o.Engine.Features()
 	out := Features{Features: make([]Feature, 0, len(flags))}
 	for _, f := range flags {
-		v := Feature{Flag: f}
+		if strings.Contains(f.Key, "~") { // a drill's stand-in
+			continue
+		}
+		v := Feature{Flag: f, Levers: append([]LeverView{}, levers[f.Key]...)}
 		if o, ordered := orders[f.Key]; ordered {
 			v.Ordered = &o
 		}

@@ -65,6 +65,7 @@ type Timeline struct {
 type Feature struct {
 	feature.Flag
 	Ordered *feature.Order `json:"ordered,omitempty"`
+	Levers  []LeverView    `json:"levers" doc:"that close it, with when they were rehearsed last"`
 }
 
 // Features lists all flags.

@@ -125,6 +125,48 @@ func (c *Client) Timeline(ctx context.Context, id string) (api.Timeline, error) 
 	return get[api.Timeline](ctx, c, "/incidents/"+url.PathEscape(id)+"/timeline")
 }
 
+// Keys are those of the signed zones.
+func (c *Client) Keys(ctx context.Context) (api.Signing, error) {
+	return get[api.Signing](ctx, c, "/dns/keys")
+}
+
+// RollKey begins a roll-over of a zone's key.
+func (c *Client) RollKey(ctx context.Context, apex string) error {
+	return c.call(ctx, http.MethodPost, "/dns/keys/"+url.PathEscape(apex)+"/roll", nil, nil)
+}
+
+// Challenges are the proofs that certificate authorities find.
+func (c *Client) Challenges(ctx context.Context) ([]api.Challenge, error) {
+	l, err := get[api.ChallengeList](ctx, c, "/dns/challenges")
+	return l.Challenges, err
+}
+
+// PutChallenge shows proofs to certificate authorities.
+func (c *Client) PutChallenge(ctx context.Context, b api.ChallengeBody) (api.Challenge, error) {
+	return post[api.Challenge](ctx, c, "/dns/challenges", b)
+}
+
+// DropChallenge takes a proof back, all of the name's where value is "".
+func (c *Client) DropChallenge(ctx context.Context, name, value string) error {
+	q := url.Values{"name": {name}}
+	if value != "" {
+		q.Set("value", value)
+	}
+	return c.call(ctx, http.MethodDelete, "/dns/challenges?"+q.Encode(), nil, nil)
+}
+
+// Outside is what the world saw of our zones when it was looked at last.
+func (c *Client) Outside(ctx context.Context) ([]api.Seen, error) {
+	l, err := get[api.SeenList](ctx, c, "/dns/watch")
+	return l.Zones, err
+}
+
+// LookOutside looks now at one zone, at all where it is "".
+func (c *Client) LookOutside(ctx context.Context, zone string) ([]api.Seen, error) {
+	l, err := post[api.SeenList](ctx, c, "/dns/watch", api.LookBody{Zone: zone})
+	return l.Zones, err
+}
+
 // Tokens lists who has a token.
 func (c *Client) Tokens(ctx context.Context) ([]api.Token, error) {
 	t, err := get[api.TokenList](ctx, c, "/tokens")

@@ -3,10 +3,11 @@
 // sockets that are answered from the one View in force.
 //
 // It reads no file, knows no snapshot and decides nothing: which position a site
-// takes is ordered by whoever calls Set. It is no resolver, no primary or
-// secondary (transfers are refused, updates and notifies are not implemented),
-// and signs nothing. Package answer, the zone commands and whoever
-// opens the sockets may import it.
+// takes is ordered by whoever calls Set. It is no resolver and takes no updates. It makes
+// no signature and holds no key that could: the answers of a signed zone carry what
+// package signer has made ahead (PrepareSigned). Transfers and notifies it hands to Options.Peers (package xfr);
+// without one, transfers are refused and notifies not implemented. Package answer,
+// xfr, the zone commands and whoever opens the sockets may import it.
 //
 // Invariants: a query that was accepted gets one answer from one View, never a
 // mixture; a name that follows a site has at least one address, or is an alias, in
@@ -30,20 +31,25 @@ const (
 	typeSOA   = 6
 	typePTR   = 12
 	typeMX    = 15
+	typeTXT   = 16
 	typeAAAA  = 28
 	typeSRV   = 33
 	typeDNAME = 39
 	typeOPT   = 41
 	typeDS    = 43
+	typeRRSIG = 46
+	typeNSEC  = 47
 	typeSVCB  = 64
 	typeHTTPS = 65
+	typeTSIG  = 250
 	typeIXFR  = 251
 	typeAXFR  = 252
 	typeANY   = 255
 
 	classIN = 1
 
-	opQuery = 0
+	opQuery  = 0
+	opNotify = 4
 
 	rcodeNoError  = 0
 	rcodeFormErr  = 1

@@ -19,6 +19,8 @@ type counters struct {
 
 	udpErrors, tcpConns, tcpRefused, tcpOversized atomic.Uint64
 
+	ring *ring // of samples
+
 	_ [64]byte
 }
 

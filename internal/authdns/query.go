@@ -23,25 +23,31 @@ type query struct {
 	do     bool
 	size   int // of the answer that the client can take, from its OPT record
 
+	signed          bool   // the last record is a TSIG
 	nsid, keepalive bool   // options that were asked for
 	cookie          []byte // in the message, nil for none
 }
 
 // accept looks at the 12 octets of the header and says whether the rest is to be
 // read, and if not, with which code to answer. ok is false and drop true for what
-// gets no answer at all.
-func accept(msg []byte) (rcode uint16, ok, drop bool) {
+// gets no answer at all. It is the one place that says what any transport takes: a
+// NOTIFY only where there are peers, an UPDATE nowhere.
+func accept(msg []byte, peers bool) (rcode uint16, ok, drop bool) {
 	if len(msg) < headerSize || msg[2]&flagQR != 0 {
 		return 0, false, true
 	}
-	if msg[2]&opcodeMask != opQuery<<3 {
+	notify := peers && isNotify(msg)
+	if msg[2]&opcodeMask != opQuery<<3 && !notify {
 		return rcodeNotImp, false, false
 	}
 	questions := binary.BigEndian.Uint16(msg[4:])
 	answers := binary.BigEndian.Uint16(msg[6:])
 	authorities := binary.BigEndian.Uint16(msg[8:]) // an IXFR brings its SOA
 	additionals := binary.BigEndian.Uint16(msg[10:])
-	if questions == 0 && additionals == 1 && answers+authorities == 0 {
+	if notify && answers == 1 {
+		answers = 0 // the SOA of RFC 1996 section 3.7
+	}
+	if questions == 0 && !notify && additionals == 1 && answers+authorities == 0 {
 		return rcodeNoError, true, false // asks for a cookie alone (RFC 7873 section 5.4)
 	}
 	if questions != 1 || answers != 0 || authorities > 1 || additionals > 2 {
@@ -132,6 +138,7 @@ func (q *query) parseRecord(msg []byte, off int, additional bool) (next int, rco
 		return 0, rcodeFormErr
 	}
 	if typ != typeOPT {
+		q.signed = additional && typ == typeTSIG
 		return end, rcodeNoError
 	}
 	if q.edns || !additional || off != start+1 {

@@ -16,16 +16,32 @@ import (
 const idlePause = 10 * time.Millisecond
 
 // Serve answers on sockets until the context ends, one goroutine for each UDP
-// socket and one for each TCP connection. The sockets stay open and belong to
-// the caller, who may serve them again. An error means that a socket can't be
-// served at all; trouble with single packets or connections is counted and gone
-// over. Serve returns once every goroutine has ended.
-func (s *Server) Serve(ctx context.Context, udp []*net.UDPConn, tcp []*net.TCPListener) error {
+// socket and one for each TCP connection. The UDP sockets are Serve's from now on, and
+// closed when it returns (whoever wants to serve them again holds them elsewhere, as
+// package handover does); the listeners stay open and belong to the caller. An error
+// means that a socket can't be served at all; trouble with single packets or
+// connections is counted and gone over. Serve returns once every goroutine has ended.
+func (s *Server) Serve(ctx context.Context, udp []*net.UDPConn, tcp []*net.TCPListener) (err error) {
+	sockets, err := s.takeOver(udp)
+	defer func() {
+		for _, socket := range sockets {
+			err = errors.Join(err, socket.Close())
+		}
+	}()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { setDeadlines(udp, tcp, time.Unix(1, 0)) })
-	var wg sync.WaitGroup
-	errs := make([]error, len(udp)+len(tcp))
+	stop := context.AfterFunc(ctx, func() {
+		setDeadlines(tcp, time.Unix(1, 0))
+		for _, socket := range sockets {
+			socket.End()
+		}
+	})
+	var wg, collecting sync.WaitGroup
+	collecting.Go(func() { s.collect(ctx) }) // ended by ctx
+	errs := make([]error, len(sockets)+len(tcp))
 	run := func(i int, serve func() error) { // ended by ctx, through the deadlines
 		wg.Go(func() {
 			if errs[i] = serve(); errs[i] != nil {
@@ -33,24 +49,37 @@ func (s *Server) Serve(ctx context.Context, udp []*net.UDPConn, tcp []*net.TCPLi
 			}
 		})
 	}
-	for i, conn := range udp {
-		run(i, func() error { return s.serveUDP(ctx, conn) })
+	for i, socket := range sockets {
+		run(i, func() error { return s.serveUDP(ctx, socket) })
 	}
 	for i, l := range tcp {
-		run(len(udp)+i, func() error { return s.serveTCP(ctx, l) })
+		run(len(sockets)+i, func() error { return s.serveTCP(ctx, l) })
 	}
 	wg.Wait()
+	cancel()
+	collecting.Wait()
 	if !stop() {
-		setDeadlines(udp, tcp, time.Time{})
+		setDeadlines(tcp, time.Time{})
 	}
 	return errors.Join(errs...)
 }
 
-// setDeadlines wakes what waits on the sockets, or makes them usable again.
-func setDeadlines(udp []*net.UDPConn, tcp []*net.TCPListener, at time.Time) {
+// takeOver prepares the UDP sockets. Where one can't be, the others are told with it.
+func (s *Server) takeOver(udp []*net.UDPConn) (sockets []*udpbatch.Socket, err error) {
 	for _, conn := range udp {
-		conn.SetDeadline(at)
+		inOnePiece(conn)
+		socket, failed := udpbatch.New(conn, udpbatch.Options{Plain: s.options.PlainUDP, Own: true})
+		if failed != nil {
+			err = errors.Join(err, failed, conn.Close())
+			continue
+		}
+		sockets = append(sockets, socket)
 	}
+	return sockets, err
+}
+
+// setDeadlines wakes what waits on the listeners, or makes them usable again.
+func setDeadlines(tcp []*net.TCPListener, at time.Time) {
 	for _, l := range tcp {
 		l.SetDeadline(at)
 	}
@@ -58,13 +87,8 @@ func setDeadlines(udp []*net.UDPConn, tcp []*net.TCPListener, at time.Time) {
 
 // serveUDP answers one socket, batch by batch, from buffers that are used again and
 // again.
-func (s *Server) serveUDP(ctx context.Context, conn *net.UDPConn) error {
+func (s *Server) serveUDP(ctx context.Context, socket *udpbatch.Socket) error {
 	c := s.worker()
-	socket, err := udpbatch.New(conn, udpbatch.Options{Plain: s.options.PlainUDP})
-	if err != nil {
-		return err
-	}
-	inOnePiece(conn)
 	for {
 		n, err := socket.Receive()
 		if err != nil {

@@ -391,8 +391,8 @@ func TestStalledConnections(t *testing.T) {
 	}
 }
 
-// Sockets can be served again after the context of the first serving has ended,
-// as a restart in place needs.
+// Sockets that are held elsewhere can be served again after the context of the first
+// serving has ended, as a restart in place needs.
 func TestServeAgain(t *testing.T) {
 	t.Parallel()
 	s := testServer(t)
@@ -401,10 +401,19 @@ func TestServeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closeAll(udp, tcp)
+	held, err := udp[0].File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
 	for range 2 {
+		again, err := net.FilePacketConn(held)
+		if err != nil {
+			t.Fatal(err)
+		}
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
-		go func() { done <- s.Serve(ctx, udp, []*net.TCPListener{tcp}) }()
+		go func() { done <- s.Serve(ctx, []*net.UDPConn{again.(*net.UDPConn)}, []*net.TCPListener{tcp}) }()
 		askMany(t, "udp", udp[0].LocalAddr().String(), 3)
 		askMany(t, "tcp", tcp.Addr().String(), 3)
 		cancel()
@@ -414,6 +423,7 @@ func TestServeAgain(t *testing.T) {
 	}
 }
 
+// A socket that can't be served is an error, and none of the others is left open.
 func TestServeEndsWhenASocketIsClosed(t *testing.T) {
 	t.Parallel()
 	udp, tcp, err := Listen("127.0.0.1:0", 2)
@@ -421,11 +431,12 @@ func TestServeEndsWhenASocketIsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closeAll(udp, tcp)
-	done := make(chan error, 1)
-	go func() { done <- testServer(t).Serve(context.Background(), udp, []*net.TCPListener{tcp}) }()
 	udp[1].Close()
-	if err := <-done; err == nil {
+	if err := testServer(t).Serve(context.Background(), udp, []*net.TCPListener{tcp}); err == nil {
 		t.Error("no error told of the closed socket")
+	}
+	if udp[0].Close() == nil {
+		t.Error("the other socket was left open")
 	}
 }
 

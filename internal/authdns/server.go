@@ -12,7 +12,7 @@ import (
 
 // Options are what a Server is made with. The zero value is useful.
 type Options struct {
-	Logger       *slog.Logger     // told of what happens to sockets, never of a query; nil: nothing
+	Logger       *slog.Logger     // told of what happens to sockets, and of samples of queries (Settings.QueryLog); nil: nothing
 	Now          func() time.Time // for the deadlines of TCP connections; nil: time.Now
 	TCPConns     int              // connections at once, 200 when 0
 	TCPPerClient int              // connections at once from one network (ratelimit.Network), 20 when 0
@@ -21,10 +21,13 @@ type Options struct {
 	TCPBytes     int              // octets of answers that a connection may take, 1 MiB when 0
 	MaxQuerySize int              // octets of a query over TCP, 4096 when 0; a longer one ends the connection
 
+	Peers Peers // takes transfers, notifies and what is signed with TSIG; nil: these are refused
+
 	PlainUDP      bool              // one packet a system call, as where no batches are known
-	RateLimit     ratelimit.Options // these three are the Settings to begin with
+	RateLimit     ratelimit.Options // these four are the Settings to begin with
 	NSID          string
 	RequireCookie bool
+	QueryLog      int
 }
 
 // Settings are what Configure may change while a Server serves.
@@ -40,6 +43,10 @@ type Settings struct {
 	// an attack: it costs each such client a second query. Clients without cookies
 	// are answered as ever. Without a secret it does nothing.
 	RequireCookie bool
+
+	// QueryLog is how many lines a second at most tell of what was asked; 0: none. It
+	// is a sample, told a moment later, without the client's whole address.
+	QueryLog int
 }
 
 func (o Options) withDefaults() Options {
@@ -78,6 +85,7 @@ type Server struct {
 	shards   [shards]counters
 	next     atomic.Uint32 // the shard that the next serving goroutine takes
 	conns    connLimit
+	asked    asked
 	secrets  atomic.Pointer[[]CookieSecret] // nil: no cookies
 }
 
@@ -85,7 +93,11 @@ type Server struct {
 func New(o Options) *Server {
 	s := &Server{options: o.withDefaults()}
 	s.conns.init(s.options.TCPConns, s.options.TCPPerClient)
-	s.Configure(Settings{RateLimit: o.RateLimit, NSID: o.NSID, RequireCookie: o.RequireCookie})
+	for i := range s.shards {
+		s.shards[i].ring = new(ring)
+		s.shards[i].ring.mask.Store(neverMask)
+	}
+	s.Configure(Settings{RateLimit: o.RateLimit, NSID: o.NSID, RequireCookie: o.RequireCookie, QueryLog: o.QueryLog})
 	return s
 }
 
@@ -127,9 +139,9 @@ func (s *Server) handleFrom(c *worker, dst, msg []byte, client netip.Addr, udp b
 			c.class = classOf(rcodeServFail)
 		}
 	}()
-	c.queries.Add(1)
+	c.number = c.queries.Add(1)
 	c.opt, c.proven = 0, false
-	code, ok, drop := accept(msg)
+	code, ok, drop := accept(msg, s.options.Peers != nil)
 	if drop {
 		c.malformed.Add(1)
 		c.dropped.Add(1)
@@ -143,6 +155,9 @@ func (s *Server) handleFrom(c *worker, dst, msg []byte, client netip.Addr, udp b
 		c.class = classOf(code)
 		return bare(dst, msg, code)
 	}
+	if isNotify(msg) {
+		return s.servePeer(c, dst, msg, client, udp)
+	}
 	return s.answer(c, dst, msg, client, udp)
 }
 
@@ -155,6 +170,9 @@ func (s *Server) answer(c *worker, dst, msg []byte, client netip.Addr, udp bool)
 		c.class = classOf(rcodeFormErr)
 		return bare(dst, msg, rcodeFormErr)
 	}
+	if s.options.Peers != nil && code == rcodeNoError && (q.signed || q.typ == typeAXFR || q.typ == typeIXFR) {
+		return s.servePeer(c, dst, msg, client, udp)
+	}
 	var m message
 	var x extras
 	set := s.settings.Load()
@@ -163,7 +181,7 @@ func (s *Server) answer(c *worker, dst, msg []byte, client netip.Addr, udp bool)
 	m.start(dst, msg, &q, &x, q.limit(udp))
 	v := s.view.Load()
 	var flags byte
-	a := answer{v: v, m: &m, typ: q.typ, from: none}
+	a := answer{v: v, m: &m, client: client, typ: q.typ, zone: none}
 	switch {
 	case code == rcodeFormErr:
 		c.malformed.Add(1)
@@ -176,6 +194,7 @@ func (s *Server) answer(c *worker, dst, msg []byte, client netip.Addr, udp bool)
 	case q.class != classIN || q.typ == typeAXFR || q.typ == typeIXFR:
 		code, x.extended = rcodeRefused, errNotSupported
 	default:
+		a.do = q.do
 		a.write(q.labels)
 		code = a.rcode
 		if a.aa {
@@ -192,6 +211,9 @@ func (s *Server) answer(c *worker, dst, msg []byte, client netip.Addr, udp bool)
 		flags |= flagTC
 	}
 	c.rcodes[code].Add(1)
+	if q.end > headerSize {
+		c.sampled(&q, msg[headerSize:q.end-4], client, code, udp)
+	}
 	reply := m.finish(&q, &x, code, flags)
 	c.opt = len(reply) - len(m.buf)
 	return reply

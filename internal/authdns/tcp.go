@@ -138,6 +138,15 @@ func (s *Server) serveConn(ctx context.Context, c *worker, conn *tcpConn) {
 	r, w := bufio.NewReaderSize(conn, 2048), bufio.NewWriterSize(conn, 2048)
 	end := s.options.Now().Add(s.options.TCPTime)
 	defer w.Flush() // answers that wait for a query after them, which turned out to be none
+	c.more = func(reply []byte) error {
+		if err := conn.SetDeadline(s.options.Now().Add(s.options.TCPIdle)); err != nil {
+			return err
+		}
+		if err := writeAnswer(w, reply); err != nil {
+			return err
+		}
+		return w.Flush()
+	}
 	var in, out []byte
 	for sent := 0; sent < s.options.TCPBytes; {
 		now := s.options.Now()

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"lifeboat/internal/fault"
 )
@@ -14,6 +15,11 @@ type Orders struct {
 	Serial   map[string]uint32 // apex as text → SOA serial; the zone text's where none is given
 	TTLCap   map[string]uint32 // site id → most seconds that its names may be cached, 0 for no cap
 	Degraded map[string]bool   // sites in trouble: what visitors are told is cached half as long, so that the next move is quick
+
+	Share map[string]Share // site id → who is sent elsewhere
+
+	Challenges map[string]Challenge // by absolute name
+	Now        func() time.Time     // says when one of these is over; time.Now when nil
 }
 
 // View is a Table with a position for each site and a serial for each zone: all
@@ -21,8 +27,13 @@ type Orders struct {
 type View struct {
 	table   *Table
 	serials []uint32 // by zone
-	follows []follow // by class
+	follows []follow // by class; where a share is in force, what its position answers behind them
 	at      []string // by site: the position in force
+	signed  inForce  // of a table with signed zones
+
+	shares     []sharing // by class; nil where none is in force
+	challenges map[nodeOf]challenge
+	now        func() time.Time
 }
 
 // follow is what every name of a class answers. The records are ready to be sent
@@ -67,16 +78,27 @@ func (t *Table) View(o Orders) (*View, error) {
 	}
 	for i, k := range t.follows {
 		s := t.sites[k.site]
-		ttl := k.ttl
-		if o.Degraded[s.id] {
-			ttl = (ttl + 1) / 2
-		}
-		if limit := o.TTLCap[s.id]; limit > 0 {
-			ttl = min(ttl, limit)
-		}
-		v.follows[i] = makeFollow(s.positions[v.at[k.site]], ttl)
+		v.follows[i] = makeFollow(s.positions[v.at[k.site]], o.ttl(s.id, k.ttl))
 	}
+	if err := v.addShares(o); err != nil {
+		return nil, err
+	}
+	if err := v.addChallenges(o); err != nil {
+		return nil, err
+	}
+	v.signed = t.signedInForce(v)
 	return v, nil
+}
+
+// ttl is how long a site's answers may be kept, of how long they may be in calm.
+func (o Orders) ttl(site string, ttl uint32) uint32 {
+	if o.Degraded[site] {
+		ttl = (ttl + 1) / 2
+	}
+	if limit := o.TTLCap[site]; limit > 0 {
+		ttl = min(ttl, limit)
+	}
+	return ttl
 }
 
 func places(s site) string {

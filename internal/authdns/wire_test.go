@@ -147,7 +147,7 @@ func longName() []byte {
 type transport func(t *testing.T, msg []byte) []byte
 
 // transports are all ways into the server. A new one belongs here.
-func transports(t *testing.T, s *Server) map[string]transport {
+func transports(t testing.TB, s *Server) map[string]transport {
 	t.Helper()
 	udp, tcp := serving(t, s, "127.0.0.1:0", 1)
 	single := New(Options{PlainUDP: true})
@@ -163,7 +163,7 @@ func transports(t *testing.T, s *Server) map[string]transport {
 }
 
 // serving listens and serves until the test ends.
-func serving(t *testing.T, s *Server, addr string, n int) ([]*net.UDPConn, *net.TCPListener) {
+func serving(t testing.TB, s *Server, addr string, n int) ([]*net.UDPConn, *net.TCPListener) {
 	t.Helper()
 	udp, tcp, err := Listen(addr, n)
 	if err != nil {
@@ -185,7 +185,7 @@ func serving(t *testing.T, s *Server, addr string, n int) ([]*net.UDPConn, *net.
 // sentinel is asked after a message to see that no answer is on its way to it.
 var sentinel = dns.Question{Name: "mail.example.com.", Qtype: dns.TypeAAAA, Qclass: dns.ClassINET}
 
-func overUDP(t *testing.T, addr string, msg []byte) []byte {
+func overUDP(t testing.TB, addr string, msg []byte) []byte {
 	t.Helper()
 	conn, err := net.Dial("udp", addr)
 	if err != nil {
@@ -213,7 +213,7 @@ func overUDP(t *testing.T, addr string, msg []byte) []byte {
 	}
 }
 
-func overTCP(t *testing.T, addr string, msg []byte) []byte {
+func overTCP(t testing.TB, addr string, msg []byte) []byte {
 	t.Helper()
 	conn := dialTCP(t, addr)
 	defer conn.Close()
@@ -225,7 +225,7 @@ func overTCP(t *testing.T, addr string, msg []byte) []byte {
 	return reply
 }
 
-func dialTCP(t *testing.T, addr string) net.Conn {
+func dialTCP(t testing.TB, addr string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -353,7 +353,7 @@ func TestEveryTypeClassAndOpcode(t *testing.T) {
 func TestPanicIsSurvived(t *testing.T) {
 	t.Parallel()
 	s := New(Options{})
-	s.Set(&View{table: &Table{names: map[string]int32{"\x00": 99}, maxLabels: 9}})
+	s.Set(&View{table: &Table{byWire: map[string]int32{"\x00": 99}, deepest: 9}})
 	m := ask(t, s, question("example.com.", dns.TypeA), true)
 	if m.Rcode != dns.RcodeServerFailure || s.Counts().Panics != 1 {
 		t.Errorf("%v, %d panics", m, s.Counts().Panics)

@@ -13,7 +13,9 @@ type worker struct {
 	*counters
 	limit  *ratelimit.Limiter // of a UDP socket
 	set    *Settings          // that limit was made for
+	more   func([]byte) error // sends a message of an answer that has several; nil: it has one
 	class  ratelimit.Class    // of the answer that was made last
+	number uint64             // of the query, among those of the shard
 	opt    int                // octets of the OPT record at its end
 	proven bool               // the client of the last query has proved its address, as by a cookie of ours
 }
@@ -54,19 +56,22 @@ const (
 	kindAny
 )
 
+// scatter keeps the nodes of different zones, which have the same numbers, apart.
+const scatter = 0x9E3779B1
+
 // classOf is the class of an answer that no name leads to.
 func classOf(rcode uint16) ratelimit.Class { return ratelimit.Class(rcode) << classCode }
 
 // class is the class of an answer, by what was asked for: a flood can't leave it by
 // made-up names. A chain counts for the name that it begins with.
 func (a *answer) class(rcode uint16) ratelimit.Class {
-	if a.from == none {
+	if a.zone == none {
 		return classOf(rcode)
 	}
-	kind, place := kindExact, a.from
+	kind, place := kindExact, uint32(a.from)^uint32(a.zone)*scatter
 	switch {
 	case rcode == rcodeNXDomain:
-		kind, place = kindNoName, a.v.table.nodes[a.from].zone
+		kind, place = kindNoName, uint32(a.zone)
 	case a.typ == typeANY:
 		kind = kindAny
 	case !a.exact:
@@ -74,7 +79,7 @@ func (a *answer) class(rcode uint16) ratelimit.Class {
 	case a.m.counts[secAnswer] == 0 && a.aa:
 		kind = kindNoData
 	}
-	return classOf(rcode) | ratelimit.Class(kind)<<classKind | ratelimit.Class(uint32(place))
+	return classOf(rcode) | ratelimit.Class(kind)<<classKind | ratelimit.Class(place)
 }
 
 // batch answers the packets of a batch, within the limit of each client's network.

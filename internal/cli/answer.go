@@ -18,6 +18,7 @@ import (
 	"lifeboat/internal/apiclient"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/handover"
+	"lifeboat/internal/xfr"
 )
 
 // Limits on an exchange with answer.sock.
@@ -175,6 +176,12 @@ func (a *app) standing(r answer.Reply) {
 	for _, o := range s.Orders {
 		t.row("local order", o.Lever, "by "+o.By+" at "+clock(o.At)+"; control does not know yet")
 	}
+	for _, p := range s.Secondaries {
+		t.row("secondary", p.Zone+" at "+p.Address.String(), secondaryWords(p))
+	}
+	for _, c := range s.Copies {
+		t.row("copy", c.Zone, copyWords(c))
+	}
 	for _, l := range s.Levers {
 		t.row("lever", l.Name, l.Title)
 	}
@@ -182,4 +189,33 @@ func (a *app) standing(r answer.Reply) {
 	if s.Problem != "" {
 		a.printf("\n! %s\n", s.Problem)
 	}
+}
+
+// secondaryWords say how far a secondary has come.
+func secondaryWords(p xfr.Standing) string {
+	ours := strconv.FormatUint(uint64(p.Ours), 10)
+	switch {
+	case p.Serial == p.Ours:
+		return "has serial " + ours
+	case p.Problem != "":
+		return "behind serial " + ours + ": " + p.Problem
+	case p.At.IsZero():
+		return "not heard yet; ours is serial " + ours
+	}
+	return "has serial " + strconv.FormatUint(uint64(p.Serial), 10) + ", behind ours, " + ours
+}
+
+// copyWords say how it stands with the copy of somebody else's zone.
+func copyWords(c xfr.Copy) string {
+	said := "serial " + strconv.FormatUint(uint64(c.Serial), 10) + ", good at " + clock(c.Good)
+	switch {
+	case c.Serial == 0 && c.Good.IsZero():
+		said = "has not come yet"
+	case c.Expired:
+		said += ", expired: it is not answered"
+	}
+	if c.Problem != "" {
+		said += ": " + c.Problem
+	}
+	return said
 }

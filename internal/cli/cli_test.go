@@ -32,6 +32,7 @@ import (
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/store/mem"
 	"lifeboat/internal/token"
+	"lifeboat/internal/zone"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -47,15 +48,16 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // scene is an engine that shows a fixed scene, and remembers what it was told to do.
 type scene struct {
 	api.Engine
-	over   engine.Overview
-	heads  []engine.Head
-	events []incident.Event
-	found  []engine.Finding
-	drill  engine.DrillRecord
-	err    error
-	did    []incident.Command
-	sites  []string
-	by     incident.Actor
+	outside api.Outside
+	over    engine.Overview
+	heads   []engine.Head
+	events  []incident.Event
+	found   []engine.Finding
+	drill   engine.DrillRecord
+	err     error
+	did     []incident.Command
+	sites   []string
+	by      incident.Actor
 
 	in      *incident.Incident // what Incident gives, where it is not the site's
 	changes []ledger.Change
@@ -111,6 +113,11 @@ func (s *scene) Changes(_ context.Context, q ledger.Query) ([]ledger.Change, err
 	return s.changes, s.err
 }
 func (s *scene) Queue(context.Context) ([]outbox.Message, error) { return s.queue, s.err }
+func (s *scene) RollKey(_ context.Context, apex string) error {
+	s.asked = "roll " + apex
+	return s.err
+}
+
 func (s *scene) RetryMessage(_ context.Context, id string) error {
 	s.asked = "retry " + id
 	return s.err
@@ -118,6 +125,18 @@ func (s *scene) RetryMessage(_ context.Context, id string) error {
 func (s *scene) DropMessage(_ context.Context, id string) error {
 	s.asked = "drop " + id
 	return s.err
+}
+
+func (s *scene) PutChallenge(_ context.Context, name string, values []string, ttl time.Duration) (engine.Challenge, error) {
+	s.asked = fmt.Sprint("prove ", name, values, ttl)
+	return engine.Challenge{Name: zone.ChallengeOwner(name), Values: values, Until: noon.Add(ttl)}, s.err
+}
+func (s *scene) DropChallenge(_ context.Context, name string, values []string) error {
+	s.asked = fmt.Sprint("unprove ", name, values)
+	return s.err
+}
+func (s *scene) Challenges(context.Context) ([]engine.Challenge, error) {
+	return []engine.Challenge{{Name: "_acme-challenge.shop.example.com.", Values: []string{"abc"}, Until: noon}}, s.err
 }
 
 // inMemory is a body that is in memory.
@@ -218,7 +237,11 @@ func serveAPI(t *testing.T, e api.Engine) (url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := httptest.NewServer(api.New(api.Options{Engine: e, Tokens: book, Accounts: people, Logger: log, Now: time.Now, Root: true}))
+	o := api.Options{Engine: e, Tokens: book, Accounts: people, Logger: log, Now: time.Now, Root: true}
+	if s, is := e.(*scene); is && s.outside != nil {
+		o.Outside = s.outside
+	}
+	srv := httptest.NewServer(api.New(o))
 	t.Cleanup(srv.Close)
 	return srv.URL
 }

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"errors"
-
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/config"
@@ -37,18 +35,8 @@ func (a *app) configCheck() *cobra.Command {
 
 // configZones reads the zones' text, which the file itself only carries.
 func configZones(c *config.Config) (warnings []string, err error) {
-	var zones []*zone.Zone
-	var problems []error
-	for _, src := range c.Zones {
-		z, err := zone.Parse(src)
-		if err != nil {
-			problems = append(problems, err)
-			continue
-		}
-		zones, warnings = append(zones, z), append(warnings, z.Warnings()...)
-	}
-	more, err := zone.Overlap(zones)
-	return append(warnings, more...), errors.Join(append(problems, err)...)
+	_, warnings, err = zone.Readable(c.Zones, c.Positions())
+	return warnings, err
 }
 
 func (a *app) configShow() *cobra.Command {

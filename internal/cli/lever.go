@@ -178,6 +178,10 @@ func (a *app) scores(out []drilled, asJSON bool) error {
 			t.row(d.Lever, "failed: "+d.Detail)
 			continue
 		}
+		if d.LookedOnly {
+			t.row(d.Lever, "looked at: nothing was moved", "", "", day(d.ArmedUntil))
+			continue
+		}
 		t.row(d.Lever, "good", fmt.Sprintf("%d ms", d.ThereMS), fmt.Sprintf("%d ms", d.BackMS), day(d.ArmedUntil))
 	}
 	t.end()

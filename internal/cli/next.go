@@ -139,6 +139,9 @@ func returning(in incident.Incident) []string {
 		return []string{"everything is being put back; to go back to safety: lifeboat go-back step-back"}
 	}
 	lines := []string{"sanity checks: " + streaks(in.Return)}
+	if share := in.BackShare(); share > 0 {
+		lines[0] = fmt.Sprintf("about %d %% of visitors are back, watched until %s; %s", share, clock(in.Return.HoldUntil), lines[0])
+	}
 	if in.Return.Held != "" {
 		lines[0] += "; we can't tell: " + in.Return.Held
 	}

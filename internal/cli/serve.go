@@ -185,12 +185,22 @@ var Hook func(point string)
 func answerCommand(version string) *cobra.Command {
 	var l listeners
 	var data string
+	var only copying
 	c := &cobra.Command{
 		Use: "answer", Short: "The data plane alone; its subcommands speak to one that runs", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return answerRun(cmd, data, l, version) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := only.check(cmd); err != nil {
+				return err
+			}
+			if only.on {
+				return only.run(cmd, data, l.ofrep)
+			}
+			return answerRun(cmd, data, l, version)
+		},
 	}
 	dataFlag(c, &data)
 	l.dataPlane(c)
+	only.flags(c)
 	return c
 }
 

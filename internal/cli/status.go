@@ -106,7 +106,7 @@ func (a *app) redraw(o api.Overview, last string, asJSON bool) (shown string, er
 
 // stillOf is what of a state matters: no ages, no counts that grow by themselves.
 func stillOf(o api.Overview) string {
-	o.Now = time.Time{}
+	o.Now, o.Signing = time.Time{}, nil
 	o.Answer.Counters, o.Answer.HeardAt, o.Answer.Waiting = nil, time.Time{}, 0
 	sites := slices.Clone(o.Sites)
 	for i := range sites {
@@ -129,6 +129,9 @@ func (a *app) screen(o api.Overview) {
 			a.printf("\n")
 		}
 		a.site(o, s)
+	}
+	if line := signedFor(o); line != "" {
+		a.printf("\n%s\n", line)
 	}
 	for _, line := range troubles(o) {
 		a.printf("\n! %s\n", line)
@@ -175,7 +178,7 @@ func (a *app) site(o api.Overview, s api.SiteView) {
 func heard(o api.Overview) []string {
 	h := o.Answer.Heard
 	return slices.DeleteFunc([]string{
-		h.Pages.Words("open page", "open pages", clock), h.Servers.Words("program", "programs", clock),
+		h.Pages.Words("open page", "open pages", clock), h.Servers.Words("program", "programs", clock), h.Copies.Words("copy", "copies", clock),
 	}, func(s string) bool { return s == "" })
 }
 
@@ -325,6 +328,9 @@ func troubles(o api.Overview) []string {
 	}
 	if o.Record.Degraded {
 		out = append(out, fmt.Sprintf("The record can't be written (%s): levers work, %d entries wait in the journal. Next: make room on the disk", o.Record.Reason, o.Record.Pending))
+	}
+	if o.Signing != nil && o.Signing.Problem != "" {
+		out = append(out, "The zones could not be signed anew: "+o.Signing.Problem+". "+signedFor(o))
 	}
 	if o.Waiting > 0 {
 		out = append(out, many(o.Waiting, "message")+" could not go out yet. Next: lifeboat queue list")

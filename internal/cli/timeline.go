@@ -65,7 +65,7 @@ func (a *app) events(line api.Timeline, full bool) {
 // quiet are the events that only the full timeline shows.
 func quiet(t incident.Type) bool {
 	switch t {
-	case incident.CheckVerdict, incident.StageStarted, incident.FixRead, incident.ChangeSeen:
+	case incident.CheckVerdict, incident.StageStarted, incident.LeverSharing, incident.FixRead, incident.ChangeSeen:
 		return true
 	}
 	return false

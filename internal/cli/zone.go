@@ -12,11 +12,16 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/authdns"
+	"lifeboat/internal/dnssec"
+	"lifeboat/internal/dnstrace"
 	"lifeboat/internal/fault"
+	"lifeboat/internal/snapshot"
+	"lifeboat/internal/xfr"
 	"lifeboat/internal/zone"
 )
 
@@ -24,7 +29,7 @@ import (
 const maxZone = 64 << 20
 
 func (a *app) zone() *cobra.Command {
-	return group("zone", "Look at zone files, or answer from them", a.zoneCheck(), a.zoneDiff(), a.zoneTrace(), a.zoneServe())
+	return group("zone", "Look at zones, sign them, or answer from zone files", a.zoneCheck(), a.zoneDiff(), a.zoneTrace(), a.zoneFetch(), a.zoneServe(), a.zoneSign(), a.zoneKeys(), a.zoneDS(), a.zoneRoll(), a.zoneChallenge(), a.zoneWatch())
 }
 
 func (a *app) zoneCheck() *cobra.Command {
@@ -33,7 +38,7 @@ func (a *app) zoneCheck() *cobra.Command {
 		RunE: func(_ *cobra.Command, files []string) error {
 			zones, warnings, err := readZones(files)
 			for _, z := range zones {
-				a.printf("%s: zone %s is good: %s, serial %d\n", z.Source().File, z.Apex(), many(len(z.Records()), "record"), z.Serial())
+				a.printf("%s: zone %s is good: %s, serial %d\n", z.Source().File, z.Apex(), many(z.Size(), "record"), z.Serial())
 			}
 			for _, w := range warnings {
 				a.printf("warning: %s\n", w)
@@ -110,35 +115,88 @@ func reason(err error) error {
 }
 
 func (a *app) zoneServe() *cobra.Command {
-	var addr, nsid string
+	var s zoneServer
 	cmd := &cobra.Command{
 		Use: "serve FILE…", Short: "Answer from zone files over UDP and TCP until stopped", Args: cobra.MinimumNArgs(1),
 		Long: `Answer from zone files over UDP and TCP until stopped. No name follows a site here and nothing can be moved: that is lifeboat serve.
 
-SIGHUP has the files read again. Where one of them is bad, that is said, and all zones are answered as before.`,
-		Example: "  lifeboat zone serve example.com.zone --dns 127.0.0.1:5354\n  dig @127.0.0.1 -p 5354 example.com SOA",
+SIGHUP has the files read again. Where one of them is bad, that is said, and all zones are answered as before.
+
+Nobody gets a zone by transfer (AXFR, IXFR) but the servers of --transfer-to, which are also told of each new serial (NOTIFY).`,
+		Example: "  lifeboat zone serve example.com.zone --dns 127.0.0.1:5354\n  dig @127.0.0.1 -p 5354 example.com SOA\n  lifeboat zone serve example.com.zone --transfer-to 192.0.2.53 --tsig-key-file ns2.key",
 	}
-	cmd.Flags().StringVar(&addr, "dns", "127.0.0.1:5354", "address to answer at")
-	cmd.Flags().StringVar(&nsid, "nsid", "", "name of this server, told to whoever asks for it (RFC 5001)")
+	cmd.Flags().StringVar(&s.addr, "dns", "127.0.0.1:5354", "address to answer at")
+	cmd.Flags().StringVar(&s.nsid, "nsid", "", "name of this server, told to whoever asks for it (RFC 5001)")
+	cmd.Flags().IntVar(&s.queryLog, "query-log", 0, "`LINES` a second at most that tell of what was asked, a sample; 0: none")
+	cmd.Flags().StringVar(&s.keys, "sign", "", "sign the zones with the keys of this `FOLDER`, where they are made if need be")
+	cmd.Flags().StringArrayVar(&s.to, "transfer-to", nil, "a secondary, `HOST:PORT` with an IP address, that may have the zones; may be repeated")
+	cmd.Flags().StringVar(&s.keyFile, "tsig-key-file", "", "`FILE` with the TSIG key that secondaries have to sign with, as tsig-keygen prints it")
 	cmd.RunE = func(cmd *cobra.Command, files []string) error {
-		if len(nsid) > authdns.MaxNSID {
-			return usage("--nsid is too long: %d octets, %d fit; say it shorter", len(nsid), authdns.MaxNSID)
+		if len(s.nsid) > authdns.MaxNSID {
+			return usage("--nsid is too long: %d octets, %d fit; say it shorter", len(s.nsid), authdns.MaxNSID)
 		}
-		return a.serveZones(cmd.Context(), files, addr, nsid)
+		if s.queryLog < 0 {
+			return usage("--query-log is below 0; say how many lines a second, such as 10")
+		}
+		s.files = files
+		return a.serveZones(cmd.Context(), s)
 	}
 	return cmd
 }
 
-func (a *app) serveZones(ctx context.Context, files []string, addr, nsid string) error {
+// zoneServer is what zone serve is told, and what it answers with.
+type zoneServer struct {
+	files      []string
+	addr, nsid string
+	to         []string // secondaries
+	keyFile    string
+	queryLog   int
+	keys       string // folder of the keys that the zones are signed with; "": they are not
+
+	dns    *authdns.Server
+	xfr    *xfr.Server
+	memory *authdns.Memory
+}
+
+// transfers say who may have the zones.
+func (s zoneServer) transfers(zones []*zone.Zone) (t snapshot.Transfers, err error) {
+	var key snapshot.TSIGKey
+	if s.keyFile != "" {
+		if key, err = readKey(s.keyFile); err != nil {
+			return t, err
+		}
+		t.Keys = []snapshot.TSIGKey{key}
+	}
+	var peers []snapshot.Peer
+	for _, to := range s.to {
+		addr, err := dnstrace.ParseServer(to)
+		if err != nil {
+			return t, err
+		}
+		peers = append(peers, snapshot.Peer{Address: addr, Key: key.Name})
+	}
+	if len(peers) == 0 {
+		return t, nil
+	}
+	for _, z := range zones {
+		t.Out = append(t.Out, snapshot.Exchange{Zone: z.Apex(), Peers: peers})
+	}
+	return t, nil
+}
+
+func (a *app) serveZones(ctx context.Context, s zoneServer) error {
 	again := make(chan os.Signal, 1) // more than one at once are one
 	signal.Notify(again, syscall.SIGHUP)
 	defer signal.Stop(again)
-	server := authdns.New(authdns.Options{NSID: nsid, Logger: slog.New(slog.NewTextHandler(a.err, nil))})
-	zones, err := a.takeZones(server, files)
+	log := slog.New(slog.NewTextHandler(a.err, nil))
+	s.memory = new(authdns.Memory)
+	s.xfr = xfr.New(xfr.Options{Now: a.o.Now, Logger: log})
+	s.dns = authdns.New(authdns.Options{NSID: s.nsid, QueryLog: s.queryLog, Peers: s.xfr, Logger: log})
+	zones, err := a.takeZones(s)
 	if err != nil {
 		return err
 	}
-	udp, tcp, err := listenDNS(addr)
+	udp, tcp, err := listenDNS(s.addr)
 	if err != nil {
 		return failed{err}
 	}
@@ -150,26 +208,34 @@ func (a *app) serveZones(ctx context.Context, files []string, addr, nsid string)
 	}()
 	ctx, stop := context.WithCancel(ctx)
 	var reading sync.WaitGroup
-	reading.Go(func() { a.readAgain(ctx, again, server, files) }) // ends with ctx
+	reading.Go(func() { a.readAgain(ctx, again, s) }) // ends with ctx
+	reading.Go(func() { s.xfr.Run(ctx) })             // likewise
 	defer reading.Wait()
 	defer stop()
 	a.printf("answering %s at %s, UDP and TCP\n", many(zones, "zone"), tcp.Addr())
-	if err := server.Serve(ctx, udp, []*net.TCPListener{tcp}); err != nil {
+	if err := s.dns.Serve(ctx, udp, []*net.TCPListener{tcp}); err != nil {
 		return fmt.Errorf("answer: %w", err)
 	}
 	return nil
 }
 
+// signAgain is how often the zones are read and signed anew without being asked to.
+const signAgain = 24 * time.Hour
+
 // readAgain reads the files whenever it is asked to, until ctx ends. What is bad changes
 // nothing.
-func (a *app) readAgain(ctx context.Context, asked <-chan os.Signal, server *authdns.Server, files []string) {
+func (a *app) readAgain(ctx context.Context, asked <-chan os.Signal, s zoneServer) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-asked:
+		case <-time.After(signAgain): // signatures end
+			if s.keys == "" {
+				continue
+			}
 		}
-		zones, err := a.takeZones(server, files)
+		zones, err := a.takeZones(s)
 		if err != nil {
 			a.tell("%s\nthe zones are answered as before; mend this and send SIGHUP again\n", err)
 			continue
@@ -178,16 +244,34 @@ func (a *app) readAgain(ctx context.Context, asked <-chan os.Signal, server *aut
 	}
 }
 
+// sizeOf is how many octets files have. What can't be read is told by whoever reads it.
+func sizeOf(files []string) (octets int) {
+	for _, file := range files {
+		if info, err := os.Stat(file); err == nil {
+			octets += int(info.Size())
+		}
+	}
+	return octets
+}
+
 // takeZones reads zone files and has a server answer from all of them, or from none.
-func (a *app) takeZones(server *authdns.Server, files []string) (count int, err error) {
-	zones, warnings, err := readZones(files)
+func (a *app) takeZones(s zoneServer) (count int, err error) {
+	s.memory.Expect(sizeOf(s.files))
+	defer s.memory.Settle()
+	zones, warnings, err := readZones(s.files)
 	if err != nil {
 		return 0, err
 	}
 	for _, w := range warnings {
 		a.tell("warning: %s\n", w)
 	}
-	compiled, err := authdns.Compile(zones, nil)
+	var signed []dnssec.Zone
+	if s.keys != "" {
+		if signed, err = signZones(zones, s.keys, 0, time.Now()); err != nil {
+			return 0, failed{err}
+		}
+	}
+	compiled, err := authdns.CompileSigned(zones, nil, signed)
 	if err != nil {
 		return 0, failed{err}
 	}
@@ -195,6 +279,19 @@ func (a *app) takeZones(server *authdns.Server, files []string) (count int, err 
 	if err != nil {
 		return 0, failed{err}
 	}
-	server.Set(view)
+	given, err := s.transfers(zones)
+	if err != nil {
+		return 0, failed{err}
+	}
+	s.xfr.Configure(given)
+	if len(s.to) > 0 { // else nobody may have them, and their text need not be held
+		given := xfr.Zones{Zones: zones, Signed: map[string]*xfr.Signed{}}
+		for i := range signed {
+			given.Signed[zones[i].Apex()] = xfr.Sign(zones[i], nil, signed[i])
+		}
+		s.xfr.Set(given)
+	}
+	s.dns.Set(view)
+	s.xfr.Tell()
 	return len(zones), nil
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"lifeboat/internal/dnstrace"
+	"lifeboat/internal/snapshot"
+	"lifeboat/internal/xfr"
 	"lifeboat/internal/zone"
 	"lifeboat/internal/zonediff"
 )
@@ -17,7 +19,7 @@ import (
 const transferLimit = 30 * time.Second
 
 func (a *app) zoneDiff() *cobra.Command {
-	var from string
+	var from, keyFile string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "diff OLD NEW", Short: "Say what differs between two zone files, or a server and a file",
@@ -37,6 +39,7 @@ Exit code 0 where nothing differs, 1 where something does.`,
 		},
 	}
 	cmd.Flags().StringVar(&from, "from", "", "compare with what this server, `HOST:PORT`, gives by AXFR instead of OLD")
+	cmd.Flags().StringVar(&keyFile, "key-file", "", "with --from, `FILE` with the TSIG key to sign with, as tsig-keygen prints it")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "for machines")
 	cmd.RunE = func(cmd *cobra.Command, files []string) error {
 		after, err := oneZone(files[len(files)-1])
@@ -47,7 +50,13 @@ Exit code 0 where nothing differs, 1 where something does.`,
 		if from == "" {
 			before, err = oneZone(files[0])
 		} else {
-			before, err = dnstrace.Transfer(cmd.Context(), dnstrace.TransferOptions{Server: withPort(from), Apex: after.Apex(), Limit: transferLimit, MaxBytes: maxZone})
+			var key snapshot.TSIGKey
+			if keyFile != "" {
+				if key, err = readKey(keyFile); err != nil {
+					return failed{err}
+				}
+			}
+			before, err = xfr.Fetch(cmd.Context(), xfr.FetchOptions{Server: withPort(from), Apex: after.Apex(), Key: key, Limit: transferLimit, MaxBytes: maxZone, Now: a.o.Now})
 		}
 		if err != nil {
 			return failed{err}

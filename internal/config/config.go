@@ -34,19 +34,27 @@ import (
 
 // Config is the whole file, checked and with defaults filled in.
 type Config struct {
-	File        string // as given, for messages
-	ConsoleURL  string // where people reach lifeboat's own pages, https://HOST or https://HOST:PORT; "" = not said
-	Sites       []Site // in the file's order
-	Zones       []zone.Source
-	Levers      []lever.Card   // Config holds ZoneLever or FeatureLever as JSON
-	Features    []feature.Flag // in the file's order
-	Access      feature.Access // who may ask for features
-	DNS         snapshot.DNS   // what the name server does besides answering
-	Nameservers []Nameserver   // whom to ask what is really answered
-	Resolvers   []Nameserver   // whose cached answer is evidence; Name is the file's own, for example quad9
-	Contacts    []Contact      // whom to call, in the file's order; at most 20
-	Actions     []Action       // prepared acts for a fix, in the file's order
-	Channels    []Channel      // who is told, in the file's order
+	File       string // as given, for messages
+	ConsoleURL string // where people reach lifeboat's own pages, https://HOST or https://HOST:PORT; "" = not said
+	Sites      []Site // in the file's order
+	Zones      []zone.Source
+	Levers     []lever.Card    // Config holds ZoneLever, FeatureLever ... as JSON
+	Features   []feature.Flag  // in the file's order
+	Written    feature.Written // the same as they stand in the file: with $ref, and what it stands for
+	Access     feature.Access  // who may ask for features
+	DNS        snapshot.DNS    // what the name server does besides answering
+	Outside    Outside         // the look at our zones as the world sees them
+
+	TransferKeys []TransferKey       // shared with other name servers, in the file's order
+	Secondaries  []snapshot.Exchange // of our zones; the peers' keys are TransferKey names
+	Primaries    []snapshot.Exchange // of zones that others serve, likewise
+
+	Nameservers []Nameserver // whom to ask what is really answered
+	Resolvers   []Nameserver // whose cached answer is evidence; Name is the file's own, for example quad9
+	Contacts    []Contact    // whom to call, in the file's order; at most 20
+	Actions     []Action     // prepared acts for a fix, in the file's order
+	Channels    []Channel    // who is told, in the file's order
+	Databases   []Database   // what rows can be taken away from, in the file's order
 
 	warnings []string
 }
@@ -69,6 +77,7 @@ type Site struct {
 	Contact    string
 	Checks     []probe.Check
 	Sanity     Sanity
+	GoBack     GoBack
 	Failover   string // propose, auto or off
 
 	TakeBack time.Duration // how long a lever may be freely taken back (U1): 15m
@@ -82,6 +91,7 @@ type Site struct {
 	Fixes       Fixes
 	UpdateEvery time.Duration // promised time to the next update, pre-filled: 20m
 	Stuck       time.Duration // no news for this long: the page offers three things that help: 30m
+	LookAgain   time.Duration // how often it is looked whether what is pulled still holds (U7): 15s
 	LookBack    time.Duration // how far back before the first symptom changes are shown: 24h
 }
 
@@ -110,13 +120,20 @@ type Fixes struct {
 // Origin is a place that runs the site.
 type Origin struct {
 	Name      string
-	Addresses []netip.Addr
+	Addresses []netip.Addr // with an alias only checks ask them
+	Alias     string       // absolute: visitors are led there by a CNAME; "" where they are given the addresses
 }
 
 // Sanity says how often the checks must pass in a row before visitors return (R13).
 type Sanity struct {
 	Passes int           // 5
 	Apart  time.Duration // 60s
+}
+
+// GoBack is how visitors come back.
+type GoBack struct {
+	Stages []int         // shares in per cent, rising, before everybody; none: all at once
+	Hold   time.Duration // 5m: how long each share is watched
 }
 
 // Contact is a person who can be called, shown as text on every page.
@@ -162,6 +179,19 @@ type Channel struct {
 	Name    string
 	Webhook Webhook
 	Tells   []string // of public, staff and incident; all three unless said
+}
+
+// Outside says how our zones are looked at from the root down.
+type Outside struct {
+	Every time.Duration    // 0: only when asked
+	From  []netip.AddrPort // where it begins; empty: the root's servers
+	RDAP  string           // https address of a server that knows the registries; "": none is asked
+}
+
+// TransferKey is a TSIG key that other name servers share with us.
+type TransferKey struct {
+	Name       string // that the file gives it
+	SecretFile string // holds the key as xfr.ParseKeyFile reads it; relative paths are resolved against the file's folder
 }
 
 // Nameserver is a DNS server and where to ask it.

@@ -225,15 +225,17 @@ func TestWarnings(t *testing.T) {
 
 func TestLaterKeysAreRefusedAsNotInThisVersion(t *testing.T) {
 	t.Parallel()
-	_, err := Parse("x.yaml", []byte("databases: {}\n"+minimal))
+	_, err := Parse("x.yaml", []byte("providers: {}\n"+minimal))
 	if got := fault.KindOf(err); got != fault.NotSupported {
 		t.Errorf("kind = %s: %v", got, err)
 	}
 }
 
 var allKeys = []keySet{
-	topKeys, consoleKeys, dnsKeys, siteKeys, originKeys, standbyKeys, checkKeys, httpKeys, tcpKeys, sanityKeys, captureKeys, metricsKeys, fixesKeys, contactKeys,
-	zoneKeys, leverKeys, zoneLeverKeys, featureLeverKeys, featureKeys, ofrepKeys, ofrepKeyKeys, actionKeys, undoKeys, webhookKeys, channelKeys,
+	topKeys, consoleKeys, dnsKeys, watchKeys, siteKeys, originKeys, standbyKeys, checkKeys, httpKeys, tcpKeys, sanityKeys, captureKeys, metricsKeys, fixesKeys, contactKeys,
+	zoneKeys, leverKeys, zoneLeverKeys, featureLeverKeys, featureKeys, ofrepKeys, ofrepKeyKeys, actionKeys, undoKeys, webhookKeys, channelKeys, peerKeys, transferKeyKeys, goBackKeys,
+	databaseKeys, logicalKeyKeys,
+	flagdLeverKeys, goffLeverKeys, ofrepRemoteKeys, envFileLeverKeys, reloadKeys, observeKeys, unleashLeverKeys, fliptLeverKeys, launchDarklyLeverKeys,
 }
 
 // A key that is both known and to come would be taken and refused at once.
@@ -263,11 +265,11 @@ func TestMinimalGetsDefaults(t *testing.T) {
 	}
 	want := []Site{{
 		ID: "shop", Title: "shop", Names: []string{"shop.example.com"}, Scheme: "https", Port: 443,
-		Origins: []Origin{{"main", addrs("203.0.113.10")}}, Home: "main", Standby: addrs("198.51.100.7"),
-		Sanity: Sanity{5, time.Minute}, Failover: "propose",
+		Origins: []Origin{{Name: "main", Addresses: addrs("203.0.113.10")}}, Home: "main", Standby: addrs("198.51.100.7"),
+		Sanity: Sanity{5, time.Minute}, GoBack: GoBack{nil, 5 * time.Minute}, Failover: "propose",
 		TakeBack: 15 * time.Minute, Watch: time.Hour, ArmedFor: 720 * time.Hour,
 		Settle: 30 * time.Second, AutoGap: time.Hour, Silence: 10 * time.Second,
-		Fixes: usualFixes, UpdateEvery: 20 * time.Minute, Stuck: 30 * time.Minute, LookBack: 24 * time.Hour,
+		Fixes: usualFixes, UpdateEvery: 20 * time.Minute, Stuck: 30 * time.Minute, LookBack: 24 * time.Hour, LookAgain: 15 * time.Second,
 	}}
 	if diff := cmp.Diff(want, c.Sites, same); diff != "" {
 		t.Error(diff)
@@ -291,7 +293,7 @@ func TestGoodFileIsReadWhole(t *testing.T) {
 		Sites: []Site{goodShop, goodBlog},
 		Zones: []zone.Source{
 			{
-				Apex: "shop.example.com.", File: "testdata/good/lifeboat.yaml", Line: 59, TTL: 30, Minimum: 20,
+				Apex: "shop.example.com.", File: "testdata/good/lifeboat.yaml", Line: 61, TTL: 30, Minimum: 20,
 				NS: []string{"ns1.example.net.", "ns2.example.net."}, Contact: `host\.master.example.com.`,
 				Follow: map[string]string{"shop.example.com.": "shop", "www.shop.example.com.": "shop", "blog.shop.example.com.": "blog"},
 				Text:   "\n@ IN MX 10 mail.example.com.\n; ${not a value}\n_dmarc IN TXT \"v=DMARC1; p=reject\"\n",
@@ -306,10 +308,8 @@ func TestGoodFileIsReadWhole(t *testing.T) {
 			{Name: "to-main", Kind: "zone", Title: "To main", Site: "shop", Config: []byte(`{"site":"shop","to":"main"}`)},
 			{Name: "close-checkout", Kind: "feature", Title: "Close the checkout", Site: "blog", Config: []byte(`{"key":"checkout.v2","value":false}`)},
 		},
-		Features: []feature.Flag{
-			{Key: "checkout.v2", Value: []byte("true"), Off: []byte("false"), Says: "Card payments", CodeDefault: []byte("false")},
-			{Key: "banner", Value: []byte("false"), Off: []byte("true")},
-		},
+		Features: goodFeatures,
+		Written:  feature.Written{Flags: goodFeatures},
 		Resolvers: []Nameserver{
 			{"quad9", netip.MustParseAddrPort("9.9.9.9:53")},
 			{"own", netip.MustParseAddrPort("[2001:db8::53]:5353")},
@@ -320,10 +320,23 @@ func TestGoodFileIsReadWhole(t *testing.T) {
 			{"chat", Webhook{"https://chat.example.net/hook", "testdata/chat.secret"}, []string{"staff", "public"}},
 			{"log", Webhook{"http://127.0.0.1:9001/", ""}, []string{"public", "staff", "incident"}},
 		},
+		Databases: goodDatabases,
 	}
 	if diff := cmp.Diff(want, got, same); diff != "" {
 		t.Error(diff)
 	}
+}
+
+var goodDatabases = []Database{
+	{
+		Name: "shop", Kind: KindPostgres, Site: "shop", DSNFile: "testdata/good/secrets/shop.dsn", MaxRows: 1000, Symptom: "home",
+		Tables:       []string{"public.orders", "public.order_lines", "public.notes"},
+		LogicalKeys:  []LogicalKey{{"public.notes", []string{"about"}, "public.orders", []string{"id"}, map[string]string{"kind": "order"}}},
+		SymptomQuery: "SELECT count(*) FROM orders WHERE total < 0",
+		Pages:        map[string]string{"public.orders": "/orders/{id}"},
+	},
+	{Name: "log", Kind: KindMariaDB, Site: "blog", DSNEnv: "LOG_DSN", Tables: []string{"hits"}, MaxRows: 5},
+	{Name: "local", Kind: KindSQLite, Site: "blog", File: "/var/lib/blog/blog.db", Tables: []string{"posts"}, MaxRows: 1000},
 }
 
 var goodActions = []Action{
@@ -344,7 +357,7 @@ var goodActions = []Action{
 
 var goodShop = Site{
 	ID: "shop", Title: "Example Shop", Names: []string{"shop.example.com", "www.shop.example.com"}, Scheme: "http", Port: 8080,
-	Origins: []Origin{{"main", addrs("203.0.113.10")}, {"backup", addrs("203.0.113.20", "2001:db8::20")}},
+	Origins: []Origin{{Name: "main", Addresses: addrs("203.0.113.10")}, {Name: "backup", Addresses: addrs("203.0.113.20", "2001:db8::20")}},
 	Home:    "backup", Standby: addrs("198.51.100.7"), StatusName: "status.example.org", Contact: "Call us",
 	Checks: []probe.Check{
 		{
@@ -353,20 +366,20 @@ var goodShop = Site{
 		},
 		{Name: "db", Kind: probe.KindTCP, Port: 5432, Every: 5 * time.Second, Timeout: 2 * time.Second, DownAfter: 3, UpAfter: 5},
 	},
-	Sanity: Sanity{3, time.Second}, Failover: "auto",
+	Sanity: Sanity{3, time.Second}, GoBack: GoBack{[]int{10, 50}, time.Minute}, Failover: "auto",
 	TakeBack: time.Minute, Watch: 2 * time.Minute, ArmedFor: 3 * time.Hour, Settle: 4 * time.Second, AutoGap: 90 * time.Minute, Silence: 6 * time.Second,
 	Capture:     Capture{Paths: []string{"/", "/cart?full=1"}, Metrics: &Metrics{"/metrics", 9100}, Logs: []string{"/var/log/shop/error.log"}},
 	Fixes:       Fixes{Approval: time.Minute, Pause: 2 * time.Second, Apart: 3 * time.Minute, Rest: 4 * time.Minute, Passes: 2},
-	UpdateEvery: 5 * time.Minute, Stuck: 6 * time.Minute, LookBack: 48 * time.Hour,
+	UpdateEvery: 5 * time.Minute, Stuck: 6 * time.Minute, LookBack: 48 * time.Hour, LookAgain: 30 * time.Second,
 }
 
 var goodBlog = Site{
 	ID: "blog", Title: "blog", Names: []string{"blog.shop.example.com"}, Scheme: "https", Port: 443,
-	Origins: []Origin{{"main", addrs("203.0.113.30")}}, Home: "main", Standby: addrs("198.51.100.7"),
+	Origins: []Origin{{Name: "main", Addresses: addrs("203.0.113.30")}}, Home: "main", Standby: addrs("198.51.100.7"),
 	Checks:  []probe.Check{usualCheck("a", "/b"), usualCheck("b", "/a"), usualCheck("c", "/b"), usualCheck("d", "")},
 	Capture: Capture{Paths: []string{"/b", "/a"}, Metrics: &Metrics{"/metrics", 443}}, Fixes: usualFixes,
-	UpdateEvery: 20 * time.Minute, Stuck: 30 * time.Minute, LookBack: 24 * time.Hour,
-	Sanity: Sanity{5, time.Minute}, Failover: "off",
+	UpdateEvery: 20 * time.Minute, Stuck: 30 * time.Minute, LookBack: 24 * time.Hour, LookAgain: 15 * time.Second,
+	Sanity: Sanity{5, time.Minute}, GoBack: GoBack{nil, 5 * time.Minute}, Failover: "off",
 	TakeBack: 15 * time.Minute, Watch: time.Hour, ArmedFor: 720 * time.Hour, Settle: 30 * time.Second, AutoGap: time.Hour, Silence: 10 * time.Second,
 }
 
@@ -416,6 +429,11 @@ func TestCommentsOfTheExampleAreTaken(t *testing.T) {
 	if diff := cmp.Diff(plain.Sites[0].Fixes, c.Sites[0].Fixes); diff != "" {
 		t.Errorf("the sample says other defaults: %s", diff)
 	}
+}
+
+var goodFeatures = []feature.Flag{
+	{Key: "checkout.v2", Value: []byte("true"), Off: []byte("false"), Says: "Card payments", CodeDefault: []byte("false")},
+	{Key: "banner", Value: []byte("false"), Off: []byte("true")},
 }
 
 // Every key that is known is in the sample, so that nobody has to guess.

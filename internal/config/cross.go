@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 
@@ -29,6 +30,7 @@ func (b *builder) cross() {
 	}
 	b.drillNames()
 	b.switches()
+	b.defaults()
 	b.pagesNeedKeys()
 	b.cached()
 	b.reached()
@@ -77,6 +79,12 @@ func (b *builder) nameAt(s Site, name string) position {
 // addresses checks that moving a site changes something: positions differ.
 func (b *builder) addresses(s Site) {
 	for i, o := range s.Origins {
+		for _, other := range s.Origins[:i] {
+			if o.Alias != "" && o.Alias == other.Alias {
+				b.invalid(b.keyAt("sites", s.ID, "origins", o.Name), "origins %s and %s of site %s are aliases of the same name, %s", other.Name, o.Name, s.ID, o.Alias).
+					WithHint("give each its own, or make them one origin")
+			}
+		}
 		for _, a := range o.Addresses {
 			if slices.Contains(s.Standby, a) {
 				b.invalid(b.keyAt("sites", s.ID, "standby"), "the standby of site %s has the address of origin %s, %s", s.ID, o.Name, a).
@@ -249,9 +257,27 @@ func (b *builder) drillNames() {
 // switches warns of features that no lever can turn off.
 func (b *builder) switches() {
 	for _, f := range b.c.Features {
-		if feature.Same(f.Value, f.Off) {
+		if feature.Same(f.Value, f.Off) && len(f.Targeting) == 0 {
 			b.warn(b.at("features", f.Key, "off"), "feature %s is %s in calm and when it is off: no lever can close it", f.Key, clip(string(f.Value))).
 				WithHint("write the value that it has in calm under value:")
+		}
+	}
+}
+
+// defaults warns of features that a lever closes and of which nobody wrote down what the
+// code takes while lifeboat can't be asked: then the lever does not reach it.
+func (b *builder) defaults() {
+	told := map[string]bool{}
+	for _, c := range b.c.Levers {
+		var l FeatureLever
+		if c.Kind != "feature" || json.Unmarshal(c.Config, &l) != nil || told[l.Key] {
+			continue
+		}
+		told[l.Key] = true
+		i := slices.IndexFunc(b.c.Features, func(f feature.Flag) bool { return f.Key == l.Key })
+		if i >= 0 && len(b.c.Features[i].CodeDefault) == 0 {
+			b.warn(b.at("features", l.Key), "lever %s closes feature %s, and it is not written down what the code does with it while lifeboat can't be asked", c.Name, l.Key).
+				WithHint("look into the code that asks, and add code_default: with the default there")
 		}
 	}
 }

@@ -3,7 +3,9 @@ package config
 import (
 	"math"
 	"net/netip"
+	"net/url"
 	"slices"
+	"time"
 
 	"lifeboat/internal/snapshot"
 )
@@ -13,7 +15,8 @@ const (
 	maxServerName = 64 // octets that a server tells of its name (authdns.MaxNSID)
 	maxRate       = 1_000_000
 	maxSlip       = 100
-	maxExempt     = 50 // each answer is held against all of them
+	maxQueryLog   = 1000 // lines a second
+	maxExempt     = 50   // each answer is held against all of them
 )
 
 // dns reads what the name server does besides answering.
@@ -29,7 +32,54 @@ func (b *builder) dns(top section) {
 	b.c.DNS = snapshot.DNS{
 		NSID: s.serverName(), RequireCookie: s.truth("require_cookie", false),
 		Rate: s.numberOrOff("rate", 200, maxRate), Slip: s.numberOrOff("slip", 2, maxSlip), Exempt: s.prefixes("exempt"),
+		QueryLog: s.number("query_log", 0, 0, maxQueryLog),
 	}
+	b.transferKeys(s)
+}
+
+var outsideSpan = span{time.Hour, 10 * time.Second, 24 * time.Hour}
+
+// maxStart is how many servers a look from outside may begin at.
+const maxStart = 13
+
+// outside reads how our zones are looked at. Unless it is written, name servers that
+// the world can't reach are not looked for there.
+func (b *builder) outside(top section) {
+	s := section{b.report, "dns.watch", &node{at: top.n.at, shape: emptyShape}}
+	if n := top.n.get("dns").get("watch"); n != nil {
+		if n.shape == textShape && n.text == "off" {
+			return
+		}
+		given, ok := b.section(n, "dns.watch", watchKeys)
+		if !ok {
+			return
+		}
+		s = given
+	} else if !slices.ContainsFunc(b.c.Nameservers, func(n Nameserver) bool { return public(n.Address.Addr()) }) {
+		return
+	}
+	b.c.Outside.Every = s.wait("every", outsideSpan)
+	for _, n := range s.few("from", "[192.0.2.53]", maxStart) {
+		if a, ok := s.addrPort(n, s.of("from")); ok {
+			b.c.Outside.From = append(b.c.Outside.From, a)
+		}
+	}
+	text := s.line("rdap", "", "https://rdap.org/", 200)
+	if text == "" || text == "off" {
+		return
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		s.invalid(s.at("rdap"), "%s: %q is no https address of an RDAP server", s.of("rdap"), clip(text)).WithHint("for example https://rdap.org/, or off")
+		return
+	}
+	b.c.Outside.RDAP = text
+}
+
+// public says whether the world can reach an address.
+func public(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsGlobalUnicast() && !a.IsPrivate()
 }
 
 // serverName reads what a server calls itself.

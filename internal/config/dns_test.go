@@ -25,6 +25,7 @@ func TestDNS(t *testing.T) {
 		"dns: {require_cookie: true}\n":     {RequireCookie: true},
 		"dns: {require_cookie: false}\n":    {},
 		"dns: {rate: 1, slip: 1}\n":         {Rate: 1, Slip: 1},
+		"dns: {query_log: 10}\n":            {QueryLog: 10},
 		"dns: {rate: 1000000, slip: 100}\n": {Rate: 1000000, Slip: 100},
 		"dns: {rate: off, slip: off}\n":     {Rate: -1, Slip: -1},
 		"dns: {exempt: []}\n":               {Exempt: []netip.Prefix{}},

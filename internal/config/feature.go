@@ -21,16 +21,24 @@ func (b *builder) features(top section) {
 			b.invalid(e.at, "%s has a bad key", where).WithHint("1 to 80 of letters, digits, '.', '_' and '-', for example %s", example(e.key))
 		}
 		flag := feature.Flag{Key: e.key}
+		var written json.RawMessage
 		if s, ok := b.section(e.value, where, featureKeys); ok {
-			b.feature(&flag, s, shared)
+			written = b.feature(&flag, s, shared)
 		}
 		b.c.Features = append(b.c.Features, flag)
+		flag.Targeting = written
+		b.c.Written.Flags = append(b.c.Written.Flags, flag)
+	}
+	if len(shared) > 0 {
+		b.c.Written.Evaluators = shared
 	}
 }
 
-func (b *builder) feature(flag *feature.Flag, s section, shared map[string]json.RawMessage) {
+// feature reads one, and gives its rule as it is written.
+func (b *builder) feature(flag *feature.Flag, s section, shared map[string]json.RawMessage) json.RawMessage {
 	before := len(b.problems)
 	flag.Says = s.line("says", "", "Card payments", 300)
+	flag.Owner = s.line("owner", "", "The payments team", 100)
 	flag.Public = s.truth("public", false)
 	flag.Value, _ = s.value("value", ": what it is in calm")
 	flag.Off, _ = s.value("off", ": what it is when its lever is pulled")
@@ -47,14 +55,14 @@ func (b *builder) feature(flag *feature.Flag, s section, shared map[string]json.
 		}
 	}
 	if len(b.problems) > before {
-		return
+		return nil
 	}
 	// A feature whose value and off are the same gets a warning, not a refusal.
 	if err := flag.Validate(); err != nil && !feature.Same(flag.Value, flag.Off) {
 		b.told(s.n.find(fieldOf(err, flag.Key)...), s.where, err)
-		return
+		return nil
 	}
-	b.targeting(flag, s, shared)
+	return b.targeting(flag, s, shared)
 }
 
 // fieldOf is the path, below a feature, of what an error of package feature is about.
@@ -80,15 +88,15 @@ func (r *report) told(at position, what string, err error) {
 }
 
 // targeting reads a feature's rule, a mapping or JSON as text, and puts in what its
-// $ref stand for.
-func (b *builder) targeting(flag *feature.Flag, s section, shared map[string]json.RawMessage) {
+// $ref stand for. It gives the rule as it is written.
+func (b *builder) targeting(flag *feature.Flag, s section, shared map[string]json.RawMessage) json.RawMessage {
 	n := s.n.get("targeting")
 	if n == nil || n.shape == emptyShape {
-		return
+		return nil
 	}
 	raw, ok := b.rule(n, s.of("targeting"))
 	if !ok {
-		return
+		return nil
 	}
 	rule, path, err := feature.Expand(raw, shared)
 	if err == nil {
@@ -99,6 +107,7 @@ func (b *builder) targeting(flag *feature.Flag, s section, shared map[string]jso
 		flag.Targeting = nil
 		b.told(n.find(path...), s.of("targeting"), err)
 	}
+	return raw
 }
 
 // rule reads a rule as JSON.
@@ -261,7 +270,7 @@ func (b *builder) ofrep(top section) {
 // ofrepKey reads one key. Messages never repeat what may be the key itself.
 func (b *builder) ofrepKey(name string, s section) {
 	const sample = "sha256: what this prints: printf %s KEY | sha256sum"
-	k := feature.Key{Name: name, For: s.choice("for", feature.ForServers, feature.ForServers, feature.ForPages)}
+	k := feature.Key{Name: name, For: s.choice("for", feature.ForServers, feature.ForServers, feature.ForPages, feature.ForCopies)}
 	k.PerSecond = s.number("per_second", 0, 1, 1_000_000)
 	if !s.needs("sha256", "", sample) {
 		return
@@ -283,7 +292,7 @@ func (b *builder) ofrepKey(name string, s section) {
 // pagesNeedKeys warns of keys that no page has, while features are for pages.
 func (b *builder) pagesNeedKeys() {
 	keys := b.c.Access.Keys
-	if len(keys) == 0 || slices.ContainsFunc(keys, func(k feature.Key) bool { return k.For == feature.ForPages }) {
+	if !b.c.Access.Closed() || slices.ContainsFunc(keys, func(k feature.Key) bool { return k.For == feature.ForPages }) {
 		return
 	}
 	for _, f := range b.c.Features {

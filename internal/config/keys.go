@@ -21,9 +21,8 @@ type keySet struct {
 }
 
 var topKeys = keySet{
-	known: []string{"console", "dns", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "evaluators", "ofrep", "actions", "channels"},
+	known: []string{"console", "dns", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "evaluators", "ofrep", "actions", "channels", "databases"},
 	later: map[string]string{
-		"databases":    "taking rows away from a database comes later; until then close the feature that meets them",
 		"providers":    "only zones that lifeboat serves itself can be moved; delegate one to it",
 		"certificates": "end TLS in front of lifeboat",
 		"places":       "checks run from this machine only",
@@ -53,21 +52,25 @@ var consoleKeys = keySet{
 }
 
 var dnsKeys = keySet{
-	known: []string{"nsid", "require_cookie", "rate", "slip", "exempt"},
+	known: []string{"nsid", "require_cookie", "rate", "slip", "exempt", "watch", "query_log", "keys"},
 	later: map[string]string{
-		"address": useListen, "listen": useListen, "port": useListen, "dnssec": "zones are served unsigned", "recursion": "lifeboat answers for its own zones only",
+		"address": useListen, "listen": useListen, "port": useListen, "dnssec": "say dnssec: true at each zone that is to be signed", "recursion": "lifeboat answers for its own zones only",
 		"cookie_secret": "lifeboat makes one and keeps it in its data folder", "networks": "the limit counts by /24 and /64",
 	},
+}
+
+var watchKeys = keySet{
+	known: []string{"every", "from", "rdap"},
+	later: map[string]string{"resolvers": "delegations are followed from the root; resolvers: asks what is cached", "zones": "all zones are looked at"},
 }
 
 const useListen = "start with --dns ADDRESS"
 
 var siteKeys = keySet{
-	known: []string{"title", "names", "scheme", "port", "home", "origins", "standby", "status_page", "contact", "checks", "sanity",
-		"failover", "take_back", "watch", "armed_for", "settle", "auto_gap", "silence", "capture", "fixes", "update_every", "stuck", "look_back"},
+	known: []string{"title", "names", "scheme", "port", "home", "origins", "standby", "status_page", "contact", "checks", "sanity", "go_back",
+		"failover", "take_back", "watch", "armed_for", "settle", "auto_gap", "silence", "capture", "fixes", "update_every", "stuck", "look_back", "look_again"},
 	later: map[string]string{
-		"go_back":      "visitors go back all at once, after the sanity checks",
-		"stages":       "visitors go back all at once, after the sanity checks",
+		"stages":       "write it inside: go_back: {stages: [10, 50, 100]}",
 		"certificate":  "end TLS in front of lifeboat",
 		"certificates": "end TLS in front of lifeboat",
 		"mirror":       "the standby shows the status page only",
@@ -85,13 +88,13 @@ var siteKeys = keySet{
 }
 
 var originKeys = keySet{
-	known: []string{"address", "addresses"},
+	known: []string{"address", "addresses", "alias"},
 	later: map[string]string{
 		"weight": "visitors go to one origin at a time",
 		"port":   "all origins use the site's port",
 		"scheme": "all origins use the site's scheme",
-		"cname":  "write the IP addresses",
-		"name":   "write the IP addresses",
+		"cname":  "write alias: shop.cdn.example.net.",
+		"name":   "write alias: shop.cdn.example.net.",
 	},
 }
 
@@ -139,6 +142,11 @@ var sanityKeys = keySet{
 	later: map[string]string{"paths": "write a check with gate: true", "checks": "write gate: true at the check"},
 }
 
+var goBackKeys = keySet{
+	known: []string{"stages", "hold"},
+	later: map[string]string{"through": "visitors go back by DNS, in shares of their resolvers"},
+}
+
 var captureKeys = keySet{
 	known: []string{"paths", "metrics", "logs"},
 	later: map[string]string{
@@ -169,16 +177,39 @@ var contactKeys = keySet{
 }
 
 var zoneKeys = keySet{
-	known: []string{"ttl", "ns", "contact", "minimum", "follow", "records", "file"},
+	known: []string{"ttl", "ns", "contact", "minimum", "follow", "records", "file", "secondaries", "primaries", "dnssec"},
 	later: map[string]string{
-		"dnssec": "the zone is served unsigned", "sign": "the zone is served unsigned", "provider": "lifeboat serves the zone itself",
-		"primary": "write the records here", "secondaries": "the zone can't be transferred", "transfer": "the zone can't be transferred",
-		"notify": "the zone can't be transferred", "tsig": "the zone can't be transferred", "update": "change this file",
+		"sign": "say dnssec: true", "provider": "lifeboat serves the zone itself",
+		"primary": usePrimaries, "secondary": useSecondaries, "transfer": useSecondaries, "notify": useSecondaries, "also_notify": useSecondaries,
+		"tsig": "write key: NAME beside the address of a secondary or a primary", "update": "change this file",
 	},
 }
 
+const (
+	useSecondaries = "write secondaries: [{address: 192.0.2.53, key: ns2}]"
+	usePrimaries   = "write primaries: [{address: 192.0.2.53, key: ns2}]"
+)
+
+var peerKeys = keySet{
+	known: []string{"address", "key"},
+	later: map[string]string{
+		"addresses": "write one line for each address", "port": "write address: 192.0.2.53:5353", "notify": "every secondary is told",
+		"secret": useSecretFile, "secret_file": useSecretFile, "tls": "zones are exchanged over TCP, signed with a key",
+	},
+}
+
+var transferKeyKeys = keySet{
+	known: []string{"secret_file"},
+	later: map[string]string{"secret": useKeyFile, "key": useKeyFile, "algorithm": useKeyFile, "name": useKeyFile},
+}
+
+const (
+	useSecretFile = "write key: NAME, and the key under dns: keys:"
+	useKeyFile    = "write what tsig-keygen prints into a file of its own, and its name here: secret_file: ns2.key"
+)
+
 var leverKeys = keySet{
-	known: []string{"title", "says", "site", "zone", "feature"},
+	known: append([]string{"title", "says", "site"}, leverKindNames()...),
 	later: leverKinds,
 }
 
@@ -187,10 +218,13 @@ var leverKinds = map[string]string{
 	"quarantine": useLever, "provider": useLever, "rfc2136": useLever, "route53": useLever, "cloudflare": useLever, "external": useLever,
 	"exec": useAction, "webhook": useAction, "haproxy": useLever, "nginx": useLever, "caddy": useLever, "systemd": useLever, "kubernetes": useLever,
 	"go_back": "visitors go back all at once, after the sanity checks",
+
+	"go_feature_flag": "write goff", "gofeatureflag": "write goff", "env": "write envfile", "env_file": "write envfile",
+	"flagsmith": useLever, "growthbook": useLever, "posthog": useLever, "split": useLever, "configcat": useLever,
 }
 
 const (
-	useLever    = "levers are of kind zone or feature"
+	useLever    = "levers are of kind zone, feature, flagd, goff, envfile, unleash, flipt or launchdarkly"
 	useAction   = useLever + "; a prepared act for a fix goes under actions"
 	useWebhook  = "write webhook: {url: …} of a program that turns it into this"
 	tellChannel = "write channels: {chat: {webhook: {url: …}}}"
@@ -228,6 +262,24 @@ var channelKeys = keySet{
 	},
 }
 
+var databaseKeys = keySet{
+	known: []string{"kind", "dsn_file", "dsn_env", "file", "site", "tables", "logical_keys", "symptom", "symptom_query", "pages", "max_rows"},
+	later: map[string]string{
+		"dsn": keepDSN, "url": keepDSN, "password": keepDSN, "user": keepDSN, "host": keepDSN, "port": keepDSN, "address": keepDSN,
+		"predicate": usePredicate, "where": usePredicate, "hide": "rows are taken away, or cells replaced",
+	},
+}
+
+const (
+	keepDSN      = "put the address, user and password into a file of their own and write dsn_file: its name"
+	usePredicate = "rows are chosen when they are taken away, not here"
+)
+
+var logicalKeyKeys = keySet{
+	known: []string{"table", "columns", "to", "to_columns", "when"},
+	later: map[string]string{"on_delete": "rows that point at what is taken away go with it"},
+}
+
 var zoneLeverKeys = keySet{
 	known: []string{"site", "to"},
 	later: map[string]string{"names": "all names that follow the site move together", "weight": "all visitors move together", "percent": "all visitors move together"},
@@ -241,10 +293,10 @@ var featureLeverKeys = keySet{
 const holdsForAll = "the value holds for everybody"
 
 var featureKeys = keySet{
-	known: []string{"value", "off", "says", "code_default", "variants", "targeting", "public"},
+	known: []string{"value", "off", "says", "owner", "code_default", "variants", "targeting", "public"},
 	later: map[string]string{
 		"percent": useFractional, "rollout": useFractional, "rules": "write targeting: with one rule", "state": "a feature that is off has its off value",
-		"default_variant": "value is the default", "defaultVariant": "value is the default", "owner": "say it in says",
+		"default_variant": "value is the default", "defaultVariant": "value is the default",
 	},
 }
 

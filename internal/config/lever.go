@@ -10,11 +10,38 @@ import (
 	"lifeboat/internal/snapshot"
 )
 
-// The kinds of levers in this version.
+// The kinds of levers that lifeboat's own parts know, too.
 const (
 	kindZone    = "zone"
 	kindFeature = "feature"
 )
+
+// leverKind is how the section of one kind of lever is read.
+type leverKind struct {
+	name string
+	read func(b *builder, card *lever.Card, s section, n *node) bool
+}
+
+// leverTable is all kinds of levers in this version.
+var leverTable = []leverKind{
+	{kindZone, (*builder).zoneLever},
+	{kindFeature, (*builder).featureLever},
+	{kindFlagd, (*builder).flagFileLever},
+	{kindGOFF, (*builder).flagFileLever},
+	{kindEnvFile, (*builder).envFileLever},
+	{kindUnleash, (*builder).unleashLever},
+	{kindFlipt, (*builder).fliptLever},
+	{kindLaunchDarkly, (*builder).launchDarklyLever},
+}
+
+// leverKindNames are the names of the kinds, in the table's order.
+func leverKindNames() []string {
+	out := make([]string, len(leverTable))
+	for i, k := range leverTable {
+		out[i] = k.name
+	}
+	return out
+}
 
 func looksTrueOrFalse(text string) bool {
 	return slices.Contains([]string{"true", "false", "yes", "no", "on", "off", "y", "n"}, strings.ToLower(text))
@@ -37,18 +64,21 @@ func (b *builder) levers(top section) {
 
 // lever reads the one kind that a lever is of.
 func (b *builder) lever(card *lever.Card, s section) bool {
-	z, f := s.n.get(kindZone), s.n.get(kindFeature)
+	var found []leverKind
+	var names []string
+	for _, k := range leverTable {
+		if s.n.get(k.name) != nil {
+			found, names = append(found, k), append(names, k.name)
+		}
+	}
 	switch {
-	case z != nil && f != nil:
-		b.invalid(s.at(kindFeature), "%s is of two kinds, zone and feature", s.where).WithHint("make two levers of it")
-	case z != nil:
-		card.Kind = kindZone
-		return b.zoneLever(card, s, z)
-	case f != nil:
-		card.Kind = kindFeature
-		return b.featureLever(card, s, f)
+	case len(found) > 1:
+		b.invalid(s.at(names[1]), "%s is of two kinds, %s and %s", s.where, names[0], names[1]).WithHint("make two levers of it")
+	case len(found) == 1:
+		card.Kind = names[0]
+		return found[0].read(b, card, s, s.n.get(names[0]))
 	case !s.refused(leverKeys):
-		b.invalid(s.n.at, "%s moves nothing", s.where).WithHint("add zone: {site: shop, to: standby} or feature: {key: checkout, value: false}")
+		b.invalid(s.n.at, "%s moves nothing", s.where).WithHint("add zone: {site: shop, to: standby} or feature: {key: checkout, value: false}; kinds are %s", orList(leverKindNames()))
 	}
 	return false
 }

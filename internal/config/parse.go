@@ -123,6 +123,7 @@ func (b *builder) build() {
 	b.console(top)
 	b.dns(top)
 	b.nameservers(top)
+	b.outside(top)
 	b.resolvers(top)
 	b.contacts(top)
 	b.features(top)
@@ -132,6 +133,7 @@ func (b *builder) build() {
 	b.levers(top)
 	b.actions(top)
 	b.channels(top)
+	b.databases(top)
 	b.cross()
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -32,6 +33,7 @@ func (c *Config) Parts() (sites []snapshot.Site, zones []zone.Source, features [
 				followed[n.name] = snapshot.ShadowID(site)
 			}
 		}
+		z.Challenges = c.proved(z)
 		z.NS, z.Follow = slices.Clone(z.NS), followed
 		zones = append(zones, z)
 	}
@@ -41,6 +43,21 @@ func (c *Config) Parts() (sites []snapshot.Site, zones []zone.Source, features [
 		features = append(features, f, stand)
 	}
 	return sites, zones, features
+}
+
+// proved are the names of a zone that certificates may be asked for: what visitors
+// type, and what follows a site.
+func (c *Config) proved(z zone.Source) []string {
+	names := slices.Collect(maps.Keys(z.Follow))
+	for _, s := range c.Sites {
+		for _, name := range append(slices.Clone(s.Names), s.StatusName) {
+			if name += "."; name == z.Apex || strings.HasSuffix(name, "."+z.Apex) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // ShadowFeature is the key of the stand-in that a drill flips in place of a feature.
@@ -97,18 +114,38 @@ func (c *Config) site(s Site) snapshot.Site {
 	}
 	for _, o := range s.Origins {
 		site.Positions[o.Name] = zone.Addresses{IPs: slices.Clone(o.Addresses)}
+		if o.Alias != "" {
+			site.Positions[o.Name] = zone.Addresses{Alias: o.Alias}
+			if site.Asked == nil {
+				site.Asked = map[string][]netip.Addr{}
+			}
+			site.Asked[o.Name] = slices.Clone(o.Addresses)
+		}
 		if o.Name != s.Home {
 			site.Places = append(site.Places, o.Name)
 		}
 	}
 	site.Places = append(site.Places, snapshot.Standby)
 	for _, card := range c.Levers {
-		if card.Site == s.ID {
+		if card.Site == s.ID && ours(card.Kind) {
 			site.Levers = append(site.Levers, localLever(card))
 		}
 	}
 	return site
 }
+
+// Positions are all that the sites' names can be pointed at, by site.
+func (c *Config) Positions() map[string]zone.Positions {
+	out := map[string]zone.Positions{}
+	for _, s := range c.Sites {
+		out[s.ID] = c.site(s).Positions
+	}
+	return out
+}
+
+// ours says whether a kind of lever moves what answer itself serves. The others answer
+// knows nothing of: it could not pull them alone.
+func ours(kind string) bool { return kind == kindZone || kind == kindFeature }
 
 // localLever is a lever as answer can pull it by itself.
 func localLever(card lever.Card) snapshot.Lever {

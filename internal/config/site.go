@@ -3,6 +3,7 @@ package config
 import (
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"lifeboat/internal/probe"
@@ -11,24 +12,29 @@ import (
 
 // The waits of a site (rule U12: these and no others), and what they may be.
 var (
-	everySpan    = span{5 * time.Second, 100 * time.Millisecond, time.Hour}
-	timeoutSpan  = span{2 * time.Second, 50 * time.Millisecond, time.Minute}
-	apartSpan    = span{time.Minute, 100 * time.Millisecond, time.Hour}
-	takeBackSpan = span{15 * time.Minute, time.Second, 24 * time.Hour}
-	watchSpan    = span{time.Hour, time.Second, 30 * 24 * time.Hour}
-	armedForSpan = span{720 * time.Hour, time.Second, 8760 * time.Hour}
-	settleSpan   = span{30 * time.Second, 0, time.Hour}
-	autoGapSpan  = span{time.Hour, time.Second, 30 * 24 * time.Hour}
-	silenceSpan  = span{10 * time.Second, time.Second, time.Hour}
-	updateSpan   = span{20 * time.Minute, time.Second, 24 * time.Hour}
-	stuckSpan    = span{30 * time.Minute, time.Second, 24 * time.Hour}
-	lookBackSpan = span{24 * time.Hour, time.Minute, 720 * time.Hour}
+	everySpan     = span{5 * time.Second, 100 * time.Millisecond, time.Hour}
+	timeoutSpan   = span{2 * time.Second, 50 * time.Millisecond, time.Minute}
+	apartSpan     = span{time.Minute, 100 * time.Millisecond, time.Hour}
+	takeBackSpan  = span{15 * time.Minute, time.Second, 24 * time.Hour}
+	watchSpan     = span{time.Hour, time.Second, 30 * 24 * time.Hour}
+	armedForSpan  = span{720 * time.Hour, time.Second, 8760 * time.Hour}
+	settleSpan    = span{30 * time.Second, 0, time.Hour}
+	autoGapSpan   = span{time.Hour, time.Second, 30 * 24 * time.Hour}
+	silenceSpan   = span{10 * time.Second, time.Second, time.Hour}
+	updateSpan    = span{20 * time.Minute, time.Second, 24 * time.Hour}
+	stuckSpan     = span{30 * time.Minute, time.Second, 24 * time.Hour}
+	holdSpan      = span{5 * time.Minute, 100 * time.Millisecond, 24 * time.Hour}
+	lookBackSpan  = span{24 * time.Hour, time.Minute, 720 * time.Hour}
+	lookAgainSpan = span{15 * time.Second, 15 * time.Second, time.Minute}
 
 	approvalSpan = span{10 * time.Minute, 100 * time.Millisecond, 24 * time.Hour}
 	pauseSpan    = span{time.Minute, 100 * time.Millisecond, time.Hour}
 	betweenSpan  = span{20 * time.Minute, 100 * time.Millisecond, 24 * time.Hour}
 	restSpan     = span{10 * time.Minute, 100 * time.Millisecond, 24 * time.Hour}
 )
+
+// maxStages is how many stages a return may have.
+const maxStages = 20
 
 // StandbyCheckName is the name of the check that StandbyCheck makes; no check in
 // a file may take it.
@@ -67,6 +73,7 @@ func (b *builder) site(id string, s section) Site {
 		UpdateEvery: s.wait("update_every", updateSpan),
 		Stuck:       s.wait("stuck", stuckSpan),
 		LookBack:    s.wait("look_back", lookBackSpan),
+		LookAgain:   s.wait("look_again", lookAgainSpan),
 	}
 	site.Port = s.number("port", schemePort(site.Scheme), 1, 65535)
 	if n := s.n.get("status_page"); n != nil {
@@ -78,6 +85,7 @@ func (b *builder) site(id string, s section) Site {
 	site.Standby = s.standby()
 	site.Checks = b.checks(s)
 	site.Sanity = s.sanity()
+	site.GoBack = s.goBack()
 	site.Capture = s.capture(site)
 	site.Fixes = s.fixes()
 	return site
@@ -141,6 +149,11 @@ func (b *builder) origins(s section) []Origin {
 		origin := Origin{Name: e.key}
 		if o, ok := b.section(e.value, "origin "+clip(e.key)+" of "+s.where, originKeys); ok {
 			origin.Addresses = o.addresses()
+			if n := o.n.get("alias"); n != nil {
+				if text, ok := o.text(n, o.of("alias"), "shop.cdn.example.net."); ok {
+					origin.Alias = o.absolute(n.at, o.of("alias"), text)
+				}
+			}
 		}
 		out = append(out, origin)
 	}
@@ -187,6 +200,37 @@ func (s section) sanity() Sanity {
 	if p, ok := s.section(n, "sanity of "+s.where, sanityKeys); ok {
 		out.Passes = p.number("passes", out.Passes, 1, 1000)
 		out.Apart = p.wait("apart", apartSpan)
+	}
+	return out
+}
+
+// goBack reads the stages of the return: rising shares, of which the last may be spelled
+// out as 100.
+func (s section) goBack() GoBack {
+	out := GoBack{Hold: holdSpan.def}
+	n := s.n.get("go_back")
+	if n == nil {
+		return out
+	}
+	p, ok := s.section(n, "go_back of "+s.where, goBackKeys)
+	if !ok {
+		return out
+	}
+	out.Hold = p.wait("hold", holdSpan)
+	last := 0
+	for _, item := range p.few("stages", "[10, 50, 100]", maxStages) {
+		share, err := strconv.Atoi(item.text)
+		switch {
+		case item.shape != numberShape || err != nil:
+			s.invalid(item.at, "%s: expected a share in per cent, found %s", p.of("stages"), item.found()).WithHint("for example stages: [10, 50, 100]")
+			return out
+		case share <= last || share > 100:
+			s.invalid(item.at, "%s: %d does not follow %d", p.of("stages"), share, last).WithHint("from 1 to 100, each more than the one before, for example stages: [10, 50, 100]")
+			return out
+		}
+		if last = share; share < 100 {
+			out.Stages = append(out.Stages, share)
+		}
 	}
 	return out
 }

@@ -45,8 +45,11 @@ func (b *builder) webhook(s section, n *node) *Webhook {
 }
 
 // secretFile reads the name of the file that holds a secret, not the secret.
-func (b *builder) secretFile(s section) string {
-	name := s.line("secret_file", "", "hook.secret", maxFilePath)
+func (b *builder) secretFile(s section) string { return b.besideFile(s, "secret_file", "hook.secret") }
+
+// besideFile reads a path; a relative one begins at the file's folder.
+func (b *builder) besideFile(s section, key, example string) string {
+	name := s.line(key, "", example, maxFilePath)
 	switch {
 	case name == "":
 		return ""

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"lifeboat/internal/snapshot"
 	"lifeboat/internal/zone"
 )
 
@@ -31,6 +32,12 @@ func (b *builder) zones(top section) {
 			continue
 		}
 		seen[apex] = e.at
+		if peers := b.peers(s, "secondaries"); len(peers) > 0 {
+			b.c.Secondaries = append(b.c.Secondaries, snapshot.Exchange{Zone: apex, Peers: peers})
+		}
+		if b.incoming(apex, s) {
+			continue
+		}
 		b.c.Zones = append(b.c.Zones, b.zone(apex, s))
 		b.zoneKeys = append(b.zoneKeys, e.key)
 	}
@@ -55,6 +62,7 @@ func (b *builder) zone(apex string, s section) zone.Source {
 		NS:      s.servers(),
 		Contact: s.mailbox(),
 		Follow:  b.follow(apex, s),
+		DNSSEC:  s.truth("dnssec", false),
 	}
 	b.records(&src, s)
 	if len(src.NS) == 0 && !hasNS(src.Text) && s.n.get("ns") == nil {

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -36,7 +37,9 @@ import (
 	"lifeboat/internal/lever/zonelever"
 	"lifeboat/internal/listen"
 	"lifeboat/internal/outbox"
+	"lifeboat/internal/parentwatch"
 	"lifeboat/internal/prober"
+	"lifeboat/internal/quarantine/doctor"
 	"lifeboat/internal/role"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/store"
@@ -81,10 +84,8 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	for _, src := range o.Config.Zones { // a zone that can't be served must not reach answer
-		if _, err := zone.Parse(src); err != nil {
-			return err
-		}
+	if _, _, err := zone.Readable(o.Config.Zones, o.Config.Positions()); err != nil { // a zone that can't be served must not reach answer
+		return err
 	}
 	record, closeRecord, err := openRecord(ctx, o)
 	if err != nil {
@@ -100,18 +101,34 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	var outside *parentwatch.Watcher // looks once the engine is there
+	with.Outside = func() []engine.Finding { return seen(outside.Reports()) }
+	zones, err := signing(o)
+	if err != nil {
+		return err
+	}
+	exchanged, err := transfers(o.Config)
+	if err != nil {
+		return err
+	}
+	round, bad := databases(o)
 	eng, err = engine.New(engine.Options{
-		Config: o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
-		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with,
+		Transfers: exchanged,
+		Config:    o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
+		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with, Signing: zones,
+		Beside: databaseFindings(round, bad),
 	})
 	if err != nil {
+		return err
+	}
+	if outside, err = watcher(o, eng); err != nil {
 		return err
 	}
 	feed := publish.New(publish.Options{Logger: o.Logger, Now: o.Now, Handler: eng, Admit: o.AdmitFeed})
 	if err := eng.Start(ctx, feed); err != nil {
 		return err
 	}
-	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels}.serve(ctx)
+	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, outside: outside}.serve(ctx)
 }
 
 // plane is the whole control plane, wired.
@@ -124,6 +141,8 @@ type plane struct {
 	eng      *engine.Engine
 	feed     *publish.Server
 	channels []engine.Channel
+	outside  *parentwatch.Watcher
+	round    *doctor.Round
 }
 
 // serve runs all loops and edges; the edges end first.
@@ -142,7 +161,9 @@ func (p plane) serve(ctx context.Context) error {
 	loops.Go(func() { _ = p.record.Run(inner) })
 	loops.Go(func() { _ = p.accounts.Run(inner) })
 	loops.Go(func() { _ = p.box.Run(inner) })
+	loops.Go(func() { p.round.Run(inner) })
 	loops.Go(func() { watchStatus(inner, feed, p.eng) })
+	loops.Go(func() { p.outside.Run(inner) })
 	if o.HTTP != nil {
 		doors.Go(func() { errs <- serveHTTP(ctx, newCrowd(o.HTTP, maxConsole), console, nil, nil) }) // with ctx
 	}
@@ -239,7 +260,8 @@ func drivers(o Options) func(lever.Orders) map[string]lever.Driver {
 		servers[n.Name] = n.Address
 	}
 	return func(orders lever.Orders) map[string]lever.Driver {
-		return map[string]lever.Driver{
+		table := elsewhere(o)
+		maps.Copy(table, map[string]lever.Driver{
 			zonelever.Kind: zonelever.New(zonelever.Options{Orders: orders, Nameservers: servers, Now: o.Now, Site: func(id string, drill bool) (zonelever.Site, bool) {
 				if drill {
 					id = snapshot.ShadowID(id)
@@ -251,7 +273,8 @@ func drivers(o Options) func(lever.Orders) map[string]lever.Driver {
 				Orders: orders, OFREP: "http://" + o.OFREP, Key: o.Config.Access.Own(), Now: o.Now, Shadow: config.ShadowFeature,
 				Own: func(key string) json.RawMessage { f, _ := contents.Flag(key); return f.Value },
 			}),
-		}
+		})
+		return table
 	}
 }
 
@@ -276,7 +299,7 @@ func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	machines := api.Options{Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version}
+	machines := api.Options{Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside}
 	people := web.New(web.Options{
 		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
 		URL: o.Config.ConsoleURL, Ending: ending,

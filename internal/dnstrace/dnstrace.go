@@ -4,7 +4,7 @@
 //
 // It is no resolver and no cache: it validates no signatures, takes no answer from
 // anybody but authoritative servers, and looks up no name except by the trace itself.
-// Only cli may import it.
+// Only cli and parentwatch may import it.
 //
 // The rules are pure and stand in judge.go: what one message means, where the servers
 // of a zone differ, the sentence at the end. This file walks; ask.go asks.

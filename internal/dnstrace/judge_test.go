@@ -1,11 +1,7 @@
 package dnstrace
 
 import (
-	"context"
-	"net"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/miekg/dns"
 )
@@ -43,54 +39,4 @@ func FuzzClassify(f *testing.F) {
 		}
 		compare([]Reply{r, r})
 	})
-}
-
-func TestTransfer(t *testing.T) {
-	t.Parallel()
-	soa := "example.com. 60 IN SOA ns.example.net. h.example.com. 7 3600 600 86400 60"
-	for name, tc := range map[string]struct {
-		lines []string
-		max   int64
-		wrong string
-	}{
-		"whole":     {[]string{soa, "example.com. 60 IN NS ns.example.net.", "www.example.com. 60 IN A 192.0.2.2", soa}, 1 << 20, ""},
-		"too large": {[]string{soa, "example.com. 60 IN NS ns.example.net.", soa}, 40, "more than is taken"},
-		"no SOA":    {[]string{"example.com. 60 IN NS ns.example.net.", soa}, 1 << 20, "does not begin with a SOA"},
-		"refused":   {nil, 1 << 20, "does not give example.com. away: REFUSED"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			s := &dns.Server{Listener: listener, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
-				m := new(dns.Msg).SetReply(q)
-				if tc.lines == nil {
-					m.Rcode = dns.RcodeRefused
-				}
-				for _, line := range tc.lines {
-					rr, err := dns.NewRR(line)
-					if err != nil {
-						t.Error(err)
-					}
-					m.Answer = append(m.Answer, rr)
-				}
-				_ = w.WriteMsg(m)
-			})}
-			ended := make(chan struct{})
-			started := make(chan struct{})
-			s.NotifyStartedFunc = func() { close(started) }
-			go func() { defer close(ended); _ = s.ActivateAndServe() }() // the cleanup ends it
-			<-started
-			t.Cleanup(func() { _ = s.ShutdownContext(context.Background()); <-ended })
-			z, err := Transfer(t.Context(), TransferOptions{Server: listener.Addr().String(), Apex: "example.com.", Limit: 10 * time.Second, MaxBytes: tc.max})
-			switch {
-			case tc.wrong == "" && (err != nil || z.Serial() != 7 || len(z.Records()) != 3):
-				t.Errorf("%v, %v", z, err)
-			case tc.wrong != "" && (err == nil || !strings.Contains(err.Error(), tc.wrong)):
-				t.Errorf("%v, want %q", err, tc.wrong)
-			}
-		})
-	}
 }

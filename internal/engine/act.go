@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,8 +21,12 @@ import (
 // observed before anything is done again. The intents are worked through in the
 // order in which they were recorded; the first error is returned at the end.
 func (r *runner) act(ctx context.Context, resume bool) ([]incident.Event, error) {
-	var all []incident.Event
-	var first error
+	all, first := r.movePulls(ctx, resume)
+	added, err := r.moveShares(ctx)
+	return append(all, added...), cmp.Or(first, err)
+}
+
+func (r *runner) movePulls(ctx context.Context, resume bool) (all []incident.Event, first error) {
 	for {
 		p, back, found := r.intent()
 		if !found {
@@ -83,12 +88,12 @@ func (r *runner) carryOut(ctx context.Context, p incident.Pull, back, resume boo
 	obs, err := r.order(ctx, driver, plan, p, back, resume)
 	e.o.Hook("ordered")
 	byRule := p.By.Automatic() && !back // comes of a report, which the greeting would have to wait for
-	if err != nil && !resume && !byRule && e.answerLeft() {
+	if err != nil && !resume && !byRule && ours(p.Kind) && e.answerLeft() {
 		if added, over := r.rejoin(ctx, p, back); over {
 			return added, r.came(p, back)
 		}
 	}
-	if err == nil || errors.Is(err, publish.ErrUnsure) {
+	if err == nil || unsure(err) {
 		obs = r.observe(ctx, driver, plan, want)
 	}
 	e.o.Hook("observed")
@@ -217,6 +222,11 @@ func (r *runner) observe(ctx context.Context, d lever.Driver, plan lever.Plan, w
 	}
 }
 
+// unsure says whether an order may have been taken though it came to an error.
+func unsure(err error) bool {
+	return errors.Is(err, publish.ErrUnsure) || errors.Is(err, lever.ErrUnsure)
+}
+
 // judge turns an observation into a result.
 func judge(obs lever.Observation, err error, want lever.World) incident.Outcome {
 	c := incident.Outcome{Detail: obs.Detail, Result: incident.Unclear}
@@ -230,7 +240,7 @@ func judge(obs lever.Observation, err error, want lever.World) incident.Outcome 
 	switch {
 	case obs.World == want:
 		c.Result = incident.Done
-	case obs.World == other && !errors.Is(err, publish.ErrUnsure):
+	case obs.World == other && !unsure(err):
 		c.Result = incident.NotDone
 	}
 	if err != nil && c.Result != incident.Done {
@@ -244,12 +254,7 @@ func judge(obs lever.Observation, err error, want lever.World) incident.Outcome 
 
 // outcome records a result together with what is ordered by then.
 func (r *runner) outcome(ctx context.Context, p incident.Pull, c incident.Outcome, plan lever.Plan) ([]incident.Event, error) {
-	site, flag := "", ""
-	if p.Kind == "feature" {
-		flag = plan.Target
-	} else {
-		site = plan.Target
-	}
+	site, flag := recordOf(p.Kind, plan)
 	writes := r.e.record(site, flag)
 	if p.By.Automatic() && !c.Back {
 		writes = append(writes, r.e.noteAuto(r.site().ID, r.e.o.Now()))
@@ -261,6 +266,17 @@ func (r *runner) outcome(ctx context.Context, p incident.Pull, c incident.Outcom
 	return r.decide(ctx, c, f, writes...)
 }
 
+// recordOf names what an act has changed of what is ordered.
+func recordOf(kind string, plan lever.Plan) (site, flag string) {
+	switch kind {
+	case kindFeature:
+		return "", plan.Target
+	case kindZone:
+		return plan.Target, ""
+	}
+	return "", ""
+}
+
 // failure is the error for whoever pressed, nil when it is done.
 func failure(p incident.Pull, c incident.Outcome, err error) error {
 	switch {
@@ -270,6 +286,9 @@ func failure(p incident.Pull, c incident.Outcome, err error) error {
 		return fmt.Errorf("%s: %w", p.Lever, err)
 	case c.Result == incident.NotDone:
 		return fault.New(fault.Unavailable, "%s was ordered, but from outside nothing has changed: %s", p.Lever, c.Detail).WithHint("see who answers what: lifeboat check")
+	}
+	if !ours(p.Kind) {
+		return fault.New(fault.Unavailable, "we can't tell whether %s took effect: %s", p.Lever, c.Detail).WithHint("look at the flag itself; once it can be seen, so does lifeboat")
 	}
 	return fault.New(fault.Unavailable, "we can't tell whether %s took effect: %s", p.Lever, c.Detail).WithHint("look: dig, and lifeboat answer status; a name server that is gone for good is taken out of nameservers in the configuration")
 }

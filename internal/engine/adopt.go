@@ -37,6 +37,9 @@ func (e *Engine) Connected(ctx context.Context, h feed.Hello) error {
 	if err := e.takeOver(ctx, h.Orders); err != nil {
 		return e.unfit(err)
 	}
+	if err := e.sign(); err != nil { // what was signed before is still there
+		e.o.Logger.Warn("the zones could not be signed anew", "cause", err)
+	}
 	if err := e.announce(ctx); err != nil {
 		return e.unfit(err)
 	}
@@ -129,8 +132,9 @@ func (e *Engine) adoptPositions(next *ordered, h feed.Hello, all bool) {
 			}
 		}
 		o := next.sites[s.ID]
-		if o.Position != pos {
-			o.Position, o.Since, o.Generation = pos, e.o.Now().UTC(), o.Generation+1
+		share := h.Shares[s.ID]
+		if o.Position != pos || !sameShare(o.Share, share) {
+			o.Position, o.Since, o.Generation, o.Share = pos, e.o.Now().UTC(), o.Generation+1, share
 			next.sites[s.ID] = o
 		}
 	}
@@ -145,6 +149,11 @@ func (e *Engine) adoptPositions(next *ordered, h feed.Hello, all bool) {
 			next.flags[key] = o
 		}
 	}
+}
+
+// sameShare says whether two shares send the same visitors to the same place.
+func sameShare(a, b *snapshot.Share) bool {
+	return a == b || a != nil && b != nil && a.Position == b.Position && a.Percent == b.Percent
 }
 
 // adoptSerials takes answer's serials where they are newer. All grow where the parts
@@ -253,7 +262,7 @@ func (e *Engine) takeOrder(ctx context.Context, o snapshot.Order) error {
 			return
 		}
 		so := next.sites[o.Site]
-		so.Position, so.Since, so.Generation, so.Incident = o.Position, o.At, so.Generation+1, r.in.ID
+		so.Position, so.Since, so.Generation, so.Incident, so.Share = o.Position, o.At, so.Generation+1, r.in.ID, nil
 		next.sites[o.Site] = so
 	})
 	return nil
@@ -290,12 +299,12 @@ func (e *Engine) explain(ctx context.Context, r *runner) error {
 	if top, on := r.in.OnTop("zone:" + r.id); on && (top.To == pos || top.State != incident.Active) {
 		return nil
 	}
-	if slices.ContainsFunc(r.parked, func(p incident.Pull) bool { return p.To == pos && p.Kind == "zone" }) {
+	if slices.ContainsFunc(r.parked, func(p incident.Pull) bool { return p.To == pos && p.Kind == kindZone }) {
 		return nil
 	}
 	name := ""
 	for _, l := range r.site().Levers {
-		if l.Kind == "zone" && l.Position == pos {
+		if l.Kind == kindZone && l.Position == pos {
 			name = l.Name
 		}
 	}
@@ -446,7 +455,13 @@ func (r *runner) heed(ctx context.Context) { // with mu held
 	}
 	r.ruleAt = now
 	pos, err := r.e.Position(ctx, r.id)
-	if err != nil || pos == snapshot.Standby {
+	if err != nil {
+		return
+	}
+	if r.in.Phase == incident.FailBack && r.in.BackShare() > 0 {
+		r.heedShare(ctx, now)
+	}
+	if pos == snapshot.Standby {
 		return
 	}
 	if s, down := r.e.seen.down(r.id, pos, now); down && r.e.seen.current(s, now) {
@@ -454,8 +469,12 @@ func (r *runner) heed(ctx context.Context) { // with mu held
 	}
 }
 
+func whyDown(title string, s feed.Sight) string {
+	return fmt.Sprintf("%s is seen down: %s (check %s)", title, s.Last.Detail, s.Check)
+}
+
 func (r *runner) onDown(ctx context.Context, s feed.Sight) { // with mu held
-	why := fmt.Sprintf("%s is seen down: %s (check %s)", r.site().Title, s.Last.Detail, s.Check)
+	why := whyDown(r.site().Title, s)
 	rule := incident.Actor{Kind: "rule", Name: "The check " + s.Check}
 	if (r.in.Phase == incident.Watch || r.in.Phase == incident.Review) && !s.Since.Before(r.in.WentOnAt()) {
 		r.try(ctx, incident.Relapsed{Detail: why}, rule)
@@ -503,7 +522,7 @@ func (r *runner) try(ctx context.Context, c incident.Command, by incident.Actor)
 // remedy is the lever that a rule would pull: the first one to the standby.
 func (r *runner) remedy() (string, bool) {
 	for _, l := range r.site().Levers {
-		if l.Kind == "zone" && l.Position == snapshot.Standby {
+		if l.Kind == kindZone && l.Position == snapshot.Standby {
 			return l.Name, true
 		}
 	}

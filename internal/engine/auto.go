@@ -62,7 +62,7 @@ func (e *Engine) noteHeld(site string, held bool) store.Write {
 
 // homeOf is where an adopted pull leads back to.
 func homeOf(card lever.Card, s snapshot.Site) json.RawMessage {
-	if card.Kind != "zone" {
+	if card.Kind != kindZone {
 		return json.RawMessage("null")
 	}
 	return quote(s.Home)

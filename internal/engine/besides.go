@@ -47,7 +47,7 @@ func (r *runner) besides(events []incident.Event, next incident.Incident) []stor
 func (r *runner) ownChange(ev incident.Event, in incident.Incident) (ledger.Change, bool) {
 	kind := ""
 	switch ev.Type {
-	case incident.LeverActive, incident.LeverUndone, incident.LeverSettled:
+	case incident.LeverActive, incident.LeverUndone, incident.LeverSettled, incident.LeverGivenUp:
 		kind = "lever"
 	case incident.FixApplied, incident.FixRolledBack:
 		kind = "fix"
@@ -192,9 +192,10 @@ func (r *runner) publicMessage() string {
 // with an open incident: whatever is published then may have to change again soon.
 const crisisTTL = 60
 
-// ttlCap is crisisTTL while an incident is open, and 0 (no cap) otherwise.
-func (r *runner) ttlCap() uint32 {
-	if in, _ := r.look(); in.Phase.Open() && !in.Drill {
+// ttlCap is crisisTTL while an incident is open or some visitors are sent elsewhere, so
+// that the next step is as quick, and 0 (no cap) otherwise.
+func (r *runner) ttlCap(shared bool) uint32 {
+	if in, _ := r.look(); in.Phase.Open() && !in.Drill || shared {
 		return crisisTTL
 	}
 	return 0

@@ -63,7 +63,11 @@ func (e *Engine) Check(ctx context.Context) ([]Finding, error) {
 	}
 	c.levers(bounded)
 	c.outside(bounded)
+	c.found = append(c.found, e.outsideFindings()...)
 	c.configuration()
+	if e.o.Beside != nil {
+		c.found = append(c.found, e.o.Beside()...)
+	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -94,7 +98,7 @@ func (c *checkup) answer() {
 	v := c.e.answerView()
 	switch {
 	case !v.Connected:
-		c.add(SeverityProblem, code, "", title, "The answer process is not connected. It goes on answering as it was told last, but no lever can be pulled from here.",
+		c.add(SeverityProblem, code, "", title, "The answer process is not connected. It goes on answering as it was told last, but none of the levers that move what it serves can be pulled from here.",
 			"See whether it runs with: lifeboat answer status. Levers can be pulled there: lifeboat answer pull LEVER.")
 	case !v.Ready:
 		c.add(SeverityProblem, code, "", title, "Nothing can be published to the answer process: "+cmp.Or(v.Problem, "it has just connected")+".", "Ask it itself: lifeboat answer status.")
@@ -319,6 +323,8 @@ func (c *checkup) rehearsed(ctx context.Context, card lever.Card) {
 		c.add(SeverityWarning, code, card.Name, card.Title, "Its last rehearsal is too long ago.", drill)
 	case left < soon:
 		c.add(SeverityWarning, code, card.Name, card.Title, fmt.Sprintf("Its last rehearsal counts only until %s.", rec.ArmedUntil.UTC().Format("2 January 15:04 UTC")), drill)
+	case rec.LookedOnly:
+		c.add(SeverityOK, code, card.Name, card.Title, "Looked at: it can be reached. Nothing was moved, because the lever declares nothing that a drill could move.", "")
 	default:
 		c.add(SeverityOK, code, card.Name, card.Title, fmt.Sprintf("Rehearsed: there in %d ms, back in %d ms.", rec.ThereMS, rec.BackMS), "")
 	}

@@ -8,6 +8,7 @@ import (
 	"lifeboat/internal/fault"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/ledger"
+	"lifeboat/internal/lever"
 	"lifeboat/internal/outbox"
 	"lifeboat/internal/store"
 )
@@ -70,8 +71,10 @@ type Company struct {
 	Channels []Channel
 	Acts     []Act
 	Run      func(ctx context.Context, j Job) Ran
-	Others   func(a incident.Actor) int // how many other people may approve a fix (R9)
+	Others   func(a incident.Actor) int           // how many other people may approve a fix (R9)
+	Card     func(name string) (lever.Card, bool) // levers that people made beside the configuration's
 	Tail     func(path string, most int64) capture.Item
+	Outside  func() []Finding // what the world sees of our zones: of each a finding
 }
 
 // expectKey and writeKey carry what a request asked for beside its command.

@@ -32,6 +32,7 @@ type runner struct {
 	asking  bool      // sanity checks are under way
 	reading bool      // the check that a fix promised is being asked
 	readAt  time.Time // when it was asked last
+	shareAt time.Time // when a share was ordered last
 	running string    // key of the prepared act under way
 	next    string    // key of the one that is to be begun when it has ended
 	asked   string    // the incident that evidence is collected for
@@ -194,7 +195,7 @@ func (e *Engine) Do(ctx context.Context, site string, c incident.Command, by inc
 	if !known || r.site().Shadow != "" {
 		return Result{}, errNoSite(site)
 	}
-	if acts(c) {
+	if acts(c) && !e.apart(c) {
 		e.awaitAnswer(ctx)
 	}
 	r.mu.Lock()
@@ -209,6 +210,20 @@ func acts(c incident.Command) bool {
 		return true
 	}
 	return false
+}
+
+// apart says whether a command is about a lever of somebody else's system: answer has
+// no part in it, and may be away.
+func (e *Engine) apart(c incident.Command) bool {
+	name := ""
+	switch c := c.(type) {
+	case PullRequest:
+		name = c.Lever
+	case incident.PutBack:
+		name = c.Lever
+	}
+	card, err := e.card(name)
+	return err == nil && !ours(card.Kind)
 }
 
 func (r *runner) do(ctx context.Context, c incident.Command, by incident.Actor) (Result, error) { // with mu held

@@ -58,17 +58,31 @@ type Options struct {
 	Logger  *slog.Logger
 	Version string
 	Record  func() RecordView  // how the record is doing
+	Beside  func() []Finding   // what stands beside the engine, for Check; nil: nothing does
 	Hook    func(point string) // tests stop the process here
 	Waits   Waits
 	Company Company
+	Signing Signing // nil: no zone can be signed
+
+	Transfers snapshot.Transfers // which zones are exchanged with other name servers, with the keys that the configuration only names
 }
 
 // Waits bound the engine's own waiting.
 type Waits struct {
 	Answer  time.Duration // for answer to be connected and to acknowledge; 5s
 	Observe time.Duration // for an effect to be seen from outside; 3s
-	Drift   time.Duration // between looks at what is held; 15s
+	Drift   time.Duration // between looks at what is held; 0: as the site says
 }
+
+// The kinds of levers that the engine itself carries out the orders of (lever.Orders).
+// What all others move belongs to somebody else: it is neither in a manifest nor in
+// what answer can do alone.
+const (
+	kindZone    = "zone"
+	kindFeature = "feature"
+)
+
+func ours(kind string) bool { return kind == kindZone || kind == kindFeature }
 
 // Engine runs incidents.
 type Engine struct {
@@ -88,17 +102,20 @@ type Engine struct {
 	feedMu sync.Mutex // guards feed, set once by Start
 	feed   Feed
 
+	tending  sync.Mutex // held by the one look at signed zones that goes on
+	signing  sync.Mutex // held while signatures are made; taken before changing, never by an act
 	changing sync.Mutex // held over a change of what is ordered, its publishing included; taken before mu
 
-	mu      sync.Mutex // guards all below; last is written with changing held, too
-	ordered ordered
-	ready   bool              // answer's greeting has been handled
-	greeted chan struct{}     // closed while ready
-	about   map[string]string // the incident that a move is for, by site
-	fence   map[string]uint64 // newest token that moved a site or a feature
-	last    snapshot.Manifest // published last
-	problem string            // why nothing can be published
-	homes   map[string]homeOrder
+	mu       sync.Mutex // guards all below; last is written with changing held, too
+	ordered  ordered
+	ready    bool              // answer's greeting has been handled
+	greeted  chan struct{}     // closed while ready
+	about    map[string]string // the incident that a move is for, by site
+	fence    map[string]uint64 // newest token that moved a site or a feature
+	last     snapshot.Manifest // published last
+	problem  string            // why nothing can be published
+	unsigned string            // why zones could not be signed anew
+	homes    map[string]homeOrder
 }
 
 // New makes an Engine over a configuration; Start must be called before anything
@@ -111,13 +128,13 @@ func New(o Options) (*Engine, error) {
 		o.Record = func() RecordView { return RecordView{} }
 	}
 	if o.Waits == (Waits{}) {
-		o.Waits = Waits{Answer: 5 * time.Second, Observe: 3 * time.Second, Drift: 15 * time.Second}
+		o.Waits = Waits{Answer: 5 * time.Second, Observe: 3 * time.Second}
 	}
 	e := &Engine{o: o, jobs: make(chan func(context.Context), 256), writing: make(chan struct{}, maxWriting), runners: map[string]*runner{}, about: map[string]string{}, fence: map[string]uint64{}, seen: newSights(), greeted: make(chan struct{})}
 	e.drivers = o.Drivers(e)
 	var c snapshot.Contents
 	c.Sites, c.Zones, c.Features = o.Config.Parts()
-	c.Access, c.DNS = o.Config.Access, o.Config.DNS
+	c.Access, c.DNS, c.Transfers = o.Config.Access, o.Config.DNS, o.Transfers
 	for _, s := range c.Sites {
 		e.runners[s.ID] = &runner{e: e, id: s.ID}
 		if s.Shadow == "" {
@@ -152,16 +169,26 @@ func (w *world) hash() string {
 }
 
 func (e *Engine) setWorld(c snapshot.Contents) error {
-	w := &world{contents: c}
-	var err error
-	if w.parts, w.refs, err = c.Encode(); err != nil {
+	w, err := newWorld(c)
+	if err != nil {
 		return err
 	}
+	e.enter(w)
+	return nil
+}
+
+func newWorld(c snapshot.Contents) (*world, error) {
+	w := &world{contents: c}
+	var err error
+	w.parts, w.refs, err = c.Encode()
+	return w, err
+}
+
+func (e *Engine) enter(w *world) {
 	e.now.Store(w)
-	for _, s := range c.Sites {
+	for _, s := range w.contents.Sites {
 		e.runners[s.ID].here.Store(&s)
 	}
-	return nil
 }
 
 // Start reads the record and takes the feed into use.
@@ -183,7 +210,7 @@ func (e *Engine) Start(ctx context.Context, f Feed) error {
 			return fmt.Errorf("read the incident of %s: %w", r.id, err)
 		}
 	}
-	return nil
+	return e.sign()
 }
 
 func (e *Engine) getFeed() Feed {
@@ -200,6 +227,7 @@ type ordered struct {
 	serials map[string]uint32
 	auto    map[string]autoState
 	taken   []string
+	proofs  map[string]proofs
 }
 
 // autoState is what is remembered of a site's automatic moves.
@@ -223,6 +251,7 @@ const (
 	keyFlag     = "flag/"     // FEATURE → feature.Order
 	keySerial   = "serial/"   // APEX → uint32
 	keyAuto     = "auto/"     // SITE → autoState
+	keyProofs   = "proofs/"   // NAME → proofs
 	keyTaken    = "taken"     // ids of the local orders taken over last
 	keyOpen     = "open/"     // SITE → incident id
 	keyIncident = "incident/" // ID → Head
@@ -234,7 +263,7 @@ const (
 )
 
 func (e *Engine) loadOrdered(ctx context.Context) error {
-	o := ordered{sites: map[string]snapshot.SiteOrder{}, flags: map[string]feature.Order{}, serials: map[string]uint32{}, auto: map[string]autoState{}}
+	o := ordered{sites: map[string]snapshot.SiteOrder{}, flags: map[string]feature.Order{}, serials: map[string]uint32{}, auto: map[string]autoState{}, proofs: map[string]proofs{}}
 	var l lineage
 	if err := get(ctx, e.o.Store, keyLineage, &l); err != nil {
 		return err
@@ -250,6 +279,9 @@ func (e *Engine) loadOrdered(ctx context.Context) error {
 		return err
 	}
 	if err := list(ctx, e.o.Store, keyAuto, o.auto); err != nil {
+		return err
+	}
+	if err := list(ctx, e.o.Store, keyProofs, o.proofs); err != nil {
 		return err
 	}
 	if err := get(ctx, e.o.Store, keyTaken, &o.taken); err != nil {
@@ -310,6 +342,11 @@ func (e *Engine) site(id string) (config.Site, bool) {
 func (e *Engine) card(name string) (lever.Card, error) {
 	for _, c := range e.o.Config.Levers {
 		if c.Name == name {
+			return c, nil
+		}
+	}
+	if e.o.Company.Card != nil {
+		if c, known := e.o.Company.Card(name); known {
 			return c, nil
 		}
 	}

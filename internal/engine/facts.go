@@ -22,6 +22,7 @@ type DrillRecord struct {
 	BackMS     int64     `json:"back_ms"`
 	Detail     string    `json:"detail,omitempty"`
 	ArmedUntil time.Time `json:"armed_until,omitzero"` // of the last good one
+	LookedOnly bool      `json:"looked_only,omitempty" doc:"nothing was moved: the lever declares nothing that a drill could move, so access and plan were looked at"`
 }
 
 // facts gathers what the heart may know for a command.
@@ -30,7 +31,7 @@ func (r *runner) facts(ctx context.Context, c incident.Command, by incident.Acto
 	a := r.e.autoOf(cfg.ID)
 	f := incident.Facts{
 		Actor: by, Site: r.id, SiteTitle: cfg.Title, Gates: gates(cfg), HomeSeen: string(r.e.seen.place(cfg.ID, r.site().Home, r.e.o.Now())),
-		Settings: incident.Settings{Passes: cfg.Sanity.Passes, Apart: cfg.Sanity.Apart, TakeBack: cfg.TakeBack, Watch: cfg.Watch, Settle: cfg.Settle, AutoGap: cfg.AutoGap},
+		Settings: incident.Settings{Passes: cfg.Sanity.Passes, Apart: cfg.Sanity.Apart, TakeBack: cfg.TakeBack, Watch: cfg.Watch, Settle: cfg.Settle, AutoGap: cfg.AutoGap, Stages: cfg.GoBack.Stages, Hold: cfg.GoBack.Hold},
 		LastAuto: a.Last, AutoHeld: a.Held, Parked: r.parked,
 	}
 	f.Settings.Approval, f.Settings.Pause, f.Settings.FixApart, f.Settings.FixPasses = cfg.Fixes.Approval, cfg.Fixes.Pause, cfg.Fixes.Apart, cfg.Fixes.Passes
@@ -133,14 +134,17 @@ func (r *runner) leverFacts(ctx context.Context, card lever.Card, plan lever.Pla
 		return incident.LeverFacts{}, err
 	}
 	from, to := ends(plan)
+	if s := plan.Steps; len(s) > 0 && s[0].To != "" {
+		from, to = s[0].From, s[0].To
+	}
 	l := incident.LeverFacts{
 		Name: card.Name, Kind: card.Kind, Title: card.Title, Target: card.Kind + ":" + plan.Target, From: from, To: to,
-		Reversible: true, ArmedUntil: rec.ArmedUntil, Plan: raw, ToRank: 1,
+		Reversible: true, ArmedUntil: rec.ArmedUntil, Plan: raw, ToRank: 1, Shares: r.shares(plan),
 	}
-	if flag, known := r.e.contents().Flag(plan.Target); known && from == "" {
+	if flag, known := r.e.contents().Flag(plan.Target); known && from == "" && card.Kind == kindFeature {
 		l.From = string(flag.Value) // its own: nothing is ordered
 	}
-	if card.Kind == "zone" {
+	if card.Kind == kindZone {
 		l.FromRank, l.ToRank = r.site().Rank(from), r.site().Rank(to)
 		l.ToStandby = to == snapshot.Standby
 		l.ToSeen = string(r.e.seen.place(card.Site, to, r.e.o.Now()))

@@ -51,7 +51,7 @@ func featureCard(s snapshot.Site, o snapshot.Order) lever.Card {
 // leads to is gone, home is the way back; where the place that it had moved to is
 // gone, visitors are at home already, which is looked at and ordered like any other.
 func (r *runner) refit(plan lever.Plan) lever.Plan {
-	if plan.Kind != "zone" || plan.Drill {
+	if plan.Kind != kindZone || plan.Drill {
 		return plan
 	}
 	step := &plan.Steps[0]
@@ -78,7 +78,7 @@ func (r *runner) has(position json.RawMessage) bool {
 // for it, so it counts as put back.
 func (r *runner) goneFeature(p incident.Pull, plan lever.Plan) bool {
 	_, known := r.e.contents().Flag(plan.Target)
-	return p.Kind == "feature" && !known
+	return p.Kind == kindFeature && !known
 }
 
 // quote is the JSON of a value of ours.

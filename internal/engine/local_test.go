@@ -278,9 +278,11 @@ func TestAPersonsWordAgainstAutomaticMovesIsInTheSameTransaction(t *testing.T) {
 }
 
 // asked is the feature's value as an application is told it.
-func (b *boat) asked(key string) string {
+func (b *boat) asked(key string) string { return b.askedBy(key, "") }
+
+func (b *boat) askedBy(key, who string) string {
 	b.t.Helper()
-	resp, err := http.Post("http://"+b.ofrep+"/ofrep/v1/evaluate/flags/"+key, "application/json", strings.NewReader(`{"context":{}}`))
+	resp, err := http.Post("http://"+b.ofrep+"/ofrep/v1/evaluate/flags/"+key, "application/json", strings.NewReader(`{"context":{"targetingKey":"`+who+`"}}`))
 	must(b.t, err)
 	defer func() { _ = resp.Body.Close() }()
 	var v struct{ Value json.RawMessage }

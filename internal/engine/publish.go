@@ -65,7 +65,7 @@ func (e *Engine) Move(ctx context.Context, site, position string, t lever.Token)
 	}
 	return e.change(ctx, "site/"+site, &t, func(next *ordered) {
 		o := next.sites[site]
-		o.Position, o.Since, o.Generation = position, e.o.Now().UTC(), o.Generation+1
+		o.Position, o.Since, o.Generation, o.Share = position, e.o.Now().UTC(), o.Generation+1, nil
 		o.Incident = ""
 		if position != s.Home {
 			o.Incident = e.about[site] // its title is the staff's, not for the page
@@ -75,6 +75,55 @@ func (e *Engine) Move(ctx context.Context, site, position string, t lever.Token)
 			next.serials[z] = zone.NextSerial(next.serials[z])
 		}
 	})
+}
+
+// Share orders that about percent of those who ask are sent to another position than
+// the site's, and waits for answer's word. It implements lever.Orders.
+func (e *Engine) Share(ctx context.Context, site, position string, percent int, t lever.Token) error {
+	s, known := e.contents().Site(site)
+	if _, has := s.Positions[position]; !known || !has {
+		return fault.New(fault.NotFound, "site %q has no position %q", site, position)
+	}
+	if percent < 0 || percent > 99 {
+		return fault.New(fault.Invalid, "%d %% of visitors can't be sent to %s", percent, position).WithHint("say 0 to 99; all of them are a move")
+	}
+	at, err := e.Position(ctx, site)
+	if err != nil {
+		return err
+	}
+	if at == position && percent > 0 {
+		return fault.New(fault.Conflict, "%s is at %s already", site, position).WithHint("name the position that a part of visitors is sent to")
+	}
+	err = e.change(ctx, "site/"+site, &t, func(next *ordered) {
+		o := next.sites[site]
+		o.Position, o.Generation, o.Share = at, o.Generation+1, nil
+		if percent > 0 {
+			o.Share = &snapshot.Share{Position: position, Percent: percent, Since: e.o.Now().UTC()}
+		}
+		next.sites[site] = o
+		for _, z := range e.zonesOf(site) {
+			next.serials[z] = zone.NextSerial(next.serials[z])
+		}
+	})
+	if err != nil {
+		return err
+	}
+	_, err = e.o.Store.Txn(ctx, nil, e.record(site, "")) // no event need follow, and a new control has to know
+	return err
+}
+
+// Shared is the share of a site's visitors that is sent elsewhere, percent 0 for none.
+// It implements lever.Orders.
+func (e *Engine) Shared(_ context.Context, site string) (position string, percent int, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, err := e.position(site); err != nil {
+		return "", 0, err
+	}
+	if s := e.ordered.sites[site].Share; s != nil {
+		return s.Position, s.Percent, nil
+	}
+	return "", 0, nil
 }
 
 // SetFlag orders a value for a feature; nil takes the order back. It implements
@@ -87,6 +136,26 @@ func (e *Engine) SetFlag(ctx context.Context, key string, value json.RawMessage,
 		delete(next.flags, key)
 		if value != nil {
 			next.flags[key] = feature.Order{Value: value, Lever: t.Pull, Incident: t.Incident, By: t.By, Since: e.o.Now().UTC().Format(time.RFC3339)}
+		}
+	})
+}
+
+// ShareFlag lets a share of those who ask have the flag's own value again, although
+// another is ordered; who ordered it and when stays. It implements lever.Orders.
+func (e *Engine) ShareFlag(ctx context.Context, key string, percent int, t lever.Token) error {
+	value, err := e.Flag(ctx, key)
+	switch {
+	case err != nil:
+		return err
+	case percent < 0 || percent > feature.Whole:
+		return fault.New(fault.Invalid, "a share of %d percent can't be", percent).WithHint("say 0 to %d", feature.Whole)
+	case value == nil:
+		return fault.New(fault.Conflict, "nothing is ordered for the feature %q: everybody has its own value", key)
+	}
+	return e.change(ctx, "flag/"+key, &t, func(next *ordered) {
+		if o, set := next.flags[key]; set { // or it was taken back meanwhile, which is more than a share
+			o.Share = percent
+			next.flags[key] = o
 		}
 	})
 }
@@ -239,7 +308,10 @@ func (e *Engine) manifest(ctx context.Context, o ordered) (snapshot.Manifest, er
 	}
 	m := snapshot.Manifest{
 		Format: snapshot.Format, Epoch: o.epoch, Revision: uint64(rev), At: e.o.Now().UTC(), Parts: e.world().refs,
-		Sites: map[string]snapshot.SiteOrder{}, Features: o.flags, Serials: o.serials, Taken: o.taken,
+		Sites: map[string]snapshot.SiteOrder{}, Features: o.flags, Serials: o.serials, Taken: o.taken, Challenges: o.challenges(),
+	}
+	if _, signed := m.Parts[snapshot.PartSignatures]; signed {
+		m.Must = append(m.Must, snapshot.MustSign)
 	}
 	for _, s := range e.contents().Sites {
 		so := o.sites[s.ID]
@@ -247,7 +319,7 @@ func (e *Engine) manifest(ctx context.Context, o ordered) (snapshot.Manifest, er
 			so.Position = s.Home
 		}
 		so.Auto = e.auto(s, o)
-		so.Title, so.Message, so.TTLCap = "", e.runners[s.ID].publicMessage(), e.runners[s.ID].ttlCap()
+		so.Title, so.Message, so.TTLCap = "", e.runners[s.ID].publicMessage(), e.runners[s.ID].ttlCap(so.Share != nil)
 		m.Sites[s.ID] = so
 	}
 	return m, nil
@@ -281,7 +353,7 @@ func (e *Engine) behind() bool {
 		return false
 	}
 	for _, id := range e.ids {
-		if last, r := e.last.Sites[id], e.runners[id]; last.Message != r.publicMessage() || last.TTLCap != r.ttlCap() {
+		if last, r := e.last.Sites[id], e.runners[id]; last.Message != r.publicMessage() || last.TTLCap != r.ttlCap(last.Share != nil) {
 			return true
 		}
 	}
@@ -306,6 +378,7 @@ func follows(z zone.Source, site string) bool {
 
 func (o ordered) clone() ordered {
 	o.sites, o.flags, o.serials, o.auto = maps.Clone(o.sites), maps.Clone(o.flags), maps.Clone(o.serials), maps.Clone(o.auto)
+	o.proofs = maps.Clone(o.proofs)
 	return o
 }
 
@@ -346,7 +419,7 @@ func (o ordered) writes() []store.Write {
 	return w
 }
 
-// asked says which end of a plan is ordered now.
+// asked says which end of a plan is ordered now, of what we order ourselves.
 func (e *Engine) asked(ctx context.Context, kind string, plan lever.Plan) lever.World {
 	if len(plan.Steps) != 1 {
 		return lever.Unknown
@@ -354,7 +427,7 @@ func (e *Engine) asked(ctx context.Context, kind string, plan lever.Plan) lever.
 	from, to := ends(plan)
 	var now string
 	var err error
-	if kind == "feature" {
+	if kind == kindFeature {
 		var raw json.RawMessage
 		raw, err = e.Flag(ctx, plan.Target)
 		now = string(raw)

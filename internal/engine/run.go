@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +18,8 @@ import (
 const (
 	busyTick = 50 * time.Millisecond // while an incident is open
 	calmTick = time.Second
+
+	driftEvery = 15 * time.Second // between looks at what is held, unless the site says otherwise
 )
 
 // Run does what time brings: sanity checks, the end of a watch, reminders, and looks
@@ -34,7 +38,8 @@ func (e *Engine) Run(ctx context.Context) {
 		case f := <-e.jobs:
 			wg.Go(func() { f(ctx) }) // ends with ctx
 		case <-told.C:
-			wg.Go(func() { e.catchUp(ctx) }) // ends with ctx
+			wg.Go(func() { e.catchUp(ctx); e.forgetProofs(ctx) }) // ends with ctx
+			wg.Go(func() { e.tendSigning(ctx) })
 		case <-ctx.Done():
 			return
 		}
@@ -95,6 +100,7 @@ func (r *runner) due(ctx context.Context, wg *sync.WaitGroup) bool {
 	if !r.in.Phase.Open() {
 		return false
 	}
+	r.dueShares(ctx)
 	now, system := r.e.o.Now(), incident.Actor{Kind: "system", Name: "lifeboat"}
 	r.countHits(r.in.ID)
 	r.dueFix(now)
@@ -116,7 +122,7 @@ func (r *runner) due(ctx context.Context, wg *sync.WaitGroup) bool {
 	if at, set := r.in.Reminder(); set && !now.Before(at) {
 		r.try(ctx, incident.Remind{}, system)
 	}
-	if passed(r.driftAt, now, r.e.o.Waits.Drift) {
+	if passed(r.driftAt, now, r.lookAgain()) {
 		r.driftAt = now
 		for _, p := range r.in.Holding() {
 			if p.State == incident.Active && !p.Drifted || p.State == incident.Stuck {
@@ -127,11 +133,17 @@ func (r *runner) due(ctx context.Context, wg *sync.WaitGroup) bool {
 	return true
 }
 
+// lookAgain is how long a pulled lever is trusted to hold between two looks.
+func (r *runner) lookAgain() time.Duration {
+	cfg, _ := r.e.site(r.id)
+	return cmp.Or(r.e.o.Waits.Drift, cfg.LookAgain, driftEvery)
+}
+
 // dueSanity asks the real site once all checks are due again.
 func (r *runner) dueSanity(ctx context.Context, wg *sync.WaitGroup, now time.Time) {
 	cfg, _ := r.e.site(r.id)
 	ret := r.in.Return
-	if ret == nil || ret.Passed || r.asking || !passed(ret.LastAt, now, cfg.Sanity.Apart) {
+	if ret == nil || ret.Passed || r.asking || r.in.Moving() || !passed(ret.LastAt, now, cfg.Sanity.Apart) {
 		return
 	}
 	r.asking = true
@@ -186,11 +198,15 @@ func (r *runner) drift(ctx context.Context, p incident.Pull) {
 	ctx, cancel := context.WithTimeout(ctx, r.e.o.Waits.Observe)
 	defer cancel()
 	obs, err := driver.Observe(ctx, plan, 0)
+	if err == nil && obs.World == lever.Gone {
+		r.pullEnded(ctx, p, plan, obs)
+		return
+	}
 	if err == nil && (p.State == incident.Stuck || p.SeenAt.IsZero() && obs.World == lever.After) {
 		r.settle(ctx, p, plan, obs)
 		return
 	}
-	if err != nil || (obs.World != lever.Foreign && obs.World != lever.Before) {
+	if err != nil || (obs.World != lever.Foreign && obs.World != lever.Before) || obs.World == lever.Before && p.Share+p.Wanted > 0 {
 		return
 	}
 	r.mu.Lock()
@@ -217,7 +233,7 @@ func (r *runner) settle(ctx context.Context, p incident.Pull, plan lever.Plan, o
 	if now, known := r.in.Pull(p.ID); !known || now.State != p.State || !now.SeenAt.Equal(p.SeenAt) { // moved on while we looked
 		return
 	}
-	if obs.World != r.e.asked(ctx, p.Kind, plan) { // what is ordered is still on its way there
+	if ours(p.Kind) && obs.World != r.e.asked(ctx, p.Kind, plan) { // what is ordered is still on its way there
 		return
 	}
 	c := judge(obs, nil, obs.World)
@@ -245,7 +261,13 @@ func (e *Engine) Drill(ctx context.Context, name string, by incident.Actor) (Dri
 		return rec, err
 	}
 	cfg, _ := e.site(card.Site)
-	score := r.rehearse(ctx, name, by)
+	rec.LookedOnly = e.shadowless(card)
+	var score incident.DrillData
+	if rec.LookedOnly {
+		score = e.rehearseByLooking(ctx, card)
+	} else {
+		score = r.rehearse(ctx, name, by)
+	}
 	rec.At, rec.OK, rec.ThereMS, rec.BackMS, rec.Detail = e.o.Now().UTC(), score.OK, score.ThereMS, score.BackMS, score.Detail
 	if score.OK {
 		rec.ArmedUntil = rec.At.Add(cfg.ArmedFor)
@@ -280,6 +302,37 @@ func (r *runner) rehearse(ctx context.Context, name string, by incident.Actor) i
 		return score
 	}
 	score.BackMS, score.OK = r.e.o.Now().Sub(start).Milliseconds(), true
+	return score
+}
+
+// shadowless says whether there is nothing that a drill of the lever could move.
+func (e *Engine) shadowless(card lever.Card) bool {
+	d, is := e.drivers[card.Kind].(lever.Shadowed)
+	return is && !d.HasShadow(card)
+}
+
+// rehearseByLooking is what can be rehearsed of a lever without touching production:
+// the preflight and the plan. Nothing is moved, and the record of the drill says so.
+func (e *Engine) rehearseByLooking(ctx context.Context, card lever.Card) incident.DrillData {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	score := incident.DrillData{Lever: card.Name}
+	start := e.o.Now()
+	d := e.drivers[card.Kind]
+	ready, err := d.Preflight(ctx, card)
+	switch {
+	case err != nil:
+		score.Detail = "the look: " + err.Error()
+		return score
+	case !ready.Ready:
+		score.Detail = "the look: " + strings.Join(ready.Problems, " ")
+		return score
+	}
+	if _, err := d.Plan(ctx, lever.Request{Card: card, Now: start}); err != nil {
+		score.Detail = "the plan: " + err.Error()
+		return score
+	}
+	score.ThereMS, score.OK = e.o.Now().Sub(start).Milliseconds(), true
 	return score
 }
 

@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -61,8 +63,10 @@ type boat struct {
 	hook    func(point string)
 	looks   atomic.Int64 // of a driver that a test has wrapped
 	with    engine.Company
+	signing engine.Signing
 	idle    bool   // control does not begin what it does beside
 	run     func() // begins that
+	more    map[string]lever.Driver
 }
 
 func (b *boat) now() time.Time {
@@ -108,9 +112,12 @@ features:
   checkout: {value: true, off: false, says: Card payments}
 `
 
-func launch(t *testing.T, failover string) *boat {
+func launch(t *testing.T, failover string) *boat { return launchWith(t, failover, "", nil) }
+
+// launchWith adds levers, as lines of the configuration, and their drivers.
+func launchWith(t *testing.T, failover, levers string, more map[string]lever.Driver) *boat {
 	t.Helper()
-	b := &boat{t: t, dir: t.TempDir(), up: &sync.Map{}, logs: slog.New(slog.DiscardHandler), store: mem.New(mem.Options{})}
+	b := &boat{more: more, t: t, dir: t.TempDir(), up: &sync.Map{}, logs: slog.New(slog.DiscardHandler), store: mem.New(mem.Options{})}
 	b.origin = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if down, _ := b.up.Load("down"); down == true {
 			w.WriteHeader(http.StatusInternalServerError)
@@ -122,7 +129,7 @@ func launch(t *testing.T, failover string) *boat {
 	b.udp, b.tcp, err = authdns.Listen("127.0.0.1:0", 1)
 	must(t, err)
 	b.dns, b.ofrep, b.feedAt = b.udp[0].LocalAddr().(*net.UDPAddr).AddrPort(), "127.0.0.1:0", filepath.Join(b.dir, "feed.sock")
-	b.text = fmt.Sprintf(sample, b.dns, port, failover)
+	b.text = strings.Replace(fmt.Sprintf(sample, b.dns, port, failover), "\nlevers:\n", "\nlevers:\n"+levers, 1)
 	b.cfg, err = config.Parse("lifeboat.yaml", []byte(b.text))
 	must(t, err)
 	_, b.key, err = ed25519.GenerateKey(nil)
@@ -176,14 +183,18 @@ func (b *boat) control() {
 				b.hook(p)
 			}
 		},
-		Company: b.with,
-		Waits:   engine.Waits{Answer: 5 * time.Second, Observe: 500 * time.Millisecond, Drift: 100 * time.Millisecond},
+		Company: b.with, Signing: b.signing,
+		Waits: engine.Waits{Answer: 5 * time.Second, Observe: 500 * time.Millisecond, Drift: 100 * time.Millisecond},
 		Drivers: func(o lever.Orders) map[string]lever.Driver {
 			wrap := b.wrap
 			if wrap == nil {
 				wrap = func(d lever.Driver) lever.Driver { return d }
 			}
-			return map[string]lever.Driver{
+			table := maps.Clone(b.more)
+			if table == nil {
+				table = map[string]lever.Driver{}
+			}
+			maps.Copy(table, map[string]lever.Driver{
 				"zone": wrap(zonelever.New(zonelever.Options{Orders: o, Now: b.now, Nameservers: map[string]netip.AddrPort{"ns1.example.net.": b.dns}, Site: func(id string, drill bool) (zonelever.Site, bool) {
 					if drill {
 						id = snapshot.ShadowID(id)
@@ -198,7 +209,8 @@ func (b *boat) control() {
 					return z, ok
 				}})),
 				"feature": featurelever.New(featurelever.Options{Orders: o, Now: b.now, OFREP: "http://" + b.ofrep, Shadow: config.ShadowFeature, Own: func(k string) json.RawMessage { f, _ := c.Flag(k); return f.Value }}),
-			}
+			})
+			return table
 		},
 	})
 	must(t, err)

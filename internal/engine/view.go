@@ -24,6 +24,8 @@ type Overview struct {
 	Warnings []string   `json:"warnings,omitempty"`
 	Contacts []Contact  `json:"contacts,omitempty"` // who else can be called
 	Waiting  int        `json:"waiting,omitempty"`  // messages that could not go out yet
+
+	Signing *SigningView `json:"signing,omitempty"` // of signed zones
 }
 
 // Contact is somebody who can be called.
@@ -68,6 +70,10 @@ type OrderedView struct {
 	Home       bool      `json:"home"`
 	Since      time.Time `json:"since,omitzero"`
 	Generation uint64    `json:"generation"`
+
+	// Share is who is sent elsewhere, if anybody is: about so many in a hundred, by their
+	// resolver's network. How many visitors stand behind a resolver is not known.
+	Share *snapshot.Share `json:"share,omitempty"`
 }
 
 // PlaceView is what is seen of one place.
@@ -94,6 +100,8 @@ type LeverView struct {
 	Drill       DrillRecord `json:"drill"`
 	Class       lever.Class `json:"class"`
 	SideEffects []string    `json:"side_effects,omitempty"`
+	Reach       string      `json:"reach,omitempty" doc:"how long until everybody has it, a sentence"`
+	Shadow      bool        `json:"shadow" doc:"a drill moves a stand-in; else it looks and plans only"`
 	Problems    []string    `json:"problems,omitempty"`
 }
 
@@ -122,7 +130,8 @@ type RecordView struct {
 
 // Overview gives one look at everything.
 func (e *Engine) Overview(ctx context.Context) (Overview, error) {
-	o := Overview{Now: e.o.Now().UTC(), Version: e.o.Version, Answer: e.answerView(), Record: e.o.Record(), Warnings: append(e.o.Config.Warnings(), e.homeWarnings()...)}
+	o := Overview{Now: e.o.Now().UTC(), Version: e.o.Version, Answer: e.answerView(), Record: e.o.Record(), Warnings: append(append(e.o.Config.Warnings(), e.homeWarnings()...), e.outsideWarnings()...)}
+	o.Signing = e.Signing()
 	for _, c := range e.o.Config.Contacts {
 		o.Contacts = append(o.Contacts, Contact{Name: c.Name, Phone: c.Phone, Says: c.Says})
 	}
@@ -165,7 +174,7 @@ func (e *Engine) siteView(ctx context.Context, r *runner, st feed.Status) (SiteV
 	}
 	v := SiteView{
 		ID: r.id, Title: r.site().Title, Names: r.site().Names, Failover: r.site().Failover, AutoHeld: a.Held, Visits: st.Visits[r.id],
-		Ordered: OrderedView{Position: pos, Home: pos == r.site().Home, Since: so.Since, Generation: so.Generation}, TTL: e.ttl(r.id),
+		Ordered: OrderedView{Position: pos, Home: pos == r.site().Home, Since: so.Since, Generation: so.Generation, Share: so.Share}, TTL: e.ttl(r.id),
 	}
 	if in, tail := r.look(); in.ID != "" {
 		v.Incident, v.Tail = &in, tail
@@ -230,9 +239,13 @@ func (e *Engine) leverView(ctx context.Context, r *runner, c lever.Card) (LeverV
 			v.To = l.Position + l.Feature
 		}
 	}
+	if v.To == "" {
+		v.To = c.To
+	}
 	if d, known := e.drivers[c.Kind]; known {
 		caps := d.Capabilities()
-		v.Class, v.SideEffects = caps.Class, caps.SideEffects
+		v.Class, v.SideEffects, v.Reach = caps.Class, caps.SideEffects, caps.Reach
+		v.Shadow = !e.shadowless(c)
 	}
 	in, _ := r.look()
 	v.Proposed = in.Phase.Open() && in.Proposed == c.Name

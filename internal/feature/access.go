@@ -4,16 +4,19 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 )
 
 // Whom a key is for.
 const (
 	ForServers = "servers" // programs of ours: they see every flag
 	ForPages   = "pages"   // pages in browsers, whose keys everybody can read: they see public flags only
+	ForCopies  = "copies"  // lifeboats beside an application that answer in our place: they are handed the flags themselves, rules and all
 )
 
-// Access says who may ask for flags. Without keys everybody who reaches the
-// endpoint may: pages see public flags, whoever asks for one flag sees it.
+// Access says who may ask for flags. Without keys, but for those of copies, everybody
+// who reaches the endpoint may: pages see public flags, whoever asks for one flag sees
+// it. To take a copy always needs a key.
 type Access struct {
 	Keys    []Key    `json:"keys,omitempty"`
 	Origins []string `json:"origins,omitempty"` // whose pages may ask from a browser; none: all
@@ -23,8 +26,13 @@ type Access struct {
 type Key struct {
 	Name      string `json:"name"`
 	SHA256    string `json:"sha256"` // of the key, hex
-	For       string `json:"for"`    // ForServers or ForPages
+	For       string `json:"for"`    // ForServers, ForPages or ForCopies
 	PerSecond int    `json:"per_second,omitempty"`
+}
+
+// Closed says whether a key is needed to ask for a flag.
+func (a Access) Closed() bool {
+	return slices.ContainsFunc(a.Keys, func(k Key) bool { return k.For != ForCopies })
 }
 
 // Own is the key with which lifeboat asks itself, to read back what a lever did: ""
@@ -44,7 +52,7 @@ func (a Access) Stream(k Key) string {
 }
 
 func (a Access) derive(what string) string {
-	if len(a.Keys) == 0 {
+	if !a.Closed() {
 		return ""
 	}
 	all := sha256.New()

@@ -18,14 +18,15 @@ const (
 	Static  = "STATIC"          // the same for everybody
 	Matched = "TARGETING_MATCH" // the rule named the variant
 	Default = "DEFAULT"         // the rule named none, so it is the calm value
+	Split   = "SPLIT"           // the lever goes back in stages: a share has the flag's own, the rest the ordered value
 )
 
 // Answer is what a flag comes to. Value is always there.
 type Answer struct {
 	Value    json.RawMessage
 	Variant  string            // On, Off, Ordered or one of the flag's own
-	Reason   string            // Static, Matched or Default
-	Metadata map[string]string // incident, by, since, lever of the order, where known; nil without an order
+	Reason   string            // Static, Matched, Default or Split
+	Metadata map[string]string // incident, by, since, lever and share of the order, where known; nil without an order
 
 	// NoKey says that the rule splits by targetingKey and the context has none. The
 	// value is the calm one; a protocol that can say so should.
@@ -41,17 +42,23 @@ type Prepared struct {
 	rule   *rule // nil: static
 	static Answer
 	named  map[string]json.RawMessage // by variant; "true" and "false" too for a boolean
+	own    *Prepared                  // without the order, for a share of those who ask; nil: static is for everybody
+	share  int                        // percent
 }
 
 // Prepare checks the flag and reads its rule. An order always means that a lever is
 // pulled; so one whose value can't be used (missing, broken, another type) comes to
-// the flag's off value, never to its calm one, and no rule is asked.
+// the flag's off value, never to its calm one, and no rule is asked, except for the
+// share that has the flag's own again.
 func Prepare(f Flag, o *Order) (*Prepared, error) {
 	if err := f.usable(); err != nil {
 		return nil, err
 	}
 	p := &Prepared{key: f.Key, static: Evaluate(f, o)}
-	if o != nil || len(f.Targeting) == 0 {
+	if o != nil {
+		return p, p.stage(f, o.Share)
+	}
+	if len(f.Targeting) == 0 {
 		return p, nil
 	}
 	r, err := readRule(f.Targeting, "features."+printable(f.Key)+".targeting")
@@ -64,11 +71,14 @@ func Prepare(f Flag, o *Order) (*Prepared, error) {
 }
 
 // Static gives the answer and true where it is the same for every context.
-func (p *Prepared) Static() (Answer, bool) { return p.static, p.rule == nil }
+func (p *Prepared) Static() (Answer, bool) { return p.static, p.rule == nil && p.own == nil }
 
 // Matches are the answers that the rule can name, each variant once; none for a
-// flag without a rule.
+// flag without a rule. Of one that goes back in stages they are all its answers.
 func (p *Prepared) Matches() []Answer {
+	if p.own != nil {
+		return p.stages()
+	}
 	var out []Answer
 	for _, name := range slices.Sorted(maps.Keys(p.named)) {
 		if v := p.variant(name, p.named[name]); v == name || p.named[v] == nil {
@@ -79,11 +89,16 @@ func (p *Prepared) Matches() []Answer {
 }
 
 // Timed says whether the answer may change by time alone.
-func (p *Prepared) Timed() bool { return p.rule != nil && p.rule.timed }
+func (p *Prepared) Timed() bool {
+	return p.rule != nil && p.rule.timed || p.own != nil && p.own.Timed()
+}
 
 // Evaluate follows the rule for a context. It takes a bounded number of steps from
 // the context's budget.
 func (p *Prepared) Evaluate(c *Context) Answer {
+	if p.own != nil {
+		return p.staged(c)
+	}
 	if p.rule == nil {
 		return p.static
 	}

@@ -9,6 +9,7 @@ import (
 type Heard struct {
 	Pages   Listeners `json:"pages"`   // browsers: they keep what they were told
 	Servers Listeners `json:"servers"` // programs: each of their questions is answered anew
+	Copies  Listeners `json:"copies"`  // lifeboats that answer in our place: each tells programs of its own, who are not counted here
 }
 
 // Listeners are the clients of one kind. A client is told from another by its

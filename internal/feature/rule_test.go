@@ -300,3 +300,26 @@ func FuzzRule(f *testing.F) {
 		}
 	})
 }
+
+// A feature that is off in calm, and on for some by a rule, is answered, and can be
+// closed to those.
+func TestOffInCalm(t *testing.T) {
+	t.Parallel()
+	f := Flag{Key: "beta", Value: raw("false"), Off: raw("false"), Targeting: raw(`{"if":[{"var":"staff"},"true"]}`)}
+	if err := f.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if a := follow(t, f, `{"staff":true}`); string(a.Value) != "true" || a.Reason != Matched {
+		t.Errorf("for staff %+v", a)
+	}
+	if a := follow(t, f, `{}`); string(a.Value) != "false" || a.Reason != Default {
+		t.Errorf("for others %+v", a)
+	}
+	f.Targeting = nil
+	if f.Validate() == nil {
+		t.Error("a flag that no lever can change is taken without a word")
+	}
+	if a := follow(t, f, `{}`); string(a.Value) != "false" { // and is answered all the same
+		t.Errorf("without a rule %+v", a)
+	}
+}

@@ -40,13 +40,14 @@ const maxValue = 16 << 10
 const MaxVariants = 50
 
 // Validate checks one flag: its key's spelling, that both value and off are
-// given, that all values have one type, that on and off differ, and its rule. A
+// given, that all values have one type, that on and off differ or a rule makes a
+// difference, and its rule. A
 // list is refused with kind NotSupported: clients of OFREP have no such type.
 func (f Flag) Validate() error {
 	if err := f.usable(); err != nil {
 		return err
 	}
-	if Same(f.Value, f.Off) {
+	if Same(f.Value, f.Off) && len(f.Targeting) == 0 { // with a rule, a lever closes it to whom the rule lets in
 		return fault.New(fault.Invalid, "off is the same as value, so that pulling a lever changes nothing").
 			At("features."+printable(f.Key)+".off").WithHint("%s", otherHint(f.Value))
 	}
@@ -68,10 +69,6 @@ func (f Flag) usable() error {
 		if err := f.field(place+"."+v.name, v.raw); err != nil {
 			return err
 		}
-	}
-	if Same(f.Value, f.Off) {
-		return fault.New(fault.Invalid, "off is the same as value, so that pulling a lever changes nothing").
-			At(place+".off").WithHint("%s", otherHint(f.Value))
 	}
 	if len(f.CodeDefault) > 0 {
 		if err := f.field(place+".code_default", f.CodeDefault); err != nil {
@@ -104,9 +101,9 @@ func (f Flag) checkVariants(place string) error {
 	for _, name := range slices.Sorted(maps.Keys(f.Variants)) {
 		at := place + ".variants." + printable(name)
 		switch {
-		case name == On || name == Off:
+		case name == On || name == Off || name == Ordered:
 			return fault.New(fault.Invalid, "the variant %s is there already", name).At(at).
-				WithHint("on is what value says, off is what off says; call this one otherwise")
+				WithHint("on is what value says, off is what off says, ordered is what a person ordered besides; call this one otherwise")
 		case checkKey(name) != nil:
 			return fault.New(fault.Invalid, "%s", checkKey(name)).At(at).WithHint("use letters, digits and . _ -, beginning with a letter or digit")
 		}

@@ -39,14 +39,17 @@ type Hello struct {
 	Revision  uint64                   `json:"revision"`
 	Positions map[string]string        `json:"positions"` // in force, by site
 	Flags     map[string]feature.Order `json:"flags"`     // in force
-	Serials   map[string]uint32        `json:"serials"`   // served, by apex
-	Orders    []snapshot.Order         `json:"orders"`    // local ones, not taken over yet
-	LastAuto  map[string]time.Time     `json:"last_auto,omitempty"`
-	Parts     []string                 `json:"parts"` // hashes held
-	PID       int                      `json:"pid"`
-	Version   string                   `json:"version"`
-	Life      string                   `json:"life,omitempty"`     // of the process: Report.Seq counts within it
-	Captures  bool                     `json:"captures,omitempty"` // it can be asked for evidence
+
+	Shares map[string]*snapshot.Share `json:"shares,omitempty"` // in force, by site, as the manifest orders them
+
+	Serials  map[string]uint32    `json:"serials"` // served, by apex
+	Orders   []snapshot.Order     `json:"orders"`  // local ones, not taken over yet
+	LastAuto map[string]time.Time `json:"last_auto,omitempty"`
+	Parts    []string             `json:"parts"` // hashes held
+	PID      int                  `json:"pid"`
+	Version  string               `json:"version"`
+	Life     string               `json:"life,omitempty"`     // of the process: Report.Seq counts within it
+	Captures bool                 `json:"captures,omitempty"` // it can be asked for evidence
 }
 
 // Publish is a snapshot for answer; parts it holds already are left out.

@@ -44,6 +44,8 @@ type Outcome struct {
 	Detail string
 	Seen   json.RawMessage
 	TookMS int64
+
+	GivenUp bool // there is no way back any more, because somebody gave it up; Back and Result don't count
 }
 
 // Result of an act.
@@ -102,7 +104,8 @@ type Advance struct{ Reason string }
 // StepBack goes back to safety during the return or the watch; never refused (R16).
 type StepBack struct{ PullIDs map[string]string } // new pull id by the id of the pull to repeat
 
-// Relapsed says that a check fails again in the watch.
+// Relapsed says that a check fails again in the watch, the write-up, or while a share of
+// the visitors is back.
 type Relapsed struct{ Detail string }
 
 // WatchOver ends the watch when its window has passed (R17).
@@ -236,6 +239,7 @@ type LeverFacts struct {
 	Reversible bool            `json:"reversible"`
 	ArmedUntil time.Time       `json:"armed_until,omitzero"`
 	Standby    string          `json:"standby,omitempty"`
+	Shares     bool            `json:"shares,omitempty"` // it can go back by shares
 	Plan       json.RawMessage `json:"-"`
 }
 
@@ -247,6 +251,8 @@ type Settings struct {
 	Watch    time.Duration
 	Settle   time.Duration
 	AutoGap  time.Duration
+	Stages   []int         // per cent, ascending, of the return before everybody
+	Hold     time.Duration // how long a share is watched before the next goes back
 
 	Approval  time.Duration // how long another person is waited for (R9)
 	Pause     time.Duration // how long one reads it again alone (R9)

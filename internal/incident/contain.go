@@ -35,6 +35,9 @@ func (d *draft) pull(c PullLever) error {
 	if err := d.pass(cut(c.Reason, maxText), rules...); err != nil {
 		return err
 	}
+	if p, on := d.in.OnTop(l.Target); on && p.Lever == l.Name && p.Drifted { // what somebody else set is where the new pull leads back to
+		d.add(LeverUndone, Subject{"pull", p.ID}, OutcomeData{Pull: p.ID, Detail: "somebody else had changed it"}, "The former pull of %q is over: somebody else had changed it.", p.Title)
+	}
 	d.interrupt(l.Target)
 	looked := *l
 	looked.Standby = d.facts.Standby
@@ -43,7 +46,7 @@ func (d *draft) pull(c PullLever) error {
 }
 
 func newPull(id string, l *LeverFacts) Pull {
-	return Pull{ID: id, Lever: l.Name, Kind: l.Kind, Title: l.Title, Target: l.Target, From: l.From, To: l.To, Plan: l.Plan}
+	return Pull{ID: id, Lever: l.Name, Kind: l.Kind, Title: l.Title, Target: l.Target, From: l.From, To: l.To, Plan: l.Plan, Shares: l.Shares}
 }
 
 func (c PullLever) title(d *draft) string {
@@ -68,9 +71,10 @@ func (d *draft) mayPull(c PullLever, l *LeverFacts) error {
 	return nil
 }
 
-// twice refuses a lever that is pulled already.
+// twice refuses a lever that is pulled already; one that no longer holds can be pulled
+// again.
 func (d *draft) twice(l *LeverFacts) error {
-	if p, on := d.in.OnTop(l.Target); on && p.Lever == l.Name && (p.State == Applying || p.State == Active) {
+	if p, on := d.in.OnTop(l.Target); on && p.Lever == l.Name && (p.State == Applying || p.State == Active && !p.Drifted) {
 		return fault.New(fault.Conflict, "%q is pulled already", l.Name).WithHint("see where it stands with: lifeboat status")
 	}
 	return nil
@@ -84,6 +88,7 @@ func (d *draft) interrupt(target string) {
 	switch d.in.Phase {
 	case FailBack:
 		d.add(SteppedBack, Subject{"site", d.in.Site}, reasonData{Reason: "a lever was pulled"}, "The return stops here: a lever was pulled.")
+		d.unshare()
 		d.to(Diagnose, "Back to finding out what happened.")
 	case Watch:
 		d.relapse("a lever was pulled", "It is not over: a lever was pulled while watching.", "Back to getting visitors to safety.")
@@ -203,13 +208,15 @@ func (d *draft) outcome(c Outcome) error {
 	if !known {
 		return fault.New(fault.NotFound, "no pull %s", c.Pull)
 	}
-	if !p.awaits(c.Back) {
+	if !p.awaits(c.Back) && !(c.GivenUp && p.Holds()) {
 		return nil
 	}
 	c.Detail = brief(c.Detail)
 	data := OutcomeData{Pull: c.Pull, Detail: c.Detail, Seen: seen(c.Seen), TookMS: c.TookMS}
 	s := Subject{"pull", p.ID}
 	switch {
+	case c.GivenUp:
+		d.ended(p, LeverGivenUp, data, fmt.Sprintf("%q ends here, with no way back: %s.", p.Title, stop(c.Detail)))
 	case c.Result == Unclear:
 		d.add(LeverUnknown, s, data, "We can't tell whether %q took effect: %s. Somebody must look.", p.Title, c.Detail)
 		d.endFailedReturn(p)
@@ -273,7 +280,12 @@ func (d *draft) done(p Pull, data OutcomeData) {
 }
 
 func (d *draft) undone(p Pull, data OutcomeData) {
-	d.add(LeverUndone, Subject{"pull", p.ID}, data, "%q is put back. Seen from outside: %s.", p.Title, data.Detail)
+	d.ended(p, LeverUndone, data, fmt.Sprintf("%q is put back. Seen from outside: %s.", p.Title, data.Detail))
+}
+
+// ended records that a pull holds no more, and what follows.
+func (d *draft) ended(p Pull, how Type, data OutcomeData, text string) {
+	d.add(how, Subject{"pull", p.ID}, data, "%s", text)
 	if len(d.in.Loose()) == 0 && d.in.Phase == FailBack && d.in.Return != nil && d.in.Return.Passed {
 		d.complete()
 		return
@@ -348,7 +360,7 @@ func (d *draft) park(c ParkLever) error {
 		return fault.New(fault.Invalid, "say until when, and that in the future").At("until").WithHint("for example 2006-01-02")
 	case !says(c.Reason) || tooLong(c.Reason, maxLine):
 		return fault.New(fault.Invalid, "say why it stays, in at most %d characters", maxLine).At("reason").WithHint("one sentence")
-	case d.in.Phase == FailBack && d.in.Return != nil && d.in.Return.Passed:
+	case d.in.Phase == FailBack && d.in.Return != nil && (d.in.Return.Passed || d.in.Return.Share > 0):
 		return R10.refuse("Wait until the return is done.", "Another change is under way: the return.")
 	}
 	k := Parking{Owner: strings.TrimSpace(c.Owner), Until: c.Until.UTC(), Reason: strings.TrimSpace(c.Reason), By: d.facts.Actor, At: d.at.UTC()}
@@ -384,7 +396,7 @@ func (d *draft) unpark(c UnparkLever) error {
 		return nil
 	case d.in.Phase == Watch || d.in.Phase == Review:
 		return fault.New(fault.Conflict, "the rest has gone back already").WithHint("put it back: lifeboat put-back %s", c.Lever)
-	case d.in.Phase == FailBack && d.in.Return != nil && d.in.Return.Passed:
+	case d.in.Phase == FailBack && d.in.Return != nil && (d.in.Return.Passed || d.in.Return.Share > 0):
 		return R10.refuse("Wait until the return is done.", "Another change is under way: the return.")
 	}
 	for _, x := range d.in.ParkedPulls() { // what lies above it on the same target goes first

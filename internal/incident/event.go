@@ -32,6 +32,11 @@ const (
 	LeverParked   Type = "lever.parked"
 	LeverUnparked Type = "lever.unparked"
 	LeverSettled  Type = "lever.made_permanent"
+	LeverGivenUp  Type = "lever.given_up"
+
+	LeverSharing     Type = "lever.share_applying"
+	LeverShared      Type = "lever.share_applied"
+	LeverShareFailed Type = "lever.share_failed"
 
 	CheckVerdict Type = "check.verdict"
 	DecisionMade Type = "decision.made"
@@ -147,9 +152,11 @@ type (
 	returnData struct {
 		Because string `json:"because"`
 		Needed  int    `json:"needed"`
+		Stages  []int  `json:"stages,omitempty"` // per cent, before everybody
 	}
 	stagePassedData struct {
-		Undo []string `json:"undo"`
+		Share int      `json:"share,omitempty"` // per cent; 0 is everybody
+		Undo  []string `json:"undo"`
 	}
 	ruleData struct {
 		Rule    string `json:"rule"`
@@ -272,7 +279,7 @@ type folder = map[Type]func(*Incident, Event)
 // folds are those of all files together.
 var folds = func() folder {
 	all := folder{}
-	for _, f := range []folder{coreFolds, evidenceFolds, causeFolds, fixFolds, peopleFolds, writeUpFolds} {
+	for _, f := range []folder{coreFolds, stageFolds, evidenceFolds, causeFolds, fixFolds, peopleFolds, writeUpFolds} {
 		maps.Copy(all, f)
 	}
 	return all
@@ -315,6 +322,7 @@ var coreFolds = folder{
 	LeverUndoing:  setState(Undoing),
 	LeverUndone:   setState(Undone),
 	LeverSettled:  setState(Settled),
+	LeverGivenUp:  setState(Settled),
 	LeverParked: with(func(in *Incident, e Event, d parkData) {
 		in.each(d.Pull, func(p *Pull) { p.Parked = &d.Parking })
 	}),
@@ -331,6 +339,9 @@ var coreFolds = folder{
 	}),
 	LeverDrift: with(func(in *Incident, e Event, d OutcomeData) {
 		in.each(d.Pull, func(p *Pull) {
+			if d.Detail != "" {
+				p.Detail = d.Detail
+			}
 			if p.Drifted = true; d.Back {
 				p.GoneAt = e.At
 			}
@@ -340,7 +351,6 @@ var coreFolds = folder{
 	DecisionMade:    with(func(in *Incident, _ Event, d reasonData) { in.NoFailover = d.Reason }),
 	ReturnPlanned:   with(foldPlan),
 	ReturnHeld:      returning(func(r *Return, _ Event, d reasonData) { r.Held = d.Reason }),
-	StagePassed:     returning(func(r *Return, _ Event, d stagePassedData) { r.Passed, r.Undo = true, d.Undo }),
 	ReturnCompleted: returning(func(r *Return, _ Event, _ struct{}) { r.Complete = true }),
 	WatchStarted:    with(foldWatch),
 	RuleOverridden: with(func(in *Incident, e Event, d ruleData) {
@@ -424,7 +434,7 @@ func foldApplying(in *Incident, e Event, d pullData) {
 
 func foldPlan(in *Incident, e Event, d returnData) {
 	in.Return = &Return{
-		Because: d.Because, Needed: max(1, d.Needed), At: e.At, By: e.Actor,
+		Because: d.Because, Needed: max(1, d.Needed), At: e.At, By: e.Actor, Stages: rising(d.Stages),
 		Streak: map[string]int{}, Failing: map[string]int{},
 	}
 }
@@ -434,7 +444,7 @@ func setState(s PullState) func(*Incident, Event) {
 		in.each(d.Pull, func(p *Pull) {
 			p.State = s
 			if s == Undone || s == Settled {
-				p.BackAt = e.At
+				p.BackAt, p.Share, p.Wanted, p.ShareFailed = e.At, 0, 0, false
 			}
 			if d.Detail != "" {
 				p.Detail = d.Detail

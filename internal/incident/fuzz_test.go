@@ -108,7 +108,7 @@ func pointed(in Incident) []Command {
 	again := map[string]string{}
 	for _, p := range in.Pulls {
 		again[p.ID] = "again-" + p.ID
-		out = append(out, Outcome{Pull: p.ID, Result: Done}, Outcome{Pull: p.ID, Back: true, Result: Done}, Outcome{Pull: p.ID, Result: Unclear}, PutBack{p.Lever, sentence}, park(p.Lever), UnparkLever{p.Lever}, Drifted{Pull: p.ID})
+		out = append(out, Outcome{Pull: p.ID, Result: Done}, Outcome{Pull: p.ID, Back: true, Result: Done}, Outcome{Pull: p.ID, Result: Unclear}, Outcome{Pull: p.ID, GivenUp: true, Detail: "given up"}, PutBack{p.Lever, sentence}, park(p.Lever), UnparkLever{p.Lever}, Drifted{Pull: p.ID}, Shared{Pull: p.ID, Share: p.Wanted, OK: true}, Shared{Pull: p.ID, Share: p.Wanted})
 	}
 	return append(out, StepBack{again})
 }

@@ -46,11 +46,9 @@ func (d *draft) goBack(c GoBack) error {
 			return err
 		}
 	}
-	d.add(ReturnPlanned, Subject{"site", d.in.Site}, returnData{Because: because, Needed: needed}, "%s starts the return: %s", d.who(), because)
+	d.add(ReturnPlanned, Subject{"site", d.in.Site}, returnData{Because: because, Needed: needed, Stages: d.staged()}, "%s starts the return: %s", d.who(), because)
 	d.to(FailBack, fmt.Sprintf("The real site is asked directly, %d times in a row, before visitors return.", needed))
-	d.add(StageStarted, Subject{"site", d.in.Site}, struct {
-		Share int `json:"share"`
-	}{100}, "One stage: all visitors together.")
+	d.add(StageStarted, Subject{"site", d.in.Site}, stageData{Share: d.in.Return.Next()}, "%s", stages(d.in.Return.Stages))
 	if len(d.facts.Gates) == 0 {
 		d.passed("there is no check to wait for")
 	}
@@ -109,7 +107,7 @@ func (d *draft) reasonToGo(c GoBack) (because string, needed int, err error) {
 // everything back; an inconclusive result holds; three fails step back.
 func (d *draft) sanity(c Sanity) error {
 	r := d.in.Return
-	if d.in.Phase != FailBack || r == nil || r.Passed {
+	if d.in.Phase != FailBack || r == nil || r.Passed || d.in.Moving() {
 		return fault.New(fault.Conflict, "no sanity check is awaited")
 	}
 	c.Detail = brief(c.Detail)
@@ -130,7 +128,7 @@ func (d *draft) sanity(c Sanity) error {
 	case failing >= failsToStepBack:
 		d.endReturn(fmt.Sprintf("the check %s failed %d times in a row", c.Check, failing))
 		d.exposed()
-	case d.streaksFull():
+	case d.streaksFull() && !d.now.Before(r.HoldUntil):
 		d.passed(fmt.Sprintf("%s passed %d times in a row", strings.Join(d.sortedGates(), ", "), r.Needed))
 	}
 	return nil
@@ -156,15 +154,19 @@ func (d *draft) streaksFull() bool {
 	return len(d.facts.Gates) > 0
 }
 
-// passed ends the stage and starts to put everything back, newest first; every
+// passed ends the stage. After the last one everything is put back, newest first; every
 // pull that holds is taken (R15: nothing else stays) unless it is parked.
 func (d *draft) passed(why string) {
+	if next := d.in.Return.Next(); next < 100 && len(d.in.sharable()) > 0 {
+		d.shareStage(next, why)
+		return
+	}
 	hold := d.in.Loose()
 	ids := make([]string, 0, len(hold))
 	for i := len(hold) - 1; i >= 0; i-- {
 		ids = append(ids, hold[i].ID)
 	}
-	d.add(StagePassed, Subject{"site", d.in.Site}, stagePassedData{Undo: ids}, "The real site looks healthy: %s. Visitors go back.", why)
+	d.add(StagePassed, Subject{"site", d.in.Site}, stagePassedData{Undo: ids}, "The real site looks healthy: %s. %s go back.", why, whoIsLeft(d.in.Return.Share))
 	for _, id := range ids {
 		p, _ := d.in.Pull(id)
 		d.undo(p)
@@ -174,14 +176,23 @@ func (d *draft) passed(why string) {
 	}
 }
 
+func whoIsLeft(share int) string {
+	if share > 0 {
+		return "All others"
+	}
+	return "Visitors"
+}
+
 // advance passes R13 with a sentence.
 func (d *draft) advance(c Advance) error {
 	r := d.in.Return
 	if d.in.Phase != FailBack || r == nil || r.Passed {
 		return fault.New(fault.Conflict, "there is no return that waits for its checks")
 	}
-	u := R13.refuse(fmt.Sprintf("Wait for %d passes in a row of each.", r.Needed), "Not every check has passed often enough in a row.")
-	if err := d.pass(c.Reason, u); err != nil {
+	if d.in.Moving() {
+		return R10.refuse("Wait until it is seen.", "A share of the visitors is on its way back.")
+	}
+	if err := d.pass(c.Reason, d.notYet()); err != nil {
 		return err
 	}
 	d.passed("a person went on")
@@ -203,6 +214,7 @@ func (d *draft) complete() {
 // it had put back already are one press away.
 func (d *draft) endReturn(why string) {
 	d.add(SteppedBack, Subject{"site", d.in.Site}, reasonData{Reason: why}, "We go back to the safe page: %s.", why)
+	d.unshare()
 	next := "Back to finding out what happened."
 	if len(d.in.returned()) == 0 {
 		next += " Visitors are safe."
@@ -242,6 +254,7 @@ func (d *draft) stepBack(c StepBack) error {
 	for _, p := range again {
 		id := c.PullIDs[p.ID]
 		p.ID, p.SeenAt, p.FirstAt, p.BackAt, p.Detail, p.Drifted = id, time.Time{}, time.Time{}, time.Time{}, "", false
+		p.Share, p.Wanted, p.ShareFailed = 0, 0, false
 		d.add(LeverApplying, Subject{"pull", id}, pullData{Pull: p}, "%s pulled %q again.", d.who(), p.Title)
 	}
 	d.exposed()
@@ -287,10 +300,15 @@ func (in Incident) WentOnAt() (at time.Time) {
 }
 
 func (d *draft) relapsed(c Relapsed) error {
-	if d.in.Phase != Watch && d.in.Phase != Review {
+	c.Detail = cmp.Or(brief(strings.TrimSpace(c.Detail)), "it came again")
+	switch {
+	case d.in.Phase == FailBack && d.in.BackShare() > 0:
+		d.endReturn(c.Detail)
+		d.exposed()
+		return nil
+	case d.in.Phase != Watch && d.in.Phase != Review:
 		return fault.New(fault.Conflict, "there is nothing that could come again: the incident is at %s", d.in.Phase.Words())
 	}
-	c.Detail = cmp.Or(brief(strings.TrimSpace(c.Detail)), "it came again")
 	d.relapse(c.Detail, "It is not over: "+c.Detail+".", "The same lever is one press away.")
 	return nil
 }

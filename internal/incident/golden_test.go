@@ -29,6 +29,8 @@ var heads = map[string]string{
 	"a drill":                            "83ce90d51828c5072936cdbaef8d81d28e538c96f63033d5e77b1601f1fa6723",
 	"a local order":                      "72a98f9a6664706836672b0d9c163840fe182256fa914b18d5a5d874fde6de0e",
 	"the whole loop":                     "94c97b1dfe38430ca93c982230d6d6ca31a0b5c6585125607fbf14345c15c5b3",
+	"back in stages":                     "b4c111b407ef34ce8dba6c839ac8132d8b20f4a0e0365f4d65d8741e576b0536",
+	"given up":                           "989dd4819916453519bbe03246eba446e344b28f04b1e6136baf3902a0ec54a7",
 	"the old place never comes back":     "9cc826fd8924102dff73a0524c8b98e77baadd9825d99d1773e50484e138fb2c",
 	"there and back, by a newer version": "45ee6d52d3b56b21a197f22513226b1aabe4f3e195e08e8bc6b01b9537e21152",
 }
@@ -48,6 +50,9 @@ func stories(t *testing.T) []golden {
 		out = append(out, golden{name, s.events, s.in})
 	}
 	add("the whole loop", wholeLoop(story(t)))
+
+	add("back in stages", inStages(story(t)))
+	add("given up", givenUp(story(t)))
 
 	s := story(t).declare().pull("to-backup").seen().later(time.Hour)
 	s.do(MakePermanent{"The old machine burnt down."}, at("backup", "up")).home("up")

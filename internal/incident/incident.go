@@ -166,6 +166,11 @@ type Pull struct {
 	Parked  *Parking        `json:"parked,omitempty"`  // R17: it stays pulled past the return
 	Carried bool            `json:"carried,omitempty"` // an earlier incident left it parked
 	Plan    json.RawMessage `json:"plan,omitempty"`
+
+	Shares      bool `json:"shares,omitempty"`       // it can go back by shares
+	Share       int  `json:"share,omitempty"`        // per cent of its visitors who are back while it holds
+	Wanted      int  `json:"share_wanted,omitempty"` // per cent, as ordered last; another than Share: on its way
+	ShareFailed bool `json:"share_failed,omitempty"` // how many are back is not certain
 }
 
 // Parking says who looks after a lever that stays pulled when the rest goes back.
@@ -193,6 +198,11 @@ type Return struct {
 	Passed   bool           `json:"passed"`
 	Undo     []string       `json:"undo,omitempty"` // pulls that this return takes back, newest first
 	Complete bool           `json:"complete,omitempty"`
+
+	Stages    []int     `json:"stages,omitempty"`    // per cent, ascending, before everybody; none: all at once
+	Stage     int       `json:"stage,omitempty"`     // how many of them are passed
+	Share     int       `json:"share,omitempty"`     // per cent of visitors who are back
+	HoldUntil time.Time `json:"hold_until,omitzero"` // the stage under way is not passed before
 }
 
 // Override is a guard rail passed by a named person.

@@ -39,7 +39,7 @@ var everyCommand = []struct {
 	{WatchOver{}, role.Commander}, {ParkLever{}, role.Commander}, {UnparkLever{}, role.Commander}, {MakePermanent{}, role.Commander}, {Finalise{}, role.Commander}, {Close{}, role.Commander},
 
 	// What lifeboat sees and records.
-	{Outcome{}, anybody}, {Adopt{}, anybody}, {Propose{}, anybody}, {Drifted{}, anybody}, {Sanity{}, anybody}, {Relapsed{}, anybody}, {Remind{}, anybody}, {ScoreDrill{}, anybody},
+	{Outcome{}, anybody}, {Adopt{}, anybody}, {Propose{}, anybody}, {Drifted{}, anybody}, {Shared{}, anybody}, {Sanity{}, anybody}, {Relapsed{}, anybody}, {Remind{}, anybody}, {ScoreDrill{}, anybody},
 	{Captured{}, anybody}, {SeeSight{}, anybody}, {Measure{}, anybody}, {ReadFix{}, anybody}, {ReadAgain{}, anybody}, {Delivered{}, anybody}, {UpdateOverdue{}, anybody},
 }
 

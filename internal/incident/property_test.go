@@ -135,14 +135,14 @@ func (w *walk) pulledAlready(l *LeverFacts) bool {
 		in = Incident{Pulls: w.facts.Parked}
 	}
 	top, on := in.OnTop(l.Target)
-	return on && top.Lever == l.Name && (top.State == Applying || top.State == Active)
+	return on && top.Lever == l.Name && (top.State == Applying || top.State == Active && !top.Drifted)
 }
 
 // mustEnd takes the way out. It is long enough for every act under way to end, for a fix
 // to be settled, and for the return with its checks.
 func (w *walk) mustEnd() {
 	w.t.Helper()
-	start, most := w.in.Phase, 40+3*len(w.in.Holding())
+	start, most := w.in.Phase, 80+3*len(w.in.Holding())
 	for n := 0; w.in.Phase.Open(); n++ {
 		if n > most {
 			w.t.Fatalf("no end in sight after %d steps from %q: at %q, %+v, %+v", n, start, w.in.Phase, w.in.Pulls, w.in.Fixes)
@@ -164,6 +164,9 @@ func (w *walk) wayOut() (Command, Actor) {
 	for _, p := range w.in.Pulls {
 		if p.State == Applying || p.State == Undoing {
 			return Outcome{Pull: p.ID, Back: p.State == Undoing, Result: Done, Detail: "seen"}, system
+		}
+		if p.Moving() {
+			return Shared{Pull: p.ID, Share: p.Wanted, OK: true}, system
 		}
 	}
 	if f, waits := w.in.FixPlanned(); waits {

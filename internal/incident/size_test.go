@@ -54,6 +54,7 @@ func TestEventsStaySmall(t *testing.T) {
 	for _, row := range phaseTable {
 		row.tell(swell(story(t)))
 	}
+	inStages(swell(story(t)))
 	s := swell(story(t)).declareDrill().pull("to-standby").seen().note("It is a drill.")
 	s.do(Drifted{Pull: "to-standby-1", Detail: "ns2 answers 192.0.2.9", Seen: json.RawMessage(`{}`)}).do(ScoreDrill{})
 	swell(story(t)).contained().do(Remind{}).later(time.Hour).goBack("It is back.").do(Advance{sentence})

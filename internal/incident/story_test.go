@@ -62,7 +62,7 @@ func leverFacts(in Incident, name string, now time.Time) *LeverFacts {
 		l.From = p.To
 		l.FromRank = catalog[p.Lever].ToRank
 	}
-	l.ArmedUntil = now.Add(24 * time.Hour)
+	l.ArmedUntil, l.Shares = now.Add(24*time.Hour), true
 	l.Plan = json.RawMessage(`{"steps":[{"before":"192.0.2.2","after":"192.0.2.4"}]}`)
 	return &l
 }

@@ -59,6 +59,7 @@ func explore(t *rapid.T, check func(*walk)) *walk {
 		Approvers: rapid.IntRange(0, 1).Draw(t, "approvers"),
 		Settings: Settings{
 			Passes: rapid.IntRange(0, 2).Draw(t, "passes"), TakeBack: 15 * time.Minute, Watch: time.Hour, Settle: 30 * time.Second, AutoGap: time.Hour,
+			Stages: rapid.SampledFrom([][]int{nil, {10}, {10, 50}}).Draw(t, "stages"), Hold: rapid.SampledFrom([]time.Duration{0, time.Minute}).Draw(t, "hold"),
 			Approval: 10 * time.Minute, Pause: time.Minute, FixApart: 20 * time.Minute, FixPasses: rapid.IntRange(0, 2).Draw(t, "fix passes"),
 		},
 	}}
@@ -403,6 +404,9 @@ func mustCount[T any](t failer, letter string, all []T, id func(T) string) {
 func (w *walk) mustHoldLevers() {
 	in := w.in
 	for _, p := range in.Pulls {
+		if p.Wanted > 0 && (in.Phase != FailBack || !p.Holds()) {
+			w.t.Fatalf("%d %% are let back by %s, which is %s, at %q", p.Wanted, p.ID, p.State, in.Phase)
+		}
 		if in.Phase == FailBack && p.State == Applying {
 			w.t.Fatalf("%s is being pulled during the return", p.ID)
 		}
@@ -479,7 +483,7 @@ func alreadySo(in Incident, c Command) bool {
 	switch c := c.(type) {
 	case Outcome:
 		p, _ := in.Pull(c.Pull)
-		return !p.awaits(c.Back)
+		return !p.awaits(c.Back) && !(c.GivenUp && p.Holds())
 	case Adopt:
 		p, known := in.Pull(c.PullID)
 		return known && p.Holds()
@@ -488,6 +492,9 @@ func alreadySo(in Incident, c Command) bool {
 	case Drifted:
 		p, known := in.Pull(c.Pull)
 		return !known || p.State != Active || p.Drifted
+	case Shared:
+		p, _ := in.Pull(c.Pull)
+		return !p.Moving() || p.Wanted != c.Share || p.ShareFailed
 	case UnparkLever:
 		return !slices.ContainsFunc(in.ParkedPulls(), func(p Pull) bool { return p.Lever == c.Lever && p.State != Undoing })
 	case RuleOut:
@@ -654,7 +661,7 @@ func (w *walk) promise() Promise {
 }
 
 func (w *walk) outcome() Outcome {
-	o := Outcome{Pull: w.anyPull(), Back: one(w, "back", true, false), Detail: "as seen from outside", Result: one(w, "result", Done, Done, Done, Done, NotDone, Unclear)}
+	o := Outcome{Pull: w.anyPull(), Back: one(w, "back", true, false), Detail: "as seen from outside", Result: one(w, "result", Done, Done, Done, Done, NotDone, Unclear), GivenUp: rapid.IntRange(0, 19).Draw(w.t, "given up") == 0}
 	for _, p := range w.in.Pulls {
 		if (p.State == Applying || p.State == Undoing) && rapid.IntRange(0, 9).Draw(w.t, "of this") > 0 {
 			o.Pull, o.Back = p.ID, p.State == Undoing
@@ -662,6 +669,16 @@ func (w *walk) outcome() Outcome {
 		}
 	}
 	return o
+}
+
+func (w *walk) shared(text string) Shared {
+	c := Shared{Pull: w.anyPull(), Share: one(w, "share", 0, 10, 50), OK: one(w, "in force", true, true, false), Detail: text}
+	for _, p := range w.in.Pulls {
+		if p.Moving() && rapid.IntRange(0, 9).Draw(w.t, "of this") > 0 {
+			c.Pull, c.Share = p.ID, p.Wanted
+		}
+	}
+	return c
 }
 
 func (w *walk) sanity() Sanity {
@@ -693,6 +710,7 @@ var draws = map[string]func(w *walk, text string) Command{
 		return Adopt{PullID: w.newID(), At: w.now.Add(-time.Minute), By: one(w, "taken by", system, olga), Title: text, Detail: text}
 	},
 	"Propose":          func(_ *walk, text string) Command { return Propose{text} },
+	"Shared":           func(w *walk, text string) Command { return w.shared(text) },
 	"Drifted":          func(w *walk, text string) Command { return Drifted{Pull: w.anyPull(), Detail: text} },
 	"Note":             func(_ *walk, text string) Command { return Note{text} },
 	"DecideNoFailover": func(_ *walk, text string) Command { return DecideNoFailover{text} },

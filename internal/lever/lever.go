@@ -3,7 +3,8 @@
 //
 // It is not the engine (which records and calls drivers) and knows no rule about
 // when a lever may be pulled (package incident). Drivers live in folders below
-// and import this package, fault, and zone or feature; never the engine.
+// and import this package, fault, and zone or feature; never the engine. Those that
+// move what somebody else keeps are Things of package outside, which is a driver.
 //
 // Concurrency: a Driver's methods may be called from any goroutine; the engine
 // never runs two steps of one lever at once.
@@ -12,6 +13,7 @@ package lever
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 )
 
@@ -33,16 +35,18 @@ type Capabilities struct {
 	Latency     time.Duration `json:"latency"` // typical, until observed from outside
 	Rights      []string      `json:"rights,omitempty"`
 	SideEffects []string      `json:"side_effects,omitempty"` // plain words
+	Reach       string        `json:"reach,omitempty"`        // how long until everybody has it, a sentence; "" where the engine knows
 }
 
 // Card is a lever as configuration gives it.
 type Card struct {
 	Name   string          `json:"name"`
-	Kind   string          `json:"kind"` // zone or feature
+	Kind   string          `json:"kind"` // of the driver: zone, feature, flagd ...
 	Title  string          `json:"title"`
 	Says   string          `json:"says,omitempty"` // the effect on visitors
 	Site   string          `json:"site"`
-	Config json.RawMessage `json:"config"` // the driver's own section
+	To     string          `json:"to,omitempty"` // where it leads, in words; "" where Config says it in one word
+	Config json.RawMessage `json:"config"`       // the driver's own section
 }
 
 // Request is what Plan is asked for.
@@ -58,6 +62,8 @@ type Step struct {
 	Says   string          `json:"says"`
 	Before json.RawMessage `json:"before"` // exact, read before the change
 	After  json.RawMessage `json:"after"`
+	From   string          `json:"from,omitempty"` // Before in a few words; "" where Before is a word itself
+	To     string          `json:"to,omitempty"`   // After, the same
 }
 
 // Plan holds all that Apply and Revert need. It is stored before Apply.
@@ -90,6 +96,7 @@ const (
 	After   World = "after"
 	Partial World = "partial"
 	Foreign World = "foreign" // somebody else changed it
+	Gone    World = "gone"    // there is no way back any more: what was taken away was given up
 	Unknown World = "unknown"
 )
 
@@ -142,6 +149,32 @@ type Driver interface {
 	Dispose(ctx context.Context, p Plan) error
 }
 
+// Sharer is a Driver that can put back by shares: some of the visitors are as before the
+// plan while the lever still holds for the rest.
+type Sharer interface {
+	Driver
+	// CanShare says whether this plan's way back can go by shares.
+	CanShare(p Plan) bool
+	// Share orders that percent of the visitors, 1 to 99, are as before the step. A larger
+	// share keeps whoever was in a smaller one. It MUST be idempotent; Apply ends it with
+	// the lever in force for everybody, Revert with everybody back.
+	Share(ctx context.Context, p Plan, step, percent int, t Token) error
+}
+
+// ErrUnsure is in the chain of an Apply or Revert error after which it is not known
+// whether the target took the write: it was sent, and no word came back. The engine
+// looks, and does not repeat it.
+var ErrUnsure = errors.New("it is not known whether it was taken")
+
+// Shadowed is a Driver some of whose levers have nothing that a drill could move: in
+// somebody else's system nothing is made up. A drill of such a lever looks and plans
+// only, and says so.
+type Shadowed interface {
+	Driver
+	// HasShadow says whether the card declares what a drill moves.
+	HasShadow(c Card) bool
+}
+
 // Orders is how a driver changes our own zones and features; the engine
 // implements it. Each call returns once the answer process has acknowledged the
 // manifest that carries the order, or with a *fault.Error of kind Unavailable.
@@ -151,8 +184,18 @@ type Orders interface {
 	// Move orders the site to a position. It is refused with kind Conflict when a newer
 	// token has moved the site since.
 	Move(ctx context.Context, site, position string, t Token) error
+	// Share sends about percent of those who ask to another position than the one that
+	// the site is at, by their resolver's network; 0 ends it, and so does any Move. The
+	// limits are 0 and 99: all of them are a Move.
+	Share(ctx context.Context, site, position string, percent int, t Token) error
+	// Shared is the share that is ordered; percent is 0 where there is none.
+	Shared(ctx context.Context, site string) (position string, percent int, err error)
 	// Flag is the value ordered for a flag, nil when it has its own.
 	Flag(ctx context.Context, key string) (json.RawMessage, error)
 	// SetFlag orders a value for a flag; nil takes the order back.
 	SetFlag(ctx context.Context, key string, value json.RawMessage, t Token) error
+	// ShareFlag lets percent (0 to 100) of those who ask have the flag's own value
+	// again, although another is ordered: 0 takes that back, SetFlag ends it. It is
+	// refused with kind Conflict where nothing is ordered for the flag.
+	ShareFlag(ctx context.Context, key string, percent int, t Token) error
 }

@@ -21,9 +21,14 @@ func NewPlan(r Request, target, says string, before, after any) (Plan, error) {
 	if err != nil {
 		return Plan{}, fmt.Errorf("encode after: %w", err)
 	}
+	return OneStep(r, target, Step{Name: "move", Says: says, Before: b, After: a})
+}
+
+// OneStep makes a plan of the step and names it by its contents.
+func OneStep(r Request, target string, step Step) (Plan, error) {
 	p := Plan{
 		Lever: r.Card.Name, Kind: r.Card.Kind, Target: target, Drill: r.Drill, Expires: r.Now.Add(PlanLife).UTC(),
-		Steps: []Step{{Name: "move", Says: says, Before: b, After: a}}, Config: r.Card.Config,
+		Steps: []Step{step}, Config: r.Card.Config,
 	}
 	h, err := json.Marshal(struct {
 		Lever, Target string

@@ -17,8 +17,9 @@ import (
 // access is feature.Access, ready to be asked.
 type access struct {
 	keys    []callerKey
+	closed  bool // only who has a key may ask
 	origins []string
-	open    [2]caller // without keys, by audience
+	open    [2]caller // where it is not closed, by audience
 }
 
 // caller is who asks.
@@ -28,6 +29,27 @@ type caller struct {
 	tail     string // the end of a bulk answer
 	tag      string // of the tail, within an ETag: who gets another key gets another stream
 	limit    *limit // nil: none
+	whole    *whole // nil: for copies
+}
+
+// whole keeps the answer with all flags of a static set, as it was made last for a caller.
+type whole struct{ made atomic.Pointer[wholeAnswer] }
+
+type wholeAnswer struct {
+	of   *set
+	etag []string // as a header's value
+	answer
+}
+
+// answer gives the answer with all flags of a static set.
+func (c caller) answer(of *set) *wholeAnswer {
+	if a := c.whole.made.Load(); a != nil && a.of == of {
+		return a
+	}
+	body := make([]byte, 0, len(of.flags)+len(c.tail))
+	a := &wholeAnswer{of: of, etag: []string{`"` + of.digest + c.tag + `"`}, answer: ready(append(append(body, of.flags...), c.tail...))}
+	c.whole.made.Store(a)
+	return a
 }
 
 type callerKey struct {
@@ -39,16 +61,19 @@ type callerKey struct {
 // compileAccess prepares the keys. One whose hash can't be read opens nothing: nobody
 // has what hashes to zeros.
 func compileAccess(a feature.Access) *access {
-	out := &access{origins: a.Origins}
+	out := &access{origins: a.Origins, closed: a.Closed()}
 	for _, au := range audiences {
-		out.open[au] = caller{audience: au, tail: tail(streamPath)}
+		out.open[au] = caller{audience: au, tail: tail(streamPath), whole: &whole{}}
 	}
 	for _, k := range a.Keys {
 		token := a.Stream(k)
 		uri := streamPath + "?" + url.Values{"key": {k.Name}, "token": {token}}.Encode()
-		c := callerKey{caller: caller{audience: pages, name: k.Name, tail: tail(uri), tag: "." + digest([]byte(uri))[:8]}}
-		if k.For == feature.ForServers {
+		c := callerKey{caller: caller{audience: pages, name: k.Name, tail: tail(uri), tag: "." + digest([]byte(uri))[:8], whole: &whole{}}}
+		switch k.For {
+		case feature.ForServers:
 			c.audience = servers
+		case feature.ForCopies:
+			c.audience = copies
 		}
 		if k.PerSecond > 0 {
 			c.limit = &limit{each: int64(time.Second) / int64(k.PerSecond)}
@@ -59,7 +84,7 @@ func compileAccess(a feature.Access) *access {
 		out.keys = append(out.keys, c)
 	}
 	if own := a.Own(); own != "" {
-		out.keys = append(out.keys, callerKey{caller: caller{audience: servers, name: "lifeboat", tail: tail(streamPath)}, sum: sha256.Sum256([]byte(own))})
+		out.keys = append(out.keys, callerKey{caller: caller{audience: servers, name: "lifeboat", tail: tail(streamPath), whole: &whole{}}, sum: sha256.Sum256([]byte(own))})
 	}
 	return out
 }
@@ -73,12 +98,22 @@ func tail(uri string) string {
 // who finds out who asks. Without keys a browser is known by its Origin, and a bulk
 // request or a stream counts as a page's, whoever sends it.
 func (a *access) who(r *http.Request, stream bool) (caller, bool) {
-	if len(a.keys) == 0 {
-		if r.Header["Origin"] != nil || stream || !strings.HasPrefix(r.URL.Path, singlePath) || r.URL.Path == singlePath {
-			return a.open[pages], true
+	if len(a.keys) > 0 {
+		if c, ok := a.holder(r, stream); ok || a.closed {
+			return c, ok
 		}
-		return a.open[servers], true
 	}
+	switch {
+	case a.closed || r.URL.Path == copyPath:
+		return caller{}, false
+	case r.Header["Origin"] != nil || stream || !strings.HasPrefix(r.URL.Path, singlePath) || r.URL.Path == singlePath:
+		return a.open[pages], true
+	}
+	return a.open[servers], true
+}
+
+// holder finds whose key was sent along.
+func (a *access) holder(r *http.Request, stream bool) (caller, bool) {
 	given := r.Header.Get("X-Api-Key")
 	if scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " "); given == "" && strings.EqualFold(scheme, "Bearer") {
 		given = strings.TrimSpace(token)

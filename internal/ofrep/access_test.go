@@ -164,7 +164,7 @@ func TestOrigins(t *testing.T) {
 // as there is one.
 func TestTooManyConnections(t *testing.T) {
 	t.Parallel()
-	s := New(Options{MaxConns: 2})
+	s := New(Options{MaxConns: 2, MaxStreams: 2})
 	s.Set(Compile(flags(), nil))
 	base, _ := running(t, s)
 	one, two := listenTo(t, base, "", ""), listenTo(t, base, "", "")

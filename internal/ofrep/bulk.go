@@ -44,28 +44,25 @@ func (s *Server) bulk(w http.ResponseWriter, r *http.Request, v *View, who calle
 
 // bulkStatic answers flags that are the same for everybody.
 func (s *Server) bulkStatic(w http.ResponseWriter, r *http.Request, v *View, who caller, body []byte) {
-	set := &v.sets[who.audience]
-	etag := `"` + set.digest + who.tag + `"`
+	a := who.answer(&v.sets[who.audience])
 	s.note(r, v, who, body)
-	if s.notModified(w, r, etag) {
+	if s.notModified(w, r, a.etag) {
 		return
 	}
-	out := buffers.Get().(*bytes.Buffer)
-	defer putBuffer(out)
-	out.Write(set.flags)
-	s.sendBulk(w, who, out, etag)
+	s.counts.bulk.Add(1)
+	w.Header()["Etag"] = a.etag
+	sendWhole(w, r, a.answer)
 }
 
 // bulkRules evaluates all flags. What of the context a rule read is not known, so
 // all of it counts; where a rule reads the time, what it came to does.
 func (s *Server) bulkRules(w http.ResponseWriter, r *http.Request, v *View, who caller, c *feature.Context, body []byte) {
 	set := &v.sets[who.audience]
-	etag := ""
+	var etag []string
 	if !set.timed {
-		etag = `"` + digest([]byte(set.digest), body) + who.tag + `"`
-		if matches(r.Header.Values("If-None-Match"), etag) {
+		etag = []string{`"` + digest([]byte(set.digest), body) + who.tag + `"`}
+		if s.notModified(w, r, etag) {
 			s.note(r, v, who, body)
-			s.notModified(w, r, etag)
 			return
 		}
 	}
@@ -81,22 +78,25 @@ func (s *Server) bulkRules(w http.ResponseWriter, r *http.Request, v *View, who 
 	}
 	s.note(r, v, who, body)
 	if set.timed {
-		etag = `"` + digest(out.Bytes()) + who.tag + `"`
+		etag = []string{`"` + digest(out.Bytes()) + who.tag + `"`}
 		if s.notModified(w, r, etag) {
 			return
 		}
 	}
-	s.sendBulk(w, who, out, etag)
+	out.WriteString(who.tail)
+	s.counts.bulk.Add(1)
+	w.Header()["Etag"] = etag
+	sendWhole(w, r, answer{out.Bytes(), []string{strconv.Itoa(out.Len())}})
 }
 
-// notModified answers who has these flags already.
-func (s *Server) notModified(w http.ResponseWriter, r *http.Request, etag string) bool {
-	if !matches(r.Header.Values("If-None-Match"), etag) {
+// notModified answers who has these flags already; etag is a header's value.
+func (s *Server) notModified(w http.ResponseWriter, r *http.Request, etag []string) bool {
+	if !matches(r.Header["If-None-Match"], etag[0]) {
 		return false
 	}
 	s.counts.notModified.Add(1)
 	h := w.Header()
-	h["Etag"] = []string{etag}
+	h["Etag"] = etag
 	h["Cache-Control"] = noStore
 	w.WriteHeader(http.StatusNotModified)
 	return true
@@ -118,10 +118,16 @@ func matches(sent []string, etag string) bool {
 	return false
 }
 
-// sendBulk ends what is in out and sends it.
-func (s *Server) sendBulk(w http.ResponseWriter, who caller, out *bytes.Buffer, etag string) {
-	s.counts.bulk.Add(1)
-	out.WriteString(who.tail)
-	w.Header()["Etag"] = []string{etag}
-	send(w, http.StatusOK, answer{out.Bytes(), []string{strconv.Itoa(out.Len())}})
+// serverBuffer is how much net/http gathers before it writes: what is longer goes in
+// several pieces.
+const serverBuffer = 4 << 10
+
+// sendWhole is send for what may be long: it leaves in one piece all the same.
+func sendWhole(w http.ResponseWriter, r *http.Request, a answer) {
+	if len(a.body) > serverBuffer {
+		if c, is := r.Context().Value(connKey{}).(*placed); is {
+			c.gather(len(a.body))
+		}
+	}
+	send(w, http.StatusOK, a)
 }

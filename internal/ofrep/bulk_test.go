@@ -241,3 +241,39 @@ func FuzzMember(f *testing.F) {
 		}
 	})
 }
+
+// Whatever is wrong with some flags, and with who asks, the others are answered as ever.
+func TestBadFlagsHarmNoOther(t *testing.T) {
+	t.Parallel()
+	const good = "checkout"
+	bad := []feature.Flag{
+		{Key: "no-value", Public: true}, {Key: "other-type", Value: raw("true"), Off: raw(`"no"`), Public: true}, {Key: "list", Value: raw("[1]"), Off: raw("[]"), Public: true},
+		{Key: "operator", Value: raw("true"), Off: raw("false"), Targeting: raw(`{"nonsense":[1]}`), Public: true},
+		{Key: "circle", Value: raw("true"), Off: raw("false"), Targeting: raw(`{"if":[{"$ref":"circle"},"on"]}`), Public: true},
+		{Key: "two", Value: raw("true"), Off: raw("false"), Targeting: raw(`{"and":[1],"or":[1]}`), Public: true},
+		{Key: "no-json", Value: raw("true"), Off: raw("false"), Targeting: raw(`{`), Public: true},
+		{Key: "variant", Value: raw("true"), Off: raw("false"), Variants: map[string]json.RawMessage{"on": raw("5")}, Public: true},
+		{Key: "not\xffutf8", Value: raw("true"), Off: raw("false"), Public: true}, {Key: "", Value: raw("true"), Off: raw("false"), Public: true},
+		{Key: good, Value: raw("false"), Off: raw("true"), Public: true}, // again
+	}
+	s := server(Compile(append([]feature.Flag{{Key: good, Value: raw("true"), Off: raw("false"), Public: true}}, bad...), map[string]feature.Order{
+		"operator": {Value: raw("{")}, "circle": {Share: 50}, "no-value": {Value: raw("5")},
+	}))
+	for name, body := range map[string]string{
+		"nobody": `{}`, "somebody": `{"context":{"targetingKey":"u1"}}`, "not UTF-8": "{\"context\":{\"targetingKey\":\"\xff\xfe\",\"\xc3\":1}}",
+		"half a character": `{"context":{"targetingKey":"\ud83d"}}`, "deep": `{"context":{"a":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}}`,
+	} {
+		w := asked(t, s, "POST", all, body)
+		if got := flagsOf(t, w); got[good] != "true" || !strings.HasPrefix(got["no-value"], codeParse) || got["operator"] != "false" {
+			t.Errorf("%s: %v", name, got)
+		}
+		if w := asked(t, s, "POST", one, body); w.Code != 200 || !strings.Contains(w.Body.String(), `"value":true`) {
+			t.Errorf("%s, one: %d %s", name, w.Code, w.Body)
+		}
+	}
+	for _, key := range []string{"no-value", "other-type", "list"} {
+		if w := asked(t, s, "POST", singlePath+key, `{}`); w.Code != 400 || !strings.Contains(w.Body.String(), codeParse) {
+			t.Errorf("%s: %d %s", key, w.Code, w.Body)
+		}
+	}
+}

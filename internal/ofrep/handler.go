@@ -42,18 +42,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.EscapedPath()
 	single := len(path) > len(singlePath) && strings.HasPrefix(path, singlePath)
 	bulk := path == bulkPath || path == singlePath
-	stream := path == streamPath
+	stream, copied := path == streamPath, path == copyPath
 	key, method := "", http.MethodPost
 	if single {
 		key = unescape(path[len(singlePath):])
 	}
-	if stream {
+	if stream || copied {
 		method = http.MethodGet
 	}
 	a := s.access.Load()
-	known := a.cors(w.Header(), r)
+	known := copied || a.cors(w.Header(), r) // a copy is nothing for a browser
 	switch {
-	case !single && !bulk && !stream:
+	case !single && !bulk && !stream && !copied:
 		s.refuse(w, http.StatusNotFound, failure{Details: "nothing is here; flags are asked for at POST " + singlePath + "{key}"})
 		return
 	case r.Method != method:
@@ -74,6 +74,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	if who.audience == copies && (single || bulk) { // who may have it all may ask
+		who.audience = servers
+	}
 	if v.header != nil {
 		w.Header()[RevisionHeader] = v.header
 	}
@@ -82,6 +85,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.single(w, r, v, who, key)
 	case bulk:
 		s.bulk(w, r, v, who)
+	case copied:
+		s.copy(w, r, v, who)
 	default:
 		s.stream(w, r, who)
 	}
@@ -205,8 +210,8 @@ func (e *entry) evaluate(c *feature.Context, to audience) (out answer, status in
 	case a.NoKey:
 		return t.noKey, http.StatusBadRequest
 	case a.Problem != "":
-		return render(e.key, a, to, ""), http.StatusOK
-	case a.Reason == feature.Matched:
+		return e.render(a, to, ""), http.StatusOK
+	case a.Reason == feature.Matched, a.Reason == feature.Split:
 		return t.matched[a.Variant], http.StatusOK
 	}
 	return t.calm, http.StatusOK

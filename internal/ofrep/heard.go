@@ -135,7 +135,7 @@ func (p *part) room(now time.Time, most int) bool { // with mu held
 
 // Heard counts who has heard of what is answered now.
 func (s *Server) Heard() Heard {
-	return Heard{Pages: s.listeners(pages), Servers: s.listeners(servers)}
+	return Heard{Pages: s.listeners(pages), Servers: s.listeners(servers), Copies: s.listeners(copies)}
 }
 
 func (s *Server) listeners(a audience) Listeners {

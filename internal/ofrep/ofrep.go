@@ -2,6 +2,8 @@
 // Evaluation Protocol (OFREP, OpenAPI 0.3.0): one flag for a server, all public
 // flags for a page, and event streams that tell pages of a change.
 //
+// A lifeboat beside an application (package replica) is handed the flags themselves.
+//
 // It is not a flag system: package feature decides what a flag comes to, and a
 // View carries the answers as finished bytes, so that a request costs one map
 // look-up, or one rule where a flag has one. It never asks a store, never writes,
@@ -42,8 +44,8 @@ const MaxBody = 64 << 10
 // Options of a Server. The zero value is useful.
 type Options struct {
 	Logger     *slog.Logger     // where faults of connections go, at level debug; nil: nowhere
-	MaxConns   int              // connections held at once, streams among them; 4096 when 0
-	MaxStreams int              // event streams held at once; 2048 when 0
+	MaxConns   int              // connections held at once, streams among them; 12288 when 0, or three quarters of the files that the process may open
+	MaxStreams int              // event streams held at once; 10240 when 0, or five sixths of the connections
 	MaxBusy    int              // rules and sets evaluated at once; 256 when 0
 	Heartbeat  time.Duration    // between two signs of life on a stream; 15s when 0
 	Now        func() time.Time // time.Now when nil
@@ -54,10 +56,10 @@ func (o Options) withDefaults() Options {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.MaxConns <= 0 {
-		o.MaxConns = 4096
+		o.MaxConns = min(12_288, filesAllowed()*3/4)
 	}
 	if o.MaxStreams <= 0 {
-		o.MaxStreams = 2048
+		o.MaxStreams = min(10_240, max(1, o.MaxConns*5/6)) // questions find room beside them
 	}
 	if o.MaxBusy <= 0 {
 		o.MaxBusy = 256
@@ -79,10 +81,10 @@ type Server struct {
 	busy   atomic.Int64
 	counts counters
 	seed   maphash.Seed
-	heard  [2]clients // by audience
+	heard  [3]clients // by audience
 
 	mu      sync.Mutex // guards what follows
-	news    [2]news    // by audience
+	news    [3]news    // by audience
 	streams map[*stream]struct{}
 }
 
@@ -100,7 +102,7 @@ func (s *Server) Set(v *View) {
 	defer s.mu.Unlock()
 	s.view.Store(v)
 	now := s.opts.Now()
-	for _, a := range audiences {
+	for _, a := range listening {
 		if !s.news[a].came(v.sets[a].digest, v.revision, now) {
 			continue
 		}
@@ -142,6 +144,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 	}
 	return listen.HTTP(ctx, newShedder(ln, s.opts.MaxConns, &s.counts.shed), srv, stopTimeout)
 }
@@ -159,10 +162,11 @@ type Counts struct {
 	Shed        uint64 // too busy
 	Streams     uint64 // streams that were opened
 	Told        uint64 // changes told to streams
+	Copied      uint64 // flags handed to copies
 }
 
 type counters struct {
-	answered, unknown, refused, notReady, bulk, notModified, denied, limited, shed, streams, told atomic.Uint64
+	answered, unknown, refused, notReady, bulk, notModified, denied, limited, shed, streams, told, copied atomic.Uint64
 }
 
 // Counts reads the counters.
@@ -172,5 +176,6 @@ func (s *Server) Counts() Counts {
 		Answered: c.answered.Load(), Unknown: c.unknown.Load(), Refused: c.refused.Load(), NotReady: c.notReady.Load(),
 		Bulk: c.bulk.Load(), NotModified: c.notModified.Load(), Denied: c.denied.Load(), Limited: c.limited.Load(),
 		Shed: c.shed.Load(), Streams: c.streams.Load(), Told: c.told.Load(),
+		Copied: c.copied.Load(),
 	}
 }

@@ -1,12 +1,15 @@
 package ofrep
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // shedder accepts connections up to a limit, and tells the others at once that
@@ -16,6 +19,15 @@ type shedder struct {
 	free  chan struct{} // a place each
 	turns chan struct{} // for telling those without a place
 	shed  *atomic.Uint64
+}
+
+// filesAllowed is how many files the process may hold open; a connection is one.
+func filesAllowed() int {
+	var r unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) != nil || r.Cur > 1<<20 {
+		return 1 << 20
+	}
+	return max(64, int(r.Cur))
 }
 
 // polite is how many are told at the same time; the others are only closed.
@@ -80,11 +92,52 @@ func turnAway(c net.Conn) {
 	_, _ = io.Copy(io.Discard, io.LimitReader(c, MaxBody))
 }
 
-// placed gives its place back when it is closed.
+// connKey is where a request's context has its *placed.
+type connKey struct{}
+
+// placed gives its place back when it is closed, and can send in one piece what comes
+// in several: each costs a system call, and clients have been seen to hang between two.
 type placed struct {
 	net.Conn
 	free chan struct{}
 	once sync.Once
+
+	// of the goroutine that answers, the only one that writes
+	least  int           // bytes that are to come before anything is sent; 0: send at once
+	gained *bytes.Buffer // what has come of them
+}
+
+// gather holds back what is written until more than so many bytes are there. An answer
+// is longer than its body, so that none is held back for ever.
+func (c *placed) gather(least int) { c.least = least }
+
+// Write sends, or holds back.
+func (c *placed) Write(b []byte) (int, error) {
+	if c.least == 0 {
+		return c.Conn.Write(b)
+	}
+	if c.gained == nil {
+		c.gained = buffers.Get().(*bytes.Buffer)
+	}
+	if c.gained.Len()+len(b) <= c.least {
+		return c.gained.Write(b)
+	}
+	pieces := net.Buffers{c.gained.Bytes(), b}
+	_, err := pieces.WriteTo(c.Conn)
+	putBuffer(c.gained)
+	c.least, c.gained = 0, nil
+	if err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// CloseWrite lets the client read a refusal before the connection is closed.
+func (c *placed) CloseWrite() error {
+	if half, is := c.Conn.(interface{ CloseWrite() error }); is {
+		return half.CloseWrite()
+	}
+	return nil
 }
 
 func (c *placed) Close() error {

@@ -5,8 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"lifeboat/internal/feature"
 )
@@ -17,16 +20,21 @@ type audience int
 const (
 	pages   audience = iota // browsers: public flags, and no person's name
 	servers                 // programs of ours: everything
+	copies                  // lifeboats that answer in our place: the flags themselves, instead of answers
 )
 
-var audiences = []audience{pages, servers}
+var (
+	audiences = []audience{pages, servers}         // those who are given answers
+	listening = []audience{pages, servers, copies} // those who are told of changes
+)
 
 // View is every flag's answer, ready to be sent. It is immutable.
 type View struct {
 	revision string
 	header   []string // the revision as a header's value
 	flags    map[string]*entry
-	sets     [2]set // by audience
+	sets     [3]set // by audience
+	copy     answer // for copies; without a body when it is too large
 }
 
 // entry is one flag.
@@ -36,6 +44,7 @@ type entry struct {
 	static   bool
 	public   bool
 	answers  [2]told // by audience
+	stale    string  // since when what is known may be old, "" when it is not
 }
 
 // told are a flag's answers for one audience.
@@ -73,6 +82,16 @@ type success struct {
 // that has no usable value is answered with an error; the others are unharmed.
 // Orders for flags that aren't there are harmless.
 func Compile(flags []feature.Flag, orders map[string]feature.Order) *View {
+	return CompileStale(flags, orders, time.Time{})
+}
+
+// CompileStale is Compile for a copy that has not heard of its origin since then:
+// each answer says so. The zero time says nothing.
+func CompileStale(flags []feature.Flag, orders map[string]feature.Order, since time.Time) *View {
+	stale := ""
+	if !since.IsZero() {
+		stale = since.UTC().Format(time.RFC3339)
+	}
 	v := &View{flags: make(map[string]*entry, len(flags))}
 	seen := map[string]bool{}
 	var whole [2][]byte
@@ -85,24 +104,25 @@ func Compile(flags []feature.Flag, orders map[string]feature.Order) *View {
 		if o, ok := orders[f.Key]; ok {
 			order = &o
 		}
-		e := compileFlag(f, order)
+		e := compileFlag(f, order, stale)
 		v.flags[f.Key] = e
 		for _, a := range audiences {
 			if strings.Contains(f.Key, "~") || a == pages && !e.public {
 				continue // a drill's stand-in is for those who ask for it
 			}
 			v.sets[a].entries = append(v.sets[a].entries, e)
-			whole[a] = append(append(append(whole[a], e.answers[a].calm.body...), f.Targeting...), '\n')
+			whole[a] = append(e.answers[a].everything(whole[a]), f.Targeting...)
 		}
 	}
+	v.copyable(flags, orders)
 	for _, a := range audiences {
 		v.sets[a].finish(a, whole[a])
 	}
 	return v
 }
 
-func compileFlag(f feature.Flag, order *feature.Order) *entry {
-	e := &entry{key: f.Key, public: f.Public}
+func compileFlag(f feature.Flag, order *feature.Order, stale string) *entry {
+	e := &entry{key: f.Key, public: f.Public, stale: stale}
 	p, err := feature.Prepare(f, order)
 	problem := ""
 	if err != nil { // go on without the rule
@@ -121,17 +141,26 @@ func compileFlag(f feature.Flag, order *feature.Order) *entry {
 	e.static = static
 	for _, a := range audiences {
 		t := &e.answers[a]
-		t.calm = render(f.Key, calm, a, problem)
+		t.calm = e.render(calm, a, problem)
 		t.noKey = ready(marshal(failure{Key: f.Key, Code: codeNoKey, Details: "the feature's rule splits by targetingKey, and the context has none"}))
 		if static {
 			continue
 		}
 		t.matched = map[string]answer{}
 		for _, m := range p.Matches() {
-			t.matched[m.Variant] = render(f.Key, m, a, "")
+			t.matched[m.Variant] = e.render(m, a, "")
 		}
 	}
 	return e
+}
+
+// everything appends all that may be answered.
+func (t *told) everything(to []byte) []byte {
+	to = append(append(to, t.calm.body...), '\n')
+	for _, name := range slices.Sorted(maps.Keys(t.matched)) {
+		to = append(append(to, t.matched[name].body...), '\n')
+	}
+	return to
 }
 
 // finish renders what is the same for everybody.
@@ -175,7 +204,7 @@ func (v *View) At(epoch, revision uint64) *View {
 }
 
 // render makes an answer's body. Pages are not told who it was.
-func render(key string, a feature.Answer, to audience, problem string) answer {
+func (e *entry) render(a feature.Answer, to audience, problem string) answer {
 	about := map[string]string{}
 	for name, value := range a.Metadata {
 		if to == servers || name != "by" {
@@ -188,7 +217,10 @@ func render(key string, a feature.Answer, to audience, problem string) answer {
 	if problem != "" {
 		about["problem"] = problem
 	}
-	return ready(marshal(success{Key: key, Value: a.Value, Reason: a.Reason, Variant: a.Variant, Metadata: about}))
+	if e.stale != "" {
+		about["stale_since"] = e.stale
+	}
+	return ready(marshal(success{Key: e.key, Value: a.Value, Reason: a.Reason, Variant: a.Variant, Metadata: about}))
 }
 
 func ready(body []byte) answer { return answer{body, []string{strconv.Itoa(len(body))}} }

@@ -82,7 +82,8 @@ type (
 		Needed  int    `json:"needed"`
 	}
 	passedData struct {
-		Undo []string `json:"undo"`
+		Share int      `json:"share"` // per cent; 0 is everybody
+		Undo  []string `json:"undo"`
 	}
 	watchData struct {
 		Until time.Time `json:"until"`

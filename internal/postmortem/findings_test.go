@@ -80,6 +80,7 @@ func TestFindingsOfStories(t *testing.T) {
 		"a wrong cause":                "fix-no-effect-f1 nobody-led public-untold several-fixes",
 		"a fix that did not last":      "no-changes nobody-led relapsed several-fixes",
 		"only a feature":               "no-changes nobody-led",
+		"back in stages":               "no-changes nobody-led overridden-R12 public-untold stepped-back",
 	}
 	for _, x := range stories(t) {
 		if x.o.Public {

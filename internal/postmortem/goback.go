@@ -82,7 +82,7 @@ type returnTale struct {
 	*builder
 	planned, passed, completed, watch, watched incident.Event
 	checks                                     map[string]*tally
-	held                                       []incident.Event
+	held, stages                               []incident.Event // waits, and the shares that were let back
 	settledBy, again                           []incident.Event
 	turn                                       turn // how it ended, where it did not last
 	overrides                                  []incident.Event
@@ -95,6 +95,10 @@ func (t *returnTale) one(e incident.Event) {
 	case incident.ReturnHeld:
 		t.held = append(t.held, e)
 	case incident.StagePassed:
+		if share := data[passedData](e).Share; share > 0 && share < 100 {
+			t.stages = append(t.stages, e)
+			return
+		}
 		t.passed = e
 	case incident.RuleOverridden:
 		if data[ruleData](e).Rule == incident.R13.ID && t.passed.Seq == 0 && (t.turn.event.Seq == 0 || e.Seq < t.turn.event.Seq) {
@@ -205,15 +209,16 @@ func (t *returnTale) ends(p *Paragraph) {
 		f.Amber = true
 		p.say(f)
 	}
+	t.shares(p)
 	names, moved := t.leaves(t.passed)
 	switch {
 	case t.passed.Seq == 0 || len(t.settledBy) > 0:
 	case !moved:
 		p.say(fact(refs(t.passed), "At %s lifeboat began to put %s back; visitors had stayed on the real site.", t.clock(t.passed.At), listed(names)))
 	case len(t.overrides) == 0 && len(t.checks) > 0:
-		p.say(fact(refs(t.passed), "That was so at %s, and visitors began to go back.", t.clock(t.passed.At)))
+		p.say(fact(refs(t.passed), "That was so at %s, and %s began to go back.", t.clock(t.passed.At), t.rest(t.passed)))
 	default:
-		p.say(fact(refs(t.passed), "Visitors began to go back at %s.", t.clock(t.passed.At)))
+		p.say(fact(refs(t.passed), "%s began to go back at %s.", begin(t.rest(t.passed)), t.clock(t.passed.At)))
 	}
 	if e := t.turn.event; e.Type == incident.SteppedBack {
 		p.say(fact(refs(e), "At %s the return was given up: %s.", t.clock(e.At), t.cutShort(t.turn)))
@@ -224,6 +229,29 @@ func (t *returnTale) ends(p *Paragraph) {
 	} else if t.completed.Seq > 0 {
 		home, from := t.homeAgain(t.planned, t.completed)
 		p.say(fact(from, "%s at %s, %s after the return began.", begin(home), t.clock(t.completed.At), spell(t.completed.At.Sub(t.planned.At))))
+	}
+}
+
+// rest is who goes back when the last stage is passed: all, or all but those who were
+// let back before.
+func (b *builder) rest(passed incident.Event) string {
+	planned := b.returnOf(passed)
+	for _, e := range b.of(incident.StagePassed) {
+		if e.Seq > planned.Seq && e.Seq < passed.Seq {
+			return "all others"
+		}
+	}
+	return "visitors"
+}
+
+// shares are the stages in which a part of those who were away was let back.
+func (t *returnTale) shares(p *Paragraph) {
+	var words []string
+	for _, e := range t.stages {
+		words = append(words, fmt.Sprintf("about %d %% at %s", data[passedData](e).Share, t.clock(e.At)))
+	}
+	if len(words) > 0 {
+		p.say(fact(refs(t.stages...), "Shares were let back one after the other: %s.", listed(words)))
 	}
 }
 
@@ -264,11 +292,17 @@ var returnTellers = map[incident.Type]teller{
 		}
 		return fmt.Sprintf("%s started the return%s.", b.Who(e.Actor), b.since(data[returnData](e).Because))
 	},
+	incident.LeverShareFailed: func(b *builder, e incident.Event) string {
+		return fmt.Sprintf("It was not certain how many were let back%s.", saying(b.quote(data[incident.ShareData](e).Detail)))
+	},
 	incident.StagePassed: func(b *builder, e incident.Event) string {
+		if share := data[passedData](e).Share; share > 0 && share < 100 {
+			return fmt.Sprintf("About %d %% were let back.", share)
+		}
 		if _, moved := b.leaves(e); !moved {
 			return ""
 		}
-		return "Visitors began to go back."
+		return begin(b.rest(e)) + " began to go back."
 	},
 	incident.ReturnHeld: func(b *builder, e incident.Event) string {
 		return fmt.Sprintf("The return waited: %s gave no clear answer.", checkName(e.Subject.ID))

@@ -173,6 +173,8 @@ func (t *pullTale) one(e incident.Event) {
 		t.out.say(fact(refs(e), "%s left it pulled until %s, for %s to look after%s.", t.Who(e.Actor), date(k.Until), t.name(k.Owner), saying(t.quote(k.Reason))))
 	case incident.LeverUnparked:
 		t.out.say(fact(refs(e), "It was then to go back with the rest."))
+	case incident.LeverGivenUp:
+		t.out.say(fact(refs(e), "At %s the way back was given up%s.", t.clock(e.At), detail))
 	case incident.LeverSettled:
 		t.out.say(fact(refs(e), "At %s it became permanent%s.", t.clock(e.At), detail))
 	}

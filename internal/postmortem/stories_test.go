@@ -43,6 +43,7 @@ func stories(t testing.TB) []told {
 		{"a fix that did not last", notLasting(t).events, shop},
 		{"a fix that did not last, for the public", notLasting(t).events, public},
 		{"only a feature", onlyFeature(t).events, shop},
+		{"back in stages", inStages(t).events, shop},
 	}
 }
 
@@ -426,6 +427,31 @@ func (s *tale) quick() *tale {
 }
 
 // onlyFeature is a slow service: one feature was closed, and visitors never left.
+// inStages is a return in shares: the first try steps back with a tenth on the real site.
+func inStages(t testing.TB) *tale {
+	s := story(t)
+	s.facts.Settings.Stages, s.facts.Settings.Hold = []int{10, 50}, 5*time.Minute
+	s.by(mara).do(incident.Declare{Title: "The shop does not open", Noticed: "visitor"})
+	s.sight(s.now, "front", "down", "503")
+	s.by(aisha).later(30 * time.Second).pull("to-standby").later(time.Second).seen("3 of 3 name servers answer as ordered")
+	s.captures(5*time.Millisecond, "The metrics of the real site")
+	s.guess("Too many visitors come", "Pages stay slow.", "They are quick again", incident.Against, incident.TestFailed).do(incident.RuleOut{Cause: "c1", Reason: "They are quick again."})
+	s.guess("The old database is full", "It refuses rows.", "It holds 100 %", incident.For, incident.TestHeld)
+	s.by(mara).do(incident.ConfirmCause{Cause: "c2"})
+	s.mends("Made room in the database", "None")
+	s.by(mara).later(time.Minute).do(incident.GoBack{}).passes().shared(true, "answer has the order")
+	for range 3 {
+		s.later(time.Minute).check("fail", "503")
+	}
+	s.shared(true, "answer has the order")
+	s.later(time.Minute).do(incident.GoBack{Because: "The last rows are deleted, too."}).passes().shared(false, "the answer process is not connected").shared(true, "answer has the order")
+	s.later(time.Minute).do(incident.GoBack{Because: "The answer process is back."}).passes().shared(true, "answer has the order")
+	s.later(5*time.Minute).passes().shared(true, "answer has the order")
+	s.later(5 * time.Minute).passes().later(time.Second).seen("3 of 3 name servers answer as ordered").home("up")
+	s.by(boat).later(time.Second).do(incident.ReadAgain{Reading: incident.Reading{At: s.now, Verdict: "pass", Took: 90 * time.Millisecond}})
+	return s.by(mara).later(time.Hour).do(incident.WatchOver{})
+}
+
 func onlyFeature(t testing.TB) *tale {
 	s := story(t).seenDown("checkout", "no answer within 250 ms")
 	s.captures(5*time.Millisecond, "The metrics of the real site")

@@ -36,7 +36,7 @@ func (b *builder) pulls() []pullStory {
 				}
 			case incident.LeverUndone:
 				s.back, s.ends = e, e
-			case incident.LeverSettled:
+			case incident.LeverSettled, incident.LeverGivenUp:
 				s.ends = e
 			}
 		}
@@ -185,7 +185,7 @@ func (b *builder) stands(causes []string) bool {
 }
 
 // moves says whether a lever of a kind sends visitors to another place.
-func moves(kind string) bool { return kind != "feature" && kind != "quarantine" }
+func moves(kind string) bool { return kind == "zone" }
 
 // putBack gives the levers that a return has put back, and whether visitors moved with
 // it: where nothing was left to put back, whether any lever had sent them away.

@@ -122,7 +122,7 @@ func (s *tale) lever(name string) func(*incident.Facts) {
 		if !s.never[name] {
 			l.ArmedUntil = s.now.Add(24 * time.Hour)
 		}
-		l.Plan = json.RawMessage(`{"steps":[]}`)
+		l.Plan, l.Shares = json.RawMessage(`{"steps":[]}`), true
 		f.Lever = &l
 	}
 }
@@ -170,6 +170,19 @@ func (s *tale) passes() *tale {
 		s.later(time.Minute).check("pass", "")
 	}
 	return s
+}
+
+// shared tells whether each share on its way is in force.
+func (s *tale) shared(ok bool, detail string) *tale {
+	s.t.Helper()
+	actor := s.facts.Actor
+	s.by(boat)
+	for _, p := range s.in.Pulls {
+		if p.Moving() {
+			s.do(incident.Shared{Pull: p.ID, Share: p.Wanted, OK: ok, Detail: detail, TookMS: 3})
+		}
+	}
+	return s.by(actor)
 }
 
 // reads feeds readings of the promised check until the fix is judged.

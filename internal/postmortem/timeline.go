@@ -287,7 +287,7 @@ var tellers = func() map[incident.Type]teller {
 		maps.Copy(all, some)
 	}
 	for _, t := range []incident.Type{
-		incident.PhaseChanged, incident.LeverUndoing, incident.CheckVerdict, incident.StageStarted, incident.EvidenceCaptured, incident.ChangeSeen, incident.ImpactMeasured,
+		incident.PhaseChanged, incident.LeverUndoing, incident.LeverSharing, incident.LeverShared, incident.CheckVerdict, incident.StageStarted, incident.EvidenceCaptured, incident.ChangeSeen, incident.ImpactMeasured,
 		incident.CauseWeighed, incident.CauseConfirmed, incident.FixRead, incident.FixRollingBack, incident.UpdateDelivered, incident.Corrected,
 		incident.WriteUpEdited, incident.WriteUpAnswered, incident.FindingJudged, incident.WriteUpFinal, incident.WriteUpReopened,
 		incident.FollowUpAdded, incident.FollowUpChanged, incident.FollowUpDone, incident.FollowUpVerified, incident.FollowUpDeclined,
@@ -369,6 +369,9 @@ var leverTellers = map[incident.Type]teller{
 	},
 	incident.LeverSettled: func(b *builder, e incident.Event) string {
 		return fmt.Sprintf("%s became permanent%s.", b.pullTitle(e), detail(b, e))
+	},
+	incident.LeverGivenUp: func(b *builder, e incident.Event) string {
+		return fmt.Sprintf("The way back of %s was given up%s.", b.pullTitle(e), detail(b, e))
 	},
 	incident.AutoHeldType: func(b *builder, e incident.Event) string {
 		return fmt.Sprintf("%s took an automatic move back; nothing moved by itself from then on.", b.Who(e.Actor))

@@ -30,7 +30,9 @@ func (b *builder) turns() []turn {
 		case incident.ReturnPlanned:
 			now = turn{planned: e}
 		case incident.StagePassed:
-			now.left = e
+			if now.left.Seq == 0 {
+				now.left = e
+			}
 		case incident.ReturnCompleted:
 			now.back = e
 		default:
@@ -106,6 +108,8 @@ func (b *builder) cutShort(t turn) string {
 	case m != nil:
 		n, _ := strconv.Atoi(m[2])
 		return checkName(m[1]) + " failed " + times(n) + " in a row"
+	case reason == incident.ShareStuck:
+		return reason
 	case reason == "":
 		return "it ended, for a reason that is not recorded"
 	case t.event.Type == incident.WatchRelapse:

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"time"
 
@@ -38,8 +39,8 @@ func Accept(now, next Manifest, contents Contents, local Local) error {
 		if site.Shadow != "" {
 			continue
 		}
-		in, to := Effective(now, local, site), Effective(next, Local{}, site) // silence and unknown positions come to home
-		if site.Rank(to) < site.Rank(in) {
+		in, to := InForce(now, local, site), InForce(next, Local{}, site) // silence and unknown positions come to home
+		if !to.safe(in, site) {
 			return fault.New(fault.Refused, "epoch %d would move %s from %s to %s, away from safety", next.Epoch, site.ID, in, to).
 				WithHint("if that is right, run: lifeboat answer adopt %d", next.Epoch)
 		}
@@ -61,6 +62,71 @@ func Effective(m Manifest, local Local, site Site) string {
 		}
 	}
 	return site.Home
+}
+
+// Standing is where a site's visitors are told to go, be it by two positions.
+type Standing struct {
+	Position string // the safer of the two
+	Other    string // where the share goes; "" without one
+	Percent  int    // of resolvers' networks, about, that are told Other
+}
+
+// InForce is Effective with the share of those who are sent elsewhere. A local order is
+// for everybody. What is told to somebody who is not known, such as a secondary, is the
+// safer position.
+func InForce(m Manifest, local Local, site Site) Standing {
+	at := Standing{Position: Effective(m, local, site)}
+	o, said := m.Sites[site.ID]
+	if !said || o.Share == nil || o.Position != at.Position || local.moved(site) {
+		return at
+	}
+	share := *o.Share
+	if _, has := site.Positions[share.Position]; !has || share.Position == at.Position || share.Percent < 1 || share.Percent > 99 {
+		return at
+	}
+	at.Other, at.Percent = share.Position, share.Percent
+	if site.Rank(at.Other) > site.Rank(at.Position) {
+		at = Standing{Position: at.Other, Other: at.Position, Percent: 100 - at.Percent}
+	}
+	return at
+}
+
+// moved says whether a local order is in force for a site.
+func (l Local) moved(site Site) bool {
+	return slices.ContainsFunc(l.Orders, func(o Order) bool {
+		_, has := site.Positions[o.Position]
+		return has && o.Site == site.ID
+	})
+}
+
+// below is how many in a hundred are told a position of at most so much safety.
+func (s Standing) below(rank int, site Site) (percent int) {
+	if site.Rank(s.Position) <= rank {
+		percent += 100 - s.Percent
+	}
+	if s.Other != "" && site.Rank(s.Other) <= rank {
+		percent += s.Percent
+	}
+	return percent
+}
+
+// safe says whether nobody is led away from safety who was there before: at no rank do
+// more visitors stand at it or below.
+func (s Standing) safe(before Standing, site Site) bool {
+	for rank := range site.Rank(Standby) {
+		if s.below(rank, site) > before.below(rank, site) {
+			return false
+		}
+	}
+	return true
+}
+
+// String is where visitors are, as a sentence says it.
+func (s Standing) String() string {
+	if s.Other == "" {
+		return s.Position
+	}
+	return fmt.Sprintf("%s (about %d %% at %s)", s.Position, s.Percent, s.Other)
 }
 
 // EffectiveFlags are the flag orders in force: local ones over the manifest's.
@@ -91,7 +157,7 @@ func Toward(o Order, m Manifest, local Local, c Contents) error {
 		if !known {
 			return fault.New(fault.NotFound, "no feature %q", o.Feature)
 		}
-		if in, ordered := EffectiveFlags(m, local)[o.Feature]; ordered && bytes.Equal(in.Value, o.Value) {
+		if in, ordered := EffectiveFlags(m, local)[o.Feature]; ordered && in.Share == 0 && bytes.Equal(in.Value, o.Value) {
 			return fault.New(fault.Conflict, "%q is %s already", flag.Key, o.Value)
 		}
 		return nil
@@ -103,11 +169,11 @@ func Toward(o Order, m Manifest, local Local, c Contents) error {
 	if _, has := site.Positions[o.Position]; !has {
 		return fault.New(fault.NotFound, "site %s has no position %q", o.Site, o.Position)
 	}
-	in := Effective(m, local, site)
+	in, to := InForce(m, local, site), Standing{Position: o.Position}
 	switch {
-	case in == o.Position:
+	case in == to:
 		return fault.New(fault.Conflict, "%s is at %s already", o.Site, in)
-	case site.Rank(o.Position) < site.Rank(in):
+	case !to.safe(in, site):
 		return fault.New(fault.Refused, "rule U1: %s is less safe than %s, and only control moves a site away from safety", o.Position, in).
 			WithHint("start control and go back there: lifeboat go-back start")
 	}

@@ -115,9 +115,9 @@ func TestEffective(t *testing.T) {
 
 func TestEffectiveFlags(t *testing.T) {
 	t.Parallel()
-	m := Manifest{Features: map[string]feature.Order{"checkout": {Value: json.RawMessage("true"), Lever: "a"}, "search": {Value: json.RawMessage("false")}}}
+	m := Manifest{Features: map[string]feature.Order{"checkout": {Value: json.RawMessage("true"), Lever: "a", Share: 50}, "search": {Value: json.RawMessage("false"), Share: 25}}}
 	got := EffectiveFlags(m, Local{Orders: []Order{flip("1", "true"), move("2", Standby), flip("3", "false")}})
-	if string(got["checkout"].Value) != "false" || got["checkout"].Since != "2026-03-01T12:00:00Z" || got["checkout"].By != "uid 0" || string(got["search"].Value) != "false" || len(got) != 2 {
+	if string(got["checkout"].Value) != "false" || got["checkout"].Share != 0 || got["search"].Share != 25 || got["checkout"].Since != "2026-03-01T12:00:00Z" || got["checkout"].By != "uid 0" || string(got["search"].Value) != "false" || len(got) != 2 {
 		t.Errorf("%+v", got)
 	}
 	if string(m.Features["checkout"].Value) != "true" {
@@ -190,6 +190,10 @@ func TestToward(t *testing.T) {
 	m, _ := manifest(t, 1, 1, "main", c)
 	if err := Toward(flip("2", "false"), m, Local{Orders: []Order{flip("1", "false")}}, c); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("a feature that is closed already: %v", err)
+	}
+	m.Features = map[string]feature.Order{"checkout": {Value: json.RawMessage("false"), Share: 50}}
+	if err := Toward(flip("2", "false"), m, Local{}, c); err != nil {
+		t.Errorf("a feature that is closed to half: %v", err)
 	}
 	if err := Toward(move("2", "backup"), m, Local{Orders: []Order{move("1", Standby)}}, c); fault.KindOf(err) != fault.Refused {
 		t.Errorf("back down from a local order: %v", err)

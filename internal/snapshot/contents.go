@@ -2,7 +2,9 @@ package snapshot
 
 import (
 	"encoding/json"
+	"slices"
 
+	"lifeboat/internal/dnssec"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/feature"
 	"lifeboat/internal/zone"
@@ -10,11 +12,40 @@ import (
 
 // Contents are the decoded parts of a snapshot.
 type Contents struct {
-	Sites    []Site
-	Zones    []zone.Source
-	Features []feature.Flag
-	Access   feature.Access // who may ask for features
-	DNS      DNS            // what the name server does besides answering
+	Sites     []Site
+	Zones     []zone.Source
+	Features  []feature.Flag
+	Access    feature.Access // who may ask for features
+	DNS       DNS            // what the name server does besides answering
+	Transfers Transfers      // which zones are exchanged with other name servers
+	Signed    []dnssec.Zone  // what it takes to answer for the zones that are signed
+}
+
+// zoneKeys is what a signed zone has beside the signatures over its sets.
+type zoneKeys struct {
+	Apex    string          `json:"apex"`
+	Records []dnssec.Record `json:"records"`
+	First   uint32          `json:"first"`
+	SOA     dnssec.Book     `json:"soa"`
+	More    dnssec.Book     `json:"more,omitzero"`
+}
+
+// split are the two parts of the signed zones.
+func (c Contents) split() (books map[string]dnssec.Book, keys []zoneKeys) {
+	books = map[string]dnssec.Book{}
+	for _, z := range c.Signed {
+		books[z.Apex] = z.Sets
+		keys = append(keys, zoneKeys{Apex: z.Apex, Records: z.Records, First: z.First, SOA: z.SOA, More: z.More})
+	}
+	return books, keys
+}
+
+// join puts the two parts together again.
+func join(books map[string]dnssec.Book, keys []zoneKeys) (out []dnssec.Zone) {
+	for _, k := range keys {
+		out = append(out, dnssec.Zone{Apex: k.Apex, Records: k.Records, First: k.First, SOA: k.SOA, More: k.More, Sets: books[k.Apex]})
+	}
+	return out
 }
 
 // Encode makes the parts and their references.
@@ -26,6 +57,12 @@ func (c Contents) Encode() (parts map[string][]byte, refs map[string]Ref, err er
 	}
 	if !c.DNS.IsZero() {
 		all[PartDNS] = c.DNS
+	}
+	if len(c.Signed) > 0 {
+		all[PartSignatures], all[PartSerials] = c.split()
+	}
+	if !c.Transfers.IsZero() {
+		all[PartTransfers] = c.Transfers
 	}
 	for name, v := range all {
 		b, ref, err := Part(v)
@@ -40,10 +77,14 @@ func (c Contents) Encode() (parts map[string][]byte, refs map[string]Ref, err er
 // DecodeContents reads the parts that the manifest names; bytes gives them by hash.
 func DecodeContents(refs map[string]Ref, bytes func(sha256 string) ([]byte, error)) (Contents, error) {
 	var c Contents
-	for name, into := range map[string]any{PartSites: &c.Sites, PartZones: &c.Zones, PartFeatures: &c.Features, PartAccess: &c.Access, PartDNS: &c.DNS} {
+	var books map[string]dnssec.Book
+	var keys []zoneKeys
+	for name, into := range map[string]any{
+		PartSites: &c.Sites, PartZones: &c.Zones, PartFeatures: &c.Features, PartAccess: &c.Access, PartDNS: &c.DNS, PartTransfers: &c.Transfers, PartSignatures: &books, PartSerials: &keys,
+	} {
 		ref, named := refs[name]
-		if !named && (name == PartAccess || name == PartDNS) {
-			continue // everybody may ask; the name server does as usual
+		if !named && slices.Contains(optional, name) {
+			continue
 		}
 		if !named {
 			return c, fault.New(fault.Invalid, "the manifest names no part %q", name)
@@ -59,8 +100,13 @@ func DecodeContents(refs map[string]Ref, bytes func(sha256 string) ([]byte, erro
 			return c, fault.New(fault.Invalid, "part %q can't be read", name).Because(err)
 		}
 	}
+	c.Signed = join(books, keys)
 	return c, nil
 }
+
+// optional parts may be missing: then everybody may ask, the name server does as usual,
+// no zone is exchanged, none is signed.
+var optional = []string{PartAccess, PartDNS, PartTransfers, PartSignatures, PartSerials}
 
 // Site gives a site by id.
 func (c Contents) Site(id string) (Site, bool) {

@@ -21,7 +21,11 @@ type Signed struct {
 }
 
 // understood are the must-understand features that this version knows.
-var understood = []string{}
+var understood = []string{MustSign}
+
+// MustSign is in Must where a zone is signed: a reader that passed the signatures over
+// would answer in a way that nobody who validates can take.
+const MustSign = "dnssec"
 
 // Sign encodes and signs a manifest.
 func Sign(m Manifest, key ed25519.PrivateKey) (Signed, error) {

@@ -13,6 +13,7 @@ package snapshot
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"time"
 
 	"lifeboat/internal/feature"
@@ -29,11 +30,17 @@ const Standby = "standby"
 
 // The names of the parts.
 const (
-	PartSites    = "sites"    // []Site
-	PartZones    = "zones"    // []zone.Source
-	PartFeatures = "features" // []feature.Flag
-	PartAccess   = "access"   // feature.Access; not there where everybody may ask for features
-	PartDNS      = "dns"      // DNS; not there where the name server does as usual
+	PartSites     = "sites"     // []Site
+	PartZones     = "zones"     // []zone.Source
+	PartFeatures  = "features"  // []feature.Flag
+	PartAccess    = "access"    // feature.Access; not there where everybody may ask for features
+	PartTransfers = "transfers" // Transfers; not there where no zone is exchanged
+	PartDNS       = "dns"       // DNS; not there where the name server does as usual
+
+	// Of signed zones; not there where there is none. The serials' part is small, for it
+	// is made anew as they are used up.
+	PartSignatures = "signatures" // map[string]dnssec.Book, by apex
+	PartSerials    = "serials"    // []zoneKeys
 )
 
 // Ref names a part by what is in it.
@@ -55,6 +62,17 @@ type Manifest struct {
 	Features map[string]feature.Order `json:"features,omitempty"` // only what is ordered
 	Serials  map[string]uint32        `json:"serials"`            // SOA serial by apex
 	Taken    []string                 `json:"taken,omitempty"`    // local orders that control has taken over
+
+	// Challenges are the proofs for certificate authorities, by owner name: absolute,
+	// lower case, with a TXT record for good in its zone (zone.ChallengeAt).
+	Challenges map[string]Challenge `json:"challenges,omitempty"`
+}
+
+// Challenge is what a name's TXT records hold besides the ones of its zone, up to a
+// time: all of it or, from then on, nothing, so that a name has two answers.
+type Challenge struct {
+	Values []string  `json:"values"` // zone.MaxProofs at most; sorted
+	Until  time.Time `json:"until"`
 }
 
 // SiteOrder is where a site's names are ordered to point, and why.
@@ -67,6 +85,16 @@ type SiteOrder struct {
 	Message    string    `json:"message,omitempty"` // the newest public update
 	Auto       *Auto     `json:"auto,omitempty"`    // nil: answer does not move this site by itself
 	TTLCap     uint32    `json:"ttl_cap,omitempty"` // seconds; 0: none
+	Share      *Share    `json:"share,omitempty"`   // nil: Position is for everybody
+}
+
+// Share sends some of those who ask elsewhere: about Percent of resolvers' networks are
+// told Position, the others that of the SiteOrder. It is an approximation: how many
+// visitors stand behind a resolver is not known. Configuration can't set it.
+type Share struct {
+	Position string    `json:"position"`
+	Percent  int       `json:"percent"` // 1 to 99
+	Since    time.Time `json:"since"`
 }
 
 // Auto is what answer may do by itself after control has been silent: pull this
@@ -92,12 +120,17 @@ type Site struct {
 	Home       string         `json:"home"`   // the origin that is home
 	Places     []string       `json:"places"` // position names in order: home first, standby last
 	Positions  zone.Positions `json:"positions"`
-	Checks     []probe.Check  `json:"checks"`
-	Standing   probe.Check    `json:"standing"`          // asked of the standby: is our page there (R2)
-	Failover   string         `json:"failover"`          // propose, auto or off
-	Shadow     string         `json:"shadow,omitempty"`  // of a drill's stand-in: the site it stands for
-	Contact    string         `json:"contact,omitempty"` // shown on the page, one line
-	Levers     []Lever        `json:"levers,omitempty"`
+
+	// Asked are the addresses that checks ask of a place that is an alias: what it
+	// leads to is somebody else's to move, and a check waits for no resolver.
+	Asked map[string][]netip.Addr `json:"asked,omitempty"`
+
+	Checks   []probe.Check `json:"checks"`
+	Standing probe.Check   `json:"standing"`          // asked of the standby: is our page there (R2)
+	Failover string        `json:"failover"`          // propose, auto or off
+	Shadow   string        `json:"shadow,omitempty"`  // of a drill's stand-in: the site it stands for
+	Contact  string        `json:"contact,omitempty"` // shown on the page, one line
+	Levers   []Lever       `json:"levers,omitempty"`
 }
 
 // Lever is what answer needs to pull a lever as a local order.
@@ -117,12 +150,13 @@ type DNS struct {
 	RequireCookie bool           `json:"require_cookie,omitempty"` // clients that speak cookies must bring one of ours (RFC 7873)
 	Rate          int            `json:"rate,omitempty"`           // answers over UDP a second to one network and kind; 0: 200, negative: no limit
 	Slip          int            `json:"slip,omitempty"`           // of the answers over it each so many'th is cut, the others are held back; 0: 2, negative: none is cut
+	QueryLog      int            `json:"query_log,omitempty"`      // lines a second at most that tell of what was asked; 0: none
 	Exempt        []netip.Prefix `json:"exempt,omitzero"`          // networks without a limit; nil: this machine, empty: none
 }
 
 // IsZero says whether the name server does as usual.
 func (d DNS) IsZero() bool {
-	return d.NSID == "" && !d.RequireCookie && d.Rate == 0 && d.Slip == 0 && d.Exempt == nil
+	return d.NSID == "" && !d.RequireCookie && d.Rate == 0 && d.Slip == 0 && d.QueryLog == 0 && d.Exempt == nil
 }
 
 // Order is a local order: something a person or a rule did at answer while
@@ -162,7 +196,7 @@ func (s Site) Targets(place string) []probe.Target {
 		return nil
 	}
 	var out []probe.Target
-	for _, ip := range s.Positions[place].IPs {
+	for _, ip := range append(slices.Clone(s.Positions[place].IPs), s.Asked[place]...) {
 		out = append(out, probe.Target{Site: s.ID, Place: place, Address: ip.String(), Port: s.Port, Scheme: s.Scheme, Host: s.Names[0]})
 	}
 	return out

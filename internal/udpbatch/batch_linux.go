@@ -24,6 +24,8 @@ type header struct {
 // belongs to it, or to its Socket, and so stays where it is.
 type batch struct {
 	raw     syscall.RawConn
+	conn    *net.UDPConn
+	own     *owned // nil for a socket that Go's poller knows
 	in, out []header
 	parts   []unix.Iovec            // of the packets that come in
 	answers []unix.Iovec            // of those that go out
@@ -41,7 +43,8 @@ type batch struct {
 }
 
 // newBatch gives nil where the kernel, or what stands before it, has no such calls.
-func newBatch(conn *net.UDPConn, packets int, any bool) (way, error) {
+// With take the connection is closed, and the socket the batch's own.
+func newBatch(conn *net.UDPConn, packets int, any, take bool) (way, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -50,8 +53,8 @@ func newBatch(conn *net.UDPConn, packets int, any bool) (way, error) {
 		return nil, err
 	}
 	b := &batch{
-		raw: raw,
-		in:  make([]header, packets), parts: make([]unix.Iovec, packets),
+		raw: raw, conn: conn,
+		in: make([]header, packets), parts: make([]unix.Iovec, packets),
 		out: make([]header, packets), answers: make([]unix.Iovec, packets),
 		from: make([]unix.RawSockaddrInet6, packets),
 		used: packets,
@@ -62,7 +65,28 @@ func newBatch(conn *net.UDPConn, packets int, any bool) (way, error) {
 	b.rest = time.NewTimer(0)
 	<-b.rest.C
 	b.receiving, b.sending = b.receiveOnce, b.sendOnce
+	if take {
+		if b.own, err = own(conn); err != nil {
+			return nil, err
+		}
+		b.raw = b.own
+	}
 	return b, nil
+}
+
+func (b *batch) stop() {
+	if b.own != nil {
+		b.own.stop()
+		return
+	}
+	_ = b.conn.SetDeadline(past) // a closed one has ended
+}
+
+func (b *batch) close() error {
+	if b.own != nil {
+		return b.own.close()
+	}
+	return b.conn.Close()
 }
 
 // kernelKnows says whether both system calls are there and allowed: a sandbox may

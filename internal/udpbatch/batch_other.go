@@ -5,4 +5,4 @@ package udpbatch
 import "net"
 
 // newBatch knows no better way on this system.
-func newBatch(*net.UDPConn, int, bool) (way, error) { return nil, nil }
+func newBatch(*net.UDPConn, int, bool, bool) (way, error) { return nil, nil }

@@ -47,3 +47,7 @@ func (p *plain) send(s *Socket) (failed int) {
 	}
 	return 0
 }
+
+func (p *plain) stop() { _ = p.conn.SetDeadline(past) } // a closed one has ended
+
+func (p *plain) close() error { return p.conn.Close() }

@@ -17,17 +17,17 @@
 // the poller, as any other, once it is empty. A thread within RawSyscall can't be
 // stopped for the collector, which is why a batch is short. Under a flood that never
 // leaves the socket empty, a rest every few milliseconds lets the rest of the process
-// go on. What is left to gain: a socket that Go's poller knows calls it back for each
-// packet that leaves, about a tenth of an answer's cost.
+// go on. A socket that Go's poller knows calls it back for each packet that leaves,
+// about a tenth of an answer's cost: with Own it knows the socket no more.
 //
-// Concurrency: a *Socket belongs to one goroutine. To end its waiting, set the
-// deadlines of the net.UDPConn that it was made from, or close that.
+// Concurrency: a *Socket belongs to one goroutine, but for End.
 package udpbatch
 
 import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 )
 
 // Most is as many packets as a batch can have.
@@ -38,6 +38,7 @@ type Options struct {
 	Packets  int  // of a batch: Most when 0, and at most
 	Received int  // octets kept of a packet that comes in, 4096 when 0; what is longer is cut
 	Answer   int  // octets of the room for each answer, 1280 when 0
+	Own      bool // take the socket over: the connection is the Socket's, and closed by New where that is faster
 	Plain    bool // one by one through package net, as where nothing better is known
 }
 
@@ -76,10 +77,15 @@ type way interface {
 	client(i int) netip.AddrPort
 	// send sends s.answers, and says how many could not be.
 	send(s *Socket) (failed int)
+	stop()
+	close() error
 }
 
-// New prepares a socket. The connection stays the caller's, and MUST NOT be read
-// by anybody else. Where it is bound to all addresses, the kernel is told to say
+// past is a deadline that is over.
+var past = time.Unix(1, 0)
+
+// New prepares a socket. Without Own the connection stays the caller's, and MUST NOT
+// be read by anybody else; a deadline of it ends the waiting for a while. Where it is bound to all addresses, the kernel is told to say
 // which one each packet was sent to; packets that are waiting already may be
 // without (see AskForDestination).
 func New(conn *net.UDPConn, o Options) (*Socket, error) {
@@ -90,7 +96,7 @@ func New(conn *net.UDPConn, o Options) (*Socket, error) {
 	}
 	s := &Socket{}
 	if !o.Plain {
-		s.way, err = newBatch(conn, o.Packets, any)
+		s.way, err = newBatch(conn, o.Packets, any, o.Own)
 		if err != nil {
 			return nil, fmt.Errorf("prepare UDP socket %s: %w", conn.LocalAddr(), err)
 		}
@@ -142,6 +148,14 @@ func (s *Socket) Receive() (n int, err error) {
 	s.answers = s.answers[:0]
 	return s.way.receive(s)
 }
+
+// End ends the waiting of Receive and Send for good: they give an error. It may be
+// called from any goroutine, also after Close.
+func (s *Socket) End() { s.way.stop() }
+
+// Close lets go of the socket, or closes the connection that it was made from. Others
+// who hold the same socket keep it.
+func (s *Socket) Close() error { return s.way.close() }
 
 // Packet is packet i of the batch, valid until the next Receive.
 func (s *Socket) Packet(i int) []byte { return s.packets[i] }

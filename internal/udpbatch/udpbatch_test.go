@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unsafe"
@@ -19,7 +20,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // ways are what every test of behaviour is run with.
-var ways = map[string]Options{"batch": {}, "batches of 3": {Packets: 3}, "plain": {Plain: true}}
+var ways = map[string]Options{"batch": {}, "own": {Own: true}, "own, plain": {Own: true, Plain: true}, "batches of 3": {Packets: 3}, "plain": {Plain: true}}
 
 func eachWay(t *testing.T, run func(t *testing.T, o Options)) {
 	t.Helper()
@@ -66,6 +67,9 @@ func mustSocket(t testing.TB, conn *net.UDPConn, o Options) *Socket {
 	s, err := New(conn, o)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if o.Own {
+		t.Cleanup(func() { s.Close() })
 	}
 	return s
 }
@@ -279,6 +283,24 @@ func TestWaitingEnds(t *testing.T) {
 			_, err := s.Receive()
 			return err
 		}
+		if o.Own {
+			for range 2 { // for good
+				if err := waiting(s.End); err == nil {
+					t.Error("it waits on after its end")
+				}
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			s.End()
+			if _, err := client.Write([]byte("x")); err == nil {
+				_, err = client.Read(make([]byte, 9))
+				if !errors.Is(err, syscall.ECONNREFUSED) {
+					t.Errorf("the socket is open still: %v", err)
+				}
+			}
+			return
+		}
 		if err := waiting(func() { conn.SetReadDeadline(time.Unix(1, 0)) }); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("after the deadline: %v", err)
 		}
@@ -293,9 +315,10 @@ func TestWaitingEnds(t *testing.T) {
 }
 
 func TestNothingIsAllocated(t *testing.T) { // not parallel: it counts allocations
-	for _, listening := range []string{"127.0.0.1:0", "0.0.0.0:0"} {
+	for _, listening := range []string{"127.0.0.1:0", "0.0.0.0:0", "own 127.0.0.1:0"} {
+		listening, own := strings.CutPrefix(listening, "own ")
 		conn := listen(t, listening)
-		s, client := mustSocket(t, conn, Options{}), dial(t, "127.0.0.1", conn)
+		s, client := mustSocket(t, conn, Options{Own: own}), dial(t, "127.0.0.1", conn)
 		query, b := []byte("0123456789"), make([]byte, 100)
 		got := testing.AllocsPerRun(50, func() {
 			for range Most {

@@ -159,13 +159,19 @@ var containActs = map[string]act{
 	"drill": {
 		titled: func(x scope) string { return "Rehearse: " + cmp.Or(x.lever(x.arg("lever")).Title, x.arg("lever")) }, least: role.Operator,
 		fields: func(x scope) []field { return []field{{Name: "lever", Kind: hidden, Value: x.arg("lever")}} },
-		terms: func(scope) terms {
+		terms: func(x scope) terms {
+			if l := x.lever(x.arg("lever")); l.Name != "" && !l.Shadow {
+				return terms{"Nothing is moved: it has nothing to rehearse on. We look whether we may change it, and work out what would change.", "Some seconds.", "There is nothing to take back."}
+			}
 			return terms{"A name that is nobody’s is moved there and back. Visitors notice nothing.", "Some seconds.", "It takes itself back: that is half of what it proves."}
 		},
 		do: func(ctx context.Context, x scope) (string, error) {
 			rec, err := x.s.o.Engine.Drill(ctx, x.arg("lever"), x.by())
 			if err == nil && !rec.OK {
 				err = fault.New(fault.Unavailable, "the drill of %s failed: %s", x.arg("lever"), rec.Detail).WithHint("look at what it says, then rehearse again")
+			}
+			if rec.LookedOnly {
+				return "Looked at: it can be reached, and what would change is known. Nothing was moved, so the way there and back is not rehearsed.", err
 			}
 			return fmt.Sprintf("DRILL: there in %s, back in %s. Nothing real was moved.", milli(rec.ThereMS), milli(rec.BackMS)), err
 		},
@@ -197,6 +203,9 @@ func (x scope) lever(name string) engine.LeverView {
 
 func pullOff(x scope) string {
 	l := x.lever(x.arg("lever"))
+	if again(l) {
+		return ""
+	}
 	switch l.State {
 	case string(incident.Applying), string(incident.Undoing):
 		return "It is on its way. Wait until what it does is seen from outside."
@@ -240,12 +249,17 @@ func notices(l engine.LeverView) string {
 		return "Visitors are sent to " + placeWords(l.To) + "."
 	case l.To == "":
 		return "What it says is in the configuration."
+	case l.Kind != "feature":
+		return "It sets " + l.To + ", for everybody."
 	}
 	return "The feature " + l.To + " is closed everywhere."
 }
 
 // howLong is an estimate, and says so.
 func howLong(v engine.SiteView, l engine.LeverView) string {
+	if l.Reach != "" {
+		return l.Reach
+	}
 	if l.Kind != "zone" {
 		return "An estimate: at the next question that each application asks, within seconds."
 	}
@@ -264,6 +278,9 @@ func rehearsed(l engine.LeverView, now time.Time) string {
 		return strings.TrimSuffix("The last rehearsal, "+spell(now.Sub(d.At))+" ago, failed: "+d.Detail, ".")
 	}
 	s := fmt.Sprintf("Rehearsed %s ago: %s there, %s back", spell(now.Sub(d.At)), milli(d.ThereMS), milli(d.BackMS))
+	if d.LookedOnly {
+		s = fmt.Sprintf("Looked at %s ago, and it can be reached. It was never moved in a drill", spell(now.Sub(d.At)))
+	}
 	if !l.Armed {
 		s += ". That is too long ago"
 	}

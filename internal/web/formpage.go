@@ -39,7 +39,7 @@ func byLink(name string, q url.Values) url.Values {
 }
 
 // targets are the hidden fields that say what a form is about.
-var targets = []string{"lever", "cause", "fix", "change", "evidence", "handover", "decision", "finding", "about", "follow_up", "event", "question", "section", "role", "message", "name", "recurrence", "symptom"}
+var targets = []string{"lever", "cause", "fix", "change", "evidence", "handover", "decision", "finding", "about", "follow_up", "event", "question", "section", "role", "message", "name", "recurrence", "symptom", "plan", "hash", "operation"}
 
 // showForm shows a form by itself, with what came of it. What happens to visitors in
 // the meantime stays in sight, and so does the way to safety.

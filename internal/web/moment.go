@@ -142,12 +142,18 @@ func (x scope) ranked() []engine.LeverView {
 	}
 	var out []engine.LeverView
 	for _, l := range x.v.Levers {
-		if l.State == "free" || l.State == string(incident.Stuck) {
+		if l.State == "free" || l.State == string(incident.Stuck) || again(l) {
 			out = append(out, l)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b engine.LeverView) int { return rank(a) - rank(b) })
 	return out
+}
+
+// again says whether a lever no longer holds and can be pulled again. What we order
+// ourselves is ordered still: there the press would change nothing.
+func again(l engine.LeverView) bool {
+	return l.Drifted && l.State == string(incident.Active) && l.Kind != "zone" && l.Kind != "feature"
 }
 
 // notices are what waits for somebody, whatever the moment.
@@ -168,6 +174,10 @@ func (x scope) notices(p *page) {
 	}
 	for _, pull := range x.in.Holding() {
 		if pull.Drifted {
+			if l := x.lever(pull.Lever); again(l) {
+				p.Notices = append(p.Notices, notice{Text: "Your lever “" + pull.Title + "” no longer holds: somebody else changed it. " + sentence(pull.Detail) + " Nothing is set again by itself.", Href: sitePath(x) + "/pull?lever=" + l.Name, Link: "Pull it again", Amber: true})
+				continue
+			}
 			p.Notices = append(p.Notices, notice{Text: "Somebody else changed “" + pull.Title + "”: it no longer holds as it was ordered. We show it and do not fight it.", Href: "/changes", Link: "Find out who", Amber: true})
 		}
 	}

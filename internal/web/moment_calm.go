@@ -40,7 +40,7 @@ func (x scope) quiet(p *page) {
 	b.Ask.Terms, b.Bare = terms{}, true
 	b.After = x.part("next", nil)
 	p.Box = b
-	p.Main = x.part("calm", calmPart{Ready: x.readiness(), Parked: x.parked(), May: p.May, Site: x.v.ID, Warnings: x.o.Warnings})
+	p.Main = x.part("calm", calmPart{Ready: x.readiness(), Parked: x.parked(), May: p.May, Site: x.v.ID, Warnings: x.o.Warnings, Signed: signedFor(x.o)})
 	if x.v.AutoHeld {
 		p.Notices = append(p.Notices, notice{Text: "Nothing moves by itself: a person took an automatic move back.", Href: sitePath(x) + "/resume", Link: "Let rules move it again"})
 	}
@@ -68,6 +68,19 @@ type calmPart struct {
 	Site   string
 
 	Warnings []string // of the configuration
+	Signed   string   // for how long signed answers validate; "" where none is signed
+}
+
+// signedFor says for how long signed answers validate should control be gone.
+func signedFor(o engine.Overview) string {
+	if o.Signing == nil || len(o.Signing.Zones) == 0 {
+		return ""
+	}
+	days := count(o.Signing.Days(o.Now), "day", "days")
+	if o.Signing.Problem != "" {
+		return "The zones could not be signed anew. Their answers validate for " + days + " more."
+	}
+	return "DNS answers are signed, and validate for " + days + " without control."
 }
 
 // readiness is the lever that would be on top, with its last rehearsal.

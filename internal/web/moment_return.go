@@ -24,6 +24,10 @@ func (x scope) goingBack(p *page) {
 		x.followingBack(p)
 	case r.Held != "":
 		p.Headline, p.Lede = "We can’t tell.", "A check gave no clear answer, so we wait. Nothing moves. "+sentence(r.Held)
+	case x.in.Moving():
+		p.Headline, p.Lede = fmt.Sprintf("About %d %% of visitors go back.", r.Share), "We wait until our answers have changed."
+	case r.Share > 0:
+		p.Headline, p.Lede = fmt.Sprintf("About %d %% of visitors are back.", r.Share), x.shareWatched(*r)
 	default:
 		p.Headline, p.Lede = "We ask the real site, directly.", "Nobody moves before it has answered well, "+count(r.Needed, "time", "times")+" in a row."
 	}
@@ -33,13 +37,16 @@ func (x scope) goingBack(p *page) {
 		advance.Says = saysOf["advance"]
 		p.Others = append(p.Others, advance)
 	}
-	p.Lead = x.beads(*r)
+	p.Lead = x.stages(*r) + x.beads(*r)
 	x.others(p, "tell")
 }
 
 // letIn is the door that opens by itself: it keeps its place, and says what it waits
 // for.
 func (x scope) letIn(r incident.Return) *box {
+	if x.in.Moving() {
+		return nil
+	}
 	waits := "the first answers"
 	var behind []string
 	for _, name := range x.gates(r) {
@@ -50,10 +57,50 @@ func (x scope) letIn(r incident.Return) *box {
 	if len(behind) > 0 {
 		waits = listed(behind)
 	}
+	what, who := "Let everybody back in", "Everybody meets the real site again, all at once."
+	switch next := r.Next(); {
+	case next < 100:
+		what, who = fmt.Sprintf("Let about %d %% back in", next), "They meet the real site again; the others stay where they are."
+	case r.Share > 0:
+		who = "All others meet the real site again, too."
+	}
+	if x.now().Before(r.HoldUntil) {
+		waits += ", and not before " + x.s.clock(r.HoldUntil)
+	}
 	return boxOf(ask{
-		ID: "let-in-", Title: "Let everybody back in", Off: "It opens by itself. Awaited: " + waits + ". Nothing to do until then.",
-		Terms: terms{"Everybody meets the real site again, all at once.", "Our answers change at once; visitors follow as they did before.", "“Go back to safety”, at any time. If a check fails three times we do it ourselves."},
+		ID: "let-in-", Title: what, Off: "It opens by itself. Awaited: " + waits + ". Nothing to do until then.",
+		Terms: terms{who, "Our answers change at once; visitors follow as they did before.", "“Go back to safety”, at any time. If a check fails three times we do it ourselves."},
 	})
+}
+
+// shareWatched says for how long the share that is back is watched.
+func (x scope) shareWatched(r incident.Return) string {
+	next := fmt.Sprintf("about %d %%", r.Next())
+	if r.Next() == 100 {
+		next = "everybody"
+	}
+	if x.now().Before(r.HoldUntil) {
+		return "We watch how they fare until " + x.s.clock(r.HoldUntil) + ". Then " + next + " may go back."
+	}
+	return "We have watched how they fare. When the checks hold, " + next + " goes back."
+}
+
+// stage is one share of a return.
+type stage struct {
+	Words     string
+	Done, Now bool
+}
+
+// stages are the shares of a return in a row, with everybody at the end.
+func (x scope) stages(r incident.Return) template.HTML {
+	if len(r.Stages) == 0 {
+		return ""
+	}
+	var out []stage
+	for i, share := range r.Stages {
+		out = append(out, stage{fmt.Sprintf("%d %%", share), i < r.Stage, i == r.Stage})
+	}
+	return x.part("stages", append(out, stage{"everybody", r.Passed, r.Stage == len(r.Stages)}))
 }
 
 // gates are the checks that must hold.

@@ -67,9 +67,13 @@ func (x scope) moving(p *page) {
 	if back {
 		p.Headline, to = "Putting it back.", pull.From
 	}
+	ordered := "our own answers change at once"
+	if pull.Kind != "zone" && pull.Kind != "feature" {
+		ordered = "the system that keeps the flag is told"
+	}
 	list := []doing{
 		{Words: "It is written down", Says: pull.Title, Done: true},
-		{Words: "It is ordered", Says: "our own answers change at once", Done: pull.Kind != "zone" || x.v.Ordered.Position == to},
+		{Words: "It is ordered", Says: ordered, Done: pull.Kind != "zone" || x.v.Ordered.Position == to},
 		{Words: "It is seen from outside", Says: "we ask as a visitor would", Done: false},
 		{Words: "Visitors follow", Says: howLong(x.v, x.lever(pull.Lever)), Done: false},
 	}

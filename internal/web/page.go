@@ -33,6 +33,7 @@ type page struct {
 	Bare     bool   // nobody is signed in: no rooms
 	Room     bool   // a room: no steps, a flat sea
 	At       string // which room
+	Rows     bool   // rows can be taken out of databases
 	Waiting  int    // messages that could not go out yet
 	Drill    bool
 	Where    []string // the first one in bold
@@ -216,7 +217,7 @@ func (x scope) beside(p *page) {
 	p.Ordered += "."
 	if slices.ContainsFunc(x.v.Levers, func(l engine.LeverView) bool { return l.Kind == "feature" && l.State != "free" }) {
 		h := x.o.Answer.Heard
-		for _, line := range []string{h.Pages.Words("open page", "open pages", x.s.clock), h.Servers.Words("program", "programs", x.s.clock)} {
+		for _, line := range []string{h.Pages.Words("open page", "open pages", x.s.clock), h.Servers.Words("program", "programs", x.s.clock), h.Copies.Words("copy", "copies", x.s.clock)} {
 			if line != "" {
 				p.Heard = append(p.Heard, line)
 			}

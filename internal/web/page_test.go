@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // kept are the scenes whose pages are kept as golden files: the moments of the loop.
 var kept = []string{
 	"quiet-up", "quiet-down", "quiet-parked", "declared", "answered", "answered-one-thing", "applying", "unknown", "contained", "not-safe", "stays", "drifted", "diagnose", "stuck", "confirm", "diagnosed", "touch", "thrash",
-	"fix", "fix-asked", "fix-waits", "fix-alone", "measuring", "no-effect", "harm", "interrupted", "worked", "return", "return-held", "watch", "review-again", "review", "accept", "drill", "stale", "refused-typed", "viewer", "sign-in",
+	"fix", "fix-asked", "fix-waits", "fix-alone", "measuring", "no-effect", "harm", "interrupted", "worked", "return", "return-held", "return-stage", "watch", "review-again", "review", "accept", "drill", "stale", "refused-typed", "viewer", "sign-in",
 }
 
 // TestScenes shows each state as it is served. What the pages link to and send is

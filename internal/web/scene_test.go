@@ -360,6 +360,11 @@ var scenes = []scene{
 		returning(b)
 		b.machine(incident.Sanity{Check: "home", Verdict: "inconclusive", Detail: "the answer was cut off"})
 	}},
+	{name: "return-stage", set: func(b *boat) {
+		b.set(func() { b.shares = true })
+		returning(b)
+		b.sane(1)
+	}},
 	{name: "advance", set: returning, look: func(p *sheet) *sheet { return p.follow("Go on before the checks are all in") }},
 	{name: "watch", set: watching},
 	{name: "end-watch", set: watching, status: http.StatusConflict, look: func(p *sheet) *sheet {

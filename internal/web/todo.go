@@ -114,7 +114,7 @@ func unanswered(in incident.Incident) int {
 
 // command is a command line in a text that was written for a terminal, with the words
 // that lead to it.
-var command = regexp.MustCompile(`(?i)(,? (?:and|or|then|with|by))?[:,]? ?\blifeboat (?:account|answer|cancel|cause|changes?|check|close|config|declare|decision|demo|drill|evidence|fix|follow-up|go-back|go-on|handover|hand-over|incidents?|lever|levers|list|login|note|park|people|postmortem|pull|put-back|queue|resume|role|serve|status|timeline|token|unpark|update|weigh|write-up|zone)\b[^.;]*`)
+var command = regexp.MustCompile(`(?i)(,? (?:and|or|then|with|by))?[:,]? ?\blifeboat (?:account|answer|cancel|cause|changes?|check|close|config|data|declare|decision|demo|drill|evidence|fix|follow-up|go-back|go-on|handover|hand-over|incidents?|lever|levers|list|login|note|park|people|postmortem|pull|put-back|queue|resume|role|serve|status|timeline|token|unpark|update|weigh|write-up|zone)\b[^.;]*`)
 
 // onPage is a hint without command lines: who reads it here has buttons.
 func onPage(hint string) string {

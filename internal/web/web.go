@@ -94,6 +94,7 @@ type Options struct {
 	Engine   Engine
 	Tokens   Tokens
 	Accounts Accounts
+	Desk     Desk   // nil: the configuration has no databases
 	Key      []byte // signs what a redirect says; 32 bytes
 	Now      func() time.Time
 	Logger   *slog.Logger
@@ -162,7 +163,11 @@ func (s *server) routes() *http.ServeMux {
 		"GET /levers":             s.levers,
 		"GET /changes":            s.changes,
 		"GET /messages":           s.messages,
-		"GET /incidents":          s.incidents,
+		"GET /data":               s.data,
+		"GET /data/plans/{plan}":  s.dataPlan,
+
+		"GET /data/held/{operation}": s.dataHeld,
+		"GET /incidents":             s.incidents,
 
 		"GET /incidents/{id}":                        s.timeline,
 		"GET /incidents/{id}/crew":                   s.crew,
@@ -256,7 +261,7 @@ func (b *sending) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
 // show renders a page; a fault of ours in it is logged and told.
 func (s *server) show(w http.ResponseWriter, status int, name string, p page) {
-	p.Demo = demoOf(s.o.Demo)
+	p.Demo, p.Rows = demoOf(s.o.Demo), s.o.Desk != nil
 	if p.Style = template.CSS(style); name == "writeup.html" { //nolint:gosec // our own file
 		p.Style = template.CSS(article) //nolint:gosec // our own file
 	}

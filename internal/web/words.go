@@ -253,7 +253,7 @@ func markOf(e incident.Event) string {
 	switch e.Type {
 	case incident.RuleOverridden:
 		return markRule
-	case incident.LeverFailed, incident.LeverUnknown, incident.FixInterrupted, incident.UpdateFailed, incident.IntegrationFails:
+	case incident.LeverFailed, incident.LeverUnknown, incident.LeverShareFailed, incident.FixInterrupted, incident.UpdateFailed, incident.IntegrationFails:
 		return markFailed
 	case incident.CheckVerdict, incident.LeverSeen, incident.LeverDrift, incident.FixRead, incident.FixMeasured, incident.FixAgain,
 		incident.ImpactMeasured, incident.EvidenceCaptured, incident.ReturnHeld, incident.StagePassed:
@@ -292,7 +292,7 @@ func told(e incident.Event) bool {
 		return true
 	}
 	switch e.Type {
-	case incident.CheckVerdict, incident.FixRead, incident.StageStarted, incident.EvidenceCaptured, incident.LeverActive, incident.WatchStarted, incident.ImpactMeasured, incident.UpdateDelivered:
+	case incident.CheckVerdict, incident.FixRead, incident.StageStarted, incident.EvidenceCaptured, incident.LeverActive, incident.LeverSharing, incident.WatchStarted, incident.ImpactMeasured, incident.UpdateDelivered:
 		return false
 	}
 	return true

@@ -58,6 +58,7 @@ sites:
       home: {http: {path: /}, every: 5s}
       pay: {http: {path: /pay}, every: 5s}
     sanity: {passes: 2, apart: 1s}
+    go_back: {stages: [10, 50], hold: 5m}
     take_back: 1m
     watch: 1h
 zones:
@@ -103,6 +104,7 @@ type boat struct {
 	hold   chan struct{}
 	deny   error // what the next act comes to
 	foggy  bool  // nobody can tell what an act did
+	shares bool  // levers can go back by shares
 	queue  []outbox.Message
 }
 
@@ -315,6 +317,14 @@ func (d *tame) Plan(ctx context.Context, r lever.Request) (lever.Plan, error) {
 	}
 	return lever.NewPlan(r, site, "move visitors", at, c.To)
 }
+
+func (d *tame) CanShare(lever.Plan) bool {
+	d.b.mu.Lock()
+	defer d.b.mu.Unlock()
+	return d.b.shares
+}
+
+func (d *tame) Share(context.Context, lever.Plan, int, int, lever.Token) error { return nil }
 
 func (d *tame) Apply(ctx context.Context, p lever.Plan, _ int, t lever.Token) error {
 	return d.order(ctx, p, p.Steps[0].After, t)

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"fmt"
+	"maps"
+	"runtime"
 	"slices"
 
 	"github.com/miekg/dns"
@@ -22,135 +25,185 @@ const (
 // checker looks at a zone's records together.
 type checker struct {
 	*reader
-	byOwner map[string][]Record // slices of the sorted records
-	follow  map[string]Followed
-	glue    map[string]bool // names that an NS record inside the zone points at
+	first   []int32 // by name: where its records begin in recs; one more at the end
+	follow  map[int32]Followed
+	hides   bool   // there are delegations or DNAMEs
+	servers []bool // by name: an NS record inside the zone points at it
 }
 
 // check orders the records, drops those that can't be answered, and notes every
 // problem that only shows when records are seen together.
 func (r *reader) check(follow []Followed) {
-	slices.SortStableFunc(r.records, func(a, b Record) int {
-		return cmp.Or(cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Type, b.Type))
-	})
-	r.dropDuplicates()
-	c := &checker{reader: r, follow: map[string]Followed{}, glue: map[string]bool{}}
+	c := &checker{reader: r, follow: map[int32]Followed{}}
 	for _, f := range follow {
-		c.follow[f.Owner] = f
+		c.follow[r.names.add([]byte(f.Owner))] = f
 	}
+	c.group()
+	c.dropDuplicates()
 	c.dropHints()
-	c.index()
 	c.checkApex()
-	for owner := range c.owners() {
-		c.checkOwner(owner, c.byOwner[owner])
+	for number := range int32(r.names.Len()) {
+		if number%YieldEach == 0 {
+			runtime.Gosched()
+		}
+		c.checkOwner(number)
 	}
 	c.checkFollow()
+	c.addChallenges()
 	c.dropHidden()
-	c.index()
 	c.checkServers()
 	c.checkChains()
 	slices.SortStableFunc(r.warnings, compareNumbers)
+	if r.more > 0 {
+		r.warnings = append(r.warnings, fmt.Sprintf("and %d more", r.more))
+	}
 }
 
-// index groups the sorted records by owner, and finds what name servers are
-// pointed at.
+// group puts the records of each name together, by type, and finds where they begin.
+func (c *checker) group() {
+	c.index()
+	if !slices.IsSortedFunc(c.recs, func(a, b record) int { return cmp.Compare(a.name, b.name) }) {
+		grouped := make([]record, len(c.recs))
+		next := slices.Clone(c.first)
+		for _, rec := range c.recs {
+			grouped[next[rec.name]] = rec
+			next[rec.name]++
+		}
+		c.recs = grouped
+	}
+	for number := range int32(c.names.Len()) {
+		if number%YieldEach == 0 {
+			runtime.Gosched()
+		}
+		set := c.of(number)
+		if len(set) > 1 && !slices.IsSortedFunc(set, byType) {
+			slices.SortStableFunc(set, byType)
+		}
+	}
+}
+
+func byType(a, b record) int { return cmp.Compare(a.typ, b.typ) }
+
+// index counts where the records of each name begin, and sees whether any hides
+// others.
 func (c *checker) index() {
-	c.byOwner = make(map[string][]Record, len(c.records))
-	for i := 0; i < len(c.records); {
-		j := i + 1
-		for j < len(c.records) && c.records[j].Owner == c.records[i].Owner {
-			j++
-		}
-		c.byOwner[c.records[i].Owner] = c.records[i:j:j]
-		i = j
+	c.first = make([]int32, c.names.Len()+1)
+	c.hides = false
+	for i := range c.recs {
+		rec := &c.recs[i]
+		c.first[rec.name+1]++
+		c.hides = c.hides || rec.typ == dns.TypeDNAME || rec.typ == dns.TypeNS && rec.name != apexNumber
 	}
-	for _, rec := range c.records {
-		if rec.Type == dns.TypeNS {
-			c.glue[lower(string(rec.Data))] = true
-		}
+	for i := range c.names.Len() {
+		c.first[i+1] += c.first[i]
 	}
 }
 
-// owners yields the owner names in order.
-func (c *checker) owners() func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for i, rec := range c.records {
-			if (i == 0 || rec.Owner != c.records[i-1].Owner) && !yield(rec.Owner) {
-				return
-			}
+// of are the records of a name.
+func (c *checker) of(number int32) []record { return c.recs[c.first[number]:c.first[number+1]] }
+
+// filter leaves the records that are to be kept.
+func (c *checker) filter(keep func(i int) bool) {
+	kept := c.recs[:0]
+	for i := range c.recs {
+		if keep(i) {
+			kept = append(kept, c.recs[i])
 		}
+	}
+	if len(kept) < len(c.recs) {
+		c.recs = kept
+		c.index()
 	}
 }
 
 func (c *checker) refuse(err *fault.Error) { c.problems = append(c.problems, err) }
 
-// has gives the first record of a type at an owner.
-func (c *checker) has(owner string, t uint16) (Record, bool) {
-	for _, rec := range c.byOwner[owner] {
-		if rec.Type == t {
-			return rec, true
+// has gives the first record of a type at a name, nil when there is none.
+func (c *checker) has(number int32, t uint16) *record {
+	if int(number)+1 >= len(c.first) {
+		return nil // a name that has only just come
+	}
+	for i := c.first[number]; i < c.first[number+1]; i++ {
+		if c.recs[i].typ == t {
+			return &c.recs[i]
 		}
 	}
-	return Record{}, false
+	return nil
 }
 
-func (c *checker) hasAddress(owner string) bool {
-	_, follows := c.follow[owner]
-	_, a := c.has(owner, dns.TypeA)
-	_, aaaa := c.has(owner, dns.TypeAAAA)
-	return follows || a || aaaa
+// hasAddress says whether a name is there and has an address.
+func (c *checker) hasAddress(name []byte) bool {
+	number, ok := c.names.Find(name)
+	if !ok {
+		return false
+	}
+	_, follows := c.follow[number]
+	return follows || c.has(number, dns.TypeA) != nil || c.has(number, dns.TypeAAAA) != nil
 }
 
 // dropDuplicates leaves one of equal records (RFC 2181 section 5) and gives the
-// records of an RRset one TTL, the lowest (section 5.2).
-func (r *reader) dropDuplicates() {
-	kept := r.records[:0]
-	start := 0
-	for _, rec := range r.records {
-		if len(kept) == 0 || kept[start].Owner != rec.Owner || kept[start].Type != rec.Type {
-			start = len(kept)
+// records of an RRset one TTL, the lowest (section 5.2). Of a set that is too large
+// for an answer, which is refused later, only the beginning is looked at.
+func (c *checker) dropDuplicates() {
+	kept := c.recs[:0]
+	start, size := 0, 0
+	for i := range c.recs {
+		rec := c.recs[i]
+		if len(kept) == 0 || kept[start].name != rec.name || kept[start].typ != rec.typ {
+			start, size = len(kept), 0
 		}
 		set := kept[start:]
-		if slices.ContainsFunc(set, func(k Record) bool { return bytes.Equal(k.Data, rec.Data) }) {
-			r.warn(rec.Line, "the same %s record of %s is there twice: one is kept", typeName(rec.Type), Unpack(rec.Owner))
+		if len(set) > 0 && size <= maxRRset && slices.ContainsFunc(set, func(k record) bool { return bytes.Equal(c.dataOf(&k), c.dataOf(&rec)) }) {
+			c.warn(int(rec.line), "the same %s record of %s is there twice: one is kept", typeName(rec.typ), c.nameOf(&rec))
 			continue
 		}
-		if len(set) > 0 && set[0].TTL != rec.TTL {
-			r.warn(rec.Line, "the %s records of %s have different TTLs: the lowest is taken for all", typeName(rec.Type), Unpack(rec.Owner))
-			rec.TTL = min(rec.TTL, set[0].TTL)
+		size += int(rec.size) + 12
+		if len(set) > 0 && set[0].ttl != rec.ttl {
+			c.warn(int(rec.line), "the %s records of %s have different TTLs: the lowest is taken for all", typeName(rec.typ), c.nameOf(&rec))
+			rec.ttl = min(rec.ttl, set[0].ttl)
 			for i := range set {
-				set[i].TTL = rec.TTL
+				set[i].ttl = rec.ttl
 			}
 		}
 		kept = append(kept, rec)
 	}
-	r.records = kept
+	if len(kept) < len(c.recs) {
+		c.recs = kept
+		c.index()
+	}
 }
 
 // dropHints leaves out HTTPS and SVCB records of following names: clients use
 // their address hints before any A or AAAA answer, which would defeat a failover.
 func (c *checker) dropHints() {
-	c.records = slices.DeleteFunc(c.records, func(rec Record) bool {
-		_, follows := c.follow[rec.Owner]
-		if !follows || (rec.Type != dns.TypeHTTPS && rec.Type != dns.TypeSVCB) {
-			return false
+	if len(c.follow) == 0 {
+		return
+	}
+	c.filter(func(i int) bool {
+		rec := &c.recs[i]
+		if rec.typ != dns.TypeHTTPS && rec.typ != dns.TypeSVCB {
+			return true
 		}
-		c.warn(rec.Line, "the %s record of %s is left out: the name follows a site, and hints would keep visitors at the old address (take the line out)",
-			typeName(rec.Type), Unpack(rec.Owner))
-		return true
+		if _, follows := c.follow[rec.name]; !follows {
+			return true
+		}
+		c.warn(int(rec.line), "the %s record of %s is left out: the name follows a site, and hints would keep visitors at the old address (take the line out)",
+			typeName(rec.typ), c.nameOf(rec))
+		return false
 	})
 }
 
 func (c *checker) checkApex() {
 	seen := false
-	for _, rec := range c.records {
+	for i := range c.recs {
+		rec := &c.recs[i]
 		switch {
-		case rec.Type != dns.TypeSOA:
-		case rec.Owner != c.apex:
-			c.refuse(c.invalid(rec.Line, "a SOA record at %s, which is not the zone's apex %s", Unpack(rec.Owner), c.source.Apex).
+		case rec.typ != dns.TypeSOA:
+		case rec.name != apexNumber:
+			c.refuse(c.invalid(int(rec.line), "a SOA record at %s, which is not the zone's apex %s", c.nameOf(rec), c.source.Apex).
 				WithHint("take the line out, or make a zone of its own"))
 		case seen:
-			c.refuse(c.invalid(rec.Line, "a second SOA record").WithHint("keep one"))
+			c.refuse(c.invalid(int(rec.line), "a second SOA record").WithHint("keep one"))
 		default:
 			seen = true
 			c.checkMinimum(rec)
@@ -160,70 +213,84 @@ func (c *checker) checkApex() {
 
 // checkMinimum warns of a SOA that keeps "there is no such name" in caches for
 // long (RFC 2308 section 4).
-func (c *checker) checkMinimum(soa Record) {
-	negative := min(soa.TTL, binary.BigEndian.Uint32(soa.Data[len(soa.Data)-4:]))
+func (c *checker) checkMinimum(soa *record) {
+	data := c.dataOf(soa)
+	negative := min(soa.ttl, binary.BigEndian.Uint32(data[len(data)-4:]))
 	switch {
 	case negative > 86400:
-		c.warn(soa.Line, "negative answers are cached for %d seconds (set the SOA's last figure to 60, at most a day)", negative)
-	case negative > movingTTL && len(c.follow) > 0 && soa.Line > 0:
-		c.warn(soa.Line, "negative answers are cached for %d seconds, while names of the zone move (set the SOA's last figure to 60)", negative)
+		c.warn(int(soa.line), "negative answers are cached for %d seconds (set the SOA's last figure to 60, at most a day)", negative)
+	case negative > movingTTL && len(c.follow) > 0 && soa.line > 0:
+		c.warn(int(soa.line), "negative answers are cached for %d seconds, while names of the zone move (set the SOA's last figure to 60)", negative)
 	}
 }
 
 // checkOwner looks at all that one name holds.
-func (c *checker) checkOwner(owner string, records []Record) {
-	name := Unpack(owner)
+func (c *checker) checkOwner(number int32) {
+	records := c.of(number)
 	others, size := 0, 0
-	for i, rec := range records {
-		if i == 0 || records[i-1].Type != rec.Type {
+	for i := range records {
+		rec := &records[i]
+		if i == 0 || records[i-1].typ != rec.typ {
 			size = 0
 			c.checkTTL(rec)
 		}
-		if size += len(rec.Data) + 12; size > maxRRset && size-len(rec.Data)-12 <= maxRRset {
-			c.refuse(c.invalid(rec.Line, "the %s records of %s are too large for an answer", typeName(rec.Type), name).WithHint("at most %d octets", maxRRset))
+		if size += int(rec.size) + 12; size > maxRRset && size-int(rec.size)-12 <= maxRRset {
+			c.refuse(c.invalid(int(rec.line), "the %s records of %s are too large for an answer", typeName(rec.typ), c.nameOf(rec)).WithHint("at most %d octets", maxRRset))
 		}
-		if rec.Type == dns.TypeDNAME && i > 0 && records[i-1].Type == dns.TypeDNAME {
-			c.refuse(c.invalid(rec.Line, "%s has two DNAME records", name).WithHint("keep one"))
+		if rec.typ == dns.TypeDNAME && i > 0 && records[i-1].typ == dns.TypeDNAME {
+			c.refuse(c.invalid(int(rec.line), "%s has two DNAME records", c.nameOf(rec)).WithHint("keep one"))
 		}
-		if rec.Type != dns.TypeCNAME {
+		if rec.typ != dns.TypeCNAME {
 			others++
 		}
 	}
-	if cname, ok := c.has(owner, dns.TypeCNAME); ok && len(records) > 1 {
-		why := "other records too"
-		if others == 0 {
-			why = "another CNAME"
-		}
-		c.refuse(c.invalid(cname.Line, "%s is a CNAME and has %s", name, why).
-			WithHint("a CNAME stands alone: keep it, or the other records"))
+	if len(records) > 1 {
+		c.checkAlone(number, others)
 	}
-	if ns, ok := c.has(owner, dns.TypeNS); ok && isWildcard(owner) {
-		c.warn(ns.Line, "NS records at the wildcard %s do not delegate (RFC 4592 section 4.2): write the names out", name)
+	if name := c.names.Name(number); len(name) > 2 && name[0] == 1 && name[1] == '*' {
+		if ns := c.has(number, dns.TypeNS); ns != nil {
+			c.warn(int(ns.line), "NS records at the wildcard %s do not delegate (RFC 4592 section 4.2): write the names out", c.nameOf(ns))
+		}
 	}
 }
 
-func (c *checker) checkTTL(rec Record) {
+// checkAlone refuses a CNAME beside anything else.
+func (c *checker) checkAlone(number int32, others int) {
+	cname := c.has(number, dns.TypeCNAME)
+	if cname == nil {
+		return
+	}
+	why := "other records too"
+	if others == 0 {
+		why = "another CNAME"
+	}
+	c.refuse(c.invalid(int(cname.line), "%s is a CNAME and has %s", c.nameOf(cname), why).
+		WithHint("a CNAME stands alone: keep it, or the other records"))
+}
+
+func (c *checker) checkTTL(rec *record) {
 	switch {
-	case rec.TTL > longTTL:
-		c.warn(rec.Line, "the TTL of %s %s is %d seconds: a mistake would stay in caches for more than a week", Unpack(rec.Owner), typeName(rec.Type), rec.TTL)
-	case rec.TTL == 0:
-		c.warn(rec.Line, "the TTL of %s %s is 0: nothing is cached and every visitor waits (60 is low enough)", Unpack(rec.Owner), typeName(rec.Type))
+	case rec.ttl > longTTL:
+		c.warn(int(rec.line), "the TTL of %s %s is %d seconds: a mistake would stay in caches for more than a week", c.nameOf(rec), typeName(rec.typ), rec.ttl)
+	case rec.ttl == 0:
+		c.warn(int(rec.line), "the TTL of %s %s is 0: nothing is cached and every visitor waits (60 is low enough)", c.nameOf(rec), typeName(rec.typ))
 	}
 }
 
 // checkFollow holds the invariant that nothing but the position gives a
 // following name its addresses.
 func (c *checker) checkFollow() {
-	for _, owner := range sortedKeys(c.follow) {
-		f, name := c.follow[owner], Unpack(owner)
+	for _, number := range c.following() {
+		f := c.follow[number]
+		name := Unpack(f.Owner)
 		for _, t := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeCNAME} {
-			if rec, ok := c.has(owner, t); ok {
-				c.refuse(c.invalid(rec.Line, "%s follows site %s and has a %s record too", name, f.Site, typeName(t)).
+			if rec := c.has(number, t); rec != nil {
+				c.refuse(c.invalid(int(rec.line), "%s follows site %s and has a %s record too", name, f.Site, typeName(t)).
 					WithHint("take the record out (its address belongs to an origin of the site), or the name out of follow"))
 			}
 		}
-		if above, ok := c.hiddenBy(owner, true); ok {
-			c.refuse(c.invalid(above.Line, "%s follows site %s but is hidden by the %s record of %s", name, f.Site, typeName(above.Type), Unpack(above.Owner)).
+		if above := c.hiddenBy([]byte(f.Owner)); above != nil {
+			c.refuse(c.invalid(int(above.line), "%s follows site %s but is hidden by the %s record of %s", name, f.Site, typeName(above.typ), c.nameOf(above)).
 				WithHint("take that record out, or let the zone that it delegates to follow the site"))
 		}
 		if f.TTL > movingTTL {
@@ -232,20 +299,31 @@ func (c *checker) checkFollow() {
 	}
 }
 
-// hiddenBy finds the highest delegation or DNAME that hides an owner: one above
-// it, or with self also a delegation at it.
-func (c *checker) hiddenBy(owner string, self bool) (by Record, found bool) {
-	for name := owner; ; name = parent(name) {
-		if name != c.apex && (self || name != owner) {
-			if ns, ok := c.has(name, dns.TypeNS); ok && !isWildcard(name) {
-				by, found = ns, true
+// following are the numbers of the following names, by name.
+func (c *checker) following() []int32 {
+	return slices.SortedFunc(maps.Keys(c.follow), func(a, b int32) int { return cmp.Compare(c.follow[a].Owner, c.follow[b].Owner) })
+}
+
+// hiddenBy finds the highest delegation or DNAME that hides a name: one above it,
+// or a delegation at it; nil when there is none.
+func (c *checker) hiddenBy(whole []byte) (by *record) {
+	if !c.hides {
+		return nil
+	}
+	for name := whole; ; name = name[1+int(name[0]):] {
+		at, ok := c.names.Find(name)
+		if ok && at != apexNumber && !isWildcard(string(name)) {
+			if ns := c.has(at, dns.TypeNS); ns != nil {
+				by = ns
 			}
 		}
-		if dname, ok := c.has(name, dns.TypeDNAME); ok && name != owner {
-			by, found = dname, true
+		if ok && len(name) < len(whole) {
+			if dname := c.has(at, dns.TypeDNAME); dname != nil {
+				by = dname
+			}
 		}
-		if name == c.apex {
-			return by, found
+		if at == apexNumber && ok {
+			return by
 		}
 	}
 }
@@ -253,83 +331,110 @@ func (c *checker) hiddenBy(owner string, self bool) (by Record, found bool) {
 // dropHidden marks glue and leaves out what lies below a delegation or a DNAME
 // and is none.
 func (c *checker) dropHidden() {
-	kept := make([]Record, 0, len(c.records))
-	for _, rec := range c.records {
-		by, hidden := c.hiddenBy(rec.Owner, true)
-		atCut := hidden && by.Owner == rec.Owner && (rec.Type == dns.TypeNS || rec.Type == dns.TypeDS)
-		address := rec.Type == dns.TypeA || rec.Type == dns.TypeAAAA
-		switch {
-		case !hidden || atCut:
-		case by.Type == dns.TypeNS && address && c.glue[rec.Owner]:
-			rec.Glue = true
-		default:
-			c.warn(rec.Line, "the %s record of %s is never answered: %s is handed on by the %s record at %s (take one of them out)",
-				typeName(rec.Type), Unpack(rec.Owner), Unpack(by.Owner), typeName(by.Type), c.place(by.Line))
-			continue
-		}
-		kept = append(kept, rec)
+	if !c.hides {
+		return
 	}
-	c.records = kept
+	c.findServers()
+	drop := make([]bool, len(c.recs)) // found before any record moves
+	var by *record
+	for i := range c.recs {
+		if i%YieldEach == 0 {
+			runtime.Gosched()
+		}
+		rec := &c.recs[i]
+		if i == 0 || c.recs[i-1].name != rec.name {
+			by = c.hiddenBy(c.names.Name(rec.name))
+		}
+		drop[i] = !c.keepHidden(rec, by)
+	}
+	c.filter(func(i int) bool { return !drop[i] })
+}
+
+// keepHidden says whether a record that a delegation or a DNAME hides has a use.
+func (c *checker) keepHidden(rec, by *record) bool {
+	atCut := by != nil && by.name == rec.name && (rec.typ == dns.TypeNS || rec.typ == dns.TypeDS)
+	if by == nil || atCut {
+		return true
+	}
+	address := rec.typ == dns.TypeA || rec.typ == dns.TypeAAAA
+	if by.typ == dns.TypeNS && address && c.servers[rec.name] {
+		rec.glue = true
+		return true
+	}
+	c.warn(int(rec.line), "the %s record of %s is never answered: %s is handed on by the %s record at %s (take one of them out)",
+		typeName(rec.typ), c.nameOf(rec), c.nameOf(by), typeName(by.typ), c.place(int(by.line)))
+	return false
+}
+
+// findServers finds what NS records point at.
+func (c *checker) findServers() {
+	c.servers = make([]bool, c.names.Len())
+	for i := range c.recs {
+		if rec := &c.recs[i]; rec.typ == dns.TypeNS {
+			if number, ok := c.names.Find([]byte(lower(string(c.dataOf(rec))))); ok {
+				c.servers[number] = true
+			}
+		}
+	}
 }
 
 // checkServers looks for the addresses of name servers that lie in the zone.
 func (c *checker) checkServers() {
-	for _, rec := range c.records {
-		target := lower(string(rec.Data))
-		if rec.Type != dns.TypeNS || !Under(target, c.apex) || c.hasAddress(target) {
+	for i := range c.recs {
+		rec := &c.recs[i]
+		if rec.typ != dns.TypeNS {
+			continue
+		}
+		target := lower(string(c.dataOf(rec)))
+		if !Under(target, c.apex) || c.hasAddress([]byte(target)) {
 			continue
 		}
 		name := Unpack(target)
-		if rec.Owner == c.apex {
-			c.refuse(c.invalid(max(rec.Line, 1), "the name server %s lies in the zone and has no address in it", name).
+		if rec.name == apexNumber {
+			c.refuse(c.invalid(max(int(rec.line), 1), "the name server %s lies in the zone and has no address in it", name).
 				WithHint("add a line like %s 3600 IN A 192.0.2.53", name))
-		} else if Under(target, rec.Owner) {
-			c.warn(rec.Line, "the delegation of %s can't be followed: its name server %s has no address here (add a line like %s 3600 IN A 192.0.2.53)",
-				Unpack(rec.Owner), name, name)
+		} else if Under(target, string(c.names.Name(rec.name))) {
+			c.warn(int(rec.line), "the delegation of %s can't be followed: its name server %s has no address here (add a line like %s 3600 IN A 192.0.2.53)",
+				c.nameOf(rec), name, name)
 		}
 	}
 }
 
 // checkChains follows each CNAME through the zone.
 func (c *checker) checkChains() {
-	for _, rec := range c.records {
-		if rec.Type == dns.TypeCNAME {
-			c.checkChain(rec)
+	for i := range c.recs {
+		if c.recs[i].typ == dns.TypeCNAME {
+			c.checkChain(&c.recs[i])
 		}
 	}
 }
 
-func (c *checker) checkChain(first Record) {
-	name := Unpack(first.Owner)
-	longest := first.TTL
+func (c *checker) checkChain(first *record) {
+	longest := first.ttl
 	for rec, n := first, 1; ; n++ {
-		target := lower(string(rec.Data))
-		if _, follows := c.follow[target]; follows && longest > movingTTL {
-			c.warn(first.Line, "%s leads to the following name %s with a TTL of %d seconds: a failover takes as long to reach everybody (60 is good)", name, Unpack(target), longest)
+		target, ok := c.names.Find([]byte(lower(string(c.dataOf(rec)))))
+		if !ok {
+			return
 		}
-		next, ok := c.has(target, dns.TypeCNAME)
+		if f, follows := c.follow[target]; follows && longest > movingTTL {
+			c.warn(int(first.line), "%s leads to the following name %s with a TTL of %d seconds: a failover takes as long to reach everybody (60 is good)", c.nameOf(first), Unpack(f.Owner), longest)
+		}
+		next := c.has(target, dns.TypeCNAME)
 		switch {
-		case target == first.Owner:
-			c.warn(first.Line, "the CNAME of %s leads back to itself (point one of the chain at a name with addresses)", name)
+		case target == first.name:
+			c.warn(int(first.line), "the CNAME of %s leads back to itself (point one of the chain at a name with addresses)", c.nameOf(first))
 			return
 		case n > maxChain:
-			c.warn(first.Line, "the CNAME chain from %s is longer than %d: resolvers may give up (shorten it)", name, maxChain)
+			c.warn(int(first.line), "the CNAME chain from %s is longer than %d: resolvers may give up (shorten it)", c.nameOf(first), maxChain)
 			return
-		case !ok:
+		case next == nil:
 			return
 		}
-		rec, longest = next, max(longest, next.TTL)
+		rec, longest = next, max(longest, next.ttl)
 	}
 }
 
-func sortedKeys(m map[string]Followed) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // compareNumbers orders texts so that figures in them count as numbers: line 9
 // comes before line 10.

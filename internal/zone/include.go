@@ -28,6 +28,9 @@ func Includes(fsys fs.FS, text, file string) (map[string]string, error) {
 	var problems []error
 	var collect func(text, file string)
 	collect = func(text, file string) {
+		if !mayInclude(text) { // a large text is read once, not twice
+			return
+		}
 		r := &reader{source: Source{File: file, Line: 1}}
 		for e := range entries(text) {
 			name, err := r.included(e)
@@ -55,6 +58,21 @@ func Includes(fsys fs.FS, text, file string) (map[string]string, error) {
 		return nil, nil
 	}
 	return files, nil
+}
+
+// mayInclude says whether the word stands anywhere in a text.
+func mayInclude(text string) bool {
+	const word = "$INCLUDE"
+	for {
+		at := strings.IndexByte(text, word[0])
+		if at < 0 || len(text)-at < len(word) {
+			return false
+		}
+		if text = text[at:]; strings.EqualFold(text[:len(word)], word) {
+			return true
+		}
+		text = text[1:]
+	}
 }
 
 // readIncluded reads one file within the bytes that are left.
@@ -128,7 +146,7 @@ func (r *reader) include(e entry) error {
 	case len(r.within) >= maxDepth || len(r.passages) >= maxIncludes:
 		return r.invalid(e.line, "too many files are included: at most %d deep and %d in all", maxDepth, maxIncludes).WithHint("put some of them together")
 	}
-	origin, owner, base := r.origin, r.owner, r.base
+	origin, owner, base := r.origin, r.lastOwner(), r.base
 	if len(e.fields) == 3 {
 		if r.origin = r.absolute(e.fields[2]); !wellFormed(r.origin) {
 			r.origin = origin
@@ -138,6 +156,7 @@ func (r *reader) include(e entry) error {
 	r.within = append(r.within, name)
 	r.readText(text, name)
 	r.within = r.within[:len(r.within)-1]
-	r.origin, r.owner, r.base = origin, owner, base
+	r.origin, r.base = origin, base
+	r.setOwner(owner)
 	return nil
 }

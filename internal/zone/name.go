@@ -74,6 +74,9 @@ func lowerCopy(s string) string {
 // isWildcard says whether a wire-form name's first label is an asterisk.
 func isWildcard(wire string) bool { return strings.HasPrefix(wire, "\x01*") }
 
+// TypeName is a record type as people write it.
+func TypeName(t uint16) string { return typeName(t) }
+
 // typeName is a record type as people write it.
 func typeName(t uint16) string {
 	if name, ok := dns.TypeToString[t]; ok {

@@ -57,8 +57,9 @@ func enclosing(byApex map[string]*Zone, name string) *Zone {
 }
 
 func (z *Zone) delegates(owner string) bool {
-	for _, rec := range z.records {
-		if rec.Type == dns.TypeNS && rec.Owner != z.apex && Under(owner, rec.Owner) {
+	for i := range z.recs {
+		rec := &z.recs[i]
+		if rec.typ == dns.TypeNS && rec.name != apexNumber && Under(owner, string(z.names.Name(rec.name))) {
 			return true
 		}
 	}

@@ -24,6 +24,9 @@ const (
 	followTTL  = 60 // of following names, where the source has no TTL
 )
 
+// apexNumber is the apex's number among the names.
+const apexNumber = 0
+
 // maxProblems are as many as one error tells of.
 const maxProblems = 25
 
@@ -34,13 +37,17 @@ const maxProblems = 25
 // $INCLUDE brings in what Source.Includes holds. Records that can never be answered (below a delegation or
 // a DNAME), signatures, and HTTPS or SVCB records of following names are left
 // out with a warning.
-func Parse(s Source) (*Zone, error) {
+func Parse(s Source) (*Zone, error) { return parse(s, false) }
+
+// parse can do without the quick way, for tests.
+func parse(s Source, slow bool) (*Zone, error) {
 	s.Apex = strings.ToLower(s.Apex)
 	apex, err := Pack(s.Apex)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "zone: %v", err).At(s.File).WithHint("write it with a final dot, as in shop.example.com.")
 	}
 	r := newReader(s, apex)
+	r.quick.off = slow
 	r.read()
 	z := &Zone{source: s, apex: apex, follow: r.follows()}
 	if len(r.problems) == 0 {
@@ -50,8 +57,10 @@ func Parse(s Source) (*Zone, error) {
 	if len(r.problems) > 0 {
 		return nil, join(r.problems)
 	}
-	z.records, z.warnings = r.records, r.warnings
-	z.serial = serialOf(r.records)
+	r.names.addAbove(apex)
+	r.names.trim()
+	z.names, z.recs, z.data, z.warnings = r.names, r.recs, r.data, r.warnings
+	z.serial, z.sites = r.serial(), sitesOf(z.follow)
 	return z, nil
 }
 
@@ -89,6 +98,14 @@ func (r *reader) follows() []Followed {
 	return all
 }
 
+func sitesOf(follow []Followed) []string {
+	known := map[string]bool{}
+	for _, f := range follow {
+		known[f.Site] = true
+	}
+	return sortedKeys(known)
+}
+
 func (r *reader) followFault(name, why, hint string, args ...any) error {
 	return r.invalid(1, "following name %s: %s", name, why).WithHint(hint, args...)
 }
@@ -96,9 +113,10 @@ func (r *reader) followFault(name, why, hint string, args ...any) error {
 // complete makes the SOA and NS records that the text lacks.
 func (r *reader) complete() {
 	var soa, ns bool
-	for _, rec := range r.records {
-		soa = soa || rec.Type == dns.TypeSOA
-		ns = ns || rec.Type == dns.TypeNS && rec.Owner == r.apex
+	for i := range r.recs {
+		rec := &r.recs[i]
+		soa = soa || rec.typ == dns.TypeSOA
+		ns = ns || rec.typ == dns.TypeNS && rec.name == apexNumber
 	}
 	if !ns {
 		r.makeNS()
@@ -138,9 +156,9 @@ func (r *reader) makeSOA() {
 
 // primary is the first name server: of the configuration, else of the text.
 func (r *reader) primary() string {
-	for _, rec := range r.records {
-		if rec.Type == dns.TypeNS && rec.Owner == r.apex {
-			return Unpack(string(rec.Data))
+	for i := range r.recs {
+		if rec := &r.recs[i]; rec.typ == dns.TypeNS && rec.name == apexNumber {
+			return Unpack(string(r.dataOf(rec)))
 		}
 	}
 	return r.source.Apex
@@ -167,13 +185,14 @@ func (r *reader) make(rr dns.RR) {
 		r.problems = append(r.problems, r.invalid(1, "make the %s record of %s: %v", typeName(rr.Header().Rrtype), r.source.Apex, err))
 		return
 	}
-	r.records = append(r.records, Record{Owner: r.apex, Type: rr.Header().Rrtype, TTL: madeTTL, Data: data})
+	r.take(apexNumber, rr.Header().Rrtype, madeTTL, data, 0)
 }
 
-func serialOf(records []Record) uint32 {
-	for _, rec := range records {
-		if rec.Type == dns.TypeSOA {
-			return binary.BigEndian.Uint32(rec.Data[len(rec.Data)-20:])
+func (r *reader) serial() uint32 {
+	for i := range r.recs {
+		if rec := &r.recs[i]; rec.typ == dns.TypeSOA {
+			data := r.dataOf(rec)
+			return binary.BigEndian.Uint32(data[len(data)-20:])
 		}
 	}
 	return 1
@@ -187,7 +206,7 @@ func (z *Zone) Text() string {
 	for _, f := range z.follow {
 		fmt.Fprintf(&b, "; %s follows site %s\n", Unpack(f.Owner), f.Site)
 	}
-	for _, rec := range z.records {
+	for _, rec := range z.Records() {
 		b.WriteString(rec.String())
 		b.WriteByte('\n')
 	}

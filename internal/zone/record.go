@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,9 +33,13 @@ type reader struct {
 	hasTTL   bool
 	last     uint32 // the last stated TTL
 	hasLast  bool
-	records  []Record
+	names    *Names // of records; the apex is number 0
+	recs     []record
+	data     []byte // of all records, one after the other
+	quick    quick
 	problems []error
 	warnings []string
+	more     int // warnings that are only counted
 
 	base     int       // lines before the text that is read now, counted over all texts
 	lines    int       // lines of all texts begun so far
@@ -42,9 +47,50 @@ type reader struct {
 	within   []string  // the files that are being read, the zone's own not counted
 }
 
-func newReader(s Source, apex string) *reader {
-	return &reader{source: s, apex: apex, origin: s.Apex, ttl: s.TTL, hasTTL: s.TTL > 0}
+// record is one resource record as a large zone holds it: 24 octets, without
+// pointers.
+type record struct {
+	name int32  // of the owner, in names
+	data uint32 // where its data begins in data
+	ttl  uint32
+	line int32
+	size uint16 // of the data
+	typ  uint16
+	glue bool
 }
+
+// YieldEach is after how many names, records or lines of a large zone whoever works
+// through it lets others have their turn: a fraction of a millisecond, where the
+// runtime would let them wait for ten.
+const YieldEach = 1 << 10
+
+// maxWarnings are as many as are told; the others are counted.
+const maxWarnings = 1000
+
+func newReader(s Source, apex string) *reader {
+	lines := strings.Count(s.Text, "\n") + 3 // and the SOA and NS records that may be made
+	r := &reader{source: s, apex: apex, origin: s.Apex, ttl: s.TTL, hasTTL: s.TTL > 0}
+	r.names = newNames(lines, min(len(s.Text), lines*(len(apex)+16)))
+	r.recs = make([]record, 0, lines)
+	r.names.add([]byte(apex))
+	r.quick.owner = -1
+	return r
+}
+
+// take adds a record to the zone.
+func (r *reader) take(owner int32, typ uint16, ttl uint32, data []byte, line int) {
+	r.recs = append(r.recs, record{name: owner, data: uint32(len(r.data)), ttl: ttl, line: int32(line), size: uint16(len(data)), typ: typ})
+	r.data = append(r.data, data...)
+}
+
+// dataOf is the data of a record.
+func (r *reader) dataOf(rec *record) []byte {
+	end := rec.data + uint32(rec.size)
+	return r.data[rec.data:end:end]
+}
+
+// nameOf is the owner of a record as text.
+func (r *reader) nameOf(rec *record) string { return Unpack(string(r.names.Name(rec.name))) }
 
 func (r *reader) read() {
 	r.readText(r.source.Text, "")
@@ -57,8 +103,22 @@ func (r *reader) readText(text, file string) {
 	if file != "" {
 		r.passages = append(r.passages, passage{first: r.base, file: file})
 	}
-	for e := range entries(text) {
-		e.line += r.base
+	for line, turn := r.base+1, 0; text != ""; turn++ {
+		if turn%YieldEach == 0 {
+			runtime.Gosched()
+		}
+		if length, ok := r.quickLine(text, line); ok {
+			text = text[length:]
+			line++
+			continue
+		}
+		e, rest := cutEntry(text)
+		e.line = line
+		line += strings.Count(text[:len(text)-len(rest)], "\n")
+		text = rest
+		if len(e.fields) == 0 && e.fault == "" {
+			continue
+		}
 		if err := r.entry(e); err != nil {
 			r.problems = append(r.problems, err)
 		}
@@ -87,6 +147,10 @@ func (r *reader) invalid(line int, format string, args ...any) *fault.Error {
 }
 
 func (r *reader) warn(line int, format string, args ...any) {
+	if len(r.warnings) == maxWarnings {
+		r.more++
+		return
+	}
 	r.warnings = append(r.warnings, r.place(line)+": "+fmt.Sprintf(format, args...))
 }
 
@@ -99,19 +163,32 @@ func (r *reader) entry(e entry) error {
 	}
 	text := e.text
 	if e.blank {
-		if r.owner == "" {
+		if r.lastOwner() == "" {
 			return r.invalid(e.line, "the entry begins with white space, but no owner name comes before it").
 				WithHint("begin the line with the owner's name, or @ for %s", r.source.Apex)
 		}
-		text = r.owner + text
+		text = r.lastOwner() + text
 	} else {
-		r.owner = r.absolute(e.fields[0])
+		r.setOwner(r.absolute(e.fields[0]))
 	}
 	if t, ok := e.typeWithoutData(); ok {
 		return r.invalid(e.line, "the %s record has no data", t).WithHint("OWNER [TTL] [IN] TYPE DATA, as in www 300 IN A 192.0.2.1")
 	}
 	return r.parse(e, text, len(text)-len(e.text))
 }
+
+// lastOwner is the owner of the entry before, as text.
+func (r *reader) lastOwner() string {
+	if r.quick.owner >= 0 {
+		here := r.origin
+		r.origin = r.quick.from
+		r.owner = r.absolute(r.quick.token)
+		r.origin = here
+	}
+	return r.owner
+}
+
+func (r *reader) setOwner(owner string) { r.owner, r.quick.owner = owner, -1 }
 
 // typeWithoutData says whether the record's type is the last thing that an entry
 // states. The wire library takes that for an update message's "delete all".
@@ -291,10 +368,13 @@ func (r *reader) add(e entry, rr dns.RR) error {
 	}
 	switch h.Rrtype {
 	case dns.TypeRRSIG, dns.TypeSIG, dns.TypeNSEC, dns.TypeNSEC3, dns.TypeNSEC3PARAM:
-		r.warn(e.line, "the %s record is left out: zones are not signed in this version", typeName(h.Rrtype))
+		r.warn(e.line, "the %s record is left out: signatures are made here, where a zone is to be signed (dnssec: true)", typeName(h.Rrtype))
 		return nil
 	}
-	r.records = append(r.records, Record{Owner: owner, Type: h.Rrtype, TTL: ttl, Data: data, Line: e.line})
+	if len(r.data) > maxArena || len(r.names.arena) > maxArena {
+		return r.invalid(e.line, "the zone is larger than 4 GiB").WithHint("split it")
+	}
+	r.take(r.names.add([]byte(owner)), h.Rrtype, ttl, data, e.line)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 // Command bench-ofrep measures the kill switches: the processor time of an answer
-// beside that of a bare net/http handler with constant bytes, in the same run, and how
-// long a flip takes to a thousand open streams.
+// beside that of a bare net/http handler with constant bytes, in the same run, how long
+// an answer takes at half load, how long a flip takes to a changed answer and to a
+// thousand open streams, and what ten thousand idle ones need.
 //
 // Each server is a process of its own with one processor; what it used is read from
 // the kernel. Machines are shared and noisy: rounds take turns, and ratios are medians
@@ -11,6 +12,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -36,12 +38,13 @@ func main() {
 	requests := flag.Int("requests", 20_000, "questions of a kind in a round")
 	streams := flag.Int("streams", 1000, "open streams")
 	flips := flag.Int("flips", 30, "flips to time")
+	idle := flag.Int("idle", 10_000, "streams that are open and idle")
 	flag.Parse()
 	var err error
 	if *serve != "" {
 		err = beServer(*serve)
 	} else {
-		err = measure(*rounds, *requests, *streams, *flips)
+		err = measure(*rounds, *requests, *streams, *flips, *idle)
 	}
 	if err != nil {
 		log.Fatal(err)
@@ -193,7 +196,7 @@ const (
 	who    = `{"targetingKey":"user-4711","country":"DE","plan":"pro"}`
 )
 
-func measure(rounds, requests, streams, flips int) error {
+func measure(rounds, requests, streams, flips, idle int) error {
 	servers := map[string]*server{}
 	for _, kind := range []string{"bare", "ofrep", "ruled"} {
 		s, err := start(kind)
@@ -240,14 +243,189 @@ func measure(rounds, requests, streams, flips int) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	if err := halfLoad(servers, kinds[:4], requests); err != nil {
+		return err
+	}
+	answered, err := flipAsked(servers["ofrep"], flips)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\nflip to a changed answer, %d flips: median %.2f ms, last %.2f ms (wanted: 10 ms at most)\n", flips, at(answered, 0.5), at(answered, 1))
 	took, err := flipAll(servers["ofrep"], streams, flips)
 	if err != nil {
 		return err
 	}
-	slices.Sort(took)
-	at := func(p float64) float64 { return took[min(len(took)-1, int(p*float64(len(took))))] }
-	fmt.Printf("\nflip to %d open streams, %d flips: median %.1f ms, p99 %.1f ms, last %.1f ms (wanted: p99 below 250 ms)\n", streams, flips, at(0.5), at(0.99), took[len(took)-1])
+	fmt.Printf("flip to %d open streams, %d flips: median %.1f ms, p99 %.1f ms, last %.1f ms (wanted: p99 100 ms at most)\n", streams, flips, at(took, 0.5), at(took, 0.99), at(took, 1))
+	before, after, err := idleStreams(idle)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d idle streams: the server has %.0f MB in memory, %.0f MB before (wanted: 300 MB at most)\n", idle, after, before)
 	return nil
+}
+
+// at is the value below which a share p of them lies.
+func at(of []float64, p float64) float64 {
+	s := slices.Clone(of)
+	slices.Sort(s)
+	return s[min(len(s)-1, int(p*float64(len(s))))]
+}
+
+// halfLoad asks half as often as the server can answer, on eight connections and by the
+// clock: an answer that comes late makes the next ones wait, and that counts.
+func halfLoad(servers map[string]*server, kinds []question, requests int) error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "\nat half load\tquestions a second\tmedian ms\tp99 ms")
+	for _, q := range kinds {
+		began := time.Now()
+		if _, err := price(servers[q.server], q, requests); err != nil {
+			return err
+		}
+		rate := float64(requests) / time.Since(began).Seconds() / 2
+		took, err := paced(servers[q.server].addr, q, requests, rate)
+		if err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%.0f\t%.2f\t%.2f\n", q.name, rate, at(took, 0.5), at(took, 0.99))
+	}
+	return w.Flush()
+}
+
+// paced asks so many questions a second and gives the ms that each took from when it
+// was due.
+func paced(addr string, q question, requests int, rate float64) ([]float64, error) {
+	const conns = 8
+	gap := time.Duration(float64(time.Second) * conns / rate)
+	var group sync.WaitGroup
+	took, errs := make([][]float64, conns), make([]error, conns)
+	start := time.Now()
+	for i := range conns {
+		group.Go(func() {
+			c, err := net.Dial("tcp", addr)
+			if err != nil {
+				errs[i] = err
+				return
+			}
+			defer func() { _ = c.Close() }()
+			in, ask := bufio.NewReaderSize(c, 64<<10), q.bytes(addr)
+			due := start.Add(gap * time.Duration(i) / conns)
+			for range requests / conns {
+				due = due.Add(gap)
+				time.Sleep(time.Until(due))
+				if _, errs[i] = c.Write(ask); errs[i] == nil {
+					errs[i] = answer(in)
+				}
+				if errs[i] != nil {
+					return
+				}
+				took[i] = append(took[i], float64(time.Since(due).Nanoseconds())/1e6)
+			}
+		})
+	}
+	group.Wait()
+	return slices.Concat(took...), errors.Join(errs...)
+}
+
+// flipAsked asks one question again and again, and gives the ms from each flip to the
+// first answer that differs.
+func flipAsked(s *server, flips int) ([]float64, error) {
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = c.Close() }()
+	in, ask := bufio.NewReader(c), question{path: single, context: who}.bytes(s.addr)
+	var took []float64
+	last := ""
+	for i := -1; i < flips; i++ {
+		flipped := make(chan int64, 1)
+		if i >= 0 {
+			go func() { at, _ := s.flip(); flipped <- at }() // ends with the flip
+		}
+		for {
+			if _, err := c.Write(ask); err != nil {
+				return nil, err
+			}
+			body, err := bodyOf(in)
+			if err != nil {
+				return nil, err
+			}
+			now := time.Now().UnixNano()
+			if body != last {
+				last = body
+				if i >= 0 {
+					took = append(took, float64(now-<-flipped)/1e6)
+				}
+				break
+			}
+		}
+	}
+	return took, nil
+}
+
+// bodyOf reads one answer.
+func bodyOf(in *bufio.Reader) (string, error) {
+	res, err := http.ReadResponse(in, nil)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(res.Body)
+	return string(b), err
+}
+
+// flip makes the server flip, and gives when it did.
+func (s *server) flip() (ns int64, err error) {
+	if _, err := io.WriteString(s.in, "flip\n"); err != nil {
+		return 0, err
+	}
+	if !s.out.Scan() {
+		return 0, fmt.Errorf("the server ended")
+	}
+	return strconv.ParseInt(s.out.Text(), 10, 64)
+}
+
+// idleStreams opens streams at a server of their own and gives its memory in MB, before
+// and after.
+func idleStreams(streams int) (before, after float64, err error) {
+	s, err := start("ofrep")
+	if err != nil {
+		return 0, 0, err
+	}
+	defer s.stop()
+	if before, err = s.memory(); err != nil {
+		return 0, 0, err
+	}
+	in := bufio.NewReader(nil)
+	for i := range streams {
+		c, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			return 0, 0, fmt.Errorf("stream %d: %w", i, err)
+		}
+		defer func() { _ = c.Close() }()
+		if _, err := io.WriteString(c, "GET /ofrep/v1/streams HTTP/1.1\r\nHost: a\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: text/event-stream\r\n\r\n"); err != nil {
+			return 0, 0, err
+		}
+		in.Reset(c)
+		for line := ""; !strings.HasPrefix(line, "id: "); {
+			if line, err = in.ReadString('\n'); err != nil {
+				return 0, 0, fmt.Errorf("stream %d: %w", i, err)
+			}
+		}
+	}
+	after, err = s.memory()
+	return before, after, err
+}
+
+// memory is what of the process is in memory, in MB.
+func (s *server) memory() (float64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	var all, resident int
+	_, err = fmt.Sscan(string(b), &all, &resident)
+	return float64(resident) * float64(os.Getpagesize()) / 1e6, err
 }
 
 func etag(addr string) (string, error) {
@@ -369,13 +547,7 @@ func flipAll(s *server, streams, flips int) ([]float64, error) {
 	}
 	var took []float64
 	for range flips {
-		if _, err := io.WriteString(s.in, "flip\n"); err != nil {
-			return nil, err
-		}
-		if !s.out.Scan() {
-			return nil, fmt.Errorf("the server ended")
-		}
-		ns, err := strconv.ParseInt(s.out.Text(), 10, 64)
+		ns, err := s.flip()
 		if err != nil {
 			return nil, err
 		}

@@ -114,8 +114,10 @@ func with(key, value string) (*config.Config, error) {
 	}
 	check := set("checks.CHECK.every checks.CHECK.timeout checks.CHECK.down_after checks.CHECK.up_after", kind)
 	site := "names: [shop.example.com], origins: {main: {address: 203.0.113.10}}, standby: {address: 198.51.100.7}, checks: {home: {" + check + "}}"
-	if strings.Contains(key, ".sanity.") {
-		site += ", sanity: {" + strings.TrimPrefix(last, ", ") + "}"
+	for _, part := range []string{"sanity", "go_back"} {
+		if strings.Contains(key, "."+part+".") {
+			site += ", " + part + ": {" + strings.TrimPrefix(last, ", ") + "}"
+		}
 	}
 	zone := "ns: [ns1.example.net.], follow: {\"@\": shop}"
 	if len(parts) == 3 && parts[0] == "sites" {

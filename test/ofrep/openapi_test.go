@@ -154,6 +154,56 @@ func TestAnswersFitTheDocument(t *testing.T) {
 	}
 }
 
+// TestRefusalsFitTheDocument: the document has no schema for 401, 403 and 429, and they
+// have the shape of its other refusals all the same. A lever that goes back in stages
+// makes answers like every other.
+func TestRefusalsFitTheDocument(t *testing.T) {
+	t.Parallel()
+	doc := published(t)
+	b := launch(t, feature.Access{
+		Keys:    []feature.Key{{Name: "shop", SHA256: hash("good"), For: feature.ForServers}, {Name: "slow", SHA256: hash("slow"), For: feature.ForPages, PerSecond: 1}},
+		Origins: []string{"https://shop.example.com"},
+	})
+	b.order(map[string]feature.Order{"limit": {Value: raw("0"), Lever: "close-limit", Share: 50}, "engine": {Value: raw(`"none"`), Share: 100}})
+	transport := &http.Transport{}
+	client := &http.Client{Transport: transport, Timeout: patience}
+	defer transport.CloseIdleConnections()
+	const single, bulk = "/ofrep/v1/evaluate/flags/limit", "/ofrep/v1/evaluate/flags"
+	for _, c := range []struct {
+		name, path, schema string
+		status             int
+		headers            []string
+	}{
+		{"one without a key", single, "evaluationFailure", 401, nil},
+		{"all without a key", bulk, "bulkEvaluationFailure", 401, nil},
+		{"one of another origin", single, "evaluationFailure", 403, []string{"X-API-Key", "good", "Origin", "https://evil.example.com"}},
+		{"all of another origin", bulk, "bulkEvaluationFailure", 403, []string{"X-API-Key", "good", "Origin", "https://evil.example.com"}},
+		{"the first", bulk, "bulkEvaluationSuccess", 200, []string{"X-API-Key", "slow"}},
+		{"all too often", bulk, "bulkEvaluationFailure", 429, []string{"X-API-Key", "slow"}},
+		{"one too often", single, "evaluationFailure", 429, []string{"X-API-Key", "slow"}},
+		{"one in stages", single, "serverEvaluationSuccess", 200, []string{"X-API-Key", "good"}},
+		{"all in stages", bulk, "bulkEvaluationSuccess", 200, []string{"X-API-Key", "good"}},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.url()+c.path, strings.NewReader(`{"context":{"targetingKey":"u1"}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(c.headers); i += 2 {
+			r.Header.Set(c.headers[i], c.headers[i+1])
+		}
+		res, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if res.StatusCode != c.status || (res.Header.Get("Retry-After") != "") != (c.status == 429) || strings.Contains(c.name, "stages") && !strings.Contains(string(text), `"SPLIT"`) {
+			t.Errorf("%s: %d %v %s", c.name, res.StatusCode, res.Header, text)
+		}
+		fits(t, doc.Components.Schemas[c.schema].Value, text)
+	}
+}
+
 func fits(t *testing.T, schema *openapi3.Schema, text []byte) {
 	t.Helper()
 	var v any

@@ -123,7 +123,13 @@ func consult(t *testing.T, all []question) [][2]opinion {
 	for _, q := range all {
 		flags[q.Key] = map[string]any{"state": "ENABLED", "variants": variants, "defaultVariant": "on", "targeting": q.rule}
 	}
-	in, err := json.Marshal(map[string]any{"flags": map[string]any{"flags": flags}, "cases": all})
+	return consultOn(t, map[string]any{"flags": flags}, all)
+}
+
+// consultOn asks flagd's evaluator about the flags of a file.
+func consultOn(t *testing.T, file any, all []question) [][2]opinion {
+	t.Helper()
+	in, err := json.Marshal(map[string]any{"flags": file, "cases": all})
 	if err != nil {
 		t.Fatal(err)
 	}

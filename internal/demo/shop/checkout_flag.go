@@ -2,15 +2,14 @@ package shop
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/open-feature/go-sdk/openfeature"
+	"github.com/open-feature/go-sdk/openfeature/isolated"
 )
 
 // The checkout's flag: its key, its code default, and how long the shop waits.
@@ -21,17 +20,19 @@ const (
 	maxFlagAnswer   = 16 << 10 // bytes
 )
 
-// flagClient asks an OFREP endpoint for the checkout's flag, each time anew. It
+// flagClient asks for the checkout's flag through OpenFeature's SDK, each time anew. It
 // never fails: whatever goes wrong, the answer is the code default.
 type flagClient struct {
-	url    string // of the single evaluation; empty: nobody to ask
-	client *http.Client
+	api    *openfeature.EvaluationAPI // of this shop alone: a process may have several
+	flags  *openfeature.Client        // nil: nobody to ask
+	http   *http.Client
 	logger *slog.Logger
 	deaf   atomic.Bool // the last asking failed; logged only when this changes
 }
 
 func newFlagClient(base string, logger *slog.Logger) *flagClient {
-	f := &flagClient{logger: logger, client: &http.Client{
+	f := &flagClient{logger: logger, http: &http.Client{
+		Timeout: flagTimeout,
 		// No proxy from the environment, and nowhere but where we were told to ask.
 		Transport: &http.Transport{
 			MaxConnsPerHost:     32,
@@ -40,66 +41,41 @@ func newFlagClient(base string, logger *slog.Logger) *flagClient {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
-	if base != "" {
-		f.url = strings.TrimRight(base, "/") + "/ofrep/v1/evaluate/flags/" + checkoutKey
+	if base == "" {
+		return f
 	}
+	f.api = isolated.NewAPI()
+	p := &provider{base: strings.TrimRight(base, "/"), client: f.http}
+	if err := f.api.SetProviderAndWait(context.Background(), p); err != nil { // it has nothing to start
+		logger.Warn("flags can't be asked for; code defaults are used", "error", err)
+		return f
+	}
+	f.flags = f.api.NewClient()
 	return f
 }
 
-// open says whether the checkout is open.
+// open says whether the checkout is open to a visitor.
 func (f *flagClient) open(ctx context.Context) bool {
-	if f.url == "" {
+	if f.flags == nil {
 		return checkoutDefault
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, flagTimeout, errors.New("flag endpoint took too long"))
-	defer cancel()
-	value, err := f.evaluate(ctx)
+	who := openfeature.NewEvaluationContext(visitorOf(ctx), nil)
+	open, err := f.flags.BooleanValue(ctx, checkoutKey, checkoutDefault, who)
 	if err != nil {
 		if !f.deaf.Swap(true) {
 			f.logger.Warn("flag endpoint does not answer; code default used", "flag", checkoutKey, "error", err)
 		}
-		return checkoutDefault
+		return open
 	}
 	if f.deaf.Swap(false) {
 		f.logger.Info("flag endpoint answers again", "flag", checkoutKey)
 	}
-	return value
+	return open
 }
 
-func (f *flagClient) evaluate(ctx context.Context) (bool, error) {
-	body := strings.NewReader(`{"context":{"targetingKey":"shop"}}`)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url, body)
-	if err != nil {
-		return false, err
+func (f *flagClient) close() {
+	if f.api != nil {
+		_ = f.api.Shutdown(context.Background()) // there is nothing to stop
 	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := f.client.Do(req)
-	if err != nil {
-		return false, err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxFlagAnswer))
-	if err != nil {
-		return false, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return false, fmt.Errorf("evaluate flag: %s", resp.Status)
-	}
-	return parseFlag(answer)
+	f.http.CloseIdleConnections()
 }
-
-// parseFlag reads a successful single evaluation; only a boolean value counts.
-func parseFlag(answer []byte) (bool, error) {
-	var parsed struct {
-		Value *bool `json:"value"`
-	}
-	if err := json.Unmarshal(answer, &parsed); err != nil {
-		return false, fmt.Errorf("read flag: %w", err)
-	}
-	if parsed.Value == nil {
-		return false, errors.New("read flag: no value")
-	}
-	return *parsed.Value, nil
-}
-
-func (f *flagClient) close() { f.client.CloseIdleConnections() }

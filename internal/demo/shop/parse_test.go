@@ -179,9 +179,9 @@ func FuzzFlag(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		value, err := parseFlag(body)
+		out, err := readAnswer[bool](200, body)
 		if err != nil {
-			if value {
+			if out.Value {
 				t.Fatal("a value beside an error")
 			}
 			return

@@ -345,6 +345,39 @@ func TestCheckoutFlag(t *testing.T) {
 	s.post("/checkout", fields).want(t, 200, "order number 2")
 }
 
+// The shop tells visitors apart, so that the checkout comes back for the same ones, and
+// tells nothing of them.
+func TestCheckoutKnowsAVisitorAgain(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 10)
+	endpoint := flagServer(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		asked <- string(body)
+		io.WriteString(w, `{"key":"checkout","value":true}`)
+	})
+	s := start(t, func(o *Options) { o.OFREP = endpoint })
+	ask := func(cookie string) (context, given string) {
+		req := s.request("GET", "/healthz/checkout", "", "")
+		req.Header.Set("Accept", "text/html")
+		if cookie != "" {
+			req.Header.Set("Cookie", visitorCookie+"="+cookie)
+		}
+		a := s.do(req)
+		given, _, _ = strings.Cut(strings.TrimPrefix(a.header.Get("Set-Cookie"), visitorCookie+"="), ";")
+		return <-asked, given
+	}
+	first, given := ask("")
+	if given == "" || first != `{"context":{"targetingKey":"`+given+`"}}` {
+		t.Errorf("asked with %s, given %q", first, given)
+	}
+	if again, more := ask(given); again != first || more != "" {
+		t.Errorf("the second time asked with %s, given %q", again, more)
+	}
+	if other, _ := ask(strings.Repeat("x", 5000)); len(other) > 100 || other == first {
+		t.Errorf("with a long cookie asked with %d bytes", len(other))
+	}
+}
+
 func TestCheckoutCodeDefault(t *testing.T) {
 	t.Parallel()
 	silent := make(chan struct{})

@@ -77,7 +77,7 @@ func (s *site) handler() http.Handler {
 	}
 	whole := http.NewServeMux()
 	whole.Handle("GET /metrics", s.sign(s.hang.inflict(s.meters)))
-	whole.Handle("/", s.heed(s.sign(s.hang.inflict(s.pool.serve(s.catch(pages))))))
+	whole.Handle("/", s.heed(s.sign(s.hang.inflict(s.pool.serve(s.catch(know(pages)))))))
 	return whole
 }
 

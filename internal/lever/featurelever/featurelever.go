@@ -107,6 +107,8 @@ func (d *Driver) Observe(ctx context.Context, p lever.Plan, step int) (lever.Obs
 	switch {
 	case err != nil:
 		s.Value = err.Error()
+	case got.staged: // by now some have the feature's own value again, others the ordered one
+		s.World, s.Value = lever.Partial, s.Value+", and with its own for some"
 	case got.ruled && isNull(p.Steps[0].Before): // a rule is only asked where nothing is ordered
 		s.World = lever.Before
 	case !got.ruled && same(got.value, p.Steps[0].After):
@@ -135,6 +137,17 @@ func (d *Driver) Revert(ctx context.Context, p lever.Plan, step int, t lever.Tok
 		before = nil
 	}
 	return obs, d.o.Orders.SetFlag(ctx, p.Target, before, t)
+}
+
+// CanShare says that a flag goes back by shares where nothing was ordered before.
+func (d *Driver) CanShare(p lever.Plan) bool { return len(p.Steps) == 1 && isNull(p.Steps[0].Before) }
+
+// Share lets percent of those who ask have the flag's own value again.
+func (d *Driver) Share(ctx context.Context, p lever.Plan, step, percent int, t lever.Token) error {
+	if step != 0 || !d.CanShare(p) {
+		return fault.New(fault.Invalid, "step %d of the plan can't go back by shares", step)
+	}
+	return d.o.Orders.ShareFlag(ctx, p.Target, percent, t)
 }
 
 // Dispose has nothing to purge.
@@ -172,8 +185,9 @@ func same(a, b json.RawMessage) bool {
 
 // told is what an application is told of a flag.
 type told struct {
-	value json.RawMessage
-	ruled bool // by the flag's rule
+	value  json.RawMessage
+	ruled  bool // by the flag's rule
+	staged bool // the flag goes back in stages
 }
 
 // question is asked with a targetingKey, because rules may need one.
@@ -205,5 +219,5 @@ func (d *Driver) ask(ctx context.Context, key string) (told, error) {
 	if resp.StatusCode != http.StatusOK || json.Unmarshal(b, &a) != nil || isNull(a.Value) {
 		return told{}, fault.New(fault.Unavailable, "OFREP answered %s", resp.Status)
 	}
-	return told{a.Value, a.Reason == feature.Matched || a.Reason == feature.Default}, nil
+	return told{a.Value, a.Reason == feature.Matched || a.Reason == feature.Default, a.Reason == feature.Split}, nil
 }

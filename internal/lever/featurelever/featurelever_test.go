@@ -199,6 +199,32 @@ func TestRule(t *testing.T) {
 	expect(lever.Foreign)
 }
 
+// While it goes back in stages it is neither here nor there, and goes back all the same.
+func TestStages(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	d := w.driver()
+	p, err := d.Plan(t.Context(), lever.Request{Card: card(`{"key":"checkout","value":false}`), Now: time.Now()})
+	must(t, err)
+	if err := w.orders.ShareFlag(t.Context(), "checkout", 5, lever.Token{Revision: 1}); err == nil {
+		t.Error("a share of what is not ordered")
+	}
+	must(t, d.Apply(t.Context(), p, 0, lever.Token{Revision: 1}))
+	must(t, w.orders.ShareFlag(t.Context(), "checkout", 50, lever.Token{Revision: 1}))
+	for _, share := range []int{1, 50, 100} {
+		w.server.Set(ofrep.Compile(w.flags, map[string]feature.Order{"checkout": {Value: json.RawMessage("false"), Share: share}}))
+		obs, err := d.Observe(t.Context(), p, 0)
+		if err != nil || obs.World != lever.Partial {
+			t.Errorf("at %d percent seen as %q, %v", share, obs.World, err)
+		}
+	}
+	_, err = d.Revert(t.Context(), p, 0, lever.Token{Revision: 2})
+	must(t, err)
+	if got := w.state(); got != "true" || w.orders.SharedFlag("checkout") != 0 {
+		t.Errorf("put back, it is %s, and shared to %d percent", got, w.orders.SharedFlag("checkout"))
+	}
+}
+
 // Where keys are asked for, the lever has one of its own.
 func TestKey(t *testing.T) {
 	t.Parallel()

@@ -46,16 +46,20 @@ type Options struct {
 	Site        func(id string, drill bool) (Site, bool)
 	Nameservers map[string]netip.AddrPort // by name
 	Lookup      func(ctx context.Context, server netip.AddrPort, name string, v6 bool) ([]netip.Addr, error)
+	Alias       func(ctx context.Context, server netip.AddrPort, name string) (string, error) // asked only where a position is an alias
 	Now         func() time.Time
 }
 
 // Driver moves names in our own zones.
 type Driver struct{ o Options }
 
-// New makes a Driver; a nil Lookup asks over UDP.
+// New makes a Driver; a nil Lookup or Alias asks over UDP.
 func New(o Options) *Driver {
 	if o.Lookup == nil {
 		o.Lookup = Lookup
+	}
+	if o.Alias == nil {
+		o.Alias = Alias
 	}
 	return &Driver{o}
 }
@@ -183,11 +187,12 @@ func (d *Driver) look(ctx context.Context, site Site, from, to string) []lever.S
 	}
 	slices.Sort(servers)
 	seen := make([]lever.Sighted, len(servers)*len(site.Names))
+	known := d.expect(ctx, site, from, to)
 	var wg sync.WaitGroup
 	for i, server := range servers {
 		for j, name := range site.Names {
 			wg.Go(func() { // ends with the lookup's deadline
-				seen[i*len(site.Names)+j] = d.ask(ctx, server, name, site.Positions[from], site.Positions[to])
+				seen[i*len(site.Names)+j] = d.ask(ctx, server, name, known)
 			})
 		}
 	}
@@ -195,28 +200,61 @@ func (d *Driver) look(ctx context.Context, site Site, from, to string) []lever.S
 	return seen
 }
 
-// ask asks one name server for both address types of one name.
-func (d *Driver) ask(ctx context.Context, server, name string, from, to zone.Addresses) lever.Sighted {
+// expected is what a name server may answer, and what that says of the world.
+type expected struct {
+	at    zone.Addresses
+	world lever.World
+	note  string
+}
+
+// expect lists what may be answered; the first that fits counts. Where a share of those
+// who ask is sent elsewhere our network may be among them: then that is what was
+// ordered, and nobody has changed anything.
+func (d *Driver) expect(ctx context.Context, site Site, from, to string) []expected {
+	world := map[string]lever.World{from: lever.Before, to: lever.After}
+	var out []expected
+	other, percent, err := d.o.Orders.Shared(ctx, site.ID)
+	if err == nil && percent > 0 {
+		if at, err := d.o.Orders.Position(ctx, site.ID); err == nil && world[at] != "" {
+			out = append(out, expected{site.Positions[other], world[at], fmt.Sprintf(" (about %d %% are sent to %s)", percent, other)})
+		}
+	}
+	return append(out, expected{at: site.Positions[to], world: lever.After}, expected{at: site.Positions[from], world: lever.Before})
+}
+
+// ask asks one name server for both address types of one name, and for its alias where
+// a position has one.
+func (d *Driver) ask(ctx context.Context, server, name string, known []expected) lever.Sighted {
 	s := lever.Sighted{Witness: server + " for " + name, World: lever.Unknown}
-	v4, err := d.o.Lookup(ctx, d.o.Nameservers[server], name, false)
+	got, err := d.answer(ctx, d.o.Nameservers[server], name, slices.ContainsFunc(known, func(x expected) bool { return x.at.Alias != "" }))
 	if err != nil {
 		s.Value = err.Error()
 		return s
 	}
-	v6, err := d.o.Lookup(ctx, d.o.Nameservers[server], name, true)
-	if err != nil {
-		s.Value = err.Error()
-		return s
-	}
-	got := append(v4, v6...)
 	s.Value, s.World = text(got), lever.Foreign
-	switch {
-	case same(got, to.IPs):
-		s.World = lever.After
-	case same(got, from.IPs):
-		s.World = lever.Before
+	for _, x := range known {
+		if strings.EqualFold(got.Alias, x.at.Alias) && (got.Alias != "" || same(got.IPs, x.at.IPs)) {
+			s.Value, s.World = s.Value+x.note, x.world
+			break
+		}
 	}
 	return s
+}
+
+// answer is what a name server says of a name: where its alias leads, or its addresses.
+func (d *Driver) answer(ctx context.Context, server netip.AddrPort, name string, aliased bool) (got zone.Addresses, err error) {
+	if aliased {
+		if got.Alias, err = d.o.Alias(ctx, server, name); err != nil || got.Alias != "" {
+			return got, err
+		}
+	}
+	v4, err := d.o.Lookup(ctx, server, name, false)
+	if err != nil {
+		return got, err
+	}
+	v6, err := d.o.Lookup(ctx, server, name, true)
+	got.IPs = append(v4, v6...)
+	return got, err
 }
 
 func same(a, b []netip.Addr) bool {
@@ -226,12 +264,15 @@ func same(a, b []netip.Addr) bool {
 	return slices.Equal(a, b)
 }
 
-func text(ips []netip.Addr) string {
-	if len(ips) == 0 {
+func text(a zone.Addresses) string {
+	switch {
+	case a.Alias != "":
+		return "alias of " + a.Alias
+	case len(a.IPs) == 0:
 		return "no address"
 	}
-	out := make([]string, len(ips))
-	for i, ip := range ips {
+	out := make([]string, len(a.IPs))
+	for i, ip := range a.IPs {
 		out[i] = ip.String()
 	}
 	return strings.Join(out, " ")

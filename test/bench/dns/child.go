@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/netip"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"runtime/debug"
 	"strconv"
 	"syscall"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -45,6 +48,8 @@ func child(args []string) (done bool, err error) {
 		return true, syscall.Exec(args[2], args[2:], os.Environ())
 	case "echo": // echo ADDRESS
 		return true, echo(args[1])
+	case "answer": // answer FOLDER ADDRESS
+		return true, serveAnswer(args[1], args[2])
 	case "serve": // serve counted|plain ADDRESS FILE
 		return true, serve(args[1], args[2], args[3])
 	}
@@ -82,25 +87,88 @@ func serve(kind, addr, file string) error {
 	if err != nil {
 		return err
 	}
-	z, err := zone.Parse(zone.Source{Apex: apex + ".", File: file, Line: 1, TTL: 300, Text: string(text)})
-	if err != nil {
-		return err
-	}
-	table, err := authdns.Compile([]*zone.Zone{z}, nil)
-	if err != nil {
-		return err
-	}
-	view, err := table.View(authdns.Orders{})
+	src := zone.Source{Apex: apex + ".", File: file, Line: 1, TTL: 300, Text: string(text), Follow: map[string]string{"moving." + apex + ".": "site"}}
+	ready, err := prepare(src)
 	if err != nil {
 		return err
 	}
 	s := authdns.New(o)
-	s.Set(view)
+	s.SetCookieSecrets(authdns.CookieSecret{1})
+	if err := flip(s, 0, ready); err != nil {
+		return err
+	}
 	udp, tcp, err := authdns.Listen(addr, runtime.GOMAXPROCS(0))
 	if err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	switch kind {
+	case "flips":
+		go every(ctx, time.Second, func(i int) error { return flip(s, i, ready) }) // ends with the process
+	case "loads":
+		large := zone.Source{Apex: "large.test.", TTL: 300, NS: []string{"ns." + apex + "."}, Text: string(zoneText(1_000_000)[soaLength():])}
+		go loadAll(ctx, s, ready, large) // likewise
+	}
 	return s.Serve(ctx, udp, []*net.TCPListener{tcp})
 }
+
+func prepare(src zone.Source) (*authdns.Prepared, error) {
+	z, err := zone.Parse(src)
+	if err != nil {
+		return nil, err
+	}
+	return authdns.Prepare(z)
+}
+
+// flip puts zones in force, the one site at one of its two places.
+func flip(s *authdns.Server, i int, zones ...*authdns.Prepared) error {
+	at := func(ip string) zone.Addresses { return zone.Addresses{IPs: []netip.Addr{netip.MustParseAddr(ip)}} }
+	table, err := authdns.Assemble(zones, map[string]zone.Positions{"site": {"0": at("192.0.2.1"), "1": at("192.0.2.2")}})
+	if err != nil {
+		return err
+	}
+	view, err := table.View(authdns.Orders{Position: map[string]string{"site": strconv.Itoa(i % 2)}, Serial: map[string]uint32{apex + ".": uint32(i + 2)}})
+	if err == nil {
+		s.Set(view)
+	}
+	return err
+}
+
+// every does something again and again.
+func every(ctx context.Context, pause time.Duration, do func(i int) error) {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for i := 1; ; i++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := do(i); err != nil {
+			log.Print(err)
+		}
+	}
+}
+
+// loadAll reads a large zone over and over, on a thread whose name sets it apart, and
+// puts each in force beside the one that is asked for.
+func loadAll(ctx context.Context, s *authdns.Server, ready *authdns.Prepared, large zone.Source) {
+	runtime.LockOSThread()
+	_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(unsafe.StringData(loaderThread+"\x00"))), 0, 0, 0)
+	var memory authdns.Memory
+	memory.Expect(len(large.Text))
+	for i := 0; ctx.Err() == nil; i++ {
+		more, err := prepare(large)
+		if err == nil {
+			err = flip(s, i, ready, more)
+		}
+		if err != nil {
+			log.Print(err)
+			return
+		}
+	}
+}
+
+// loaderThread is the name of a thread whose time is not the answers'.
+const loaderThread = "loader"

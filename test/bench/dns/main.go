@@ -44,6 +44,8 @@ func main() {
 	flag.IntVar(&b.serverCPU, "server-cpu", 0, "the core of the server")
 	flag.IntVar(&b.loadCPU, "load-cpu", 1, "the core of the load")
 	flag.BoolVar(&b.load.edns, "edns", true, "ask with EDNS, as resolvers do")
+	flag.BoolVar(&b.starting, "start", false, "measure how long a server takes from its start to its first answer, and its memory, instead of its speed")
+	flag.BoolVar(&b.latency, "latency", false, "ask one query after another and measure how long an answer takes, instead of the server's CPU")
 	only := flag.String("only", "", "servers to measure, with commas between; empty: all")
 	asJSON := flag.Bool("json", false, "print JSON")
 	flag.Parse()
@@ -57,6 +59,14 @@ func main() {
 		_ = json.NewEncoder(os.Stdout).Encode(b.results)
 		return
 	}
+	switch {
+	case b.starting:
+		b.printStarts()
+		return
+	case b.latency:
+		b.printLatency()
+		return
+	}
 	b.print()
 }
 
@@ -68,6 +78,7 @@ type bench struct {
 	serverCPU, loadCPU int
 	load               load
 	only               []string
+	starting, latency  bool
 
 	dir     string
 	missing []string
@@ -76,14 +87,18 @@ type bench struct {
 
 // result is what was measured of one server.
 type result struct {
-	Name    string    `json:"name"`
-	Version string    `json:"version"`
-	How     string    `json:"how"`
-	Micros  []float64 `json:"micros"` // CPU for an answer, by round
-	Rates   []float64 `json:"rates"`  // answers a second, by round
-	Batch   []float64 `json:"batch"`  // packets that the load took in one call, by round
-	Bad     int       `json:"bad"`    // answers that were not to the question
-	Lost    int       `json:"lost"`   // queries without an answer
+	Name    string       `json:"name"`
+	Version string       `json:"version"`
+	How     string       `json:"how"`
+	Micros  []float64    `json:"micros"`             // CPU for an answer, by round
+	Rates   []float64    `json:"rates"`              // answers a second, by round
+	Batch   []float64    `json:"batch"`              // packets that the load took in one call, by round
+	Bad     int          `json:"bad"`                // answers that were not to the question
+	Lost    int          `json:"lost"`               // queries without an answer
+	Starts  []float64    `json:"starts,omitempty"`   // seconds to the first answer, by round
+	Memory  []float64    `json:"resident,omitempty"` // MiB once it has settled, by round
+	Delays  [][3]float64 `json:"delays,omitempty"`   // µs to an answer, by round: median, 99th hundredth, most
+	Peaks   []float64    `json:"peaks,omitempty"`    // MiB at most, by round
 	server  server
 }
 
@@ -96,6 +111,9 @@ func (b *bench) run() (err error) {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(b.dir, zoneFile), zoneText(b.names), 0o644); err != nil {
+		return err
+	}
+	if err := b.prepare(); err != nil {
 		return err
 	}
 	for _, s := range b.servers() {
@@ -148,8 +166,14 @@ func (b *bench) measure(r *result) error {
 	defer p.stop()
 	l := b.load
 	l.echo = r.server.echo
+	if b.starting {
+		return b.measureStart(r, p, &l, addr)
+	}
 	if err := l.ready(addr, p.ended); err != nil {
 		return fmt.Errorf("%w\n%s", err, p.output())
+	}
+	if b.latency {
+		return b.measureLatency(r, &l, addr)
 	}
 	if _, err := l.run(b.loadCPU, addr, b.each/5, nil); err != nil { // to get warm
 		return err

@@ -15,15 +15,16 @@ import (
 
 // process is a server that runs, with all that it has forked.
 type process struct {
-	cmd   *exec.Cmd
-	log   string
-	ended chan struct{} // closed when it has ended
+	cmd     *exec.Cmd
+	log     string
+	started time.Time
+	ended   chan struct{} // closed when it has ended
 }
 
 // start writes a server's files and runs it on its core.
 func (b *bench) start(s server, dir, addr string) (*process, error) {
 	ip, port, _ := net.SplitHostPort(addr)
-	fill := strings.NewReplacer(wordDir, dir, wordZone, filepath.Join(b.dir, zoneFile), wordIP, ip, wordPort, port)
+	fill := strings.NewReplacer(wordDir, dir, wordZone, filepath.Join(b.dir, zoneFile), wordSnapshot, filepath.Join(b.dir, snapshotDir), wordIP, ip, wordPort, port)
 	for name, text := range s.files {
 		if err := place(filepath.Join(dir, name), name, text, fill); err != nil {
 			return nil, err
@@ -49,6 +50,7 @@ func (b *bench) start(s server, dir, addr string) (*process, error) {
 	defer func() { _ = f.Close() }() // the child has its own
 	p.cmd.Stdout, p.cmd.Stderr = f, f
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	p.started = time.Now()
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -108,6 +110,9 @@ func (p *process) cpu() (sum time.Duration, err error) {
 		}
 		threads, _ := filepath.Glob(filepath.Join(filepath.Dir(file), "task", "*", "schedstat"))
 		for _, thread := range threads {
+			if name, err := os.ReadFile(filepath.Join(filepath.Dir(thread), "comm")); err == nil && strings.TrimSpace(string(name)) == loaderThread {
+				continue
+			}
 			text, err := os.ReadFile(thread)
 			if err != nil {
 				continue // it has ended
@@ -123,6 +128,32 @@ func (p *process) cpu() (sum time.Duration, err error) {
 		return 0, fmt.Errorf("no thread of process group %d has run", p.cmd.Process.Pid)
 	}
 	return sum, nil
+}
+
+// memory is what the processes of the group hold in memory, what they share counted
+// once, and the most that they have held, both in MiB.
+func (p *process) memory() (resident, peak float64) {
+	processes, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, file := range processes {
+		if !p.owns(file) {
+			continue
+		}
+		dir := filepath.Dir(file)
+		resident += kibibytes(filepath.Join(dir, "smaps_rollup"), "Pss:") / 1024
+		peak += kibibytes(filepath.Join(dir, "status"), "VmHWM:") / 1024
+	}
+	return resident, peak
+}
+
+func kibibytes(file, key string) (n float64) {
+	text, _ := os.ReadFile(file)
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, key); ok {
+			_, _ = fmt.Sscan(rest, &n)
+			return n
+		}
+	}
+	return 0
 }
 
 // owns says whether a process is of the group: the third field after its name, which

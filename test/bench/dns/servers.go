@@ -29,6 +29,9 @@ func zoneText(names int) []byte {
 	return b.Bytes()
 }
 
+// soaLength is how many octets of a zone's text come before its host names.
+func soaLength() int { return bytes.Index(zoneText(1), []byte("host0")) }
+
 // server is a way to serve the zone.
 type server struct {
 	name    string
@@ -41,10 +44,11 @@ type server struct {
 
 // The words that are replaced in files and commands.
 const (
-	wordDir  = "{dir}"  // the server's folder
-	wordZone = "{zone}" // the zone file
-	wordIP   = "{ip}"
-	wordPort = "{port}"
+	wordDir      = "{dir}"      // the server's folder
+	wordZone     = "{zone}"     // the zone file
+	wordSnapshot = "{snapshot}" // a snapshot folder that has the zone
+	wordIP       = "{ip}"
+	wordPort     = "{port}"
 )
 
 // servers are all that are known, ours with the variants that show what its parts
@@ -56,8 +60,14 @@ func (b *bench) servers() []server {
 			command: []string{self, "echo", wordIP + ":" + wordPort}},
 		{name: "lifeboat", how: "lifeboat zone serve; loopback is exempt from the rate limit, as by default", asks: []string{b.lifeboat, "version"},
 			command: []string{b.lifeboat, "zone", "serve", "--dns", wordIP + ":" + wordPort, wordZone}},
-		{name: "lifeboat-counted", how: "the same code, each answer counted by the rate limit", asks: []string{self, "version"},
+		{name: "lifeboat-counted", how: "the same code, each answer counted by the rate limit, with cookies", asks: []string{self, "version"},
 			command: []string{self, "serve", "counted", wordIP + ":" + wordPort, wordZone}},
+		{name: "lifeboat-flips", how: "the same code, a flip put in force each second", asks: []string{self, "version"},
+			command: []string{self, "serve", "flips", wordIP + ":" + wordPort, wordZone}},
+		{name: "lifeboat-loads", how: "the same code, a zone of 1,000,000 records read beside it without end, whose thread is not counted", asks: []string{self, "version"},
+			command: []string{self, "serve", "loads", wordIP + ":" + wordPort, wordZone}},
+		{name: "lifeboat-answer", how: "package answer, from a snapshot folder", asks: []string{self, "version"},
+			command: []string{self, "answer", wordSnapshot, wordIP + ":" + wordPort}},
 		{name: "lifeboat-plain", how: "the same code, one packet a call through package net", asks: []string{self, "version"},
 			command: []string{self, "serve", "plain", wordIP + ":" + wordPort, wordZone}},
 		{name: "gdnsd", how: "udp_threads 1", asks: []string{"gdnsd", "-V"},

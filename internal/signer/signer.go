@@ -1,0 +1,344 @@
+package signer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	"lifeboat/internal/dnssec"
+	"lifeboat/internal/fault"
+	"lifeboat/internal/snapshot"
+	"lifeboat/internal/zone"
+)
+
+// parentEvery is how often a parent is asked whether it points at the next key.
+const parentEvery = 5 * time.Minute
+
+// LookUp asks the servers of an apex's parent which DS records they have: asked is
+// false where not every one of them told, or not the same.
+type LookUp func(ctx context.Context, apex string) (ds [][]byte, ttl time.Duration, asked bool)
+
+// Options of a Signer. All but DS MUST be set.
+type Options struct {
+	Folder Folder
+	Now    func() time.Time
+	Logger *slog.Logger
+	DS     LookUp // nil: nobody can be asked, and a roll-over waits
+}
+
+// Signer keeps the signatures of zones: made ahead, renewed, and kept on disk, so that a
+// start has to make none. A roll-over is taken on by it.
+//
+// Concurrency: all methods may be called from any goroutine; one waits for another.
+type Signer struct {
+	o Options
+
+	mu    sync.Mutex // guards all below
+	zones map[string]*held
+	made  uint64
+}
+
+// held is a zone as it was signed last.
+type held struct {
+	keys    Keys
+	z       *zone.Zone
+	source  zone.Source
+	sites   map[string]zone.Positions
+	proofs  map[string][]string
+	signed  dnssec.Zone
+	ends    time.Time // the first signature
+	fresh   bool      // the keys have changed since
+	askedAt time.Time // the parent
+}
+
+// New makes a Signer.
+func New(o Options) *Signer {
+	return &Signer{o: o, zones: map[string]*held{}}
+}
+
+// Job is what is to be signed.
+type Job struct {
+	Zones   []zone.Source // those with DNSSEC are
+	Sites   map[string]zone.Positions
+	Serials map[string]uint32   // by apex: the SOA is signed from here on
+	Proofs  map[string][]string // by name, absolute: texts that its TXT records hold beside the zone's own
+}
+
+// Sign gives what it takes to answer the zones signed. Where nothing is missing, and
+// nothing past half its time, nothing is made and changed is false: that costs a
+// comparison, so that it may be called often.
+func (s *Signer) Sign(j Job) (out []dnssec.Zone, changed bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var problems []error
+	for _, src := range j.Zones {
+		if !src.DNSSEC {
+			continue
+		}
+		moved, err := s.zone(src, j)
+		changed = changed || moved
+		problems = append(problems, err)
+		if h := s.zones[src.Apex]; h != nil && h.signed.Apex != "" {
+			out = append(out, h.signed)
+		}
+	}
+	return out, changed, errors.Join(problems...)
+}
+
+// zone signs what one zone lacks.
+func (s *Signer) zone(src zone.Source, j Job) (changed bool, err error) { // with mu held
+	now := s.o.Now()
+	h, err := s.hold(src, now)
+	if err != nil {
+		return false, err
+	}
+	w := Wanted{Zone: h.z, Sites: j.Sites, Serial: j.Serials[src.Apex], Proofs: j.Proofs}
+	if !same(h.source, src) {
+		if w.Zone, err = zone.Parse(src); err != nil {
+			return false, err
+		}
+	}
+	if w.Serial == 0 {
+		w.Serial = max(uint32(now.Unix()), 1)
+	}
+	made := 0
+	signed := h.signed
+	switch {
+	case h.fresh || w.Zone != h.z || !reflect.DeepEqual(h.sites, j.Sites) || h.ends.Sub(now) <= dnssec.Renewal:
+		if used, in := h.used(w.Serial); in && used <= dnssec.SerialsAhead/2 {
+			w.Serial = h.signed.First
+		}
+		signed, made, err = h.keys.Sign(w, h.signed, now)
+	case h.low(w.Serial) || !reflect.DeepEqual(h.proofs, w.Proofs):
+		if !h.low(w.Serial) {
+			w.Serial = h.signed.First
+		}
+		signed, made, err = h.keys.Ahead(w, h.signed, now)
+	default:
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	s.made += uint64(made)
+	whole := h.fresh || w.Zone != h.z || !reflect.DeepEqual(h.sites, j.Sites) || h.ends.Sub(now) <= dnssec.Renewal
+	h.z, h.source, h.sites, h.proofs, h.signed, h.ends, h.fresh = w.Zone, src, j.Sites, w.Proofs, signed, signed.Expires(), false
+	if whole {
+		s.keep(h)
+	}
+	s.o.Logger.Info("a zone was signed", "zone", src.Apex, "signatures", made, "until", h.ends)
+	return true, nil
+}
+
+// same compares sources. Long texts that are the same string cost nothing.
+func same(a, b zone.Source) bool { return reflect.DeepEqual(a, b) }
+
+// used is how many serials before one of those that are signed; false when it is none
+// of them.
+func (h *held) used(serial uint32) (n int, in bool) {
+	for at := h.signed.First; n < dnssec.SerialsAhead; n++ {
+		if at == serial {
+			return n, h.signed.SOA.Len() > 0
+		}
+		at = zone.NextSerial(at)
+	}
+	return n, false
+}
+
+// low says whether more than half of the serials that are signed are used up.
+func (h *held) low(serial uint32) bool {
+	used, in := h.used(serial)
+	return !in || used > dnssec.SerialsAhead/2
+}
+
+// hold finds a zone's keys, and its signatures where it has some from before.
+func (s *Signer) hold(src zone.Source, now time.Time) (*held, error) { // with mu held
+	if h := s.zones[src.Apex]; h != nil {
+		return h, nil
+	}
+	h := &held{fresh: true}
+	before, err := s.kept(src.Apex)
+	if err != nil {
+		s.o.Logger.Warn("kept signatures are made anew", "zone", src.Apex, "cause", err)
+	}
+	var made bool
+	if h.keys, err = s.o.Folder.Load(src.Apex); fault.KindOf(err) == fault.NotFound {
+		if before.Apex != "" {
+			return nil, fault.New(fault.Invalid, "zone %s was signed before, and its key is gone", src.Apex).
+				WithHint("put the key file back from a backup; or take the DS record out at the parent, wait until its TTL is over, and remove %s", s.path(src.Apex))
+		}
+		h.keys, made, err = s.o.Folder.LoadOrMake(src.Apex, now)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if made {
+		s.o.Logger.Info("a zone has its first key", "zone", src.Apex, "tag", h.keys.Keys[0].Tag())
+	}
+	h.signed = before
+	s.zones[src.Apex] = h
+	return h, nil
+}
+
+func (s *Signer) path(apex string) string {
+	return strings.TrimSuffix(s.o.Folder.path(apex), ".keys") + ".signatures"
+}
+
+// kept reads what keep wrote; nothing is there at first.
+func (s *Signer) kept(apex string) (signed dnssec.Zone, err error) {
+	b, err := os.ReadFile(s.path(apex))
+	if errors.Is(err, fs.ErrNotExist) {
+		return dnssec.Zone{}, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &signed)
+	}
+	if err != nil || signed.Apex != apex {
+		return dnssec.Zone{Apex: apex}, errors.Join(err, fault.New(fault.Invalid, "the kept signatures of zone %s can't be read", apex))
+	}
+	return signed, nil
+}
+
+// keep writes a zone's signatures, so that the next start makes none. Without, it makes
+// them again.
+func (s *Signer) keep(h *held) {
+	b, err := json.Marshal(h.signed)
+	if err == nil {
+		err = snapshot.WriteFile(s.path(h.signed.Apex), b)
+	}
+	if err != nil {
+		s.o.Logger.Warn("signatures are not kept on disk; the next start makes them again", "zone", h.signed.Apex, "cause", err)
+	}
+}
+
+// Roll begins a roll-over of a zone's key. The rest goes by itself (Tend), but for the
+// DS record where the parent does not read CDS records.
+func (s *Signer) Roll(apex string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.zones[apex]
+	if h == nil {
+		return fault.New(fault.NotFound, "there is no signed zone %s", apex).WithHint("see them with: lifeboat zone keys")
+	}
+	next, err := h.keys.Begin(s.o.Now())
+	if err != nil {
+		return err
+	}
+	return s.take(h, next)
+}
+
+// take puts keys in the place of a zone's: on disk first.
+func (s *Signer) take(h *held, k Keys) error { // with mu held
+	if err := s.o.Folder.Save(h.signed.Apex, k); err != nil {
+		return err
+	}
+	h.keys, h.fresh = k, true
+	return nil
+}
+
+// Tend takes roll-overs on where it is time, or the parent points at the next key. It
+// touches nothing while an incident is open. What it changed, Sign gives next.
+func (s *Signer) Tend(ctx context.Context, incident bool) {
+	for _, apex := range s.rolling() {
+		f := dnssec.Facts{Incident: incident}
+		if s.asks(apex) && !incident && s.o.DS != nil {
+			f.DS, f.DSTTL, f.Asked = s.o.DS(ctx, apex)
+		}
+		s.step(apex, f)
+	}
+}
+
+// rolling are the zones with a roll-over.
+func (s *Signer) rolling() (out []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for apex, h := range s.zones {
+		if h.keys.Roll.Step != dnssec.Calm {
+			out = append(out, apex)
+		}
+	}
+	return out
+}
+
+// asks says whether the parent is to be asked now.
+func (s *Signer) asks(apex string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h, now := s.zones[apex], s.o.Now()
+	if !h.keys.Roll.NeedsDS() || now.Sub(h.askedAt) < parentEvery && !now.Before(h.askedAt) {
+		return false
+	}
+	h.askedAt = now
+	return true
+}
+
+func (s *Signer) step(apex string, f dnssec.Facts) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.zones[apex]
+	if h.z == nil {
+		return
+	}
+	for r := range h.z.Each() {
+		f.Longest = max(f.Longest, time.Duration(r.TTL)*time.Second)
+	}
+	for _, n := range h.z.Follow() {
+		f.Longest = max(f.Longest, time.Duration(n.TTL)*time.Second)
+	}
+	next, moved := h.keys.Step(h.z.ApexWire(), f, s.o.Now())
+	if !moved {
+		return
+	}
+	if err := s.take(h, next); err != nil {
+		s.o.Logger.Warn("a roll-over waits", "zone", apex, "cause", err)
+		return
+	}
+	s.o.Logger.Info("a roll-over goes on", "zone", apex, "step", string(next.Roll.Step), "says", next.Roll.Words())
+}
+
+// ZoneView is how a signed zone is doing.
+type ZoneView struct {
+	Apex       string      `json:"apex"`
+	Keys       []KeyView   `json:"keys"`
+	DS         []string    `json:"ds" doc:"data of the DS records that the parent should have"`
+	Step       dnssec.Step `json:"step,omitempty" doc:"of a roll-over: publish, ds, spread or switch"`
+	Says       string      `json:"says" doc:"where the key stands, in a sentence"`
+	Since      time.Time   `json:"since,omitzero" doc:"when the step began"`
+	Until      time.Time   `json:"until,omitzero" doc:"when the first answer ceases to validate unless it is signed again"`
+	Signatures int         `json:"signatures"`
+}
+
+// KeyView is a key's public side.
+type KeyView struct {
+	Tag    uint16    `json:"tag"`
+	Made   time.Time `json:"made"`
+	Signs  bool      `json:"signs" doc:"the zone is signed with it"`
+	DNSKEY string    `json:"dnskey" doc:"data of its DNSKEY record"`
+}
+
+// Zones say how the signed zones are doing, by apex.
+func (s *Signer) Zones() (out []ZoneView) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for apex, h := range s.zones {
+		if h.z == nil {
+			continue
+		}
+		out = append(out, h.keys.view(apex, h.z.ApexWire(), h.signed, h.ends))
+	}
+	return sorted(out)
+}
+
+// Made is how many signatures were made since the start.
+func (s *Signer) Made() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.made
+}
