@@ -203,7 +203,7 @@ func (s *Server) wait(ended chan struct{}, deadline time.Time) error {
 		}
 		select {
 		case <-ended:
-			time.Sleep(50 * time.Millisecond)
+			<-time.After(50 * time.Millisecond)
 			return errors.New("it ended")
 		case <-time.After(50 * time.Millisecond):
 		}
@@ -243,7 +243,7 @@ func (s *Server) Close() {
 		if os.RemoveAll(s.Folder) == nil {
 			return
 		}
-		time.Sleep(50 * time.Millisecond)
+		<-time.After(50 * time.Millisecond)
 	}
 }
 
