@@ -45,7 +45,7 @@ func once(start func() (*dbtest.Server, error)) func() (*dbtest.Server, error) {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	for _, s := range running {
-		s.Close()
+		s.Stop()
 	}
 	os.Exit(code)
 }
@@ -63,7 +63,7 @@ func exec(t *testing.T, db *sql.DB, statements ...string) {
 // rights.
 func shop(t *testing.T, s *dbtest.Server, err error, name string) *sql.DB {
 	t.Helper()
-	dbtest.Need(t, "database server", err)
+	dbtest.Skip(t, "database server", err)
 	root, err := s.Root("")
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +214,7 @@ func TestKeptWhenAllAreUsedUp(t *testing.T) {
 			t.Parallel()
 			s, err := tt.start()
 			if err == nil {
-				t.Cleanup(s.Close)
+				t.Cleanup(s.Stop)
 			}
 			root := shop(t, s, err, "crowded")
 			exec(t, root, tt.grants...)
@@ -253,7 +253,7 @@ func TestLostAndFound(t *testing.T) {
 	t.Parallel()
 	s, err := postgres()
 	root := shop(t, s, err, "lost")
-	k := keep(t, doctor.Target{Name: "lost", Kind: doctor.Postgres, DSN: s.DSN("postgres", "lost")})
+	k := keep(t, doctor.Target{Name: "lost", Kind: doctor.Postgres, DSN: s.DSN("root", "lost")})
 	until(t, func() bool { return k.State().Open })
 	var pid int
 	if err := k.Do(t.Context(), func(ctx context.Context, c *sql.Conn) error {

@@ -10,20 +10,20 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"lifeboat/internal/quarantine/dbtest"
 	"lifeboat/internal/quarantine/mysql"
+	"lifeboat/internal/quarantine/quarantinetest"
 )
 
 var (
-	server  *dbtest.Server
+	server  *quarantinetest.Server
 	absent  error
 	counter atomic.Int64
 )
 
 func TestMain(m *testing.M) {
-	dbtest.Child(mysql.Open)
-	server, absent = dbtest.MariaDB()
-	if absent != nil && !errors.Is(absent, dbtest.ErrMissing) {
+	quarantinetest.Child(mysql.Open)
+	server, absent = quarantinetest.MariaDB()
+	if absent != nil && !errors.Is(absent, quarantinetest.ErrMissing) {
 		fmt.Fprintln(os.Stderr, absent)
 		os.Exit(1)
 	}
@@ -36,18 +36,18 @@ func TestMain(m *testing.M) {
 
 func TestSuite(t *testing.T) {
 	t.Parallel()
-	dbtest.Run(t, bench)
+	quarantinetest.Run(t, bench)
 }
 
-func bench(t testing.TB, own bool, script ...string) *dbtest.World {
+func bench(t testing.TB, own bool, script ...string) *quarantinetest.World {
 	t.Helper()
 	if absent != nil {
-		dbtest.SkipLoud(t, "MariaDB", absent)
+		quarantinetest.SkipLoud(t, "MariaDB", absent)
 	}
 	s := server
 	if own {
 		var err error
-		if s, err = dbtest.MariaDB(); err != nil {
+		if s, err = quarantinetest.MariaDB(); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(s.Close)
@@ -64,7 +64,7 @@ func bench(t testing.TB, own bool, script ...string) *dbtest.World {
 			t.Fatalf("%v\n%.300s", err, statement)
 		}
 	}
-	return &dbtest.World{DSN: dsn, SQL: pool, Open: mysql.Open, Dump: func(t testing.TB) string { return dump(t, pool, name) },
+	return &quarantinetest.World{DSN: dsn, SQL: pool, Open: mysql.Open, Dump: func(t testing.TB) string { return dump(t, pool, name) },
 		Kill: func(testing.TB) { s.Kill() },
 		Start: func(t testing.TB) {
 			s.Kill()
