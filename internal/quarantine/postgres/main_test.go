@@ -91,7 +91,7 @@ func (w *world) open(change ...func(*relational.Options)) *relational.DB {
 	w.t.Helper()
 	o := relational.Options{Name: "shop", Now: time.Now}
 	if os.Getenv("LIFEBOAT_TEST_TRACE") != "" {
-		o.Trace = func(s string) { w.t.Log(s) }
+		o.Trace = func(s string) { fmt.Fprintln(os.Stderr, time.Now().Format("05.000"), s) } // for looking at where time goes
 	}
 	for _, c := range change {
 		c(&o)
