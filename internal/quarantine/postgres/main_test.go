@@ -195,8 +195,6 @@ func (w *world) verify(id string) {
 	}
 }
 
-func text(s string) *string { return &s }
-
 func where(t testing.TB, s string) *quarantine.Predicate {
 	t.Helper()
 	p, err := quarantine.ParsePredicate(s)
