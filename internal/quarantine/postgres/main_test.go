@@ -91,7 +91,7 @@ func (w *world) open(change ...func(*relational.Options)) *relational.DB {
 	w.t.Helper()
 	o := relational.Options{Name: "shop", Now: time.Now}
 	if os.Getenv("LIFEBOAT_TEST_TRACE") != "" {
-		o.Trace = func(s string) { w.t.Log(s) }
+		o.Trace = func(s string) { fmt.Fprintln(os.Stderr, time.Now().Format("05.000"), s) } // for looking at where time goes
 	}
 	for _, c := range change {
 		c(&o)
@@ -194,8 +194,6 @@ func (w *world) verify(id string) {
 		w.t.Fatalf("verify: %v %+v", err, v)
 	}
 }
-
-func text(s string) *string { return &s }
 
 func where(t testing.TB, s string) *quarantine.Predicate {
 	t.Helper()
