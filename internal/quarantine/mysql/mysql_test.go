@@ -10,20 +10,20 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"lifeboat/internal/quarantine/dbtest"
 	"lifeboat/internal/quarantine/mysql"
+	"lifeboat/internal/quarantine/quarantinetest"
 )
 
 var (
-	server  *dbtest.Server
+	server  *quarantinetest.Server
 	absent  error
 	counter atomic.Int64
 )
 
 func TestMain(m *testing.M) {
-	dbtest.Child(mysql.Open)
-	server, absent = dbtest.MariaDB()
-	if absent != nil && !errors.Is(absent, dbtest.ErrMissing) {
+	quarantinetest.Child(mysql.Open)
+	server, absent = quarantinetest.MariaDB()
+	if absent != nil && !errors.Is(absent, quarantinetest.ErrMissing) {
 		fmt.Fprintln(os.Stderr, absent)
 		os.Exit(1)
 	}
@@ -36,18 +36,18 @@ func TestMain(m *testing.M) {
 
 func TestSuite(t *testing.T) {
 	t.Parallel()
-	dbtest.Run(t, bench)
+	quarantinetest.Run(t, bench)
 }
 
-func bench(t testing.TB, own bool, script ...string) *dbtest.World {
+func bench(t testing.TB, own bool, script ...string) *quarantinetest.World {
 	t.Helper()
 	if absent != nil {
-		dbtest.SkipLoud(t, "MariaDB", absent)
+		quarantinetest.SkipLoud(t, "MariaDB", absent)
 	}
 	s := server
 	if own {
 		var err error
-		if s, err = dbtest.MariaDB(); err != nil {
+		if s, err = quarantinetest.MariaDB(); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(s.Close)
@@ -64,7 +64,7 @@ func bench(t testing.TB, own bool, script ...string) *dbtest.World {
 			t.Fatalf("%v\n%.300s", err, statement)
 		}
 	}
-	return &dbtest.World{DSN: dsn, SQL: pool, Open: mysql.Open, Dump: func(t testing.TB) string { return dump(t, pool, name) },
+	return &quarantinetest.World{DSN: dsn, SQL: pool, Open: mysql.Open, Dump: func(t testing.TB) string { return dump(t, pool, name) },
 		Kill: func(testing.TB) { s.Kill() },
 		Start: func(t testing.TB) {
 			s.Kill()
@@ -108,7 +108,8 @@ func dump(t testing.TB, pool *sql.DB, name string) string {
 	}
 	var out []string
 	for _, table := range lines("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_TYPE = 'BASE TABLE'", name) {
-		cells := lines("SELECT CONCAT('IFNULL(CASE WHEN ''', DATA_TYPE, ''' IN (''float'') THEN CAST(`', COLUMN_NAME, '` AS DOUBLE) ELSE HEX(`', COLUMN_NAME, '`) END, ''NULL'')') FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?", name, table)
+		cells := lines("SELECT CONCAT('IFNULL(', CASE WHEN DATA_TYPE IN ('float', 'double') THEN CONCAT('CAST(', q, ' AS DOUBLE)') WHEN DATA_TYPE IN ('decimal', 'date', 'time', 'datetime', 'timestamp') THEN CONCAT('CAST(', q, ' AS CHAR)') "+
+			"ELSE CONCAT('HEX(', q, ')') END, ', ''NULL'')') FROM (SELECT DATA_TYPE, CONCAT('`', REPLACE(COLUMN_NAME, '`', '``'), '`') q FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?) c", name, table)
 		for _, l := range lines("SELECT CONCAT_WS(', ', " + strings.Join(cells, ", ") + ") FROM `" + table + "`") {
 			out = append(out, table+": "+l)
 		}

@@ -144,7 +144,7 @@ func (s *description) classes(ctx context.Context, names []string) error {
 }
 
 // published: deletes are published, and the rows have no identity.
-const published = `EXISTS (SELECT 1 FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid JOIN pg_namespace ln ON ln.oid = l.relnamespace
+const published = `EXISTS (SELECT 1 FROM (SELECT c.oid AS relid UNION SELECT relid FROM pg_partition_tree(c.oid)) t JOIN pg_class l ON l.oid = t.relid JOIN pg_namespace ln ON ln.oid = l.relnamespace
 	JOIN pg_publication_tables pt ON pt.schemaname = ln.nspname AND pt.tablename = l.relname JOIN pg_publication p ON p.pubname = pt.pubname
 	WHERE (p.pubdelete OR p.pubupdate) AND (l.relreplident = 'n' OR l.relreplident = 'd' AND NOT EXISTS (SELECT 1 FROM pg_index x WHERE x.indrelid = l.oid AND x.indisprimary)))`
 

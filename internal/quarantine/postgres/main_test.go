@@ -15,21 +15,21 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 
 	"lifeboat/internal/quarantine"
-	"lifeboat/internal/quarantine/dbtest"
 	"lifeboat/internal/quarantine/postgres"
+	"lifeboat/internal/quarantine/quarantinetest"
 	"lifeboat/internal/quarantine/relational"
 )
 
 var (
-	server  *dbtest.Server
+	server  *quarantinetest.Server
 	absent  error
 	counter atomic.Int64
 )
 
 func TestMain(m *testing.M) {
-	dbtest.Child(postgres.Open)
-	server, absent = dbtest.Postgres()
-	if absent != nil && !errors.Is(absent, dbtest.ErrMissing) {
+	quarantinetest.Child(postgres.Open)
+	server, absent = quarantinetest.Postgres()
+	if absent != nil && !errors.Is(absent, quarantinetest.ErrMissing) {
 		fmt.Fprintln(os.Stderr, absent)
 		os.Exit(1)
 	}
@@ -43,14 +43,14 @@ func TestMain(m *testing.M) {
 // world is a database of its own for one test.
 type world struct {
 	t    testing.TB
-	on   *dbtest.Server
+	on   *quarantinetest.Server
 	name string
 	dsn  string
 	sql  *sql.DB
 	db   *relational.DB
 }
 
-func dsnOf(s *dbtest.Server, name string) string {
+func dsnOf(s *quarantinetest.Server, name string) string {
 	return "host=" + s.Socket + " user=postgres dbname=" + name
 }
 
@@ -62,10 +62,10 @@ func newWorld(t testing.TB, script string, change ...func(*relational.Options)) 
 	return w
 }
 
-func newWorldOn(t testing.TB, server *dbtest.Server, script string) *world {
+func newWorldOn(t testing.TB, server *quarantinetest.Server, script string) *world {
 	t.Helper()
 	if absent != nil {
-		dbtest.SkipLoud(t, "PostgreSQL", absent)
+		quarantinetest.SkipLoud(t, "PostgreSQL", absent)
 	}
 	w := &world{t: t, on: server, name: fmt.Sprintf("w%d", counter.Add(1))}
 	admin, err := sql.Open("pgx", dsnOf(server, "postgres"))
@@ -91,7 +91,7 @@ func (w *world) open(change ...func(*relational.Options)) *relational.DB {
 	w.t.Helper()
 	o := relational.Options{Name: "shop", Now: time.Now}
 	if os.Getenv("LIFEBOAT_TEST_TRACE") != "" {
-		o.Trace = func(s string) { w.t.Log(s) }
+		o.Trace = func(s string) { fmt.Fprintln(os.Stderr, time.Now().Format("05.000"), s) } // for looking at where time goes
 	}
 	for _, c := range change {
 		c(&o)
@@ -131,6 +131,13 @@ func (w *world) dump() string {
 	lines = slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, "\\") || strings.HasPrefix(l, "--") })
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
+}
+
+// quickDump is dump for the plain tables of the suite, by one query.
+func (w *world) quickDump() string {
+	w.t.Helper()
+	query := w.one(`SELECT string_agg(format('SELECT %L || '': '' || t::text AS line FROM %I t', relname, relname), ' UNION ALL ') FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'`)
+	return w.one(`SELECT string_agg(line, E'\n' ORDER BY line COLLATE "C") FROM (` + query + ") d")
 }
 
 func (w *world) plan(r quarantine.Request) quarantine.Plan {
@@ -175,7 +182,7 @@ func (w *world) cycle(r quarantine.Request) quarantine.Plan {
 	}
 	w.verify(p.ID)
 	if after := w.dump(); after != before {
-		w.t.Fatalf("the data is not as it was:\n%s", dbtest.Differ(before, after))
+		w.t.Fatalf("the data is not as it was:\n%s", quarantinetest.Differ(before, after))
 	}
 	return p
 }
@@ -187,8 +194,6 @@ func (w *world) verify(id string) {
 		w.t.Fatalf("verify: %v %+v", err, v)
 	}
 }
-
-func text(s string) *string { return &s }
 
 func where(t testing.TB, s string) *quarantine.Predicate {
 	t.Helper()

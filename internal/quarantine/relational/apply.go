@@ -270,7 +270,7 @@ func (t *tx) piece(p quarantine.Plan, w quarantine.Watch) error {
 	if p.Mode == quarantine.Replace {
 		return t.replace(p, infos)
 	}
-	if err := t.closed(p, infos); err != nil {
+	if err := t.closed(p, infos, false); err != nil {
 		return err
 	}
 	for n := range p.Detached {
@@ -286,7 +286,7 @@ func (t *tx) piece(p quarantine.Plan, w quarantine.Watch) error {
 	if err := t.d.SettleConstraints(t.ctx, t.c); err != nil {
 		return err
 	}
-	if err := t.closed(p, infos); err != nil { // logical links have no lock that keeps children out
+	if err := t.closed(p, infos, true); err != nil { // nothing keeps children of these out
 		return err
 	}
 	return tell("deleted")
@@ -389,21 +389,16 @@ func (t *tx) copyRows(i *Info, hold string, columns []string, keys []quarantine.
 		}
 		total += int(n)
 	}
-	if total != len(keys) {
-		return stale("%d of %d rows of %s are no longer there", len(keys)-total, len(keys), i.Canonical())
-	}
-	// A table that was just made has no statistics, and joins with it are planned as if
-	// it had a handful of rows.
-	if a, can := t.d.(analyzer); can && len(keys) > 100 {
-		if _, err := t.exec(a.Analyze(t.d.Hold(hold))); err != nil {
+	if count := t.d.CountHold(t.d.Hold(hold)); count != "" {
+		if _, err := t.exec(count); err != nil {
 			return err
 		}
 	}
+	if total != len(keys) {
+		return stale("%d of %d rows of %s are no longer there", len(keys)-total, len(keys), i.Canonical())
+	}
 	return nil
 }
-
-// analyzer is a dialect whose planner wants statistics of a new table.
-type analyzer interface{ Analyze(hold string) string }
 
 // copyTable copies the frozen rows of a table and compares them with the plan.
 func (t *tx) copyTable(p quarantine.Plan, table *quarantine.Table, i *Info) error {
@@ -473,12 +468,17 @@ func (t *tx) copyLinks(p quarantine.Plan, d *quarantine.Detach, i *Info) error {
 }
 
 // closed says whether any row outside the plan refers to one inside. Together with
-// unchanged rows inside this is the same as computing the closure again.
-func (t *tx) closed(p quarantine.Plan, infos map[string]*Info) error {
+// unchanged rows inside this is the same as computing the closure again. logical asks
+// only for links that the database does not know of.
+func (t *tx) closed(p quarantine.Plan, infos map[string]*Info, logical bool) error {
 	for _, l := range p.Links {
+		if logical && !l.Logical {
+			continue
+		}
 		at := slices.IndexFunc(p.Tables, func(table quarantine.Table) bool { return table.Name == l.Parent })
 		b := NewBuilder(t.d)
-		query := "SELECT 1 FROM " + t.d.Source(infos[l.Child]) + " c JOIN " + t.d.Hold(p.Tables[at].Hold) + " h ON " + t.linkSQL(b, "c", "h", l, infos)
+		// Counted and not ended at the first: planners take a slow way to a first row.
+		query := "SELECT count(*) FROM " + t.d.Source(infos[l.Child]) + " c JOIN " + t.d.Hold(p.Tables[at].Hold) + " h ON " + t.linkSQL(b, "c", "h", l, infos)
 		glue := " WHERE "
 		inside := func(hold string, key []string) {
 			query += glue + "NOT EXISTS (SELECT 1 FROM " + t.d.Hold(hold) + " x WHERE " + Joined(t.d, "c", key, "x", key) + ")"
@@ -493,13 +493,11 @@ func (t *tx) closed(p quarantine.Plan, infos map[string]*Info) error {
 			}
 		}
 		t.trace("closed %s", l.Name)
-		// All are counted, not the first looked for: with LIMIT 1 planners hope to find one
-		// early and go row by row, and here nearly always none is there.
-		there, err := t.some(strings.Replace(query, "SELECT 1 ", "SELECT count(*) ", 1)+" HAVING count(*) > 0", b.Args...)
+		lines, err := t.texts(query, b.Args...)
 		if err != nil {
 			return err
 		}
-		if there {
+		if lines[0][0] != "0" {
 			return stale("new rows of %s hang on rows of %s", l.Child, l.Parent)
 		}
 	}
@@ -574,6 +572,9 @@ func (t *tx) deleteAll(p quarantine.Plan, infos map[string]*Info) error {
 		}
 		var parts []Part
 		var want []int
+		order, _ := arrange(t.d, group, p.Links, infos)
+		slices.Reverse(order)
+		group = order
 		for _, name := range group {
 			table := tableOf(p, name)
 			parts = append(parts, Part{Info: infos[name], Hold: t.d.Hold(table.Hold), Only: t.narrow(p, keysOfRows(table.Frozen))})
@@ -611,7 +612,7 @@ func (t *tx) planGroups(p quarantine.Plan) [][]string {
 // by row.
 func (t *tx) openCircle(p quarantine.Plan, group []string, infos map[string]*Info) error {
 	for _, name := range group {
-		null := broken(t.d, name, group, p.Links)
+		null := broken(t.d, infos[name], group, p.Links)
 		if len(null) == 0 {
 			continue
 		}

@@ -147,6 +147,8 @@ type Dialect interface {
 	HoldsComputed() bool
 	CopyHold(hold, of string) string // same shape, empty
 	DropHold(hold string) string
+	// CountHold lets the planner know how many rows a hold has; empty where it knows.
+	CountHold(hold string) string
 	// Holds lists our tables, for sweeping what a crash left.
 	Holds(ctx context.Context, q Querier) ([]string, error)
 	HasOp(ctx context.Context, q Querier) (bool, error)

@@ -62,7 +62,6 @@ type operation struct {
 	rest     quarantine.RowState                       // of all rows that table gone does not name
 	cursor   int                                       // root rows of a batch that are done
 	gone     map[string]map[string]quarantine.RowState // by table and key
-	relinked map[string]bool                           // holds of links that are back
 }
 
 const opColumns = "id, plan_hash, kind, mode, state, root, by_whom, incident, reason, manifest, started, changed, moved, rest, at_row, is_batch"

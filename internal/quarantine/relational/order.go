@@ -62,19 +62,58 @@ func (t *tarjan) visit(n string) {
 }
 
 // broken are the columns of a table that are null while its group is deleted or
-// inserted: those of links inside the group which the database checks row by row.
-func broken(d Dialect, table string, group []string, links []quarantine.Link) map[string]bool {
+// inserted: those of links inside the group which the database checks row by row, as
+// far as they may be empty.
+func broken(d Dialect, info *Info, group []string, links []quarantine.Link) map[string]bool {
 	var out map[string]bool
 	for _, l := range links {
-		if l.Child != table || !slices.Contains(group, l.Parent) || l.Logical || !d.Breaks(l) {
+		if l.Child != info.Canonical() || !inside(d, l, group) {
 			continue
 		}
-		if out == nil {
-			out = map[string]bool{}
-		}
-		for _, c := range l.ChildColumns {
+		for _, c := range nullable(info, l) {
+			if out == nil {
+				out = map[string]bool{}
+			}
 			out[c] = true
 		}
 	}
 	return out
+}
+
+// inside says whether a link lies in a group and is checked row by row.
+func inside(d Dialect, l quarantine.Link, group []string) bool {
+	return !l.Logical && slices.Contains(group, l.Child) && slices.Contains(group, l.Parent) && d.Breaks(l)
+}
+
+// nullable are the columns of a link that may be empty; one empty column is enough for
+// a link to hold no longer.
+func nullable(info *Info, l quarantine.Link) []string {
+	var out []string
+	for _, name := range l.ChildColumns {
+		if c, _ := info.Column(name); !c.NotNull && !c.Generated && !slices.Contains(info.Key, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// arrange orders the tables of a group, parents first, by the links that can't be put to
+// null. circle is a table whose links still go round.
+func arrange(d Dialect, group []string, links []quarantine.Link, infos map[string]*Info) (order []string, circle string) {
+	var hard []quarantine.Link
+	for _, l := range links {
+		if inside(d, l, group) && infos[l.Child] != nil && len(nullable(infos[l.Child], l)) == 0 {
+			hard = append(hard, l)
+			if l.Child == l.Parent {
+				circle = l.Child
+			}
+		}
+	}
+	for _, g := range groups(group, hard) {
+		if len(g) > 1 && len(hard) > 0 {
+			circle = g[0]
+		}
+		order = append(order, g...)
+	}
+	return order, circle
 }

@@ -345,12 +345,8 @@ func (t *tx) refuseCircles(p *quarantine.Plan, c *closure, add refuser) {
 		return
 	}
 	for _, group := range groups(c.order, c.all) {
-		for _, name := range group {
-			for column := range broken(t.d, name, group, c.all) {
-				if info, _ := c.infos[name].Column(column); info.NotNull {
-					add(quarantine.RuleCircle, name, "Take the rows out by hand.", "%s.%s is part of a circle of references and can't be empty, so this database can't take the circle apart.", name, column)
-				}
-			}
+		if _, name := arrange(t.d, group, c.all, c.infos); name != "" {
+			add(quarantine.RuleCircle, name, "Take the rows out by hand.", "%s is part of a circle of references of which none can be empty, so this database can't take the circle apart.", name)
 		}
 	}
 }

@@ -236,6 +236,7 @@ func (r *back) insertGroup(group []string, out *quarantine.Returned) error {
 	t := r.t
 	var parts []Part
 	var want []int
+	group, _ = arrange(t.d, group, r.all, r.infos)
 	for _, name := range group {
 		h, _ := r.held(name)
 		keys, err := r.plain(name)
@@ -244,7 +245,7 @@ func (r *back) insertGroup(group []string, out *quarantine.Returned) error {
 		}
 		i := r.infos[name]
 		columns := slices.DeleteFunc(h.then().Stored(), func(c string) bool { now, ok := i.Column(c); return !ok || now.Generated })
-		null := broken(t.d, name, group, r.all)
+		null := broken(t.d, i, group, r.all)
 		add := func(hold string, only []quarantine.Key, rows int) {
 			if rows > 0 {
 				parts = append(parts, Part{Info: i, Hold: t.d.Hold(hold), Columns: columns, Null: null, Only: only})

@@ -1,0 +1,137 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lifeboat/internal/fault"
+	"lifeboat/internal/quarantine"
+	"lifeboat/internal/quarantine/postgres"
+	"lifeboat/internal/quarantine/relational"
+)
+
+const odd = `
+CREATE TABLE parent (id int PRIMARY KEY, v text);
+CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE CASCADE);
+INSERT INTO parent SELECT g, 'v' FROM generate_series(1, 1000) g;
+INSERT INTO child SELECT g, g FROM generate_series(1, 1000) g;
+CREATE TABLE ruled (id int PRIMARY KEY); INSERT INTO ruled VALUES (1), (2);
+CREATE RULE keep AS ON DELETE TO ruled DO INSTEAD NOTHING;
+CREATE TABLE published (id int UNIQUE NOT NULL, v text); INSERT INTO published VALUES (1), (2);
+CREATE PUBLICATION p FOR TABLE published;
+CREATE TABLE parts (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+CREATE TABLE part_one PARTITION OF parts FOR VALUES FROM (0) TO (10); INSERT INTO parts VALUES (1), (2);
+CREATE TABLE secret (id int PRIMARY KEY, who text); INSERT INTO secret VALUES (1, 'a'), (2, 'b');
+ALTER TABLE secret ENABLE ROW LEVEL SECURITY; CREATE POLICY visible ON secret USING (who = 'a');
+CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER far FOREIGN DATA WRAPPER nothing; CREATE FOREIGN TABLE abroad (id int) SERVER far;
+CREATE MATERIALIZED VIEW mat AS SELECT id FROM parent;
+CREATE TABLE swallowed (id int PRIMARY KEY); INSERT INTO swallowed VALUES (1), (2);
+CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE TRIGGER swallow BEFORE DELETE ON swallowed FOR EACH ROW EXECUTE FUNCTION swallow();
+CREATE TABLE stamped (id int PRIMARY KEY, at timestamptz); INSERT INTO stamped VALUES (1, '2020-01-01'), (2, '2020-01-01');
+CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.at = pg_catalog.now(); RETURN NEW; END $$;
+CREATE TRIGGER stamp BEFORE INSERT ON stamped FOR EACH ROW EXECUTE FUNCTION stamp();
+CREATE TABLE late (id int PRIMARY KEY, parent int NOT NULL); -- no foreign key
+ANALYZE;
+`
+
+func refusedBy(p quarantine.Plan, rule quarantine.Rule) bool {
+	return slices.ContainsFunc(p.Refused, func(r quarantine.Refusal) bool {
+		return r.Rule == rule && strings.HasSuffix(r.Reason, ".") && r.Satisfy != ""
+	})
+}
+
+func TestGuards(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, odd)
+	role := "poor_" + w.name
+	w.exec("CREATE ROLE " + role + " LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON secret TO " + role + "; GRANT SELECT ON child TO " + role)
+	as := func(name string) *relational.DB {
+		db, err := postgres.Open("host="+server.Socket+" user="+name+" dbname="+w.name, relational.Options{Name: "shop", Now: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() })
+		return db
+	}
+	poor, owner := as(role), w.db
+	small := w.open(func(o *relational.Options) { o.Limits.Large = 500 })
+	for _, c := range []struct {
+		db    *relational.DB
+		table string
+		rule  quarantine.Rule
+	}{
+		{owner, "ruled", quarantine.RuleRules}, {owner, "published", quarantine.RulePublished}, {owner, "part_one", quarantine.RulePartition},
+		{owner, "abroad", quarantine.RuleNotTable}, {owner, "mat", quarantine.RuleNotTable}, {owner, "pg_catalog.pg_class", quarantine.RuleSystem},
+		{poor, "secret", quarantine.RuleRowControl}, {poor, "child", quarantine.RulePrivilege}, {poor, "parent", quarantine.RulePrivilege},
+		{small, "parent", quarantine.RuleIndex},
+	} {
+		r := quarantine.Request{ID: "op", Table: c.table, Where: where(t, "id = 1")}
+		if c.table == "pg_catalog.pg_class" {
+			r.Where = where(t, "oid = 1")
+		}
+		p, err := c.db.Plan(context.Background(), r)
+		if err != nil || !refusedBy(p, c.rule) {
+			t.Errorf("%s %s: %v %+v", c.table, c.rule, err, p.Refused)
+		}
+		if _, err := c.db.Apply(context.Background(), p, nil); fault.KindOf(err) != fault.Refused {
+			t.Errorf("%s: applied: %v", c.table, err)
+		}
+	}
+	p, err := small.Plan(context.Background(), quarantine.Request{ID: "op", Table: "parent", Keys: []quarantine.Key{{"1"}}, Accept: []quarantine.Rule{quarantine.RuleIndex}})
+	if err != nil || len(p.Refused) > 0 || p.Rows != 2 {
+		t.Errorf("accepted: %v %+v", err, p.Refused)
+	}
+	if ready, err := poor.Ready(context.Background()); err != nil || len(ready) == 0 {
+		t.Errorf("%v %v", err, ready)
+	}
+	if _, err := as("nobody_" + w.name).Held(context.Background()); fault.KindOf(err) != fault.Denied && fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("an unknown role: %v", err)
+	}
+}
+
+func TestTriggersThatMeddle(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, odd)
+	ctx := context.Background()
+	p := w.plan(quarantine.Request{ID: "a", Table: "swallowed", Keys: []quarantine.Key{{"1"}}})
+	if _, err := w.db.Apply(ctx, p, nil); fault.KindOf(err) != fault.Conflict {
+		t.Errorf("a swallowed delete: %v", err)
+	}
+	p = w.plan(quarantine.Request{ID: "b", Table: "stamped", Keys: []quarantine.Key{{"1"}}})
+	if _, err := w.db.Apply(ctx, p, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.db.Restore(ctx, quarantine.Back{Operation: "b", ID: "r1"}, nil); fault.KindOf(err) != fault.Conflict || w.one("SELECT count(*) FROM stamped") != "1" {
+		t.Errorf("a row that a trigger changes on its way back: %v", err)
+	}
+	out, err := w.db.Restore(ctx, quarantine.Back{Operation: "b", ID: "r2", Policy: quarantine.Skip}, nil)
+	if err != nil || len(out.Skipped) != 1 || out.Skipped[0].Kind != "trigger" || out.Operation.State != quarantine.Restored {
+		t.Errorf("%v %+v", err, out)
+	}
+}
+
+// TestNothingIsShown: no text of a plan or an error holds what is in a cell.
+func TestNothingIsShown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "CREATE TABLE c (id int PRIMARY KEY, v text UNIQUE); INSERT INTO c SELECT g, 'Geheim' || g FROM generate_series(1, 50) g")
+	p := w.plan(quarantine.Request{ID: "a", Table: "c", Keys: []quarantine.Key{{"7"}}})
+	if _, err := w.db.Apply(context.Background(), p, nil); err != nil {
+		t.Fatal(err)
+	}
+	same := "Geheim8"
+	_, err := w.db.Restore(context.Background(), quarantine.Back{Operation: "a", ID: "r", Edits: []quarantine.Edit{{Table: "public.c", Key: quarantine.Key{"7"}, Set: []quarantine.Cell{{Column: "v", Value: &same}}}}}, nil)
+	if fault.KindOf(err) != fault.Conflict {
+		t.Errorf("an edit that is taken: %v", err)
+	}
+	if all := fmt.Sprintf("%s %+v %v", p.Text(), p, err); strings.Contains(all, "Geheim") {
+		t.Errorf("contents are shown: %s", all)
+	}
+	if db, err := postgres.Open("postgres://u:Geheim@[bad", relational.Options{Name: "x", Now: time.Now}); err == nil || strings.Contains(err.Error(), "Geheim") {
+		t.Errorf("%v %v", db, err)
+	}
+}
