@@ -12,10 +12,10 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test deps lint race bench bench-dns bench-ofrep fuzz soak clean
+.PHONY: help build run test deps lint race bench bench-dns bench-ofrep bench-quarantine fuzz soak clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build ./bin/lifeboat, one static binary
 	@mkdir -p bin
@@ -47,6 +47,9 @@ bench-ofrep: ## measure the kill switches beside a bare handler
 bench-dns: build ## measure the name server beside its peers (BENCH_DNS='-rounds 3'; scripts/deps-bench installs them)
 	@if [ -f test/bench/coredns/go.mod ]; then $(GO) -C test/bench/coredns build -o ../../../bin/bench-coredns . || echo 'bench-dns: CoreDNS could not be built'; fi
 	$(GO) run ./test/bench/dns $(BENCH_DNS)
+
+bench-quarantine: ## measure taking rows away beside a script and pt-archiver (BENCH_QUARANTINE='-rounds 3'; scripts/deps, scripts/deps-bench)
+	$(GO) run ./test/bench/quarantine $(BENCH_QUARANTINE)
 
 fuzz: ## run each fuzz test for FUZZTIME (5s)
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' scripts/fuzz

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"lifeboat/internal/authdns"
+	"lifeboat/internal/dnssec"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/xfr"
 	"lifeboat/internal/zone"
@@ -73,6 +74,12 @@ func (a *Answer) growGiven(grow map[string]bool, before snapshot.Manifest, was s
 	}
 	for apex := range a.givenWith(a.proofs, a.proofsNow()) {
 		grow[apex] = true
+	}
+	for _, signed := range a.contents.Signed {
+		i := slices.IndexFunc(was.Signed, func(s dnssec.Zone) bool { return s.Apex == signed.Apex })
+		if a.contents.Transfers.Gives(signed.Apex) && (i < 0 || !was.Signed[i].SameSets(signed)) {
+			grow[signed.Apex] = true
+		}
 	}
 	for _, z := range a.contents.Zones {
 		if a.contents.Transfers.Gives(z.Apex) && !reflect.DeepEqual(sources[z.Apex], z) {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"lifeboat/internal/dnssec"
+	"lifeboat/internal/signer"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/xfr"
 	"lifeboat/internal/zone"
@@ -198,5 +200,35 @@ func TestRefusedSnapshotKeepsItsCopies(t *testing.T) {
 	second.takes(order(t, 1, 3, "standby"))
 	if got := second.addr(); got != standbyIP || len(second.copies.Zones()) != 0 {
 		t.Errorf("its own zone: %s, %d copies", got, len(second.copies.Zones()))
+	}
+}
+
+// New signatures are a new serial too, also where control has not raised it enough: else a
+// secondary would keep the old ones until they are over.
+func TestNewSignaturesAreANewSerial(t *testing.T) {
+	t.Parallel()
+	r := start(t, folder(t))
+	key, err := signer.NewKey(time.Now())
+	must(t, err)
+	keys := signer.Keys{Keys: []*signer.Key{key}}
+	signed := func(at time.Time) func(*snapshot.Manifest, *snapshot.Contents) {
+		return func(m *snapshot.Manifest, c *snapshot.Contents) {
+			m.Serials[apex] = 100
+			c.Zones[0].DNSSEC = true
+			z, err := zone.Parse(c.Zones[0])
+			must(t, err)
+			made, _, err := keys.Sign(signer.Wanted{Zone: z, Sites: positionsOf(*c), Serial: 100}, dnssec.Zone{}, at)
+			must(t, err)
+			c.Signed = []dnssec.Zone{made}
+		}
+	}
+	const peer = "127.0.0.1:9"
+	now := time.Now()
+	r.takes(order(t, 1, 1, "main", giving(peer), signed(now)))
+	first := r.fetched().Serial()
+	r.takes(order(t, 1, 2, "main", giving(peer), signed(now.Add(time.Hour))))
+	second := r.fetched().Serial()
+	if second != zone.NextSerial(first) || r.serial() != second {
+		t.Errorf("the serial was %d and is %d; %d is answered", first, second, r.serial())
 	}
 }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,6 +27,7 @@ type Database struct {
 	Symptom      string            // a check of the site that shows the harm; "" = none
 	SymptomQuery string            // a SELECT that shows the harm: it fails, or its first value is neither 0, false, empty nor null
 	Pages        map[string]string // table → path with {column}, for example /orders/{id}
+	Approval     bool              // another person has to read a plan before it is carried out
 	MaxRows      int               // that one quarantine may take in one transaction: 1000
 }
 
@@ -75,7 +75,7 @@ func (b *builder) databases(top section) {
 		}
 		d := Database{
 			Name: e.key, Kind: s.choice("kind", "", KindPostgres, KindMariaDB, KindMySQL, KindSQLite),
-			Site: b.ownSite(s), MaxRows: s.number("max_rows", 1000, 1, HardMaxRows),
+			Site: b.ownSite(s), MaxRows: s.number("max_rows", 1000, 1, HardMaxRows), Approval: s.truth("approval", false),
 		}
 		b.located(s, &d)
 		d.Tables = s.tables()
@@ -113,10 +113,7 @@ func (b *builder) located(s section, d *Database) {
 	case dsn == nil && env == nil && !s.refused(databaseKeys):
 		b.invalid(s.n.at, "%s does not say how to reach it", s.where).WithHint("add dsn_file: the name of a file that holds its address, user and password in one line")
 	case dsn != nil:
-		d.DSNFile = s.line("dsn_file", "", "shop.dsn", maxFilePath)
-		if d.DSNFile != "" && !filepath.IsAbs(d.DSNFile) {
-			d.DSNFile = filepath.Join(filepath.Dir(b.file), d.DSNFile)
-		}
+		d.DSNFile = b.besideFile(s, "dsn_file", "shop.dsn")
 	case env != nil:
 		d.DSNEnv = s.line("dsn_env", "", "SHOP_DSN", 100)
 		if d.DSNEnv != "" && !variablePattern.MatchString(d.DSNEnv) {

@@ -224,7 +224,7 @@ var leverKinds = map[string]string{
 }
 
 const (
-	useLever    = "levers are of kind zone, feature, flagd, goff, envfile, unleash, flipt or launchdarkly"
+	useLever    = "levers are of kind zone, feature, flagd, goff, envfile, unleash, flipt, launchdarkly, files or objects"
 	useAction   = useLever + "; a prepared act for a fix goes under actions"
 	useWebhook  = "write webhook: {url: …} of a program that turns it into this"
 	tellChannel = "write channels: {chat: {webhook: {url: …}}}"
@@ -263,7 +263,7 @@ var channelKeys = keySet{
 }
 
 var databaseKeys = keySet{
-	known: []string{"kind", "dsn_file", "dsn_env", "file", "site", "tables", "logical_keys", "symptom", "symptom_query", "pages", "max_rows"},
+	known: []string{"kind", "dsn_file", "dsn_env", "file", "site", "tables", "logical_keys", "symptom", "symptom_query", "pages", "max_rows", "approval"},
 	later: map[string]string{
 		"dsn": keepDSN, "url": keepDSN, "password": keepDSN, "user": keepDSN, "host": keepDSN, "port": keepDSN, "address": keepDSN,
 		"predicate": usePredicate, "where": usePredicate, "hide": "rows are taken away, or cells replaced",
@@ -284,6 +284,20 @@ var zoneLeverKeys = keySet{
 	known: []string{"site", "to"},
 	later: map[string]string{"names": "all names that follow the site move together", "weight": "all visitors move together", "percent": "all visitors move together"},
 }
+
+var filesLeverKeys = keySet{
+	known: []string{"root", "paths", "glob", "aside"},
+	later: map[string]string{"host": thisMachine, "ssh": thisMachine, "path": "write paths: [banner.jpg]"},
+}
+
+const thisMachine = "files are on lifeboat's machine; for another machine's write an action"
+
+var objectsLeverKeys = keySet{
+	known: []string{"endpoint", "region", "bucket", "credentials_file", "keys", "prefix", "aside"},
+	later: map[string]string{"url": "write endpoint: and bucket:", "access_key": keepKeys, "secret_key": keepKeys, "secret": keepKeys, "key": "write keys: [banner.jpg]"},
+}
+
+const keepKeys = "put the access key's id and its secret into a file of their own, one a line, and write credentials_file: its name"
 
 var featureLeverKeys = keySet{
 	known: []string{"key", "value"},

@@ -32,6 +32,8 @@ var leverTable = []leverKind{
 	{kindUnleash, (*builder).unleashLever},
 	{kindFlipt, (*builder).fliptLever},
 	{kindLaunchDarkly, (*builder).launchDarklyLever},
+	{kindFiles, (*builder).filesLever},
+	{kindObjects, (*builder).objectsLever},
 }
 
 // leverKindNames are the names of the kinds, in the table's order.

@@ -34,11 +34,14 @@ import (
 	"lifeboat/internal/journal"
 	"lifeboat/internal/lever"
 	"lifeboat/internal/lever/featurelever"
+	"lifeboat/internal/lever/filelever"
+	"lifeboat/internal/lever/objectlever"
 	"lifeboat/internal/lever/zonelever"
 	"lifeboat/internal/listen"
 	"lifeboat/internal/outbox"
 	"lifeboat/internal/parentwatch"
 	"lifeboat/internal/prober"
+	"lifeboat/internal/quarantine/desk"
 	"lifeboat/internal/quarantine/doctor"
 	"lifeboat/internal/role"
 	"lifeboat/internal/snapshot"
@@ -112,9 +115,17 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	round, bad := databases(o)
+	rows, err := openDesk(o, rowActs{&eng})
+	if err != nil {
+		return err
+	}
+	if rows != nil {
+		with.Card = rows.Card
+		defer func() { _ = rows.Close() }()
+	}
 	eng, err = engine.New(engine.Options{
 		Transfers: exchanged,
-		Config:    o.Config, Store: record, Key: key, Drivers: drivers(o), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
+		Config:    o.Config, Store: record, Key: key, Drivers: drivers(o, rows), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
 		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with, Signing: zones,
 		Beside: databaseFindings(round, bad),
 	})
@@ -128,7 +139,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := eng.Start(ctx, feed); err != nil {
 		return err
 	}
-	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, outside: outside}.serve(ctx)
+	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside}.serve(ctx)
 }
 
 // plane is the whole control plane, wired.
@@ -143,6 +154,7 @@ type plane struct {
 	channels []engine.Channel
 	outside  *parentwatch.Watcher
 	round    *doctor.Round
+	rows     *desk.Desk // nil without databases
 }
 
 // serve runs all loops and edges; the edges end first.
@@ -252,7 +264,7 @@ func openPeople(ctx context.Context, record store.Store, degraded func() bool, o
 }
 
 // drivers is the one table of levers.
-func drivers(o Options) func(lever.Orders) map[string]lever.Driver {
+func drivers(o Options, rows *desk.Desk) func(lever.Orders) map[string]lever.Driver {
 	sites, zones, flags := o.Config.Parts()
 	contents := snapshot.Contents{Sites: sites, Zones: zones, Features: flags}
 	servers := map[string]netip.AddrPort{}
@@ -261,6 +273,7 @@ func drivers(o Options) func(lever.Orders) map[string]lever.Driver {
 	}
 	return func(orders lever.Orders) map[string]lever.Driver {
 		table := elsewhere(o)
+		maps.Copy(table, rowDrivers(rows, o.Now))
 		maps.Copy(table, map[string]lever.Driver{
 			zonelever.Kind: zonelever.New(zonelever.Options{Orders: orders, Nameservers: servers, Now: o.Now, Site: func(id string, drill bool) (zonelever.Site, bool) {
 				if drill {
@@ -273,6 +286,8 @@ func drivers(o Options) func(lever.Orders) map[string]lever.Driver {
 				Orders: orders, OFREP: "http://" + o.OFREP, Key: o.Config.Access.Own(), Now: o.Now, Shadow: config.ShadowFeature,
 				Own: func(key string) json.RawMessage { f, _ := contents.Flag(key); return f.Value },
 			}),
+			filelever.Kind:   filelever.New(filelever.Options{Now: o.Now}),
+			objectlever.Kind: objectlever.New(objectlever.Options{Now: o.Now, Secret: objectlever.ReadCredentials}),
 		})
 		return table
 	}
@@ -299,9 +314,9 @@ func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	machines := api.Options{Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside}
+	machines := api.Options{Engine: p.eng, Desk: p.apiDesk(), Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside}
 	people := web.New(web.Options{
-		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
+		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Desk: p.webDesk(), Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
 		URL: o.Config.ConsoleURL, Ending: ending,
 	})
 	mux := http.NewServeMux()

@@ -252,3 +252,18 @@ func TestAnswerThatIsLost(t *testing.T) {
 		}
 	}
 }
+
+// The return puts it back with everything else.
+func TestFlagElsewhereGoesBackWithTheReturn(t *testing.T) {
+	t.Parallel()
+	b, path := withFile(t)
+	b.eventually("ready", func() bool { return b.overview().Answer.Ready })
+	must(t, b.pull("to-standby", "nobody has rehearsed it"))
+	must(t, b.pull("file-off", "nobody has rehearsed it"))
+	_, err := b.eng.Do(context.Background(), "shop", incident.GoBack{Because: "The release was taken back."}, me)
+	must(t, err)
+	b.eventually("everything is back", func() bool { return b.phase() == incident.Review })
+	if got := text(t, path); got != flagsFile {
+		t.Errorf("put back: %s", got)
+	}
+}

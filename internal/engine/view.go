@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"sort"
+	"sync"
 	"time"
 
 	"lifeboat/internal/feature"
@@ -275,19 +276,33 @@ func (e *Engine) Features() ([]feature.Flag, map[string]feature.Order) {
 	return e.contents().Features, e.ordered.clone().flags
 }
 
-// Preflight asks every driver in calm whether its levers could be pulled.
+// preflights is how many levers are asked about at once.
+const preflights = 8
+
+// Preflight asks every driver in calm whether its levers could be pulled, some at once:
+// one that does not answer must not keep the others from being asked in time.
 func (e *Engine) Preflight(ctx context.Context) map[string]lever.Readiness {
 	out := map[string]lever.Readiness{}
+	var mu sync.Mutex // guards out
+	var wg sync.WaitGroup
+	free := make(chan struct{}, preflights)
 	for _, c := range e.o.Config.Levers {
 		d, known := e.drivers[c.Kind]
 		if !known {
 			continue
 		}
-		r, err := d.Preflight(ctx, c)
-		if err != nil {
-			r = lever.Readiness{Problems: []string{err.Error()}}
-		}
-		out[c.Name] = r
+		free <- struct{}{}
+		wg.Go(func() { // ends with the driver's deadline
+			defer func() { <-free }()
+			r, err := d.Preflight(ctx, c)
+			if err != nil {
+				r = lever.Readiness{Problems: []string{err.Error()}}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			out[c.Name] = r
+		})
 	}
+	wg.Wait()
 	return out
 }

@@ -46,6 +46,7 @@ type copied struct {
 	records []zone.Record // all that came, the SOA first, also what zone leaves out
 	serial  uint32
 	steps   bool // it came as differences of the copy before
+	signed  bool // with signatures, which are left out of zone
 }
 
 // fetch gets a zone, or where we have a copy what has changed since (IXFR). It gives the
@@ -368,7 +369,8 @@ func newCopied(apex, from string, records []zone.Record) (*copied, error) {
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "what came of %s is not a zone that can be served", apex).Because(err)
 	}
-	return &copied{zone: z, records: records, serial: z.Serial()}, nil
+	signed := slices.ContainsFunc(records, func(r zone.Record) bool { return r.Type == dns.TypeRRSIG })
+	return &copied{zone: z, records: records, serial: z.Serial(), signed: signed}, nil
 }
 
 // textOf writes records as a zone file, one a line.

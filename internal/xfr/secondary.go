@@ -365,12 +365,18 @@ func (s *Secondary) take(k *kept, have, got *copied) error {
 		s.came++
 	}
 	k.good, k.problem = now, ""
+	if got.signed {
+		k.problem = unsigned
+	}
 	if err != nil {
 		k.problem = "the copy is in force but could not be kept on disk: " + err.Error()
 		s.o.Logger.Error("a copy of a zone is not kept on disk", "component", "xfr", "zone", k.apex, "cause", err)
 	}
 	return nil
 }
+
+// unsigned warns of what resolvers that validate would not take.
+const unsigned = "the zone is signed, and is answered here without its signatures: delegate it to no server of ours"
 
 // failed notes why there is no word of any primary, and ends a copy that has expired.
 func (s *Secondary) failed(k *kept, err error) {

@@ -257,6 +257,17 @@ func TestDifferencesComeIn(t *testing.T) {
 	}
 }
 
+// A zone that is signed comes without its signatures, and that is said.
+func TestSignedCopyIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	sig := "www." + apex + " 60 IN RRSIG A 13 4 60 20300101000000 20200101000000 1 " + apex + " AAAA"
+	p := newPrimary(t, lines(soaLine(7), nsLine, "www."+apex+" 60 IN A 192.0.2.2", sig, soaLine(7)))
+	s := newSecondary(t, p, t.TempDir())
+	if !s.look(t.Context(), s.k) || !strings.Contains(s.Copies()[0].Problem, "without its signatures") || len(s.Zones()[0].Records()) != 3 {
+		t.Errorf("%+v", s.Copies())
+	}
+}
+
 // Any number of NOTIFY messages make for no more looks than one at a time.
 func TestNotifyFloodIsOneLook(t *testing.T) {
 	t.Parallel()

@@ -136,7 +136,7 @@ func (r *reader) quickRecord(blank bool, fields, line int) bool {
 		at = 1
 	}
 	ttl, stated, at, ok := q.timeAndClass(at, fields)
-	if !ok || len(r.data) > maxArena || len(r.names.arena) > maxArena {
+	if !ok || r.full() {
 		return false
 	}
 	if !stated {

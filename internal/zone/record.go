@@ -83,6 +83,11 @@ func (r *reader) take(owner int32, typ uint16, ttl uint32, data []byte, line int
 	r.data = append(r.data, data...)
 }
 
+// full says whether there is no room for another record.
+func (r *reader) full() bool {
+	return uint64(len(r.data)) > maxArena || uint64(len(r.names.arena)) > maxArena
+}
+
 // dataOf is the data of a record.
 func (r *reader) dataOf(rec *record) []byte {
 	end := rec.data + uint32(rec.size)
@@ -371,7 +376,7 @@ func (r *reader) add(e entry, rr dns.RR) error {
 		r.warn(e.line, "the %s record is left out: signatures are made here, where a zone is to be signed (dnssec: true)", typeName(h.Rrtype))
 		return nil
 	}
-	if len(r.data) > maxArena || len(r.names.arena) > maxArena {
+	if r.full() {
 		return r.invalid(e.line, "the zone is larger than 4 GiB").WithHint("split it")
 	}
 	r.take(r.names.add([]byte(owner)), h.Rrtype, ttl, data, e.line)

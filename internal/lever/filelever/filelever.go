@@ -126,7 +126,7 @@ func (f frozen) ends() (before, after string) {
 	for _, file := range f.Files {
 		size += file.Size
 	}
-	return fmt.Sprintf("in place: %d files, %s, SHA-256 of the list %s", len(f.Files), sizeWords(size), digest(f.Files)), "kept in " + f.Held
+	return fmt.Sprintf("in place: %s, %s, list %s", many(len(f.Files)), sizeWords(size), digest(f.Files)[:32]), "kept in " + f.Held
 }
 
 // Plan freezes the list of files.
@@ -161,7 +161,7 @@ func plan(r lever.Request, target string, f frozen) (lever.Plan, error) {
 	if !f.Still {
 		f.Held = path.Join(f.Aside, prefixOf(r.Card.Name)+digest(f.Files)[:16])
 	}
-	says := fmt.Sprintf("move %d files out of %s, keep them in %s", len(f.Files), f.Root, f.Held)
+	says := fmt.Sprintf("move %s out of %s, to %s", many(len(f.Files)), f.Root, f.Held)
 	if f.Still {
 		says = "nothing: the files are already kept in " + f.Held
 	}
@@ -172,6 +172,13 @@ func plan(r lever.Request, target string, f frozen) (lever.Plan, error) {
 	r.Card.Config = raw
 	was, will := f.ends()
 	return lever.NewPlan(r, target, says, was, will)
+}
+
+func many(n int) string {
+	if n == 1 {
+		return "1 file"
+	}
+	return fmt.Sprintf("%d files", n)
 }
 
 func sizeWords(n int64) string {

@@ -161,9 +161,9 @@ func (m move) look(ctx context.Context, root *os.Root) lever.Sighted {
 	s := lever.Sighted{World: lever.Weigh(seen)}
 	switch s.World {
 	case lever.Before:
-		s.Value = fmt.Sprintf("all %d files are in their places", len(seen))
+		s.Value = many(len(seen)) + " in place"
 	case lever.After:
-		s.Value = fmt.Sprintf("all %d files are kept in %s", len(seen), m.held)
+		s.Value = many(len(seen)) + " kept in " + m.held
 	case lever.Partial:
 		s.Value = fmt.Sprintf("%d files are in their places and %d are kept in %s", count[lever.Before], count[lever.After], m.held)
 	default:
@@ -282,7 +282,7 @@ func (m move) dispose(ctx context.Context, root *os.Root) error {
 	}
 	for i := range m.files {
 		if _, err := root.Lstat(m.kept(i)); err == nil {
-			return fault.New(fault.Conflict, "%d files are still kept in %s", len(m.files), m.held).At(m.sec.Root).
+			return fault.New(fault.Conflict, "%s still kept in %s", many(len(m.files)), m.held).At(m.sec.Root).
 				WithHint("put them back first; lifeboat never deletes a file that it keeps")
 		}
 	}

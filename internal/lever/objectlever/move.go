@@ -229,9 +229,9 @@ func (m move) look(ctx context.Context) lever.Sighted {
 	s := lever.Sighted{World: lever.Weigh(seen)}
 	switch s.World {
 	case lever.Before:
-		s.Value = fmt.Sprintf("all %d objects are in their places", len(seen))
+		s.Value = many(len(seen)) + " in place"
 	case lever.After:
-		s.Value = fmt.Sprintf("all %d objects are kept in %s", len(seen), m.Held)
+		s.Value = many(len(seen)) + " kept in " + m.Held
 	case lever.Partial:
 		s.Value = fmt.Sprintf("%d objects are in their places and %d are kept in %s", count[lever.Before], count[lever.After], m.Held)
 	default:

@@ -121,7 +121,7 @@ func (f frozen) ends() (before, after string) {
 	if f.Still {
 		return "kept in " + f.Held, "still kept in " + f.Held
 	}
-	return fmt.Sprintf("in place: %d objects, SHA-256 of the list %s", len(f.Objects), digest(f.Objects)), "kept in " + f.Held
+	return fmt.Sprintf("in place: %s, list %s", many(len(f.Objects)), digest(f.Objects)[:32]), "kept in " + f.Held
 }
 
 // Plan freezes the list of objects. Each is read once, for its hash.
@@ -154,7 +154,7 @@ func (d *Driver) Plan(ctx context.Context, r lever.Request) (lever.Plan, error) 
 	says := "nothing: the objects are already kept in " + f.Held
 	if !f.Still {
 		f.Held = path.Join(sec.Aside, nameOf(r.Card.Name)+digest(f.Objects)[:16])
-		says = fmt.Sprintf("move %d objects of the bucket %s to %s", len(f.Objects), sec.Bucket, f.Held)
+		says = fmt.Sprintf("move %s of the bucket %s to %s", many(len(f.Objects)), sec.Bucket, f.Held)
 	}
 	raw, err := json.Marshal(f)
 	if err != nil {
@@ -163,6 +163,13 @@ func (d *Driver) Plan(ctx context.Context, r lever.Request) (lever.Plan, error) 
 	r.Card.Config = raw
 	was, will := f.ends()
 	return lever.NewPlan(r, target, says, was, will)
+}
+
+func many(n int) string {
+	if n == 1 {
+		return "1 object"
+	}
+	return fmt.Sprintf("%d objects", n)
 }
 
 // open reads a stored plan.

@@ -272,14 +272,14 @@ func (d *Desk) Restore(ctx context.Context, b quarantine.Back, reason string, by
 }
 
 func aboutToRestore(b quarantine.Back, reason string) string {
-	what := "all that is held"
+	what := "all of it"
 	if len(b.Roots) > 0 {
 		what = rows(len(b.Roots)) + " with what hangs on it"
 	}
 	if n := len(b.Edits); n > 0 {
 		what += fmt.Sprintf(", %s corrected", rows(n))
 	}
-	return strings.TrimSpace(fmt.Sprintf("Puts %s of %s back. %s", what, b.Operation, reason))
+	return strings.TrimSpace(fmt.Sprintf("Puts back what %s holds: %s. %s", b.Operation, what, reason))
 }
 
 func afterRestore(b quarantine.Back, r quarantine.Returned) string {

@@ -41,7 +41,7 @@ func once(start func() (*dbtest.Server, error)) func() (*dbtest.Server, error) {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	for _, s := range running {
-		s.Stop()
+		s.Close()
 	}
 	os.Exit(code)
 }
@@ -59,8 +59,8 @@ func exec(t *testing.T, db *sql.DB, statements ...string) {
 // rights.
 func shop(t *testing.T, s *dbtest.Server, err error, name string) *sql.DB {
 	t.Helper()
-	dbtest.Skip(t, "database server", err)
-	root, err := s.Root(map[string]string{"pgx": "postgres", "mysql": ""}[s.Driver])
+	dbtest.Need(t, "database server", err)
+	root, err := s.Root("")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestKeptWhenAllAreUsedUp(t *testing.T) {
 			t.Parallel()
 			s, err := tt.start()
 			if err == nil {
-				t.Cleanup(s.Stop)
+				t.Cleanup(s.Close)
 			}
 			root := shop(t, s, err, "crowded")
 			exec(t, root, tt.grants...)
@@ -222,7 +222,7 @@ func TestLostAndFound(t *testing.T) {
 	t.Parallel()
 	s, err := postgres()
 	root := shop(t, s, err, "lost")
-	k := keep(t, doctor.Target{Name: "lost", Kind: doctor.Postgres, DSN: s.DSN("root", "lost")})
+	k := keep(t, doctor.Target{Name: "lost", Kind: doctor.Postgres, DSN: s.DSN("postgres", "lost")})
 	until(t, func() bool { return k.State().Open })
 	var pid int
 	if err := k.Do(t.Context(), func(ctx context.Context, c *sql.Conn) error {

@@ -44,7 +44,7 @@ func once(start func() (*dbtest.Server, error)) func() (*dbtest.Server, error) {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	for _, s := range running {
-		s.Stop()
+		s.Close()
 	}
 	os.Exit(code)
 }
@@ -104,14 +104,14 @@ func each(t *testing.T, test func(t *testing.T, d database)) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			server, err := s.start()
-			dbtest.Skip(t, s.name, err)
+			dbtest.Need(t, s.name, err)
 			name := "d" + strings.ToLower(strings.Map(func(c rune) rune {
 				if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
 					return c
 				}
 				return -1
 			}, t.Name()))
-			root, err := server.Root(map[string]string{"pgx": "postgres", "mysql": ""}[server.Driver])
+			root, err := server.Root("")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -119,7 +119,7 @@ func each(t *testing.T, test func(t *testing.T, d database)) {
 			if _, err := root.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
 				t.Fatal(err)
 			}
-			db, err := doctor.Open(doctor.Target{Kind: s.kind, DSN: server.DSN("root", name)})
+			db, err := doctor.Open(doctor.Target{Kind: s.kind, DSN: server.DSN(map[string]string{doctor.Postgres: "postgres", doctor.MariaDB: "root"}[s.kind], name)})
 			if err != nil {
 				t.Fatal(err)
 			}

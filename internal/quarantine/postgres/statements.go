@@ -173,6 +173,9 @@ func (d *dialect) CopyHold(hold, of string) string {
 	return "CREATE TABLE " + hold + " (LIKE " + of + ")"
 }
 
+// Analyze lets the planner know how large a table is that was just filled.
+func (d *dialect) Analyze(hold string) string { return "ANALYZE " + hold }
+
 func (d *dialect) DropHold(hold string) string { return "DROP TABLE IF EXISTS " + hold }
 
 func (d *dialect) CountHold(hold string) string { return "ANALYZE " + hold }

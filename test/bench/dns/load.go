@@ -38,6 +38,7 @@ type load struct {
 	window  int
 	edns    bool
 	echo    bool // the answer is the query itself with QR set
+	do      bool // signatures are asked for, and come
 }
 
 // tally is what came of it.
@@ -60,6 +61,16 @@ func queries(names int, edns bool) [][]byte {
 			b = append(b, 0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0)
 		}
 		list[i] = b
+	}
+	return list
+}
+
+// validating are the queries with DO set (RFC 3225), which their OPT record ends with.
+func validating(queries [][]byte) (list [][]byte) {
+	for _, q := range queries {
+		q = bytes.Clone(q)
+		q[len(q)-4] |= 0x80
+		list = append(list, q)
 	}
 	return list
 }
@@ -96,7 +107,11 @@ func (l *load) good(answer, query []byte) bool {
 	if len(answer) < len(query) || answer[2]&0x80 == 0 || answer[2]&0x02 != 0 || answer[3]&0x0f != 0 {
 		return false
 	}
-	if !l.echo && binary.BigEndian.Uint16(answer[6:]) != 1 {
+	records := uint16(1)
+	if l.do {
+		records = 2
+	}
+	if !l.echo && binary.BigEndian.Uint16(answer[6:]) != records {
 		return false
 	}
 	end := start + bytes.IndexByte(query[start:], 0) + 5

@@ -96,6 +96,7 @@ type result struct {
 	Bad     int          `json:"bad"`                // answers that were not to the question
 	Lost    int          `json:"lost"`               // queries without an answer
 	Starts  []float64    `json:"starts,omitempty"`   // seconds to the first answer, by round
+	Used    []float64    `json:"used,omitempty"`     // CPU seconds by then, by round
 	Memory  []float64    `json:"resident,omitempty"` // MiB once it has settled, by round
 	Delays  [][3]float64 `json:"delays,omitempty"`   // µs to an answer, by round: median, 99th hundredth, most
 	Peaks   []float64    `json:"peaks,omitempty"`    // MiB at most, by round
@@ -166,6 +167,12 @@ func (b *bench) measure(r *result) error {
 	defer p.stop()
 	l := b.load
 	l.echo = r.server.echo
+	if r.server.do {
+		if !l.edns {
+			return errors.New("signatures are asked for with EDNS")
+		}
+		l.do, l.queries = true, validating(l.queries)
+	}
 	if b.starting {
 		return b.measureStart(r, p, &l, addr)
 	}
@@ -219,6 +226,8 @@ func (b *bench) print() {
 	}{{"gdnsd", 1.15}, {"nsd", 0.9}, {"knot", 0.85}} {
 		fmt.Printf("- to %s at most %.2f: %s\n", t.peer, t.limit, b.ratio("lifeboat", t.peer))
 	}
+	fmt.Printf("- signed to unsigned at most 1.20: %s\n", b.ratio("lifeboat-signed", "lifeboat"))
+	fmt.Printf("- CoreDNS to lifeboat at least 5.00: %s; without its cache at least 6.00: %s\n", b.ratio("coredns", "lifeboat"), b.ratio("coredns-file", "lifeboat"))
 	fmt.Printf("\nhow: %d rounds of %v for each server in turn, each started anew; the server on core %d, the load on core %d; a zone of %d names, type A, EDNS %v; %d queries on their way at once; id, QR, question, code and count of every answer checked; machine with %s\n",
 		b.rounds, b.each, b.serverCPU, b.loadCPU, b.names, b.load.edns, b.load.window, processor())
 	for _, r := range b.results {

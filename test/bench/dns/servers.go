@@ -37,6 +37,7 @@ type server struct {
 	name    string
 	how     string // what of its configuration matters
 	echo    bool   // it gives back the query, one bit changed
+	do      bool   // it is asked for signatures, and gives them
 	asks    []string
 	files   map[string]string // in a folder of its own: name → text
 	command []string
@@ -60,6 +61,8 @@ func (b *bench) servers() []server {
 			command: []string{self, "echo", wordIP + ":" + wordPort}},
 		{name: "lifeboat", how: "lifeboat zone serve; loopback is exempt from the rate limit, as by default", asks: []string{b.lifeboat, "version"},
 			command: []string{b.lifeboat, "zone", "serve", "--dns", wordIP + ":" + wordPort, wordZone}},
+		{name: "lifeboat-signed", how: "lifeboat zone serve --sign, asked with DO: each answer brings its RRSIG", do: true, asks: []string{b.lifeboat, "version"},
+			command: []string{b.lifeboat, "zone", "serve", "--sign", wordDir + "/keys", "--dns", wordIP + ":" + wordPort, wordZone}},
 		{name: "lifeboat-counted", how: "the same code, each answer counted by the rate limit, with cookies", asks: []string{self, "version"},
 			command: []string{self, "serve", "counted", wordIP + ":" + wordPort, wordZone}},
 		{name: "lifeboat-flips", how: "the same code, a flip put in force each second", asks: []string{self, "version"},
@@ -96,6 +99,9 @@ func (b *bench) servers() []server {
 			command: []string{"named", "-f", "-n", "1", "-U", "1", "-c", wordDir + "/conf"}},
 		{name: "coredns", how: "plugins cache and file", asks: []string{b.coredns, "-version"},
 			files:   map[string]string{"Corefile": apex + ":" + wordPort + " {\n bind " + wordIP + "\n cache 3600\n file " + wordZone + "\n}\n"},
+			command: []string{b.coredns, "-quiet", "-conf", wordDir + "/Corefile"}},
+		{name: "coredns-file", how: "plugin file alone, without the cache", asks: []string{b.coredns, "-version"},
+			files:   map[string]string{"Corefile": apex + ":" + wordPort + " {\n bind " + wordIP + "\n file " + wordZone + "\n}\n"},
 			command: []string{b.coredns, "-quiet", "-conf", wordDir + "/Corefile"}},
 	}
 }

@@ -92,6 +92,11 @@ func (b *bench) measureStart(r *result, p *process, l *load, addr string) error 
 		return fmt.Errorf("%w\n%s", err, p.output())
 	}
 	r.Starts = append(r.Starts, time.Since(p.started).Seconds())
+	used, err := p.cpu()
+	if err != nil {
+		return err
+	}
+	r.Used = append(r.Used, used.Seconds())
 	time.Sleep(settled)
 	resident, peak := p.memory()
 	r.Memory, r.Peaks = append(r.Memory, resident), append(r.Peaks, peak)
@@ -101,9 +106,9 @@ func (b *bench) measureStart(r *result, p *process, l *load, addr string) error 
 // printStarts shows the table.
 func (b *bench) printStarts() {
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "server\tfirst answer s\tmin\tmax\tresident MiB\tpeak MiB")
+	_, _ = fmt.Fprintln(w, "server\tfirst answer s\tmin\tmax\tCPU s\tresident MiB\tpeak MiB")
 	for _, r := range slices.SortedFunc(slices.Values(b.results), func(x, y *result) int { return cmp.Compare(median(x.Starts), median(y.Starts)) }) {
-		_, _ = fmt.Fprintf(w, "%s\t%.2f\t%.2f\t%.2f\t%.0f\t%.0f\n", r.Name, median(r.Starts), slices.Min(r.Starts), slices.Max(r.Starts), median(r.Memory), median(r.Peaks))
+		_, _ = fmt.Fprintf(w, "%s\t%.2f\t%.2f\t%.2f\t%.2f\t%.0f\t%.0f\n", r.Name, median(r.Starts), slices.Min(r.Starts), slices.Max(r.Starts), median(r.Used), median(r.Memory), median(r.Peaks))
 	}
 	_ = w.Flush()
 	fmt.Printf("\nhow: %d rounds, each server in turn started anew on core %d with a zone of %d names; from its start to the first good answer; memory %v later; machine with %s\n",

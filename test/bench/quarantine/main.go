@@ -1,0 +1,320 @@
+// Command quarantine measures taking rows away and putting them back, on real servers
+// that it starts itself: how long a plan takes on a table of ten million rows, and a
+// closure of ten thousand rows in five tables beside a hand-written script and, on
+// MariaDB, pt-archiver (which only moves). Meanwhile a writer changes other rows of
+// the same tables and is refused by the first lock that it would have to wait for.
+//
+//	go run ./test/bench/quarantine                       everything that is installed
+//	go run ./test/bench/quarantine -plan-rows 100000     a small table for the plan
+//
+// Machines are shared and noisy: rounds take turns, and ratios are medians of ratios
+// within a round. scripts/deps installs the servers, scripts/deps-bench pt-archiver.
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"lifeboat/internal/quarantine"
+	"lifeboat/internal/quarantine/dbtest"
+	"lifeboat/internal/quarantine/relational"
+)
+
+func main() {
+	planRows := flag.Int("plan-rows", 10_000_000, "rows of the table that a plan is made on")
+	rounds := flag.Int("rounds", 5, "rounds of moving and restoring")
+	only := flag.String("only", "", "only this database")
+	flag.Parse()
+	log.SetFlags(0)
+	for _, e := range engines {
+		if *only != "" && e.name != *only {
+			continue
+		}
+		err := measure(context.Background(), e, *planRows, *rounds)
+		if errors.Is(err, dbtest.ErrMissing) {
+			log.Printf("%s: %v; scripts/deps installs it", e.name, err)
+		} else if err != nil {
+			log.Fatalf("%s: %v", e.name, err)
+		}
+	}
+}
+
+// engine is one database with what a person would write for it by hand.
+type engine struct {
+	name     string
+	start    func(settings ...string) (*dbtest.Server, error)
+	open     func(dsn string, o relational.Options) (*relational.DB, error)
+	user     string
+	fill     []string // five tables, 21 accounts of 10,000 rows each
+	large    string   // fills the large table; %d rows
+	move     []string // by hand
+	restore  []string
+	begin    string
+	archive  func(s *dbtest.Server) [][]string // pt-archiver, leaves first; nil: it does not know this database
+	impolite string                            // makes a connection give up at once instead of waiting for a lock
+}
+
+// bench is one server with its data.
+type bench struct {
+	e  engine
+	s  *dbtest.Server
+	db *sql.DB
+	q  *relational.DB
+}
+
+func measure(ctx context.Context, e engine, planRows, rounds int) error {
+	s, err := e.start()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	root, err := s.Root("")
+	if err != nil {
+		return err
+	}
+	_, err = root.ExecContext(ctx, "CREATE DATABASE shop")
+	if err = errors.Join(err, root.Close()); err != nil {
+		return err
+	}
+	b := &bench{e: e, s: s}
+	if b.db, err = s.Root("shop"); err != nil {
+		return err
+	}
+	defer func() { _ = b.db.Close() }()
+	limits := quarantine.Limits{Rows: 20_000}
+	if b.q, err = e.open(s.DSN(e.user, "shop"), relational.Options{Name: "shop", Now: time.Now, Limits: limits, Tables: []string{"accounts", "orders", "order_lines", "payments", "notes", "large", "large_child"}}); err != nil {
+		return err
+	}
+	defer func() { _ = b.q.Close() }()
+	if err := b.exec(ctx, e.fill...); err != nil {
+		return err
+	}
+	if err := b.sides(ctx, rounds); err != nil {
+		return err
+	}
+	return b.plan(ctx, planRows)
+}
+
+func (b *bench) exec(ctx context.Context, statements ...string) error {
+	c, err := b.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	for _, s := range statements {
+		if _, err := c.ExecContext(ctx, s); err != nil {
+			return fmt.Errorf("%.100s: %w", s, err)
+		}
+	}
+	return nil
+}
+
+// plan measures a plan on a large table whose links are indexed.
+func (b *bench) plan(ctx context.Context, rows int) error {
+	if err := b.exec(ctx, strings.Split(strings.ReplaceAll(b.e.large, "%d", fmt.Sprint(rows)), ";\n")...); err != nil {
+		return err
+	}
+	var took []time.Duration
+	for i := range 5 {
+		start := time.Now()
+		p, err := b.q.Plan(ctx, quarantine.Request{ID: fmt.Sprintf("large%d", i), Table: "large", Keys: []quarantine.Key{{fmt.Sprint(rows/2 + i + 1)}}})
+		if err != nil {
+			return err
+		}
+		if len(p.Refused) > 0 || p.Rows != 4 {
+			return fmt.Errorf("the plan has %d rows and is refused: %+v", p.Rows, p.Refused)
+		}
+		took = append(took, time.Since(start))
+	}
+	slices.Sort(took)
+	fmt.Printf("%s: a plan on a table of %d rows: median %s, slowest %s (wanted: at most 2 s)\n\n", b.e.name, rows, ms(took[2]), ms(took[4]))
+	return nil
+}
+
+// way is one way to move ten thousand rows and to put them back.
+type way struct {
+	name          string
+	move, restore func(ctx context.Context, round int) error
+}
+
+// sides measures all ways in turns.
+func (b *bench) sides(ctx context.Context, rounds int) error {
+	var plan quarantine.Plan
+	ways := []way{
+		{"lifeboat", func(ctx context.Context, _ int) error { _, err := b.q.Apply(ctx, plan, nil); return err }, func(ctx context.Context, round int) error {
+			_, err := b.q.Restore(ctx, quarantine.Back{Operation: plan.ID, ID: fmt.Sprintf("back%d", round)}, nil)
+			return err
+		}},
+		{"script", func(ctx context.Context, _ int) error { return b.exec(ctx, b.e.move...) }, func(ctx context.Context, _ int) error { return b.exec(ctx, b.e.restore...) }},
+	}
+	if _, err := exec.LookPath("pt-archiver"); b.e.archive != nil && err == nil {
+		ways = append(ways, way{"pt-archiver", b.archive, func(ctx context.Context, _ int) error { return b.exec(ctx, b.e.restore...) }})
+	} else if b.e.archive != nil {
+		log.Printf("%s: there is no pt-archiver here; scripts/deps-bench installs it", b.e.name)
+	}
+	moves, backs := map[string][]time.Duration{}, map[string][]time.Duration{}
+	w := b.writer(ctx)
+	for round := range rounds {
+		for i := range ways {
+			x := ways[(i+round)%len(ways)]
+			var err error
+			if x.name == "lifeboat" {
+				plan, err = b.q.Plan(ctx, quarantine.Request{ID: fmt.Sprintf("r%d", round), Table: "accounts", Keys: []quarantine.Key{{"7"}}})
+				if err == nil && (len(plan.Refused) > 0 || plan.Rows != 10_000 || len(plan.Tables) != 5) {
+					err = fmt.Errorf("the plan has %d rows in %d tables and is refused: %+v", plan.Rows, len(plan.Tables), plan.Refused)
+				}
+				w.watch(true)
+			}
+			if err != nil {
+				return err
+			}
+			took, err := b.timed(ctx, round, x.move, 200_000)
+			if err != nil {
+				return fmt.Errorf("%s: move: %w", x.name, err)
+			}
+			moves[x.name] = append(moves[x.name], took)
+			if took, err = b.timed(ctx, round, x.restore, 210_000); err != nil {
+				return fmt.Errorf("%s: restore: %w", x.name, err)
+			}
+			backs[x.name] = append(backs[x.name], took)
+			w.watch(false)
+		}
+	}
+	wrote, refused, err := w.stop()
+	if err != nil {
+		return err
+	}
+	t := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	_, _ = fmt.Fprintf(t, "%s, 10,000 rows of 5 tables\tmove\t× script\trestore\t× script\n", b.e.name)
+	for _, x := range ways {
+		back, backRatio := ms(middle(backs[x.name])), ratio(backs[x.name], backs["script"])
+		if x.name == "pt-archiver" {
+			back, backRatio = "-", "-"
+		}
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", x.name, ms(middle(moves[x.name])), ratio(moves[x.name], moves["script"]), back, backRatio)
+	}
+	_ = t.Flush()
+	fmt.Printf("wanted: lifeboat at most 1.30 × the script\nbeside lifeboat: %d writes to other rows of the same tables, %d met a lock (wanted: 0)\n\n", wrote, refused)
+	return nil
+}
+
+// timed does one act and sees that it did what it should.
+func (b *bench) timed(ctx context.Context, round int, act func(context.Context, int) error, want int) (time.Duration, error) {
+	start := time.Now()
+	if err := act(ctx, round); err != nil {
+		return 0, err
+	}
+	took := time.Since(start)
+	var n int
+	if err := b.db.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM accounts) + (SELECT count(*) FROM orders) + (SELECT count(*) FROM order_lines) + (SELECT count(*) FROM payments) + (SELECT count(*) FROM notes)").Scan(&n); err != nil {
+		return 0, err
+	}
+	if n != want {
+		return 0, fmt.Errorf("%d rows are there, want %d", n, want)
+	}
+	return took, nil
+}
+
+func (b *bench) archive(ctx context.Context, _ int) error {
+	for _, args := range b.e.archive(b.s) {
+		if out, err := exec.CommandContext(ctx, "pt-archiver", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+	}
+	return nil
+}
+
+// writer changes rows of other accounts all the while.
+type writer struct {
+	mu             sync.Mutex // guards the rest
+	counting       bool
+	wrote, refused int
+	err            error
+
+	end  chan struct{}
+	done chan struct{}
+}
+
+func (b *bench) writer(ctx context.Context) *writer {
+	w := &writer{end: make(chan struct{}), done: make(chan struct{})}
+	go func() { // ends with stop
+		defer close(w.done)
+		c, err := b.db.Conn(ctx)
+		if err == nil {
+			defer func() { _ = c.Close() }()
+			_, err = c.ExecContext(ctx, b.e.impolite)
+		}
+		for i := 0; err == nil; i++ {
+			select {
+			case <-w.end:
+				return
+			case <-time.After(time.Millisecond):
+			}
+			account := 8 + i%13
+			_, writeErr := c.ExecContext(ctx, fmt.Sprintf("UPDATE orders SET detail = 'w%d' WHERE id = %d", i, account*1000+i%900))
+			if writeErr == nil {
+				_, writeErr = c.ExecContext(ctx, fmt.Sprintf("UPDATE accounts SET name = 'w%d' WHERE id = %d", i, account))
+			}
+			w.count(writeErr)
+		}
+		w.mu.Lock()
+		w.err = err
+		w.mu.Unlock()
+	}()
+	return w
+}
+
+func (w *writer) count(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.counting {
+		return
+	}
+	w.wrote += 2
+	if err != nil {
+		w.refused++
+	}
+}
+
+func (w *writer) watch(on bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.counting = on
+}
+
+func (w *writer) stop() (wrote, refused int, err error) {
+	close(w.end)
+	<-w.done
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.wrote, w.refused, w.err
+}
+
+func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d)/1e6) }
+
+func middle(d []time.Duration) time.Duration {
+	d = slices.Clone(d)
+	slices.Sort(d)
+	return d[len(d)/2]
+}
+
+// ratio is the median of the ratios within a round.
+func ratio(a, b []time.Duration) string {
+	r := make([]float64, len(a))
+	for i := range a {
+		r[i] = float64(a[i]) / float64(b[i])
+	}
+	slices.Sort(r)
+	return fmt.Sprintf("%.2f", r[len(r)/2])
+}
