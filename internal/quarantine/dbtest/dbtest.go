@@ -1,221 +1,270 @@
-// Package dbtest starts real database servers for tests: PostgreSQL and MariaDB
-// from Debian's packages, each in a folder of its own, reached by a socket in that
-// folder only, and stopped by its process when the tests are over.
+// Package dbtest starts real database servers for tests: PostgreSQL and MariaDB, each
+// on a socket of its own in a folder of its own, as an unprivileged user.
 //
-// Only tests and benchmarks import it. A server that is not installed is said so
-// loudly and the test is skipped.
+// It is no part of the program; only tests import it. Nothing listens on a network,
+// no service of the machine is touched, and what was started is stopped by its
+// process id.
 //
-// Concurrency: a Server may be used from any goroutine.
+// Concurrency: a Server's Kill and Start must not overlap; everything else may.
 package dbtest
 
 import (
-	"context"
-	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"syscall"
-	"testing"
 	"time"
-
-	_ "github.com/go-sql-driver/mysql" // the drivers that Root names
-	_ "github.com/jackc/pgx/v5/stdlib"
 )
 
-// ErrMissing means that a server is not installed.
+// Server is a database server of the tests.
+type Server struct {
+	Folder string
+	Socket string // the folder of it (PostgreSQL), or the file (MariaDB)
+	bin    func(string) (string, error)
+	args   []string
+	main   string
+	cred   *syscall.Credential
+	ready  func() error
+
+	mu    sync.Mutex
+	cmd   *exec.Cmd
+	ended chan struct{}
+}
+
+// ErrMissing means that the server is not installed; scripts/deps does it.
 var ErrMissing = errors.New("not installed")
 
-// Server is a database server under test.
-type Server struct {
-	Dir    string
-	Driver string // pgx or mysql
-	Cmd    *exec.Cmd
-	done   chan struct{}
+// find looks for a program where Debian puts it.
+func find(folders ...string) func(string) (string, error) {
+	return func(name string) (string, error) {
+		for _, pattern := range folders {
+			matches, _ := filepath.Glob(filepath.Join(pattern, name))
+			if len(matches) > 0 {
+				return matches[len(matches)-1], nil
+			}
+		}
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+		return "", fmt.Errorf("%s: %w", name, ErrMissing)
+	}
 }
 
-// startFor is how long a server may take to answer.
-const startFor = 60 * time.Second
+// credential is the user that servers run as: root may not.
+func credential(names ...string) (*syscall.Credential, error) {
+	if os.Getuid() != 0 {
+		return nil, nil
+	}
+	for _, name := range append(names, "nobody") {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, err1 := strconv.Atoi(u.Uid)
+		gid, err2 := strconv.Atoi(u.Gid)
+		if err1 == nil && err2 == nil {
+			return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+		}
+	}
+	return nil, errors.New("no unprivileged user to run a server as")
+}
 
-// Postgres makes a cluster and starts it; settings are as on its command line, for
-// example "max_connections=10".
+func newServer(prefix, main string, bin func(string) (string, error), users ...string) (*Server, error) {
+	if _, err := bin(main); err != nil {
+		return nil, err
+	}
+	cred, err := credential(users...)
+	if err != nil {
+		return nil, err
+	}
+	folder, err := os.MkdirTemp("", prefix)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Folder: folder, bin: bin, main: main, cred: cred}
+	if cred != nil {
+		if err := os.Chown(folder, int(cred.Uid), int(cred.Gid)); err != nil {
+			return nil, err
+		}
+	}
+	return s, os.Chmod(folder, 0o755)
+}
+
+func (s *Server) command(name string, args ...string) (*exec.Cmd, error) {
+	path, err := s.bin(name)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Dir = s.Folder
+	cmd.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C", "HOME=" + s.Folder}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.cred, Pdeathsig: syscall.SIGKILL}
+	return cmd, nil
+}
+
+func (s *Server) run(name string, args ...string) error {
+	cmd, err := s.command(name, args...)
+	if err != nil {
+		return err
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %.2000s", name, err, out)
+	}
+	return nil
+}
+
+// Postgres makes and starts a PostgreSQL server. More settings are as on its command
+// line: "max_connections=10".
 func Postgres(settings ...string) (*Server, error) {
-	initdb, err := find("initdb", "/usr/lib/postgresql/*/bin")
+	s, err := newServer("lb-pg-", "postgres", find("/usr/lib/postgresql/*/bin"), "postgres")
 	if err != nil {
 		return nil, err
 	}
-	postgres, err := find("postgres", "/usr/lib/postgresql/*/bin")
-	if err != nil {
-		return nil, err
-	}
-	s, err := folder("pgx", "postgres")
-	if err != nil {
-		return nil, err
-	}
-	init := exec.Command(initdb, "-D", s.Dir+"/data", "-U", "root", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
-	if out, err := as(init, "postgres").CombinedOutput(); err != nil {
-		return nil, errors.Join(fmt.Errorf("initdb: %w: %s", err, out), os.RemoveAll(s.Dir))
-	}
-	args := []string{"-D", s.Dir + "/data", "-c", "listen_addresses=", "-c", "unix_socket_directories=" + s.Dir, "-c", "fsync=off"}
+	s.Socket = s.Folder
+	data := filepath.Join(s.Folder, "data")
+	s.args = []string{"-D", data, "-k", s.Folder, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=64MB", "-c", "max_connections=60",
+		"-c", "wal_level=logical", "-c", "restart_after_crash=off", "-c", "log_min_messages=fatal"}
 	for _, set := range settings {
-		args = append(args, "-c", set)
+		s.args = append(s.args, "-c", set)
 	}
-	return s, s.start(as(exec.Command(postgres, args...), "postgres"), "postgres")
+	s.ready = func() error {
+		return s.run("psql", "-X", "-q", "-h", s.Folder, "-U", "postgres", "-c", "SELECT 1", "postgres")
+	}
+	if err := s.run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(s.Folder))
+	}
+	return s, s.Start()
 }
 
-// MariaDB makes a data folder and starts a server; settings are as on its command
-// line, for example "max_connections=10".
+// MariaDB makes and starts a MariaDB server. More settings are as on its command
+// line: "max_connections=10".
 func MariaDB(settings ...string) (*Server, error) {
-	install, err := find("mariadb-install-db", "/usr/bin")
+	s, err := newServer("lb-my-", "mariadbd", find("/usr/sbin", "/usr/bin"), "mysql")
 	if err != nil {
 		return nil, err
 	}
-	mariadbd, err := find("mariadbd", "/usr/sbin")
-	if err != nil {
-		return nil, err
-	}
-	s, err := folder("mysql", "mysql")
-	if err != nil {
-		return nil, err
-	}
-	init := exec.Command(install, "--no-defaults", "--datadir="+s.Dir+"/data", "--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-flush-log-at-trx-commit=0")
-	if out, err := as(init, "mysql").CombinedOutput(); err != nil {
-		return nil, errors.Join(fmt.Errorf("mariadb-install-db: %w: %s", err, out), os.RemoveAll(s.Dir))
-	}
-	args := []string{
-		"--no-defaults", "--datadir=" + s.Dir + "/data", "--socket=" + s.Dir + "/s", "--skip-networking", "--pid-file=" + s.Dir + "/pid",
-		"--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M",
-	}
+	s.Socket = filepath.Join(s.Folder, "s")
+	data := filepath.Join(s.Folder, "data")
+	s.args = []string{"--no-defaults", "--datadir=" + data, "--socket=" + s.Socket, "--skip-networking", "--pid-file=" + filepath.Join(s.Folder, "pid"),
+		"--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=2", "--innodb-log-file-size=16M", "--character-set-server=utf8mb4", "--max-connections=60", "--lc-messages=en_US",
+		"--tmpdir=" + s.Folder, "--performance-schema=off"}
 	for _, set := range settings {
-		args = append(args, "--"+set)
+		s.args = append(s.args, "--"+set)
 	}
-	return s, s.start(as(exec.Command(mariadbd, args...), "mysql"), "")
+	s.ready = func() error {
+		return s.run("mariadb", "--no-defaults", "-S", s.Socket, "-u", "root", "-e", "SELECT 1")
+	}
+	if err := s.run("mariadb-install-db", "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db", "--tmpdir="+s.Folder); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(s.Folder))
+	}
+	return s, s.Start()
 }
 
-// find looks for a program on the path and in Debian's folders for it.
-func find(name string, folders ...string) (string, error) {
-	if path, err := exec.LookPath(name); err == nil {
-		return path, nil
-	}
-	for _, pattern := range folders {
-		found, _ := filepath.Glob(filepath.Join(pattern, name))
-		slices.Sort(found)
-		if len(found) > 0 {
-			return found[len(found)-1], nil
-		}
-	}
-	return "", fmt.Errorf("%s: %w", name, ErrMissing)
-}
-
-// folder makes a short-named folder: the path of a socket has 107 bytes at most.
-func folder(driver, owner string) (*Server, error) {
-	dir, err := os.MkdirTemp("", "lbdb")
-	if err != nil {
-		return nil, err
-	}
-	if u, err := user.Lookup(owner); err == nil && os.Getuid() == 0 {
-		uid, _ := strconv.Atoi(u.Uid)
-		gid, _ := strconv.Atoi(u.Gid)
-		if err := os.Chown(dir, uid, gid); err != nil {
-			return nil, errors.Join(err, os.RemoveAll(dir))
-		}
-	}
-	return &Server{Dir: dir, Driver: driver, done: make(chan struct{})}, nil
-}
-
-// as runs a command as the packages' user where the tests run as root: neither
-// server starts as root.
-func as(c *exec.Cmd, owner string) *exec.Cmd {
-	c.Dir = "/"
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if u, err := user.Lookup(owner); err == nil && os.Getuid() == 0 {
-		uid, _ := strconv.ParseUint(u.Uid, 10, 32)
-		gid, _ := strconv.ParseUint(u.Gid, 10, 32)
-		c.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	}
-	return c
-}
-
-func (s *Server) start(c *exec.Cmd, database string) error {
-	log, err := os.Create(filepath.Join(s.Dir, "log"))
-	if err != nil {
-		return err
-	}
-	c.Stdout, c.Stderr = log, log
-	if err := c.Start(); err != nil {
-		return errors.Join(err, log.Close(), os.RemoveAll(s.Dir))
-	}
-	s.Cmd = c
-	go func() { // ends with the server
-		_ = c.Wait()
-		_ = log.Close()
-		close(s.done)
-	}()
-	db, err := sql.Open(s.Driver, s.DSN("root", database))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = db.Close() }()
-	ctx, cancel := context.WithTimeout(context.Background(), startFor)
-	defer cancel()
+// Start starts the server and waits until it answers.
+func (s *Server) Start() error {
+	deadline := time.Now().Add(30 * time.Second)
 	for {
-		if err = db.PingContext(ctx); err == nil {
+		cmd, err := s.command(s.main, s.args...)
+		if err != nil {
+			return err
+		}
+		log, err := os.OpenFile(filepath.Join(s.Folder, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+		if err != nil {
+			return err
+		}
+		cmd.Stdout, cmd.Stderr = log, log
+		err = cmd.Start()
+		_ = log.Close()
+		if err != nil {
+			return err
+		}
+		ended := make(chan struct{})
+		go func() { _ = cmd.Wait(); close(ended) }()
+		s.mu.Lock()
+		s.cmd, s.ended = cmd, ended
+		s.mu.Unlock()
+		if err = s.wait(ended, deadline); err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			s.Kill()
+			return fmt.Errorf("start %s: %w: %s", s.main, err, s.tail())
+		}
+	}
+}
+
+// wait waits until the server answers or has ended (a killed one's children may hold
+// its memory for a moment: the caller starts it again).
+func (s *Server) wait(ended chan struct{}, deadline time.Time) error {
+	for {
+		err := s.ready()
+		if err == nil {
 			return nil
 		}
 		select {
-		case <-s.done:
-		case <-ctx.Done():
+		case <-ended:
+			<-time.After(50 * time.Millisecond)
+			return errors.New("it ended")
 		case <-time.After(50 * time.Millisecond):
-			continue
 		}
-		text, _ := os.ReadFile(filepath.Join(s.Dir, "log"))
-		s.Stop()
-		return fmt.Errorf("%s does not start: %w: %s", c.Path, err, text)
-	}
-}
-
-// DSN is how a user without a password reaches a database of the server.
-func (s *Server) DSN(user, database string) string {
-	if s.Driver == "pgx" {
-		return fmt.Sprintf("host=%s user=%s dbname=%s", s.Dir, user, database)
-	}
-	return fmt.Sprintf("%s@unix(%s/s)/%s", user, s.Dir, database)
-}
-
-// Root opens a database as the server's own user; "" is the one that is always there.
-func (s *Server) Root(database string) (*sql.DB, error) {
-	if database == "" && s.Driver == "pgx" {
-		database = "postgres"
-	}
-	return sql.Open(s.Driver, s.DSN("root", database))
-}
-
-// Stop ends the server and removes its folder.
-func (s *Server) Stop() {
-	if s.Cmd != nil {
-		_ = s.Cmd.Process.Signal(syscall.SIGQUIT)
-		select {
-		case <-s.done:
-		case <-time.After(5 * time.Second):
-			_ = s.Cmd.Process.Kill()
-			<-s.done
+		if time.Now().After(deadline) {
+			return err
 		}
 	}
-	_ = os.RemoveAll(s.Dir)
 }
 
-// Skip ends a test whose server is not installed, loudly, and fails one whose
-// server does not start.
-func Skip(t testing.TB, what string, err error) {
-	t.Helper()
-	if errors.Is(err, ErrMissing) {
-		t.Skipf("SKIP-LOUD: there is no %s here (%v); install it with: make deps", what, err)
-	}
+func (s *Server) tail() string {
+	f, err := os.Open(filepath.Join(s.Folder, "log"))
 	if err != nil {
-		t.Fatal(err)
+		return ""
 	}
+	defer f.Close()
+	b, _ := io.ReadAll(io.LimitReader(f, 1<<20))
+	lines := strings.Split(string(b), "\n")
+	return strings.Join(lines[max(0, len(lines)-15):], "\n")
+}
+
+// Kill ends the server at once, as a power cut would end its processes.
+func (s *Server) Kill() {
+	s.mu.Lock()
+	cmd, ended := s.cmd, s.ended
+	s.mu.Unlock()
+	if cmd == nil || cmd.Process == nil {
+		return
+	}
+	_ = cmd.Process.Kill()
+	<-ended
+}
+
+// Close ends the server and removes its folder.
+func (s *Server) Close() {
+	s.Kill()
+	for range 40 { // children of a killed server may still write
+		if os.RemoveAll(s.Folder) == nil {
+			return
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+}
+
+// Output runs a client program of the server and gives what it prints.
+func (s *Server) Output(name string, args ...string) ([]byte, error) {
+	cmd, err := s.command(name, args...)
+	if err != nil {
+		return nil, err
+	}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %.2000s", name, err, stderr.String())
+	}
+	return out, nil
 }

@@ -11,7 +11,7 @@ import (
 
 	"lifeboat/internal/fault"
 	"lifeboat/internal/quarantine"
-	"lifeboat/internal/quarantine/dbtest"
+	"lifeboat/internal/quarantine/dbserver"
 	"lifeboat/internal/quarantine/doctor"
 	"lifeboat/internal/quarantine/find"
 	postgreslever "lifeboat/internal/quarantine/postgres"
@@ -23,7 +23,7 @@ import (
 func movable(t *testing.T, name string) (*sql.DB, *relational.DB, find.Moving, []find.Candidate) {
 	t.Helper()
 	server, err := postgres()
-	dbtest.Skip(t, "PostgreSQL", err)
+	dbserver.Skip(t, "PostgreSQL", err)
 	root, err := server.Root("")
 	if err != nil {
 		t.Fatal(err)

@@ -10,20 +10,20 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"lifeboat/internal/quarantine/dbtest"
 	"lifeboat/internal/quarantine/mysql"
-	"lifeboat/internal/quarantine/quarantinetest"
 )
 
 var (
-	server  *quarantinetest.Server
+	server  *dbtest.Server
 	absent  error
 	counter atomic.Int64
 )
 
 func TestMain(m *testing.M) {
-	quarantinetest.Child(mysql.Open)
-	server, absent = quarantinetest.MariaDB()
-	if absent != nil && !errors.Is(absent, quarantinetest.ErrMissing) {
+	dbtest.Child(mysql.Open)
+	server, absent = dbtest.MariaDB()
+	if absent != nil && !errors.Is(absent, dbtest.ErrMissing) {
 		fmt.Fprintln(os.Stderr, absent)
 		os.Exit(1)
 	}
@@ -36,18 +36,18 @@ func TestMain(m *testing.M) {
 
 func TestSuite(t *testing.T) {
 	t.Parallel()
-	quarantinetest.Run(t, bench)
+	dbtest.Run(t, bench)
 }
 
-func bench(t testing.TB, own bool, script ...string) *quarantinetest.World {
+func bench(t testing.TB, own bool, script ...string) *dbtest.World {
 	t.Helper()
 	if absent != nil {
-		quarantinetest.SkipLoud(t, "MariaDB", absent)
+		dbtest.SkipLoud(t, "MariaDB", absent)
 	}
 	s := server
 	if own {
 		var err error
-		if s, err = quarantinetest.MariaDB(); err != nil {
+		if s, err = dbtest.MariaDB(); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(s.Close)
@@ -64,7 +64,7 @@ func bench(t testing.TB, own bool, script ...string) *quarantinetest.World {
 			t.Fatalf("%v\n%.300s", err, statement)
 		}
 	}
-	return &quarantinetest.World{DSN: dsn, SQL: pool, Open: mysql.Open, Dump: func(t testing.TB) string { return dump(t, pool, name) },
+	return &dbtest.World{DSN: dsn, SQL: pool, Open: mysql.Open, Dump: func(t testing.TB) string { return dump(t, pool, name) },
 		Kill: func(testing.TB) { s.Kill() },
 		Start: func(t testing.TB) {
 			s.Kill()

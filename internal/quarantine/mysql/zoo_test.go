@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"lifeboat/internal/quarantine"
-	"lifeboat/internal/quarantine/quarantinetest"
+	"lifeboat/internal/quarantine/dbtest"
 	"lifeboat/internal/quarantine/relational"
 )
 
@@ -58,11 +58,11 @@ func TestZoo(t *testing.T) {
 		{Table: "chicken", Keys: []quarantine.Key{{"5"}, {"6"}}},
 	} {
 		r.ID = "zoo" + string(rune('a'+n))
-		quarantinetest.Cycle(t, w, db, r)
+		dbtest.Cycle(t, w, db, r)
 	}
 }
 
-func open2(t testing.TB, w *quarantinetest.World) *relational.DB {
+func open2(t testing.TB, w *dbtest.World) *relational.DB {
 	t.Helper()
 	db, err := w.Open(w.DSN, relational.Options{Name: "shop", Now: time.Now})
 	if err != nil {

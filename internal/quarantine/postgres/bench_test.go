@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"lifeboat/internal/quarantine"
-	"lifeboat/internal/quarantine/quarantinetest"
+	"lifeboat/internal/quarantine/dbtest"
 	"lifeboat/internal/quarantine/relational"
 )
 
@@ -63,7 +63,7 @@ COMMIT`, n, n%20))
 // BenchmarkPlanLarge plans over a table of 10,000,000 rows (of 300,000 unless
 // LIFEBOAT_SOAK=1).
 func BenchmarkPlanLarge(b *testing.B) {
-	rows := quarantinetest.Rounds(300_000, 10_000_000)
+	rows := dbtest.Rounds(300_000, 10_000_000)
 	w := newWorld(b, fmt.Sprintf(`CREATE TABLE big (id bigint PRIMARY KEY, v text); CREATE TABLE small (id bigint PRIMARY KEY, big bigint REFERENCES big ON DELETE CASCADE); CREATE INDEX ON small (big);
 INSERT INTO big SELECT g, 'v' FROM generate_series(1, %[1]d) g; INSERT INTO small SELECT g, g FROM generate_series(1, %[1]d) g; ANALYZE`, rows))
 	for n := 0; b.Loop(); n++ {

@@ -15,21 +15,21 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 
 	"lifeboat/internal/quarantine"
+	"lifeboat/internal/quarantine/dbtest"
 	"lifeboat/internal/quarantine/postgres"
-	"lifeboat/internal/quarantine/quarantinetest"
 	"lifeboat/internal/quarantine/relational"
 )
 
 var (
-	server  *quarantinetest.Server
+	server  *dbtest.Server
 	absent  error
 	counter atomic.Int64
 )
 
 func TestMain(m *testing.M) {
-	quarantinetest.Child(postgres.Open)
-	server, absent = quarantinetest.Postgres()
-	if absent != nil && !errors.Is(absent, quarantinetest.ErrMissing) {
+	dbtest.Child(postgres.Open)
+	server, absent = dbtest.Postgres()
+	if absent != nil && !errors.Is(absent, dbtest.ErrMissing) {
 		fmt.Fprintln(os.Stderr, absent)
 		os.Exit(1)
 	}
@@ -43,14 +43,14 @@ func TestMain(m *testing.M) {
 // world is a database of its own for one test.
 type world struct {
 	t    testing.TB
-	on   *quarantinetest.Server
+	on   *dbtest.Server
 	name string
 	dsn  string
 	sql  *sql.DB
 	db   *relational.DB
 }
 
-func dsnOf(s *quarantinetest.Server, name string) string {
+func dsnOf(s *dbtest.Server, name string) string {
 	return "host=" + s.Socket + " user=postgres dbname=" + name
 }
 
@@ -62,10 +62,10 @@ func newWorld(t testing.TB, script string, change ...func(*relational.Options)) 
 	return w
 }
 
-func newWorldOn(t testing.TB, server *quarantinetest.Server, script string) *world {
+func newWorldOn(t testing.TB, server *dbtest.Server, script string) *world {
 	t.Helper()
 	if absent != nil {
-		quarantinetest.SkipLoud(t, "PostgreSQL", absent)
+		dbtest.SkipLoud(t, "PostgreSQL", absent)
 	}
 	w := &world{t: t, on: server, name: fmt.Sprintf("w%d", counter.Add(1))}
 	admin, err := sql.Open("pgx", dsnOf(server, "postgres"))
@@ -182,7 +182,7 @@ func (w *world) cycle(r quarantine.Request) quarantine.Plan {
 	}
 	w.verify(p.ID)
 	if after := w.dump(); after != before {
-		w.t.Fatalf("the data is not as it was:\n%s", quarantinetest.Differ(before, after))
+		w.t.Fatalf("the data is not as it was:\n%s", dbtest.Differ(before, after))
 	}
 	return p
 }

@@ -3,23 +3,23 @@ package postgres_test
 import (
 	"testing"
 
+	"lifeboat/internal/quarantine/dbtest"
 	"lifeboat/internal/quarantine/postgres"
-	"lifeboat/internal/quarantine/quarantinetest"
 )
 
 func TestSuite(t *testing.T) {
 	t.Parallel()
-	quarantinetest.Run(t, bench)
+	dbtest.Run(t, bench)
 }
 
 // bench makes a database for a test of the suite.
-func bench(t testing.TB, own bool, script ...string) *quarantinetest.World {
+func bench(t testing.TB, own bool, script ...string) *dbtest.World {
 	t.Helper()
 	s := server
 	if own {
 		var err error
-		if s, err = quarantinetest.Postgres(); err != nil {
-			quarantinetest.SkipLoud(t, "PostgreSQL", err)
+		if s, err = dbtest.Postgres(); err != nil {
+			dbtest.SkipLoud(t, "PostgreSQL", err)
 		}
 		t.Cleanup(s.Close)
 	}
@@ -27,7 +27,7 @@ func bench(t testing.TB, own bool, script ...string) *quarantinetest.World {
 	for _, statement := range script {
 		w.exec(statement)
 	}
-	return &quarantinetest.World{DSN: w.dsn, SQL: w.sql, Open: postgres.Open,
+	return &dbtest.World{DSN: w.dsn, SQL: w.sql, Open: postgres.Open,
 		Dump: func(t testing.TB) string { w.t = t; return w.quickDump() },
 		Kill: func(testing.TB) { s.Kill() },
 		Start: func(t testing.TB) {

@@ -8,21 +8,21 @@ import (
 	"strings"
 	"testing"
 
-	"lifeboat/internal/quarantine/quarantinetest"
+	"lifeboat/internal/quarantine/dbtest"
 	"lifeboat/internal/quarantine/sqlite"
 )
 
 func TestMain(m *testing.M) {
-	quarantinetest.Child(sqlite.Open)
+	dbtest.Child(sqlite.Open)
 	os.Exit(m.Run())
 }
 
 func TestSuite(t *testing.T) {
 	t.Parallel()
-	quarantinetest.Run(t, bench)
+	dbtest.Run(t, bench)
 }
 
-func bench(t testing.TB, _ bool, script ...string) *quarantinetest.World {
+func bench(t testing.TB, _ bool, script ...string) *dbtest.World {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "shop.db")
 	pool, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)")
@@ -35,7 +35,7 @@ func bench(t testing.TB, _ bool, script ...string) *quarantinetest.World {
 			t.Fatalf("%v\n%.300s", err, statement)
 		}
 	}
-	return &quarantinetest.World{DSN: path, SQL: pool, Open: sqlite.Open, Dump: func(t testing.TB) string { return dump(t, pool) }}
+	return &dbtest.World{DSN: path, SQL: pool, Open: sqlite.Open, Dump: func(t testing.TB) string { return dump(t, pool) }}
 }
 
 // dump is all data, each value with its type, sorted.

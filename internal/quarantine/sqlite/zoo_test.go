@@ -8,7 +8,7 @@ import (
 
 	"lifeboat/internal/fault"
 	"lifeboat/internal/quarantine"
-	"lifeboat/internal/quarantine/quarantinetest"
+	"lifeboat/internal/quarantine/dbtest"
 	"lifeboat/internal/quarantine/relational"
 	"lifeboat/internal/quarantine/sqlite"
 )
@@ -41,7 +41,7 @@ var zoo = []string{
 	"INSERT INTO swallowed SELECT id, 'x' FROM tenant", "INSERT INTO angry SELECT id, 'x' FROM tenant",
 }
 
-func open(t testing.TB, w *quarantinetest.World) *relational.DB {
+func open(t testing.TB, w *dbtest.World) *relational.DB {
 	t.Helper()
 	db, err := w.Open(w.DSN, relational.Options{Name: "shop", Now: time.Now})
 	if err != nil {
@@ -63,7 +63,7 @@ func TestZoo(t *testing.T) {
 		{Table: "chicken", Keys: []quarantine.Key{{"5"}, {"6"}}},
 	} {
 		r.ID = "zoo" + string(rune('a'+n))
-		quarantinetest.Cycle(t, w, db, r)
+		dbtest.Cycle(t, w, db, r)
 	}
 }
 
@@ -83,7 +83,7 @@ func TestTriggersThatKeepRows(t *testing.T) {
 		}
 	}
 	if after := w.Dump(t); after != before {
-		t.Errorf("something changed:\n%s", quarantinetest.Differ(before, after))
+		t.Errorf("something changed:\n%s", dbtest.Differ(before, after))
 	}
 	p, err := db.Plan(context.Background(), quarantine.Request{ID: "op", Table: "search", Keys: []quarantine.Key{{"1"}}})
 	if err != nil || !slices.ContainsFunc(p.Refused, func(r quarantine.Refusal) bool { return r.Rule == quarantine.RuleNotTable }) {

@@ -1,4 +1,4 @@
-package quarantinetest
+package dbtest
 
 import (
 	"os"
