@@ -19,12 +19,15 @@ func (a *app) configCheck() *cobra.Command {
 			if err != nil {
 				return failed{err}
 			}
-			warnings, err := configZones(c)
+			warnings, notes, err := configZones(c)
 			if err != nil {
 				return failed{errLines(err)}
 			}
 			for _, w := range append(c.Warnings(), warnings...) {
 				a.printf("warning: %s\n", w)
+			}
+			for _, n := range notes {
+				a.printf("note: %s\n", n)
 			}
 			a.printf("%s is good: %s, %s, %s, %s\n", args[0],
 				many(len(c.Sites), "site"), many(len(c.Zones), "zone"), many(len(c.Levers), "lever"), many(len(c.Features), "feature"))
@@ -34,9 +37,14 @@ func (a *app) configCheck() *cobra.Command {
 }
 
 // configZones reads the zones' text, which the file itself only carries.
-func configZones(c *config.Config) (warnings []string, err error) {
-	_, warnings, err = zone.Readable(c.Zones, c.Positions())
-	return warnings, err
+func configZones(c *config.Config) (warnings, notes []string, err error) {
+	zones, warnings, err := zone.Readable(c.Zones, c.Positions())
+	for _, z := range zones {
+		for _, n := range z.Notes() {
+			notes = append(notes, z.Apex()+": "+n)
+		}
+	}
+	return warnings, notes, err
 }
 
 func (a *app) configShow() *cobra.Command {

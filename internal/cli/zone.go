@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -29,7 +31,7 @@ import (
 const maxZone = 64 << 20
 
 func (a *app) zone() *cobra.Command {
-	return group("zone", "Look at zones, sign them, or answer from zone files", a.zoneCheck(), a.zoneDiff(), a.zoneTrace(), a.zoneFetch(), a.zoneServe(), a.zoneSign(), a.zoneKeys(), a.zoneDS(), a.zoneRoll(), a.zoneChallenge(), a.zoneWatch())
+	return group("zone", "Look at zones, sign them, or answer from zone files", a.zoneCheck(), a.zoneDiff(), a.zoneTrace(), a.zoneFetch(), a.zoneImport(), a.zoneServe(), a.zoneSign(), a.zoneKeys(), a.zoneDS(), a.zoneRoll(), a.zoneChallenge(), a.zoneWatch())
 }
 
 func (a *app) zoneCheck() *cobra.Command {
@@ -120,12 +122,13 @@ func (a *app) zoneServe() *cobra.Command {
 		Use: "serve FILE…", Short: "Answer from zone files over UDP and TCP until stopped", Args: cobra.MinimumNArgs(1),
 		Long: `Answer from zone files over UDP and TCP until stopped. No name follows a site here and nothing can be moved: that is lifeboat serve.
 
-SIGHUP has the files read again. Where one of them is bad, that is said, and all zones are answered as before.
+SIGHUP has the files read again. Where one of them is bad, or a zone has lost more than half of its records, that is said, and all zones are answered as before.
 
 Nobody gets a zone by transfer (AXFR, IXFR) but the servers of --transfer-to, which are also told of each new serial (NOTIFY).`,
 		Example: "  lifeboat zone serve example.com.zone --dns 127.0.0.1:5354\n  dig @127.0.0.1 -p 5354 example.com SOA\n  lifeboat zone serve example.com.zone --transfer-to 192.0.2.53 --tsig-key-file ns2.key",
 	}
 	cmd.Flags().StringVar(&s.addr, "dns", "127.0.0.1:5354", "address to answer at")
+	cmd.Flags().BoolVar(&s.loss, "accept-loss", false, "on SIGHUP, take files also where a zone has lost more than half of its records, or is gone")
 	cmd.Flags().StringVar(&s.nsid, "nsid", "", "name of this server, told to whoever asks for it (RFC 5001)")
 	cmd.Flags().IntVar(&s.queryLog, "query-log", 0, "`LINES` a second at most that tell of what was asked, a sample; 0: none")
 	cmd.Flags().StringVar(&s.keys, "sign", "", "sign the zones with the keys of this `FOLDER`, where they are made if need be")
@@ -156,6 +159,29 @@ type zoneServer struct {
 	dns    *authdns.Server
 	xfr    *xfr.Server
 	memory *authdns.Memory
+	sizes  map[string]int // of the zones that are answered, by apex
+	loss   bool           // a zone may have lost most of its records
+}
+
+// shrunk refuses zones that have lost more than half of what they had, or are gone.
+func (s zoneServer) shrunk(zones []*zone.Zone) error {
+	if s.loss {
+		return nil
+	}
+	const remedy = "if that is right, start again, or serve with --accept-loss"
+	var problems []error
+	left := maps.Clone(s.sizes)
+	for _, z := range zones {
+		delete(left, z.Apex())
+		var f *fault.Error
+		if err := zone.Shrunk(z, s.sizes[z.Apex()]); errors.As(err, &f) {
+			problems = append(problems, f.WithHint(remedy))
+		}
+	}
+	for _, apex := range slices.Sorted(maps.Keys(left)) {
+		problems = append(problems, fault.New(fault.Refused, "zone %s, which is answered now, is in none of the files", apex).WithHint(remedy))
+	}
+	return errors.Join(problems...)
 }
 
 // transfers say who may have the zones.
@@ -189,7 +215,7 @@ func (a *app) serveZones(ctx context.Context, s zoneServer) error {
 	signal.Notify(again, syscall.SIGHUP)
 	defer signal.Stop(again)
 	log := slog.New(slog.NewTextHandler(a.err, nil))
-	s.memory = new(authdns.Memory)
+	s.memory, s.sizes = new(authdns.Memory), map[string]int{}
 	s.xfr = xfr.New(xfr.Options{Now: a.o.Now, Logger: log})
 	s.dns = authdns.New(authdns.Options{NSID: s.nsid, QueryLog: s.queryLog, Peers: s.xfr, Logger: log})
 	zones, err := a.takeZones(s)
@@ -282,6 +308,13 @@ func (a *app) takeZones(s zoneServer) (count int, err error) {
 	given, err := s.transfers(zones)
 	if err != nil {
 		return 0, failed{err}
+	}
+	if err := s.shrunk(zones); err != nil {
+		return 0, failed{errLines(err)}
+	}
+	clear(s.sizes)
+	for _, z := range zones {
+		s.sizes[z.Apex()] = z.Size()
 	}
 	s.xfr.Configure(given)
 	if len(s.to) > 0 { // else nobody may have them, and their text need not be held

@@ -118,6 +118,18 @@ func TestZoneServeReadsAgain(t *testing.T) { // not parallel: the signal is to t
 	hangUp()
 	out.says(t, "read again")
 	check("mended", "192.0.2.4")
+	large := fmt.Sprintf(servedZone, 11, "192.0.2.5")
+	for i := range 40 {
+		large += fmt.Sprintf("h%d 300 IN A 192.0.2.9\n", i)
+	}
+	write(large)
+	hangUp()
+	out.says(t, "read again")
+	check("grown", "192.0.2.5")
+	write(fmt.Sprintf(servedZone, 12, "192.0.2.6"))
+	hangUp()
+	problems.says(t, `(?s)has \d records, and had 4\d when it was served last.*answered as before`)
+	check("with most of it lost", "192.0.2.5")
 	stop()
 	if code := <-ended; code != 0 {
 		t.Errorf("it ended with %d", code)

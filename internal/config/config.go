@@ -38,6 +38,7 @@ type Config struct {
 	ConsoleURL string // where people reach lifeboat's own pages, https://HOST or https://HOST:PORT; "" = not said
 	Sites      []Site // in the file's order
 	Zones      []zone.Source
+	AtLeast    map[string]int  // apex → records that are enough, be they far fewer than last time
 	Levers     []lever.Card    // Config holds ZoneLever, FeatureLever ... as JSON
 	Features   []feature.Flag  // in the file's order
 	Written    feature.Written // the same as they stand in the file: with $ref, and what it stands for

@@ -177,7 +177,7 @@ var contactKeys = keySet{
 }
 
 var zoneKeys = keySet{
-	known: []string{"ttl", "ns", "contact", "minimum", "follow", "records", "file", "secondaries", "primaries", "dnssec"},
+	known: []string{"ttl", "ns", "contact", "minimum", "follow", "records", "file", "at_least", "secondaries", "primaries", "dnssec"},
 	later: map[string]string{
 		"sign": "say dnssec: true", "provider": "lifeboat serves the zone itself",
 		"primary": usePrimaries, "secondary": useSecondaries, "transfer": useSecondaries, "notify": useSecondaries, "also_notify": useSecondaries,

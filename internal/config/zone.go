@@ -65,6 +65,12 @@ func (b *builder) zone(apex string, s section) zone.Source {
 		DNSSEC:  s.truth("dnssec", false),
 	}
 	b.records(&src, s)
+	if s.n.get("at_least") != nil {
+		if b.c.AtLeast == nil {
+			b.c.AtLeast = map[string]int{}
+		}
+		b.c.AtLeast[apex] = s.number("at_least", 40, 1, 10_000_000)
+	}
 	if len(src.NS) == 0 && !hasNS(src.Text) && s.n.get("ns") == nil {
 		b.invalid(s.n.at, "%s has no ns: nobody could be asked for it", s.where).WithHint("add ns: [ns1.example.net., ns2.example.net.]")
 	}

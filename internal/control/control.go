@@ -87,7 +87,8 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := zone.Readable(o.Config.Zones, o.Config.Positions()); err != nil { // a zone that can't be served must not reach answer
+	read, _, err := zone.Readable(o.Config.Zones, o.Config.Positions())
+	if err != nil { // a zone that can't be served must not reach answer
 		return err
 	}
 	record, closeRecord, err := openRecord(ctx, o)
@@ -95,6 +96,10 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer closeRecord()
+	sizes, err := engine.Sizes(ctx, record, read, o.Config.AtLeast)
+	if err != nil {
+		return err
+	}
 	accounts, tokens, err := openPeople(ctx, record, func() bool { _, _, _, degraded := record.Degraded(); return degraded }, o)
 	if err != nil {
 		return err
@@ -124,8 +129,8 @@ func Run(ctx context.Context, o Options) error {
 		defer func() { _ = rows.Close() }()
 	}
 	eng, err = engine.New(engine.Options{
-		Transfers: exchanged,
-		Config:    o.Config, Store: record, Key: key, Drivers: drivers(o, rows), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
+		Transfers: exchanged, Sizes: sizes,
+		Config: o.Config, Store: record, Key: key, Drivers: drivers(o, rows), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
 		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with, Signing: zones,
 		Beside: databaseFindings(round, bad),
 	})

@@ -27,7 +27,7 @@ func watcher(o Options, eng *engine.Engine) (*parentwatch.Watcher, error) {
 func published(zones []engine.Published) []parentwatch.Zone {
 	out := make([]parentwatch.Zone, 0, len(zones))
 	for _, z := range zones {
-		p := parentwatch.Zone{Apex: z.Apex, Serial: z.Serial, NS: z.NS, Names: map[string][]parentwatch.Told{}}
+		p := parentwatch.Zone{Apex: z.Apex, Serial: z.Serial, NS: z.NS, DS: z.DS, Names: map[string][]parentwatch.Told{}}
 		for name, list := range z.Names {
 			for _, a := range list {
 				p.Names[name] = append(p.Names[name], told(a))

@@ -23,6 +23,10 @@ func At(now time.Time, tag uint16) Signature {
 // Expires is when a signature ends.
 func (s Signature) Expires() time.Time { return time.Unix(int64(s.Expiration), 0).UTC() }
 
+// Begins says whether a signature has begun. One that was made by a clock that ran ahead
+// has not, once that is right again.
+func (s Signature) Begins(now time.Time) bool { return !time.Unix(int64(s.Inception), 0).After(now) }
+
 // Data is the data of the RRSIG record over a set of the zone with an apex, in wire
 // form.
 func (s Signature) Data(set Set, apex string) []byte {

@@ -102,6 +102,9 @@ func (e *Engine) adopt(ctx context.Context, h feed.Hello) error {
 		}
 	}
 	writes := append(next.writes(), put(keyLineage, lineage{Epoch: next.epoch, Starts: l.Starts + 1, Config: e.config}))
+	for apex, n := range e.o.Sizes {
+		writes = append(writes, put(keySize+apex, n))
+	}
 	if _, err := e.o.Store.Txn(ctx, nil, writes); err != nil {
 		return fmt.Errorf("record what answer serves: %w", err)
 	}

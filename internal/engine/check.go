@@ -58,6 +58,7 @@ func (e *Engine) Check(ctx context.Context) ([]Finding, error) {
 	c.answer()
 	c.record(bounded)
 	c.nameServers(bounded)
+	c.signing()
 	for _, id := range e.ids {
 		c.site(bounded, e.runners[id])
 	}
@@ -111,6 +112,21 @@ func (c *checkup) answer() {
 		c.add(SeverityWarning, "reports", "", "Reports of what was seen", fmt.Sprintf("%d reports were lost since the answer process started, because nobody fetched them in time.", v.Gaps),
 			"Nothing needs to be done; timelines of that time have gaps.")
 	}
+}
+
+// signing looks for how long signed answers hold.
+func (c *checkup) signing() {
+	v := c.e.Signing()
+	if v == nil {
+		return
+	}
+	const code, title = "signing", "Signed zones"
+	left := fmt.Sprintf("Their answers validate for %d days without control.", v.Days(c.e.o.Now()))
+	if v.Problem != "" {
+		c.add(SeverityProblem, code, "", title, "Zones could not be signed anew: "+v.Problem+". "+left, "Look at the keys: lifeboat zone keys, and at the folder dnssec in control's data folder.")
+		return
+	}
+	c.add(SeverityOK, code, "", title, left, "")
 }
 
 // record looks at where everything is written down.

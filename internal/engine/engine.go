@@ -64,6 +64,7 @@ type Options struct {
 	Company Company
 	Signing Signing // nil: no zone can be signed
 
+	Sizes     map[string]int     // records of each zone, by apex; kept for the next start
 	Transfers snapshot.Transfers // which zones are exchanged with other name servers, with the keys that the configuration only names
 }
 
@@ -210,7 +211,13 @@ func (e *Engine) Start(ctx context.Context, f Feed) error {
 			return fmt.Errorf("read the incident of %s: %w", r.id, err)
 		}
 	}
-	return e.sign()
+	if err := e.sign(); err != nil {
+		if !e.allSigned() {
+			return fmt.Errorf("sign the zones: %w", err)
+		}
+		e.o.Logger.Error("the zones could not be signed anew; they go out with the signatures that there are", "cause", err)
+	}
+	return nil
 }
 
 func (e *Engine) getFeed() Feed {
@@ -251,6 +258,7 @@ const (
 	keyFlag     = "flag/"     // FEATURE → feature.Order
 	keySerial   = "serial/"   // APEX → uint32
 	keyAuto     = "auto/"     // SITE → autoState
+	keySize     = "size/"     // APEX → records of the zone that was published last
 	keyProofs   = "proofs/"   // NAME → proofs
 	keyTaken    = "taken"     // ids of the local orders taken over last
 	keyOpen     = "open/"     // SITE → incident id

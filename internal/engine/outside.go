@@ -12,14 +12,21 @@ type Published struct {
 	Apex   string
 	Serial uint32
 	NS     []string
+	DS     []string                    // of a signed zone: what the zone above should have
 	Names  map[string][]zone.Addresses // names that follow a site → what they may be told, by the site's position and its share
 }
 
 // Published is what we publish of each zone. A drill's names are left out.
 func (e *Engine) Published() []Published {
 	var out []Published
+	ds := map[string][]string{}
+	if e.o.Signing != nil {
+		for _, z := range e.o.Signing.Zones() {
+			ds[z.Apex] = z.DS
+		}
+	}
 	for _, src := range e.contents().Zones {
-		p := Published{Apex: src.Apex, NS: authorities(src), Names: map[string][]zone.Addresses{}}
+		p := Published{Apex: src.Apex, NS: authorities(src), DS: ds[src.Apex], Names: map[string][]zone.Addresses{}}
 		e.mu.Lock()
 		p.Serial = e.ordered.serials[src.Apex]
 		for _, name := range slices.Sorted(maps.Keys(src.Follow)) {

@@ -56,6 +56,10 @@ func (e *Engine) signFor(o ordered) error { // with signing held
 		job.Proofs[name] = c.Values
 	}
 	signed, changed, err := e.o.Signing.Sign(job)
+	if n := signatures(signed); n > maxSignatures {
+		return fault.New(fault.Invalid, "the signed zones have %d signatures, and %d can be handed to answer", n, maxSignatures).
+			WithHint("sign fewer zones or smaller ones: a name takes about three, one that follows a site three for each position")
+	}
 	if !changed && len(signed) == len(e.contents().Signed) {
 		return err
 	}
@@ -71,6 +75,28 @@ func (e *Engine) signFor(o ordered) error { // with signing held
 			return err
 		}
 	}
+}
+
+// maxSignatures are as many as fit into one message to answer beside the zones.
+const maxSignatures = 250_000
+
+func signatures(zones []dnssec.Zone) (n int) {
+	for _, z := range zones {
+		n += z.Sets.Len() + z.SOA.Len() + z.More.Len()
+	}
+	return n
+}
+
+// allSigned says whether each zone that is to be signed has signatures. Without, answer
+// would refuse everything.
+func (e *Engine) allSigned() bool {
+	c := e.contents()
+	for _, z := range c.Zones {
+		if z.DNSSEC && !slices.ContainsFunc(c.Signed, func(s dnssec.Zone) bool { return s.Apex == z.Apex }) {
+			return false
+		}
+	}
+	return true
 }
 
 // exchange puts a world in the place of the one that it was made from; false where that

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -144,6 +145,21 @@ func launchWith(t *testing.T, failover, levers string, more map[string]lever.Dri
 	return b
 }
 
+// held gives copies of the sockets that the boat holds for its answers, as serve does: an
+// answer closes those that it was given.
+func (b *boat) held() []*net.UDPConn {
+	b.t.Helper()
+	var out []*net.UDPConn
+	for _, c := range b.udp {
+		f, err := c.File()
+		must(b.t, err)
+		copied, err := net.FilePacketConn(f)
+		must(b.t, errors.Join(err, f.Close()))
+		out = append(out, copied.(*net.UDPConn))
+	}
+	return out
+}
+
 // startAnswer starts an answer on the boat's folder and sockets.
 func (b *boat) startAnswer() {
 	t := b.t
@@ -157,7 +173,7 @@ func (b *boat) startAnswer() {
 	b.ofrep = flags.Addr().String()
 	var err error
 	b.answer, err = answer.New(answer.Options{
-		Orders: listen("unix", filepath.Join(b.dir, "o.sock")), Dir: filepath.Join(b.dir, "answer"), UDP: b.udp, TCP: []*net.TCPListener{b.tcp},
+		Orders: listen("unix", filepath.Join(b.dir, "o.sock")), Dir: filepath.Join(b.dir, "answer"), UDP: b.held(), TCP: []*net.TCPListener{b.tcp},
 		Standby: listen("tcp", fmt.Sprintf("127.0.0.8:%d", b.origin.Listener.Addr().(*net.TCPAddr).Port)), OFREP: flags, Now: b.now, NewID: newID, Logger: b.logs,
 		Dial: func(ctx context.Context) (net.Conn, error) {
 			var d net.Dialer

@@ -54,6 +54,7 @@ type held struct {
 	proofs  map[string][]string
 	signed  dnssec.Zone
 	ends    time.Time // the first signature
+	at      time.Time // when it was signed
 	fresh   bool      // the keys have changed since
 	askedAt time.Time // the parent
 }
@@ -108,10 +109,11 @@ func (s *Signer) zone(src zone.Source, j Job) (changed bool, err error) { // wit
 	if w.Serial == 0 {
 		w.Serial = max(uint32(now.Unix()), 1)
 	}
-	made := 0
-	signed := h.signed
+	var made int
+	var signed dnssec.Zone
+	whole := h.fresh || w.Zone != h.z || !reflect.DeepEqual(h.sites, j.Sites) || h.ends.Sub(now) <= dnssec.Renewal || now.Before(h.at.Add(-dnssec.Backdate))
 	switch {
-	case h.fresh || w.Zone != h.z || !reflect.DeepEqual(h.sites, j.Sites) || h.ends.Sub(now) <= dnssec.Renewal:
+	case whole:
 		if used, in := h.used(w.Serial); in && used <= dnssec.SerialsAhead/2 {
 			w.Serial = h.signed.First
 		}
@@ -128,7 +130,9 @@ func (s *Signer) zone(src zone.Source, j Job) (changed bool, err error) { // wit
 		return false, err
 	}
 	s.made += uint64(made)
-	whole := h.fresh || w.Zone != h.z || !reflect.DeepEqual(h.sites, j.Sites) || h.ends.Sub(now) <= dnssec.Renewal
+	if whole {
+		h.at = now
+	}
 	h.z, h.source, h.sites, h.proofs, h.signed, h.ends, h.fresh = w.Zone, src, j.Sites, w.Proofs, signed, signed.Expires(), false
 	if whole {
 		s.keep(h)
@@ -160,7 +164,7 @@ func (h *held) low(serial uint32) bool {
 
 // hold finds a zone's keys, and its signatures where it has some from before.
 func (s *Signer) hold(src zone.Source, now time.Time) (*held, error) { // with mu held
-	if h := s.zones[src.Apex]; h != nil {
+	if h := s.zones[src.Apex]; h != nil && len(h.keys.Keys) > 0 {
 		return h, nil
 	}
 	h := &held{fresh: true}
@@ -171,12 +175,17 @@ func (s *Signer) hold(src zone.Source, now time.Time) (*held, error) { // with m
 	var made bool
 	if h.keys, err = s.o.Folder.Load(src.Apex); fault.KindOf(err) == fault.NotFound {
 		if before.Apex != "" {
-			return nil, fault.New(fault.Invalid, "zone %s was signed before, and its key is gone", src.Apex).
+			err = fault.New(fault.Invalid, "zone %s was signed before, and its key is gone", src.Apex).
 				WithHint("put the key file back from a backup; or take the DS record out at the parent, wait until its TTL is over, and remove %s", s.path(src.Apex))
+		} else {
+			h.keys, made, err = s.o.Folder.LoadOrMake(src.Apex, now)
 		}
-		h.keys, made, err = s.o.Folder.LoadOrMake(src.Apex, now)
 	}
 	if err != nil {
+		if before.Sets.Len() > 0 { // what was signed goes on as long as it may
+			h.signed, h.ends = before, before.Expires()
+			s.zones[src.Apex] = h
+		}
 		return nil, err
 	}
 	if made {
@@ -224,7 +233,7 @@ func (s *Signer) Roll(apex string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.zones[apex]
-	if h == nil {
+	if h == nil || h.z == nil {
 		return fault.New(fault.NotFound, "there is no signed zone %s", apex).WithHint("see them with: lifeboat zone keys")
 	}
 	next, err := h.keys.Begin(s.o.Now())
@@ -329,6 +338,7 @@ func (s *Signer) Zones() (out []ZoneView) {
 	defer s.mu.Unlock()
 	for apex, h := range s.zones {
 		if h.z == nil {
+			out = append(out, ZoneView{Apex: apex, Says: "The key can't be read.", Until: h.ends, Signatures: h.signed.Sets.Len() + h.signed.SOA.Len()})
 			continue
 		}
 		out = append(out, h.keys.view(apex, h.z.ApexWire(), h.signed, h.ends))

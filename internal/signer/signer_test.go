@@ -3,6 +3,7 @@ package signer
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -173,6 +174,7 @@ func TestOnlyWhatIsMissingIsSigned(t *testing.T) {
 		{"nothing", w, now, 0},
 		{"a serial further", Wanted{Zone: z, Serial: 10}, now, 3},
 		{"before half the time", w, now.Add(dnssec.Validity - dnssec.Renewal - time.Minute), 0},
+		{"the clock was an hour ahead, and more", w, now.Add(-time.Minute - dnssec.Backdate), all},
 		{"past half the time", w, now.Add(dnssec.Validity - dnssec.Renewal + time.Minute), all},
 		{"one record more at a name", Wanted{Zone: parse(t, sample+"mail IN A 192.0.2.26\n"), Serial: 7}, now, 1},
 		{"a name more", Wanted{Zone: parse(t, sample+"mailer IN A 192.0.2.26\n"), Serial: 7}, now, 3}, // its set, its NSEC, and that before
@@ -324,4 +326,52 @@ func FuzzBook(f *testing.F) {
 		b.Find(dnssec.ID{})
 		b.Expires()
 	})
+}
+
+// A zone whose key is gone goes on with the signatures that it has; no other key is
+// made for it, which the parent would not know.
+func TestAKeyThatIsGone(t *testing.T) {
+	t.Parallel()
+	f, err := OpenFolder(filepath.Join(t.TempDir(), "keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh := func() *Signer {
+		return New(Options{Folder: f, Now: func() time.Time { return now }, Logger: slog.New(slog.DiscardHandler)})
+	}
+	j := Job{Zones: []zone.Source{{Apex: "example.com.", Text: sample, DNSSEC: true}, {Apex: "plain.example.", Text: "broken"}}, Serials: map[string]uint32{"example.com.": 7}}
+	signed, changed, err := fresh().Sign(j)
+	if err != nil || !changed || len(signed) != 1 {
+		t.Fatal(changed, err)
+	}
+	if again, _, err := fresh().Sign(j); err != nil || !again[0].SameSets(signed[0]) {
+		t.Errorf("the next start signs again: %v", err)
+	}
+	file := f.path("example.com.")
+	kept, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	s := fresh()
+	for range 2 {
+		left, _, err := s.Sign(j)
+		if fault.KindOf(err) != fault.Invalid || len(left) != 1 || !left[0].SameSets(signed[0]) {
+			t.Fatalf("%d zones, %v", len(left), err)
+		}
+	}
+	if v := s.Zones(); len(v) != 1 || v[0].Until.IsZero() || s.Roll("example.com.") == nil {
+		t.Errorf("%+v", v)
+	}
+	if _, err := os.Stat(file); err == nil {
+		t.Error("another key was made")
+	}
+	if err := os.WriteFile(file, kept, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if back, _, err := s.Sign(j); err != nil || !back[0].SameSets(signed[0]) {
+		t.Errorf("with the key put back: %v", err)
+	}
 }

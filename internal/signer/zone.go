@@ -123,7 +123,7 @@ func (m *maker) add(entries []dnssec.Entry, set dnssec.Set, before dnssec.Book) 
 	old := before.Find(id)
 	for _, key := range m.keys.over(set.Type) {
 		i := slices.IndexFunc(old, func(s dnssec.Signature) bool {
-			return s.Tag == key.Tag() && s.Expires().Sub(m.now) > dnssec.Renewal
+			return s.Tag == key.Tag() && s.Expires().Sub(m.now) > dnssec.Renewal && s.Begins(m.now)
 		})
 		if i >= 0 {
 			entries = append(entries, dnssec.Entry{ID: id, Signature: old[i]})

@@ -41,6 +41,7 @@ func (r *reader) check(follow []Followed) {
 	c.group()
 	c.dropDuplicates()
 	c.dropHints()
+	c.checkHints()
 	c.checkApex()
 	for number := range int32(r.names.Len()) {
 		if number%YieldEach == 0 {

@@ -23,8 +23,8 @@ import (
 	"lifeboat/internal/fault"
 )
 
-// Schema is where taken rows are kept: a schema of PostgreSQL's, a database of
-// MariaDB's.
+// Schema is where taken rows are kept in PostgreSQL; the name of MariaDB's database
+// for them begins so.
 const Schema = "lifeboat_q"
 
 // The kinds of databases.

@@ -13,21 +13,25 @@ import (
 	"testing"
 	"time"
 
-	"lifeboat/internal/quarantine/dbtest"
+	"lifeboat/internal/quarantine"
+	"lifeboat/internal/quarantine/dbserver"
 	"lifeboat/internal/quarantine/doctor"
+	"lifeboat/internal/quarantine/mysql"
+	core "lifeboat/internal/quarantine/postgres"
+	"lifeboat/internal/quarantine/relational"
 )
 
 // The servers are started once, when the first test wants them.
 var (
-	postgres = once(func() (*dbtest.Server, error) { return dbtest.Postgres("max_connections=12") })
-	mariadb  = once(func() (*dbtest.Server, error) { return dbtest.MariaDB("max_connections=10") })
+	postgres = once(func() (*dbserver.Server, error) { return dbserver.Postgres("max_connections=12") })
+	mariadb  = once(func() (*dbserver.Server, error) { return dbserver.MariaDB("max_connections=10") })
 
 	mu      sync.Mutex // guards running
-	running []*dbtest.Server
+	running []*dbserver.Server
 )
 
-func once(start func() (*dbtest.Server, error)) func() (*dbtest.Server, error) {
-	return sync.OnceValues(func() (*dbtest.Server, error) {
+func once(start func() (*dbserver.Server, error)) func() (*dbserver.Server, error) {
+	return sync.OnceValues(func() (*dbserver.Server, error) {
 		s, err := start()
 		if err == nil {
 			mu.Lock()
@@ -41,7 +45,7 @@ func once(start func() (*dbtest.Server, error)) func() (*dbtest.Server, error) {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	for _, s := range running {
-		s.Close()
+		s.Stop()
 	}
 	os.Exit(code)
 }
@@ -57,9 +61,9 @@ func exec(t *testing.T, db *sql.DB, statements ...string) {
 
 // shop makes a database of the server's with orders and lines, and a user without
 // rights.
-func shop(t *testing.T, s *dbtest.Server, err error, name string) *sql.DB {
+func shop(t *testing.T, s *dbserver.Server, err error, name string) *sql.DB {
 	t.Helper()
-	dbtest.Need(t, "database server", err)
+	dbserver.Skip(t, "database server", err)
 	root, err := s.Root("")
 	if err != nil {
 		t.Fatal(err)
@@ -121,6 +125,30 @@ func heal(t *testing.T, k *doctor.Keeper, root *sql.DB, want ...string) {
 	}
 }
 
+// takesAway proves that the rights are enough: an order leaves and comes back, signed
+// in as the user that has them and nothing else.
+func takesAway(t *testing.T, dsn string, open func(string, relational.Options) (*relational.DB, error), tables ...string) {
+	t.Helper()
+	if tables == nil {
+		tables = []string{"orders"}
+	}
+	q, err := open(dsn, relational.Options{Name: "shop", Now: time.Now, Tables: tables, Limits: quarantine.Limits{Share: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = q.Close() }()
+	p, err := q.Plan(t.Context(), quarantine.Request{ID: "op1", Table: "orders", Keys: []quarantine.Key{{"1"}}})
+	if err != nil || len(p.Refused) > 0 {
+		t.Fatalf("%+v %v", p.Refused, err)
+	}
+	if _, err := q.Apply(t.Context(), p, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Restore(t.Context(), quarantine.Back{Operation: "op1", ID: "back1"}, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func words(r doctor.Report) string {
 	b, _ := json.MarshalIndent(r, "", " ")
 	return strings.ReplaceAll(string(b), `\u003e`, ">")
@@ -130,13 +158,15 @@ func TestPostgres(t *testing.T) {
 	t.Parallel()
 	s, err := postgres()
 	root := shop(t, s, err, "shop")
-	exec(t, root, "CREATE ROLE boat LOGIN", "CREATE TABLE orders (id serial PRIMARY KEY)", `CREATE TABLE "Lines" (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, order_id int REFERENCES orders)`,
+	exec(t, root, "CREATE ROLE boat LOGIN", "CREATE TABLE orders (id serial PRIMARY KEY)", "INSERT INTO orders SELECT generate_series(1, 30)", `CREATE TABLE "Lines" (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, order_id int REFERENCES orders)`,
 		"CREATE TABLE notes (id int PRIMARY KEY, order_id int REFERENCES orders)", "ALTER TABLE notes ENABLE ROW LEVEL SECURITY", "CREATE SCHEMA secret", "CREATE TABLE secret.a (id int PRIMARY KEY)",
 		"CREATE TABLE forgotten (id int PRIMARY KEY, order_id int REFERENCES orders)", "REVOKE ALL ON SCHEMA public FROM PUBLIC")
 	target := doctor.Target{Name: "shop", Kind: doctor.Postgres, DSN: s.DSN("boat", "shop"), Tables: []string{"orders", "public.Lines", "public.notes", "secret.a"}}
 	k := keep(t, target)
 	heal(t, k, root, "lacks SELECT, INSERT, UPDATE, DELETE on orders", "may not use the schema of secret.a", "row security", "counter of orders", "no schema lifeboat_q",
 		"public.forgotten points at orders")
+	exec(t, root, "DROP TABLE forgotten")
+	takesAway(t, s.DSN("boat", "shop"), core.Open, "orders", "public.Lines", "public.notes")
 	exec(t, root, "REVOKE DELETE ON orders FROM boat")
 	if r := k.Check(t.Context()); len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Next, "GRANT DELETE ON public.orders") {
 		t.Errorf("%s", words(r))
@@ -153,11 +183,12 @@ func TestMariaDB(t *testing.T) {
 	t.Parallel()
 	s, err := mariadb()
 	root := shop(t, s, err, "shop_1")
-	exec(t, root, "CREATE USER boat@localhost", "CREATE TABLE orders (id int PRIMARY KEY)", "CREATE TABLE `li``nes` (id int PRIMARY KEY)", "CREATE TABLE old (id int PRIMARY KEY) ENGINE=MyISAM",
+	exec(t, root, "CREATE USER boat@localhost", "CREATE TABLE orders (id int AUTO_INCREMENT PRIMARY KEY)", "INSERT INTO orders SELECT seq FROM seq_1_to_30", "CREATE TABLE `li``nes` (id int PRIMARY KEY)", "CREATE TABLE old (id int PRIMARY KEY) ENGINE=MyISAM",
 		"GRANT SELECT ON shop_1.orders TO boat@localhost", "GRANT UPDATE (id) ON shop_1.orders TO boat@localhost")
 	target := doctor.Target{Name: "shop", Kind: doctor.MariaDB, DSN: s.DSN("boat", "shop_1"), Tables: []string{"orders", "shop_1.li`nes"}}
 	k := keep(t, target)
-	heal(t, k, root, "lacks INSERT, UPDATE, DELETE, TRIGGER on orders", "database lifeboat_q")
+	heal(t, k, root, "lacks INSERT, UPDATE, DELETE on orders", "database lifeboat_q_shop_1", "could stay hidden")
+	takesAway(t, s.DSN("boat", "shop_1"), mysql.Open)
 	target.Tables = []string{"old", "nosuch"}
 	exec(t, root, "GRANT ALL ON shop_1.* TO boat@localhost")
 	text := words(keep(t, target).Check(t.Context()))
@@ -172,18 +203,18 @@ func TestKeptWhenAllAreUsedUp(t *testing.T) {
 	t.Parallel()
 	type server struct {
 		name, kind string
-		start      func() (*dbtest.Server, error)
+		start      func() (*dbserver.Server, error)
 		grants     []string
 	}
 	for _, tt := range []server{
-		{"PostgreSQL", doctor.Postgres, func() (*dbtest.Server, error) { return dbtest.Postgres("max_connections=6") }, []string{"CREATE ROLE boat LOGIN"}},
-		{"MariaDB", doctor.MariaDB, func() (*dbtest.Server, error) { return dbtest.MariaDB("max_connections=10") }, []string{"CREATE USER boat@localhost", "GRANT SELECT ON crowded.* TO boat@localhost"}},
+		{"PostgreSQL", doctor.Postgres, func() (*dbserver.Server, error) { return dbserver.Postgres("max_connections=6") }, []string{"CREATE ROLE boat LOGIN"}},
+		{"MariaDB", doctor.MariaDB, func() (*dbserver.Server, error) { return dbserver.MariaDB("max_connections=10") }, []string{"CREATE USER boat@localhost", "GRANT SELECT ON crowded.* TO boat@localhost"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s, err := tt.start()
 			if err == nil {
-				t.Cleanup(s.Close)
+				t.Cleanup(s.Stop)
 			}
 			root := shop(t, s, err, "crowded")
 			exec(t, root, tt.grants...)
@@ -222,7 +253,7 @@ func TestLostAndFound(t *testing.T) {
 	t.Parallel()
 	s, err := postgres()
 	root := shop(t, s, err, "lost")
-	k := keep(t, doctor.Target{Name: "lost", Kind: doctor.Postgres, DSN: s.DSN("postgres", "lost")})
+	k := keep(t, doctor.Target{Name: "lost", Kind: doctor.Postgres, DSN: s.DSN("root", "lost")})
 	until(t, func() bool { return k.State().Open })
 	var pid int
 	if err := k.Do(t.Context(), func(ctx context.Context, c *sql.Conn) error {

@@ -5,15 +5,31 @@ import (
 	"database/sql"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 )
 
 // keepRights are needed in the database that holds taken rows.
 var keepRights = []string{"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX"}
 
-// rowRights are needed on every table; TRIGGER only shows which triggers will fire.
-var rowRights = []string{"SELECT", "INSERT", "UPDATE", "DELETE", "TRIGGER"}
+// seeRights are needed on the whole database: a table that points at a listed one and
+// is hidden would be followed by the database and not by us; TRIGGER shows which
+// triggers will fire.
+var seeRights = []string{"SELECT", "TRIGGER"}
+
+// rowRights are needed on every listed table.
+var rowRights = []string{"INSERT", "UPDATE", "DELETE"}
+
+// keep is the database that holds the rows that were taken from one (package
+// quarantine/mysql).
+func keep(database string) string {
+	name := Schema + "_" + database
+	return name[:min(len(name), 64)]
+}
+
+// wide writes a database's name where it would be a pattern.
+func wide(database string) string {
+	return tick(strings.NewReplacer("_", `\_`, "%", `\%`).Replace(database)) + ".*"
+}
 
 func checkMariaDB(ctx context.Context, r *Report, t Target, conn *sql.Conn) error {
 	tx, err := conn.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
@@ -41,13 +57,15 @@ func checkMariaDB(ctx context.Context, r *Report, t Target, conn *sql.Conn) erro
 	if has["*.*"]["ALL PRIVILEGES"] || has["*.*"]["SUPER"] {
 		r.notice("The user %s may do everything. A quarantine needs far less: make a user with the rights below.", r.User)
 	}
-	if missing := has.missing(Schema, "", keepRights); len(missing) > 0 {
+	held := keep(database)
+	if missing := has.missing(held, "", keepRights); len(missing) > 0 {
 		list := strings.Join(missing, ", ")
-		r.problem("", fmt.Sprintf("Run: CREATE DATABASE IF NOT EXISTS `%s`; GRANT %s ON `%s`.* TO %s;", Schema, list, Schema, account(r.User)), "%s lacks %s in the database %s, which holds taken rows.", r.User, list, Schema)
-	} else if err := tx.QueryRowContext(ctx, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ?", Schema).Scan(&discard); err == sql.ErrNoRows {
-		r.problem("", "Run: CREATE DATABASE `"+Schema+"`;", "There is no database %s, which holds taken rows.", Schema)
-	} else if err != nil {
-		return err
+		r.problem("", fmt.Sprintf("Run: GRANT %s ON %s TO %s;", list, wide(held), account(r.User)), "%s lacks %s in the database %s, which holds taken rows.", r.User, list, held)
+	}
+	if missing := has.missing(database, "", seeRights); len(missing) > 0 {
+		list := strings.Join(missing, ", ")
+		r.problem("", fmt.Sprintf("Run: GRANT %s ON %s TO %s;", list, wide(database), account(r.User)),
+			"%s lacks %s on the whole database %s: tables that point at the listed ones could stay hidden.", r.User, list, database)
 	}
 	for _, name := range t.Tables {
 		if err := judgeMariaDB(ctx, r, tx, has, name, database); err != nil {
@@ -72,9 +90,6 @@ func judgeMariaDB(ctx context.Context, r *Report, tx *sql.Tx, has rights, name, 
 	if missing := has.missing(schema, table, rowRights); len(missing) > 0 {
 		list := strings.Join(missing, ", ")
 		r.problem(name, fmt.Sprintf("Run: GRANT %s ON %s.%s TO %s;", list, tick(schema), tick(table), account(r.User)), "%s lacks %s on %s.", r.User, list, name)
-		if slices.Contains(missing, "SELECT") {
-			return nil // the catalogue hides it, too
-		}
 	}
 	var kind string
 	var engine sql.NullString
@@ -190,8 +205,8 @@ func grantsMariaDB(t Target, user, database string) []string {
 	u := account(user)
 	out := []string{
 		"CREATE USER IF NOT EXISTS " + u + "; -- give it a password with: SET PASSWORD",
-		"CREATE DATABASE IF NOT EXISTS " + tick(Schema) + ";",
-		"GRANT " + strings.Join(keepRights, ", ") + " ON " + tick(Schema) + ".* TO " + u + ";",
+		"GRANT " + strings.Join(keepRights, ", ") + " ON " + wide(keep(database)) + " TO " + u + ";",
+		"GRANT " + strings.Join(seeRights, ", ") + " ON " + wide(database) + " TO " + u + ";",
 	}
 	for _, name := range t.Tables {
 		schema, table := split(name)

@@ -16,21 +16,21 @@ import (
 
 	"lifeboat/internal/fault"
 	"lifeboat/internal/quarantine"
-	"lifeboat/internal/quarantine/dbtest"
+	"lifeboat/internal/quarantine/dbserver"
 	"lifeboat/internal/quarantine/doctor"
 	"lifeboat/internal/quarantine/find"
 )
 
 var (
 	mu      sync.Mutex // guards running
-	running []*dbtest.Server
+	running []*dbserver.Server
 
-	postgres = once(func() (*dbtest.Server, error) { return dbtest.Postgres() })
-	mariadb  = once(func() (*dbtest.Server, error) { return dbtest.MariaDB() })
+	postgres = once(func() (*dbserver.Server, error) { return dbserver.Postgres() })
+	mariadb  = once(func() (*dbserver.Server, error) { return dbserver.MariaDB() })
 )
 
-func once(start func() (*dbtest.Server, error)) func() (*dbtest.Server, error) {
-	return sync.OnceValues(func() (*dbtest.Server, error) {
+func once(start func() (*dbserver.Server, error)) func() (*dbserver.Server, error) {
+	return sync.OnceValues(func() (*dbserver.Server, error) {
 		s, err := start()
 		if err == nil {
 			mu.Lock()
@@ -44,7 +44,7 @@ func once(start func() (*dbtest.Server, error)) func() (*dbtest.Server, error) {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	for _, s := range running {
-		s.Close()
+		s.Stop()
 	}
 	os.Exit(code)
 }
@@ -96,7 +96,7 @@ func each(t *testing.T, test func(t *testing.T, d database)) {
 	})
 	for _, s := range []struct {
 		name, kind, query string
-		start             func() (*dbtest.Server, error)
+		start             func() (*dbserver.Server, error)
 	}{
 		{"PostgreSQL", doctor.Postgres, "SELECT sum((detail::json->>'size')::int) < 0 FROM orders", postgres},
 		{"MariaDB", doctor.MariaDB, "SELECT count(*) FROM orders WHERE NOT json_valid(detail)", mariadb},
@@ -104,7 +104,7 @@ func each(t *testing.T, test func(t *testing.T, d database)) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			server, err := s.start()
-			dbtest.Need(t, s.name, err)
+			dbserver.Skip(t, s.name, err)
 			name := "d" + strings.ToLower(strings.Map(func(c rune) rune {
 				if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
 					return c
@@ -119,7 +119,7 @@ func each(t *testing.T, test func(t *testing.T, d database)) {
 			if _, err := root.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
 				t.Fatal(err)
 			}
-			db, err := doctor.Open(doctor.Target{Kind: s.kind, DSN: server.DSN(map[string]string{doctor.Postgres: "postgres", doctor.MariaDB: "root"}[s.kind], name)})
+			db, err := doctor.Open(doctor.Target{Kind: s.kind, DSN: server.DSN("root", name)})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -11,7 +11,7 @@ import (
 
 	"lifeboat/internal/fault"
 	"lifeboat/internal/quarantine"
-	"lifeboat/internal/quarantine/dbtest"
+	"lifeboat/internal/quarantine/dbserver"
 	"lifeboat/internal/quarantine/doctor"
 	"lifeboat/internal/quarantine/find"
 	postgreslever "lifeboat/internal/quarantine/postgres"
@@ -23,7 +23,7 @@ import (
 func movable(t *testing.T, name string) (*sql.DB, *relational.DB, find.Moving, []find.Candidate) {
 	t.Helper()
 	server, err := postgres()
-	dbtest.Need(t, "PostgreSQL", err)
+	dbserver.Skip(t, "PostgreSQL", err)
 	root, err := server.Root("")
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +32,7 @@ func movable(t *testing.T, name string) (*sql.DB, *relational.DB, find.Moving, [
 	if _, err := root.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
 		t.Fatal(err)
 	}
-	dsn := server.DSN("postgres", name)
+	dsn := server.DSN("root", name)
 	db, err := doctor.Open(doctor.Target{Kind: doctor.Postgres, DSN: dsn})
 	if err != nil {
 		t.Fatal(err)

@@ -149,7 +149,8 @@ func (d *dialect) DDLCommits() bool { return false }
 
 func (d *dialect) Prepare() []string {
 	return []string{
-		"CREATE SCHEMA IF NOT EXISTS " + Schema,
+		// IF NOT EXISTS asks for the right to create schemas even where there is one.
+		"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = '" + Schema + "') THEN CREATE SCHEMA " + Schema + "; END IF; END $$",
 		"CREATE TABLE " + d.Hold("op") + ` (id text PRIMARY KEY, plan_hash text NOT NULL, kind text NOT NULL, mode text NOT NULL, state text NOT NULL, root text NOT NULL,
 			by_whom text NOT NULL, incident text NOT NULL, reason text NOT NULL, manifest text NOT NULL, started text NOT NULL, changed text NOT NULL,
 			moved bigint NOT NULL, rest text NOT NULL, at_row bigint NOT NULL, is_batch smallint NOT NULL)`,
@@ -172,9 +173,6 @@ func (d *dialect) HoldsComputed() bool { return true }
 func (d *dialect) CopyHold(hold, of string) string {
 	return "CREATE TABLE " + hold + " (LIKE " + of + ")"
 }
-
-// Analyze lets the planner know how large a table is that was just filled.
-func (d *dialect) Analyze(hold string) string { return "ANALYZE " + hold }
 
 func (d *dialect) DropHold(hold string) string { return "DROP TABLE IF EXISTS " + hold }
 

@@ -397,18 +397,8 @@ func (t *tx) copyRows(i *Info, hold string, columns []string, keys []quarantine.
 	if total != len(keys) {
 		return stale("%d of %d rows of %s are no longer there", len(keys)-total, len(keys), i.Canonical())
 	}
-	// A table that was just made has no statistics, and joins with it are planned as if
-	// it had a handful of rows.
-	if a, can := t.d.(analyzer); can && len(keys) > 100 {
-		if _, err := t.exec(a.Analyze(t.d.Hold(hold))); err != nil {
-			return err
-		}
-	}
 	return nil
 }
-
-// analyzer is a dialect whose planner wants statistics of a new table.
-type analyzer interface{ Analyze(hold string) string }
 
 // copyTable copies the frozen rows of a table and compares them with the plan.
 func (t *tx) copyTable(p quarantine.Plan, table *quarantine.Table, i *Info) error {
