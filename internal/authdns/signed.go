@@ -330,7 +330,11 @@ func (a *answer) signatures(owner []byte, n int32) bool {
 // allSignatures appends those over all sets of a node.
 func (a *answer) allSignatures(owner []byte, n int32) {
 	for _, set := range a.p.setsOf(n) {
-		if over := a.over(n, set.typ); over.count > 0 {
+		over := a.over(n, set.typ)
+		if c, ok := a.v.challenge(a.zone, n, set.typ); ok {
+			over = c.over
+		}
+		if over.count > 0 {
 			a.add(secAnswer, owner, over.count, over.wire)
 		}
 		if set.typ == typeSOA {
