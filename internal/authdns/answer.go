@@ -126,10 +126,7 @@ func (a *answer) atNode(owner []byte, n int32) {
 			return
 		}
 		if s.typ == a.typ {
-			if c, ok := a.v.challenge(a.zone, n, s.typ); ok {
-				if a.add(secAnswer, owner, c.set.count, c.set.wire) && a.signing != nil {
-					a.add(secAnswer, owner, c.over.count, c.over.wire)
-				}
+			if a.withProofs(owner, n, s.typ) {
 				return
 			}
 			if a.addSigned(secAnswer, owner, n, s.typ, body{s.count, a.p.body(s)}) && leads(s.typ) {
@@ -157,6 +154,15 @@ func (a *answer) atNode(owner []byte, n int32) {
 	}
 	a.proveNoData(n)
 	a.deny()
+}
+
+// withProofs answers with a node's set with proofs; false where there are none now.
+func (a *answer) withProofs(owner []byte, n int32, typ uint16) bool {
+	c, ok := a.v.challenge(a.zone, n, typ)
+	if ok && a.add(secAnswer, owner, c.set.count, c.set.wire) && a.signing != nil {
+		a.add(secAnswer, owner, c.over.count, c.over.wire)
+	}
+	return ok
 }
 
 // addresses gives what a following name answers to a type, be it CNAME where the
@@ -199,6 +205,7 @@ func (a *answer) any(owner []byte, n int32) {
 		a.deny()
 	case of == typeSOA:
 		a.soa(secAnswer, owner)
+	case a.withProofs(owner, n, of): // else who keeps the answer would not find them for longer
 	default:
 		a.addSigned(secAnswer, owner, n, of, best)
 	}

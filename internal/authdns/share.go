@@ -20,8 +20,9 @@ type Share struct {
 
 // sharing is the share of a class.
 type sharing struct {
-	percent uint64 // 0: none
-	seed    uint64
+	percent  uint64 // 0: none
+	seed     uint64
+	position string // where it goes
 }
 
 // addShares appends, for each class, what the share's position answers; without any
@@ -48,7 +49,7 @@ func (v *View) addShares(o Orders) error {
 		}
 		seed := fnv.New64a()
 		_, _ = seed.Write([]byte(s.id)) // never fails
-		v.shares[i] = sharing{percent: uint64(share.Percent), seed: seed.Sum64()}
+		v.shares[i] = sharing{percent: uint64(share.Percent), seed: seed.Sum64(), position: share.Position}
 		v.follows[len(t.follows)+i] = makeFollow(p, o.ttl(s.id, k.ttl))
 	}
 	return nil

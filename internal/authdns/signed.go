@@ -165,7 +165,7 @@ func variantOf[T any](positions map[string]T, position string) uint16 {
 
 // inForce is what a View adds to a signing: what is at the positions, and the serials.
 type inForce struct {
-	variants []uint16 // by class
+	variants []uint16 // as View.follows: by class, behind them those of a share
 	soa      []body   // by zone: RRSIG records over the SOA
 }
 
@@ -185,11 +185,17 @@ func (t *Table) signedInForce(v *View) (f inForce) {
 	return f
 }
 
-// variants are those of the positions in force, by class.
+// variants are those of the positions in force, in the order of View.follows.
 func (t *Table) variants(v *View) []uint16 {
-	out := make([]uint16, len(t.follows))
+	out := make([]uint16, len(v.follows))
 	for i, k := range t.follows {
 		out[i] = variantOf(t.sites[k.site].positions, v.at[k.site])
+	}
+	for i := range v.shares {
+		out[len(t.follows)+i] = out[i]
+		if s := v.shares[i]; s.percent > 0 {
+			out[len(t.follows)+i] = variantOf(t.sites[t.follows[i].site].positions, s.position)
+		}
 	}
 	return out
 }
@@ -260,13 +266,14 @@ func (a *answer) over(n int32, typ uint16) body {
 	return a.signing.body(r)
 }
 
-// variant is that of the position in force, 0 for a node that follows no site.
+// variant is that of the position that this client is told, 0 for a node that follows no
+// site.
 func (a *answer) variant(n int32) uint16 {
 	class := a.p.nodes[n].follow
 	if class == none {
 		return 0
 	}
-	return a.v.signed.variants[a.v.table.zones[a.zone].follows[class]]
+	return a.v.signed.variants[a.place(a.v.table.zones[a.zone].follows[class])]
 }
 
 // sameTTL gives the one signature that was written last the TTL of the records that it
@@ -323,7 +330,11 @@ func (a *answer) signatures(owner []byte, n int32) bool {
 // allSignatures appends those over all sets of a node.
 func (a *answer) allSignatures(owner []byte, n int32) {
 	for _, set := range a.p.setsOf(n) {
-		if over := a.over(n, set.typ); over.count > 0 {
+		over := a.over(n, set.typ)
+		if c, ok := a.v.challenge(a.zone, n, set.typ); ok {
+			over = c.over
+		}
+		if over.count > 0 {
 			a.add(secAnswer, owner, over.count, over.wire)
 		}
 		if set.typ == typeSOA {

@@ -2,6 +2,7 @@ package authdns
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -14,10 +15,15 @@ import (
 	"lifeboat/internal/zone"
 )
 
+// proofName has TXT records that proofs are put beside.
+const proofName = "_acme-challenge.mail.example.com."
+
 // signedTestZone is the test zone, signed, and its key.
 func signedTestZone(t testing.TB, sites map[string]zone.Positions) (*zone.Zone, dnssec.Zone) {
 	t.Helper()
-	z, err := zone.Parse(testSource())
+	src := testSource()
+	src.Challenges = []string{"mail.example.com."}
+	z, err := zone.Parse(src)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +31,7 @@ func signedTestZone(t testing.TB, sites map[string]zone.Positions) (*zone.Zone, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed, _, err := signer.Keys{Keys: []*signer.Key{key}}.Sign(signer.Wanted{Zone: z, Sites: sites, Serial: 7, Proofs: map[string][]string{"txt.example.com.": {"proof"}}}, dnssec.Zone{}, time.Now())
+	signed, _, err := signer.Keys{Keys: []*signer.Key{key}}.Sign(signer.Wanted{Zone: z, Sites: sites, Serial: 7, Proofs: map[string][]string{proofName: {"proof"}}}, dnssec.Zone{}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,6 +186,33 @@ func TestSignedAllocations(t *testing.T) {
 		wire := packed(t, q)
 		if got := testing.AllocsPerRun(100, func() { s.Handle(out, wire, false) }); got != 0 {
 			t.Errorf("%s: %v allocations", q.Question[0].String(), got)
+		}
+	}
+}
+
+// Neither does a share cost an allocation, on either side of it, nor do proofs.
+func TestSignedAllocationsWithAShare(t *testing.T) {
+	s := signedServer(t)
+	o := calm()
+	o.Share = map[string]Share{"shop": {Position: "standby", Percent: 50}}
+	o.Challenges = map[string]Challenge{proofName: {Values: []string{"proof"}, Until: time.Now().Add(time.Hour)}}
+	v, err := s.View().Table().View(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Set(v)
+	out := make([]byte, 0, 65536)
+	for _, q := range []*dns.Msg{
+		wanting("shop.example.com.", dns.TypeA, true), wanting("shop.example.com.", dns.TypeAAAA, true), wanting("toshop.example.com.", dns.TypeA, true), wanting("example.com.", dns.TypeAAAA, true),
+		wanting("shop.example.com.", dns.TypeNSEC, true), wanting("shop.example.com.", dns.TypeRRSIG, true), wanting(proofName, dns.TypeTXT, true), wanting(proofName, dns.TypeRRSIG, true),
+		wanting(proofName, dns.TypeANY, true),
+	} {
+		wire := packed(t, q)
+		for i := range byte(8) {
+			client := netip.AddrFrom4([4]byte{10, 0, i, 1})
+			if got := testing.AllocsPerRun(100, func() { s.handleFrom(&worker{counters: &s.shards[0]}, out, wire, client, false) }); got != 0 {
+				t.Errorf("%s for %s: %v allocations", q.Question[0].String(), client, got)
+			}
 		}
 	}
 }

@@ -94,8 +94,14 @@ func Answers(f zone.Followed, at zone.Addresses) (sets []Set) {
 		return []Set{{Owner: f.Owner, Type: typeCNAME, TTL: f.TTL, Data: [][]byte{[]byte(target)}}}
 	}
 	var a, aaaa [][]byte
+	var seen []netip.Addr
 	for _, ip := range at.IPs {
-		if ip = ip.Unmap().WithZone(""); ip.Is4() {
+		ip = ip.Unmap().WithZone("")
+		if slices.Contains(seen, ip) { // a set has no record twice (RFC 2181 section 5)
+			continue
+		}
+		seen = append(seen, ip)
+		if ip.Is4() {
 			a = append(a, data(ip))
 		} else {
 			aaaa = append(aaaa, data(ip))

@@ -92,8 +92,9 @@ func (e *Engine) DropChallenge(ctx context.Context, name string, values []string
 	if !slices.ContainsFunc(values, func(v string) bool { return !there[v].IsZero() }) && (len(values) > 0 || len(there) == 0) {
 		return nil
 	}
+	now := e.o.Now() // one for both: what is signed is what is given out
 	return e.changeProofs(ctx, []string{apex}, func(next *ordered) error {
-		kept := next.proofs[owner].after(e.o.Now())
+		kept := next.proofs[owner].after(now)
 		for _, v := range values {
 			delete(kept, v)
 		}
