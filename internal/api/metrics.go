@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"lifeboat/internal/feature"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/parentwatch"
 	"lifeboat/internal/probe"
@@ -70,6 +71,9 @@ var (
 	zoneSeen       = desc("zone_seen", "Whether the world sees what we publish of a zone: 1 it does, 0 not all of it or not at all, -1 nobody can tell.", "zone")
 	zoneSeenAge    = desc("zone_seen_age_seconds", "How old the last look at a zone from outside is.", "zone")
 	domainExpires  = desc("domain_expires_seconds", "How long the domain of a zone is still registered, where the registry is asked.", "zone")
+	flagClients    = desc("ofrep_clients", "Clients that asked for features within ten minutes, by kind: pages, programs, copies.", "kind")
+	flagHeard      = desc("ofrep_clients_heard", "Those of them that have heard of the features as they are now.", "kind")
+	flagSlowest    = desc("ofrep_clients_slowest_seconds", "How long the last of them took to hear.", "kind")
 	dnsAnswers     = desc("dns_answers_total", "DNS answers by response code.", "rcode")
 	dnsAsked       = desc("dns_asked_total", "DNS queries by name and type, of the 50 that were asked for most; estimates under load. Without a name: what is not there.", "name", "type")
 	signedLeft     = desc("dnssec_valid_left_seconds", "How long the answers of a signed zone validate unless it is signed again.", "zone")
@@ -121,7 +125,7 @@ var levels = map[string]*prometheus.Desc{"dns_secondaries_behind": behind, "dns_
 var plainDescs = []*prometheus.Desc{
 	buildInfo, siteOrdered, siteSeen, seenAge, siteTTL, autoHeld, incidentsOpen, evidenceHeld, updateOverdue, fixInFlight, fixes, leversParked, parkedOverdue, messages, leverActive, leverArmed, leverDrifted,
 	behind, expired, answerUp, answerReady, answerWaiting, answerLost, recordDegraded, recordPending, standbyVisits, dnsAnswers, zoneSeen, zoneSeenAge, domainExpires,
-	signedLeft, signedCount, signedMade, signedTrouble,
+	signedLeft, signedCount, signedMade, signedTrouble, flagClients, flagHeard, flagSlowest,
 }
 
 // openPhases are the phases in which an incident holds its site.
@@ -197,6 +201,12 @@ func (s sink) answer(o Overview) {
 	s.gauge(recordDegraded, number(o.Record.Degraded))
 	s.gauge(recordPending, float64(o.Record.Pending))
 	s.gauge(messages, float64(o.Waiting))
+	h := o.Answer.Heard
+	for kind, l := range map[string]feature.Listeners{"pages": h.Pages, "programs": h.Servers, "copies": h.Copies} {
+		s.gauge(flagClients, float64(l.Clients), kind)
+		s.gauge(flagHeard, float64(l.Heard), kind)
+		s.gauge(flagSlowest, l.Slowest.Seconds(), kind)
+	}
 	for name, v := range o.Answer.Counters {
 		if d, known := levels[name]; known {
 			s.gauge(d, float64(v))

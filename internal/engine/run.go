@@ -103,6 +103,7 @@ func (r *runner) due(ctx context.Context, wg *sync.WaitGroup) bool {
 	r.dueShares(ctx)
 	now, system := r.e.o.Now(), incident.Actor{Kind: "system", Name: "lifeboat"}
 	r.countHits(r.in.ID)
+	r.tellHeard(ctx, now)
 	r.dueFix(now)
 	if r.in.ImpactDue {
 		r.try(ctx, incident.Measure{Impact: r.impact()}, incident.Actor{Kind: "collector", Name: "lifeboat"})

@@ -2,8 +2,12 @@ package engine_test
 
 import (
 	"context"
+	"net"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/miekg/dns"
 
 	"lifeboat/internal/config"
 	"lifeboat/internal/incident"
@@ -63,6 +67,56 @@ func TestTheReturnGoesInStages(t *testing.T) {
 	}
 	if n := b.back(); n != 100 {
 		t.Errorf("%d of 100 are back", n)
+	}
+}
+
+// home counts the networks, of a hundred, whose resolvers are sent to the real site.
+func (b *boat) homeOf100() int {
+	b.t.Helper()
+	n := 0
+	for i := range 100 {
+		c := &dns.Client{Dialer: &net.Dialer{LocalAddr: &net.UDPAddr{IP: net.IPv4(127, 9, byte(i), 1)}, Timeout: 2 * time.Second}}
+		q := new(dns.Msg)
+		q.SetQuestion("shop.example.com.", dns.TypeA)
+		r, _, err := c.Exchange(q, b.dns.String())
+		must(b.t, err)
+		if len(r.Answer) > 0 && r.Answer[0].(*dns.A).A.String() == "127.0.0.1" {
+			n++
+		}
+	}
+	return n
+}
+
+// A share of the resolvers goes home, and everybody stays there in the end; pulled again,
+// nobody is.
+func TestVisitorsGoBackInStages(t *testing.T) {
+	t.Parallel()
+	b := launchStaged(t, "1h")
+	must(t, b.pull("to-standby", "the shop burns"))
+	b.allAway()
+	b.do(incident.GoBack{Because: "It is out."}, me)
+	b.atFirstStage()
+	if n := b.homeOf100(); n < 5 || n > 45 {
+		t.Errorf("%d of 100 networks are sent home, want about 20", n)
+	}
+	b.do(incident.Advance{Reason: "It looks well."}, me)
+	b.eventually("three fifths are back", func() bool { in := b.state(); return in.Return != nil && in.Return.Share == 60 && !in.Moving() })
+	if n := b.homeOf100(); n < 40 || n > 80 {
+		t.Errorf("%d of 100 networks are sent home, want about 60", n)
+	}
+	b.do(incident.StepBack{}, me)
+	b.allAway()
+	if n := b.homeOf100(); n != 0 {
+		t.Errorf("%d of 100 networks are sent home", n)
+	}
+	b.do(incident.GoBack{Because: "It is out, really."}, me)
+	b.atFirstStage()
+	for range 2 {
+		b.do(incident.Advance{Reason: "It looks well."}, me)
+	}
+	b.eventually("everybody is back", func() bool { return b.phase() == incident.Watch || b.phase() == incident.Review })
+	if n := b.homeOf100(); n != 100 {
+		t.Errorf("%d of 100 networks are sent home", n)
 	}
 }
 

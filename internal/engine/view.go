@@ -104,6 +104,8 @@ type LeverView struct {
 	Reach       string      `json:"reach,omitempty" doc:"how long until everybody has it, a sentence"`
 	Shadow      bool        `json:"shadow" doc:"a drill moves a stand-in; else it looks and plans only"`
 	Problems    []string    `json:"problems,omitempty"`
+	Owner       string      `json:"owner,omitempty" doc:"of a feature: whom to ask about it"`
+	Without     string      `json:"without,omitempty" doc:"of a feature: what the code takes while lifeboat can't be asked, as JSON"`
 }
 
 // AnswerView is how the answer process is doing.
@@ -239,6 +241,9 @@ func (e *Engine) leverView(ctx context.Context, r *runner, c lever.Card) (LeverV
 		if l.Name == c.Name {
 			v.To = l.Position + l.Feature
 		}
+	}
+	if flag, known := e.contents().Flag(v.To); known && c.Kind == kindFeature {
+		v.Owner, v.Without = flag.Owner, string(flag.CodeDefault)
 	}
 	if v.To == "" {
 		v.To = c.To

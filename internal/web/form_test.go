@@ -502,7 +502,7 @@ func TestSmallWays(t *testing.T) {
 		},
 		"rehearse": func(b *boat, br *browser) {
 			br.enter(b)
-			br.open("/levers").press("Rehearse: Close the checkout").want(http.StatusOK, "DRILL: there in", "1 of 3 levers are armed.")
+			br.open("/levers").want(http.StatusOK, "Jonas Weber looks after it", "without lifeboat the code takes true").press("Rehearse: Close the checkout").want(http.StatusOK, "DRILL: there in", "1 of 3 levers are armed.")
 		},
 		"park and unpark": func(b *boat, br *browser) {
 			looking(b)

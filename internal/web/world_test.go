@@ -73,7 +73,7 @@ levers:
   to-backup: {title: Use the backup, zone: {site: shop, to: backup}}
   close-checkout: {title: Close the checkout, says: Customers can look but not buy, feature: {key: checkout, value: false}}
 features:
-  checkout: {value: true, off: false, says: Card payments}
+  checkout: {value: true, off: false, says: Card payments, owner: Jonas Weber, code_default: true}
 actions:
   roll-back: {site: shop, title: Put release 411 back, exec: [/usr/bin/true], undo: {exec: [/usr/bin/true]}}
 `

@@ -151,6 +151,21 @@ func (d *Driver) Revert(ctx context.Context, p lever.Plan, step int, t lever.Tok
 	return obs, d.o.Orders.Move(ctx, p.Target, from, t)
 }
 
+// CanShare says that the way back can go by shares of resolvers.
+func (d *Driver) CanShare(p lever.Plan) bool {
+	from, to, err := ends(p, 0)
+	return err == nil && len(p.Steps) == 1 && from != to
+}
+
+// Share orders that about percent of the resolvers are sent where the plan found visitors.
+func (d *Driver) Share(ctx context.Context, p lever.Plan, step, percent int, t lever.Token) error {
+	from, _, err := ends(p, step)
+	if err != nil {
+		return err
+	}
+	return d.o.Orders.Share(ctx, p.Target, from, percent, t)
+}
+
 // Dispose has nothing to purge.
 func (d *Driver) Dispose(context.Context, lever.Plan) error { return nil }
 

@@ -82,12 +82,12 @@ func MariaDB(settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	init := exec.Command(install, "--no-defaults", "--datadir="+s.Dir+"/data", "--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-flush-log-at-trx-commit=0")
+	init := exec.Command(install, "--no-defaults", "--datadir="+s.Dir+"/data", "--auth-root-authentication-method=normal", "--skip-test-db", "--tmpdir="+s.Dir, "--innodb-flush-log-at-trx-commit=0")
 	if out, err := as(init, "mysql").CombinedOutput(); err != nil {
 		return nil, errors.Join(fmt.Errorf("mariadb-install-db: %w: %s", err, out), os.RemoveAll(s.Dir))
 	}
 	args := []string{
-		"--no-defaults", "--datadir=" + s.Dir + "/data", "--socket=" + s.Dir + "/s", "--skip-networking", "--pid-file=" + s.Dir + "/pid",
+		"--no-defaults", "--datadir=" + s.Dir + "/data", "--socket=" + s.Dir + "/s", "--skip-networking", "--pid-file=" + s.Dir + "/pid", "--tmpdir=" + s.Dir,
 		"--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M",
 	}
 	for _, set := range settings {

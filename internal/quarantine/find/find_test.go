@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -24,6 +25,7 @@ import (
 var (
 	mu      sync.Mutex // guards running
 	running []*dbserver.Server
+	made    atomic.Int64 // databases
 
 	postgres = once(func() (*dbserver.Server, error) { return dbserver.Postgres() })
 	mariadb  = once(func() (*dbserver.Server, error) { return dbserver.MariaDB() })
@@ -105,7 +107,7 @@ func each(t *testing.T, test func(t *testing.T, d database)) {
 			t.Parallel()
 			server, err := s.start()
 			dbserver.Skip(t, s.name, err)
-			name := "d" + strings.ToLower(strings.Map(func(c rune) rune {
+			name := fmt.Sprintf("d%d", made.Add(1)) + strings.ToLower(strings.Map(func(c rune) rune {
 				if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
 					return c
 				}

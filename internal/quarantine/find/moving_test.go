@@ -22,6 +22,7 @@ import (
 // production meets it: over a connection of its own, which sees what is committed.
 func movable(t *testing.T, name string) (*sql.DB, *relational.DB, find.Moving, []find.Candidate) {
 	t.Helper()
+	name += fmt.Sprint(made.Add(1))
 	server, err := postgres()
 	dbserver.Skip(t, "PostgreSQL", err)
 	root, err := server.Root("")
