@@ -20,7 +20,6 @@ import (
 	"lifeboat/internal/quarantine/postgres"
 	"lifeboat/internal/quarantine/relational"
 	"lifeboat/internal/quarantine/sqlite"
-	"lifeboat/internal/web"
 )
 
 // rowKinds are the kinds of levers that take rows away, by the kind of a database.
@@ -127,15 +126,8 @@ func (r rowActs) Look(ctx context.Context, site, name string) error {
 	return (*r.eng).LookAt(ctx, site, name)
 }
 
-// apiDesk and webDesk are the desk for the edges; no desk is no value at all.
-func (p plane) apiDesk() api.Desk {
-	if p.rows == nil {
-		return nil
-	}
-	return p.rows
-}
-
-func (p plane) webDesk() web.Desk {
+// desk is the desk for the edges; no desk is no value at all.
+func (p plane) desk() api.Desk {
 	if p.rows == nil {
 		return nil
 	}

@@ -7,30 +7,15 @@ import (
 	"strings"
 
 	"lifeboat/internal/account"
+	"lifeboat/internal/api"
 	"lifeboat/internal/fault"
-	"lifeboat/internal/incident"
 	"lifeboat/internal/quarantine"
 	"lifeboat/internal/quarantine/desk"
 	"lifeboat/internal/role"
 )
 
-// Desk is where rows are taken out of databases; *desk.Desk is one.
-type Desk interface {
-	Sources() []desk.Source
-	Plan(ctx context.Context, database string, r quarantine.Request, by incident.Actor) (desk.Kept, error)
-	Kept(id string) (desk.Kept, error)
-	Plans() []desk.Kept
-	Approve(id, hash string, by incident.Actor) (desk.Kept, error)
-	Apply(ctx context.Context, id, hash, reason string, by incident.Actor) (desk.Kept, error)
-	Stop(id string) error
-	Held(ctx context.Context) desk.Holding
-	Find(ctx context.Context, id string) (desk.Held, quarantine.Database, error)
-	Verify(ctx context.Context, id string) (quarantine.Verdict, error)
-	Preview(ctx context.Context, b quarantine.Back) (quarantine.Preview, error)
-	Restore(ctx context.Context, b quarantine.Back, reason string, by incident.Actor) (quarantine.Returned, error)
-	Discard(ctx context.Context, operation string, roots []quarantine.Key, reason string, by incident.Actor) (quarantine.Operation, error)
-	Purge(ctx context.Context, operation string, by incident.Actor) (quarantine.Operation, bool, error)
-}
+// Desk is where rows are taken out of databases; the API goes by the same.
+type Desk = api.Desk
 
 // noDesk is what somebody meets where no database is configured.
 func noDesk() error {
