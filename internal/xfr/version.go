@@ -55,7 +55,7 @@ func (z Zones) version(of *zone.Zone, head zone.Record) *version {
 	}
 	for name, c := range z.Orders.Challenges {
 		owner, err := zone.Pack(name)
-		if err == nil && zone.Under(owner, of.ApexWire()) && z.now().Before(c.Until) {
+		if err == nil && zone.Under(owner, of.ApexWire()) && len(c.Values) > 0 && z.now().Before(c.Until) {
 			v.proofs[owner] = c.Values
 		}
 	}

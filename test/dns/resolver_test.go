@@ -51,6 +51,7 @@ const resolverConf = `server:
   directory: %[1]q
   interface: 127.0.0.1@%[2]d
   port: %[2]d
+  outgoing-interface: %[5]s
   do-ip6: no
   use-syslog: no
   logfile: ""
@@ -79,8 +80,14 @@ const stub = `stub-zone:
 // resolver starts a real unbound that trusts one key and asks our server.
 func resolver(t *testing.T, port int, anchor string, zones ...string) (ask func(name string, typ uint16) *wire.Msg, said *bytes.Buffer) {
 	t.Helper()
+	return resolverAt(t, "127.0.0.1", port, anchor, zones...)
+}
+
+// resolverAt starts one that asks from an address.
+func resolverAt(t *testing.T, at string, port int, anchor string, zones ...string) (ask func(name string, typ uint16) *wire.Msg, said *bytes.Buffer) {
+	t.Helper()
 	dir, own := t.TempDir(), freePort(t)
-	conf := fmt.Sprintf(resolverConf, dir, own, port, anchor)
+	conf := fmt.Sprintf(resolverConf, dir, own, port, anchor, at)
 	for _, z := range zones {
 		conf += fmt.Sprintf(stub, z, port)
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -201,6 +203,74 @@ func TestSharesAreSigned(t *testing.T) {
 	}
 	if n := server.Counts().Panics; n > 0 {
 		t.Errorf("%d panics", n)
+	}
+}
+
+// TestSharesWithAResolver has two real resolvers, one on each side of a share, take what
+// they are told as secure: addresses, an alias, and that there is none.
+func TestSharesWithAResolver(t *testing.T) {
+	t.Parallel()
+	tool(t, "unbound")
+	sites := map[string]zone.Positions{"shop": positions(), "apex": positions()}
+	delete(sites["apex"], "alias")
+	table, v := sharedZone(t, sites)
+	server := authdns.New(authdns.Options{})
+	r := newResolvers(t, server)
+	put := func(position, other string) {
+		t.Helper()
+		view, err := table.View(authdns.Orders{Position: map[string]string{"shop": position, "apex": "four"}, Share: map[string]authdns.Share{"shop": {Position: other, Percent: 50}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Set(view)
+	}
+	put("standby", "four")
+	side := map[bool]int{}
+	for who := range networks {
+		side[len(dataOf(r.ask(who, "shop.example.com.", wire.TypeA).Answer, "shop.example.com.")[wire.TypeA]) == 2] = who
+	}
+	_, port, err := net.SplitHostPort(r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := map[bool]func(string, uint16) *wire.Msg{}
+	for there, who := range side {
+		ask[there], _ = resolverAt(t, fmt.Sprintf("127.0.%d.1", 1+who), number, strings.ReplaceAll(v.keys["example.com."][0].ToDS(wire.SHA256).String(), "\t", " "), "example.com.")
+	}
+	if len(ask) != 2 {
+		t.Fatalf("all of %d networks are on one side of the share", networks)
+	}
+	for i, at := range [][2]string{{"standby", "six"}, {"both", "four"}, {"six", "four"}, {"alias", "standby"}, {"four", "alias"}} {
+		put(at[0], at[1])
+		for there, ask := range ask {
+			want := told(sites["shop"][at[0]])
+			if there {
+				want = told(sites["shop"][at[1]])
+			}
+			names := []string{fmt.Sprintf("tenant%d.tenants.example.com.", i)}
+			if !slices.Contains(at[:], "alias") { // within a second, unbound keeps an alias that has no TTL left
+				names = append(names, "shop.example.com.")
+			}
+			for _, name := range names {
+				for _, typ := range []uint16{wire.TypeA, wire.TypeAAAA, wire.TypeCNAME} {
+					if len(want[wire.TypeCNAME]) > 0 && typ != wire.TypeCNAME {
+						continue // it leads out of what the resolver knows
+					}
+					m := ask(name, typ)
+					if m.Rcode != wire.RcodeSuccess || !m.AuthenticatedData {
+						t.Errorf("%v, other side %t: %s %s is not secure\n%s", at, there, name, wire.Type(typ), m)
+					}
+					got := dataOf(m.Answer, name)[typ]
+					if slices.Sort(got); !slices.Equal(got, want[typ]) {
+						t.Errorf("%v, other side %t: %s %s is %v, want %v", at, there, name, wire.Type(typ), got, want[typ])
+					}
+				}
+			}
+		}
 	}
 }
 
