@@ -102,11 +102,13 @@ type DataPurged struct {
 	Operation quarantine.Operation `json:"operation"`
 }
 
-type planPath struct {
+// PlanPath names a plan. It is exported because the router reads no other embedded fields.
+type PlanPath struct {
 	Plan string `path:"plan" maxLength:"26" doc:"the plan's id"`
 }
 
-type operationPath struct {
+// OperationPath names an operation; exported as PlanPath is.
+type OperationPath struct {
 	Operation string `path:"operation" maxLength:"26" doc:"the operation's id, which is its plan's"`
 }
 
@@ -121,7 +123,7 @@ func (a *api) dataRoutes() {
 	})
 	plan := post("/data/plans", "data-plan", "Say which rows would leave, with all that hangs on them; nothing is changed", role.Operator)
 	route(a, plan, a.dataPlan)
-	route(a, get("/data/plans/{plan}", "data-plan-show", "A plan, and how far it is carried out"), func(_ context.Context, in *planPath) (*body[desk.Kept], error) {
+	route(a, get("/data/plans/{plan}", "data-plan-show", "A plan, and how far it is carried out"), func(_ context.Context, in *PlanPath) (*body[desk.Kept], error) {
 		d, err := a.desk()
 		if err != nil {
 			return nil, err
@@ -130,7 +132,7 @@ func (a *api) dataRoutes() {
 		return &body[desk.Kept]{k}, err
 	})
 	route(a, post("/data/plans/{plan}/approve", "data-approve", "Approve a plan that somebody else has made", role.Operator), func(ctx context.Context, in *struct {
-		planPath
+		PlanPath
 		Body DataHashBody
 	}) (*body[desk.Kept], error) {
 		d, err := a.desk()
@@ -143,7 +145,7 @@ func (a *api) dataRoutes() {
 	apply := post("/data/plans/{plan}/apply", "data-apply", "Carry a plan out, declaring an incident if none is open", role.Operator)
 	apply.about = "In one transaction, answered once the rows are seen to be gone. A batch goes on beside; ask for the plan to see how far it is."
 	route(a, apply, a.dataApply)
-	route(a, post("/data/plans/{plan}/stop", "data-stop", "Stop a batch after the transaction under way", role.Operator), func(_ context.Context, in *planPath) (*struct{}, error) {
+	route(a, post("/data/plans/{plan}/stop", "data-stop", "Stop a batch after the transaction under way", role.Operator), func(_ context.Context, in *PlanPath) (*struct{}, error) {
 		d, err := a.desk()
 		if err != nil {
 			return nil, err
@@ -162,7 +164,7 @@ func (a *api) heldRoutes() {
 		return &body[desk.Holding]{d.Held(ctx)}, nil
 	})
 	verify := get("/data/held/{operation}/verify", "data-verify", "Whether the rows are gone, the copies whole and nothing orphaned")
-	route(a, verify, func(ctx context.Context, in *operationPath) (*body[quarantine.Verdict], error) {
+	route(a, verify, func(ctx context.Context, in *OperationPath) (*body[quarantine.Verdict], error) {
 		d, err := a.desk()
 		if err != nil {
 			return nil, err
@@ -171,7 +173,7 @@ func (a *api) heldRoutes() {
 		return &body[quarantine.Verdict]{v}, err
 	})
 	route(a, post("/data/held/{operation}/preview", "data-preview", "What putting rows back would do; nothing is changed", role.Operator), func(ctx context.Context, in *struct {
-		operationPath
+		OperationPath
 		Body *DataBackBody
 	}) (*body[quarantine.Preview], error) {
 		d, err := a.desk()
@@ -182,7 +184,7 @@ func (a *api) heldRoutes() {
 		return &body[quarantine.Preview]{p}, err
 	})
 	route(a, post("/data/held/{operation}/restore", "data-restore", "Put rows back: all, some, or corrected ones", role.Operator), func(ctx context.Context, in *struct {
-		operationPath
+		OperationPath
 		Body *DataBackBody
 	}) (*body[quarantine.Returned], error) {
 		d, err := a.desk()
@@ -197,7 +199,7 @@ func (a *api) heldRoutes() {
 		return &body[quarantine.Returned]{r}, err
 	})
 	route(a, post("/data/held/{operation}/discard", "data-discard", "Give held rows up; the copies stay until they are purged", role.Commander), func(ctx context.Context, in *struct {
-		operationPath
+		OperationPath
 		Body DataDropBody
 	}) (*body[quarantine.Operation], error) {
 		d, err := a.desk()
@@ -208,7 +210,7 @@ func (a *api) heldRoutes() {
 		return &body[quarantine.Operation]{op}, err
 	})
 	purge := post("/data/held/{operation}/purge", "data-purge", "Delete the copies for ever; two people have to ask", role.Commander)
-	route(a, purge, func(ctx context.Context, in *operationPath) (*body[DataPurged], error) {
+	route(a, purge, func(ctx context.Context, in *OperationPath) (*body[DataPurged], error) {
 		d, err := a.desk()
 		if err != nil {
 			return nil, err
@@ -258,7 +260,7 @@ func (a *api) dataPlan(ctx context.Context, in *struct{ Body DataPlanBody }) (*c
 }
 
 func (a *api) dataApply(ctx context.Context, in *struct {
-	planPath
+	PlanPath
 	Body DataHashBody
 }) (*body[desk.Kept], error) {
 	d, err := a.desk()
