@@ -123,7 +123,6 @@ func TestImportDirection(t *testing.T) {
 		{place: "lever/objectlever", allowed: []string{"control"}, reason: "drivers are known only to control's table; the engine works with any"},
 		{place: "lever/quarantinelever", allowed: []string{"control"}, reason: "drivers are known only to control's table; the engine works with any"},
 		{place: "quarantine/dbtest", allowed: []string{"quarantine"}, reason: "servers are started by tests only"},
-		{place: "quarantine/dbserver", allowed: []string{"quarantine"}, reason: "servers are started by tests only"},
 		{place: "engine", allowed: []string{"control", "api", "web"}, reason: "the engine owns every side effect; what drives it stands above it"},
 		{place: "api", allowed: []string{"control", "cli", "apiclient", "web", "demo"}, reason: "the API is an edge: nothing inside leans on it"},
 		{place: "web", allowed: []string{"control"}, reason: "the pages are an edge: nothing inside leans on them"},

@@ -26,6 +26,7 @@ import (
 // Server is a database server of the tests.
 type Server struct {
 	Folder string
+	Driver string // pgx or mysql, as database/sql knows it
 	Socket string // the folder of it (PostgreSQL), or the file (MariaDB)
 	bin    func(string) (string, error)
 	args   []string
@@ -127,7 +128,7 @@ func Postgres(settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Socket = s.Folder
+	s.Socket, s.Driver = s.Folder, "pgx"
 	data := filepath.Join(s.Folder, "data")
 	s.args = []string{"-D", data, "-k", s.Folder, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=64MB", "-c", "max_connections=60",
 		"-c", "wal_level=logical", "-c", "restart_after_crash=off", "-c", "log_min_messages=fatal"}
@@ -150,7 +151,7 @@ func MariaDB(settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Socket = filepath.Join(s.Folder, "s")
+	s.Socket, s.Driver = filepath.Join(s.Folder, "s"), "mysql"
 	data := filepath.Join(s.Folder, "data")
 	s.args = []string{"--no-defaults", "--datadir=" + data, "--socket=" + s.Socket, "--skip-networking", "--pid-file=" + filepath.Join(s.Folder, "pid"),
 		"--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=2", "--innodb-log-file-size=16M", "--character-set-server=utf8mb4", "--max-connections=60", "--lc-messages=en_US",

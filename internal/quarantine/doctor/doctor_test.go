@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"lifeboat/internal/quarantine"
-	"lifeboat/internal/quarantine/dbserver"
+	"lifeboat/internal/quarantine/dbtest"
 	"lifeboat/internal/quarantine/doctor"
 	"lifeboat/internal/quarantine/mysql"
 	core "lifeboat/internal/quarantine/postgres"
@@ -23,15 +23,15 @@ import (
 
 // The servers are started once, when the first test wants them.
 var (
-	postgres = once(func() (*dbserver.Server, error) { return dbserver.Postgres("max_connections=12") })
-	mariadb  = once(func() (*dbserver.Server, error) { return dbserver.MariaDB("max_connections=10") })
+	postgres = once(func() (*dbtest.Server, error) { return dbtest.Postgres("max_connections=12") })
+	mariadb  = once(func() (*dbtest.Server, error) { return dbtest.MariaDB("max_connections=10") })
 
 	mu      sync.Mutex // guards running
-	running []*dbserver.Server
+	running []*dbtest.Server
 )
 
-func once(start func() (*dbserver.Server, error)) func() (*dbserver.Server, error) {
-	return sync.OnceValues(func() (*dbserver.Server, error) {
+func once(start func() (*dbtest.Server, error)) func() (*dbtest.Server, error) {
+	return sync.OnceValues(func() (*dbtest.Server, error) {
 		s, err := start()
 		if err == nil {
 			mu.Lock()
@@ -45,7 +45,7 @@ func once(start func() (*dbserver.Server, error)) func() (*dbserver.Server, erro
 func TestMain(m *testing.M) {
 	code := m.Run()
 	for _, s := range running {
-		s.Stop()
+		s.Close()
 	}
 	os.Exit(code)
 }
@@ -61,9 +61,9 @@ func exec(t *testing.T, db *sql.DB, statements ...string) {
 
 // shop makes a database of the server's with orders and lines, and a user without
 // rights.
-func shop(t *testing.T, s *dbserver.Server, err error, name string) *sql.DB {
+func shop(t *testing.T, s *dbtest.Server, err error, name string) *sql.DB {
 	t.Helper()
-	dbserver.Skip(t, "database server", err)
+	dbtest.Need(t, "database server", err)
 	root, err := s.Root("")
 	if err != nil {
 		t.Fatal(err)
@@ -203,18 +203,18 @@ func TestKeptWhenAllAreUsedUp(t *testing.T) {
 	t.Parallel()
 	type server struct {
 		name, kind string
-		start      func() (*dbserver.Server, error)
+		start      func() (*dbtest.Server, error)
 		grants     []string
 	}
 	for _, tt := range []server{
-		{"PostgreSQL", doctor.Postgres, func() (*dbserver.Server, error) { return dbserver.Postgres("max_connections=6") }, []string{"CREATE ROLE boat LOGIN"}},
-		{"MariaDB", doctor.MariaDB, func() (*dbserver.Server, error) { return dbserver.MariaDB("max_connections=10") }, []string{"CREATE USER boat@localhost", "GRANT SELECT ON crowded.* TO boat@localhost"}},
+		{"PostgreSQL", doctor.Postgres, func() (*dbtest.Server, error) { return dbtest.Postgres("max_connections=6") }, []string{"CREATE ROLE boat LOGIN"}},
+		{"MariaDB", doctor.MariaDB, func() (*dbtest.Server, error) { return dbtest.MariaDB("max_connections=10") }, []string{"CREATE USER boat@localhost", "GRANT SELECT ON crowded.* TO boat@localhost"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s, err := tt.start()
 			if err == nil {
-				t.Cleanup(s.Stop)
+				t.Cleanup(s.Close)
 			}
 			root := shop(t, s, err, "crowded")
 			exec(t, root, tt.grants...)
@@ -253,7 +253,7 @@ func TestLostAndFound(t *testing.T) {
 	t.Parallel()
 	s, err := postgres()
 	root := shop(t, s, err, "lost")
-	k := keep(t, doctor.Target{Name: "lost", Kind: doctor.Postgres, DSN: s.DSN("root", "lost")})
+	k := keep(t, doctor.Target{Name: "lost", Kind: doctor.Postgres, DSN: s.DSN("", "lost")})
 	until(t, func() bool { return k.State().Open })
 	var pid int
 	if err := k.Do(t.Context(), func(ctx context.Context, c *sql.Conn) error {

@@ -17,22 +17,22 @@ import (
 
 	"lifeboat/internal/fault"
 	"lifeboat/internal/quarantine"
-	"lifeboat/internal/quarantine/dbserver"
+	"lifeboat/internal/quarantine/dbtest"
 	"lifeboat/internal/quarantine/doctor"
 	"lifeboat/internal/quarantine/find"
 )
 
 var (
 	mu      sync.Mutex // guards running
-	running []*dbserver.Server
+	running []*dbtest.Server
 	made    atomic.Int64 // databases
 
-	postgres = once(func() (*dbserver.Server, error) { return dbserver.Postgres() })
-	mariadb  = once(func() (*dbserver.Server, error) { return dbserver.MariaDB() })
+	postgres = once(func() (*dbtest.Server, error) { return dbtest.Postgres() })
+	mariadb  = once(func() (*dbtest.Server, error) { return dbtest.MariaDB() })
 )
 
-func once(start func() (*dbserver.Server, error)) func() (*dbserver.Server, error) {
-	return sync.OnceValues(func() (*dbserver.Server, error) {
+func once(start func() (*dbtest.Server, error)) func() (*dbtest.Server, error) {
+	return sync.OnceValues(func() (*dbtest.Server, error) {
 		s, err := start()
 		if err == nil {
 			mu.Lock()
@@ -46,7 +46,7 @@ func once(start func() (*dbserver.Server, error)) func() (*dbserver.Server, erro
 func TestMain(m *testing.M) {
 	code := m.Run()
 	for _, s := range running {
-		s.Stop()
+		s.Close()
 	}
 	os.Exit(code)
 }
@@ -98,7 +98,7 @@ func each(t *testing.T, test func(t *testing.T, d database)) {
 	})
 	for _, s := range []struct {
 		name, kind, query string
-		start             func() (*dbserver.Server, error)
+		start             func() (*dbtest.Server, error)
 	}{
 		{"PostgreSQL", doctor.Postgres, "SELECT sum((detail::json->>'size')::int) < 0 FROM orders", postgres},
 		{"MariaDB", doctor.MariaDB, "SELECT count(*) FROM orders WHERE NOT json_valid(detail)", mariadb},
@@ -106,7 +106,7 @@ func each(t *testing.T, test func(t *testing.T, d database)) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			server, err := s.start()
-			dbserver.Skip(t, s.name, err)
+			dbtest.Need(t, s.name, err)
 			name := fmt.Sprintf("d%d", made.Add(1)) + strings.ToLower(strings.Map(func(c rune) rune {
 				if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
 					return c
@@ -121,7 +121,7 @@ func each(t *testing.T, test func(t *testing.T, d database)) {
 			if _, err := root.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
 				t.Fatal(err)
 			}
-			db, err := doctor.Open(doctor.Target{Kind: s.kind, DSN: server.DSN("root", name)})
+			db, err := doctor.Open(doctor.Target{Kind: s.kind, DSN: server.DSN("", name)})
 			if err != nil {
 				t.Fatal(err)
 			}

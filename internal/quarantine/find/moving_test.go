@@ -11,7 +11,7 @@ import (
 
 	"lifeboat/internal/fault"
 	"lifeboat/internal/quarantine"
-	"lifeboat/internal/quarantine/dbserver"
+	"lifeboat/internal/quarantine/dbtest"
 	"lifeboat/internal/quarantine/doctor"
 	"lifeboat/internal/quarantine/find"
 	postgreslever "lifeboat/internal/quarantine/postgres"
@@ -24,7 +24,7 @@ func movable(t *testing.T, name string) (*sql.DB, *relational.DB, find.Moving, [
 	t.Helper()
 	name += fmt.Sprint(made.Add(1))
 	server, err := postgres()
-	dbserver.Skip(t, "PostgreSQL", err)
+	dbtest.Need(t, "PostgreSQL", err)
 	root, err := server.Root("")
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +33,7 @@ func movable(t *testing.T, name string) (*sql.DB, *relational.DB, find.Moving, [
 	if _, err := root.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
 		t.Fatal(err)
 	}
-	dsn := server.DSN("root", name)
+	dsn := server.DSN("", name)
 	db, err := doctor.Open(doctor.Target{Kind: doctor.Postgres, DSN: dsn})
 	if err != nil {
 		t.Fatal(err)

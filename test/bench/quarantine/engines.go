@@ -3,14 +3,14 @@ package main
 import (
 	"strings"
 
-	"lifeboat/internal/quarantine/dbserver"
+	"lifeboat/internal/quarantine/dbtest"
 	"lifeboat/internal/quarantine/mysql"
 	"lifeboat/internal/quarantine/postgres"
 )
 
 var engines = []engine{
 	{
-		name: "postgres", start: dbserver.Postgres, open: postgres.Open, impolite: "SET lock_timeout = '1ms'",
+		name: "postgres", start: dbtest.Postgres, open: postgres.Open, impolite: "SET lock_timeout = '1ms'",
 		fill: append(schema("TEXT", "bigint"), filled("generate_series(1, %d) AS seq", "ANALYZE")...),
 		large: `CREATE TABLE large (id bigint PRIMARY KEY, detail text);
 CREATE TABLE large_child (id bigint PRIMARY KEY, large_id bigint REFERENCES large ON DELETE CASCADE, detail text);
@@ -24,7 +24,7 @@ ANALYZE large, large_child`,
 		restore: backByHand("BEGIN", "DROP TABLE"),
 	},
 	{
-		name: "mariadb", start: dbserver.MariaDB, open: mysql.Open, impolite: "SET SESSION innodb_lock_wait_timeout = 0",
+		name: "mariadb", start: dbtest.MariaDB, open: mysql.Open, impolite: "SET SESSION innodb_lock_wait_timeout = 0",
 		fill: append(append(schema("VARCHAR(200)", "bigint"), filled("seq_1_to_%d", "ANALYZE TABLE accounts, orders, order_lines, payments, notes")...), handMade()...),
 		large: `CREATE TABLE large (id bigint PRIMARY KEY, detail varchar(200));
 CREATE TABLE large_child (id bigint PRIMARY KEY, large_id bigint, detail varchar(200), FOREIGN KEY (large_id) REFERENCES large (id) ON DELETE CASCADE);
@@ -35,11 +35,11 @@ ANALYZE TABLE large, large_child`,
 			return []string{"INSERT INTO hand." + table + " SELECT * FROM " + table + " WHERE " + where, "DELETE FROM " + table + " WHERE " + where}
 		}),
 		restore: backByHand("BEGIN", "TRUNCATE TABLE"),
-		archive: func(s *dbserver.Server) [][]string {
+		archive: func(s *dbtest.Server) [][]string {
 			var out [][]string
 			for i := len(tables) - 1; i >= 0; i-- {
 				out = append(out, []string{
-					"--source", "S=" + s.Dir + "/s" + ",D=shop,t=" + tables[i].name + ",u=root", "--dest", "D=hand", "--where", tables[i].where, "--limit", "1000", "--commit-each",
+					"--source", "S=" + s.Socket + ",D=shop,t=" + tables[i].name + ",u=root", "--dest", "D=hand", "--where", tables[i].where, "--limit", "1000", "--commit-each",
 					"--bulk-delete", "--bulk-insert", "--no-check-charset", "--no-safe-auto-increment", "--no-version-check",
 				})
 			}

@@ -27,7 +27,7 @@ import (
 	"time"
 
 	"lifeboat/internal/quarantine"
-	"lifeboat/internal/quarantine/dbserver"
+	"lifeboat/internal/quarantine/dbtest"
 	"lifeboat/internal/quarantine/relational"
 )
 
@@ -42,7 +42,7 @@ func main() {
 			continue
 		}
 		err := measure(context.Background(), e, *planRows, *rounds)
-		if errors.Is(err, dbserver.ErrMissing) {
+		if errors.Is(err, dbtest.ErrMissing) {
 			log.Printf("%s: %v; scripts/deps installs it", e.name, err)
 		} else if err != nil {
 			log.Fatalf("%s: %v", e.name, err)
@@ -53,20 +53,20 @@ func main() {
 // engine is one database with what a person would write for it by hand.
 type engine struct {
 	name     string
-	start    func(settings ...string) (*dbserver.Server, error)
+	start    func(settings ...string) (*dbtest.Server, error)
 	open     func(dsn string, o relational.Options) (*relational.DB, error)
 	fill     []string // five tables, 21 accounts of 10,000 rows each
 	large    string   // fills the large table; %d rows
 	move     []string // by hand
 	restore  []string
-	archive  func(s *dbserver.Server) [][]string // pt-archiver, leaves first; nil: it does not know this database
-	impolite string                              // makes a connection give up at once instead of waiting for a lock
+	archive  func(s *dbtest.Server) [][]string // pt-archiver, leaves first; nil: it does not know this database
+	impolite string                            // makes a connection give up at once instead of waiting for a lock
 }
 
 // bench is one server with its data.
 type bench struct {
 	e  engine
-	s  *dbserver.Server
+	s  *dbtest.Server
 	db *sql.DB
 	q  *relational.DB
 }
@@ -76,7 +76,7 @@ func measure(ctx context.Context, e engine, planRows, rounds int) error {
 	if err != nil {
 		return err
 	}
-	defer s.Stop()
+	defer s.Close()
 	root, err := s.Root("")
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func measure(ctx context.Context, e engine, planRows, rounds int) error {
 	}
 	defer func() { _ = b.db.Close() }()
 	limits := quarantine.Limits{Rows: 20_000}
-	if b.q, err = e.open(s.DSN("root", "shop"), relational.Options{Name: "shop", Now: time.Now, Limits: limits, Tables: []string{"accounts", "orders", "order_lines", "payments", "notes", "large", "large_child"}}); err != nil {
+	if b.q, err = e.open(s.DSN("", "shop"), relational.Options{Name: "shop", Now: time.Now, Limits: limits, Tables: []string{"accounts", "orders", "order_lines", "payments", "notes", "large", "large_child"}}); err != nil {
 		return err
 	}
 	defer func() { _ = b.q.Close() }()
