@@ -49,6 +49,9 @@ func TestRowsLeaveAndComeBackCorrected(t *testing.T) {
 	if said := p.says(done, "data", "held").out; !strings.Contains(said, id) || !strings.Contains(said, "2 rows of orders wait") {
 		t.Error(said)
 	}
+	if said := p.says(done, "status").out; !strings.Contains(said, k.Lever) {
+		t.Errorf("status does not tell that rows are away:\n%s", said)
+	}
 	p.does("data", "verify", id)
 	p.does("data", "preview", id)
 	p.does("data", "restore", id, "--edit", "orders 7 note=mended", "--reason", "It was mended")
