@@ -153,13 +153,15 @@ func planNext(k desk.Kept) string {
 	case k.Progress != nil && k.Progress.Running:
 		return fmt.Sprintf("\nUnder way: %d of %s. Stop it with: lifeboat data stop %s", k.Progress.Done, many(k.Progress.Of, "row"), id)
 	case k.Progress != nil && k.Progress.Problem != "":
-		return fmt.Sprintf("\nIt came to a halt at %d of %s: %s. Go on with: lifeboat data apply %s", k.Progress.Done, many(k.Progress.Of, "row"), k.Progress.Problem, id)
+		return fmt.Sprintf("\nIt came to a halt at %d of %s: %s. Go on with: %s", k.Progress.Done, many(k.Progress.Of, "row"), k.Progress.Problem, k.HowToApply())
 	case k.Approval && !k.Approved():
 		return fmt.Sprintf("\nNext: another person reads it and approves it: lifeboat data approve %s --hash %s", id, hashStart(k.Plan.Hash))
+	case k.Halted():
+		return fmt.Sprintf("\nIt was begun, and is not known to have ended. See what is held with: lifeboat data held; it goes on with: %s", k.HowToApply())
 	case !k.Begun.IsZero():
 		return "\nIt was carried out; see what is held with: lifeboat data held"
 	}
-	return fmt.Sprintf("\nNothing was changed. To carry it out: lifeboat data apply %s --hash %s --reason \"why\"", id, hashStart(k.Plan.Hash))
+	return "\nNothing was changed. To carry it out: " + k.HowToApply()
 }
 
 // shortHash is how much of a hash a person types.
@@ -174,7 +176,7 @@ func readHash(ctx context.Context, c *apiclient.Client, id, said string) (string
 	case err != nil:
 		return "", err
 	case len(said) < 8 || !strings.HasPrefix(k.Plan.Hash, said):
-		return "", fault.New(fault.Invalid, "--hash does not name the plan as it is").At("--hash").WithHint("read it with: lifeboat data show %s", id)
+		return "", fault.New(fault.Invalid, "--hash does not name the plan as it is").At("--hash").WithHint("read it; its last line says what to type. Read it with: lifeboat data show %s", id)
 	}
 	return k.Plan.Hash, nil
 }
@@ -190,6 +192,10 @@ func (a *app) dataPlans() *cobra.Command {
 				switch {
 				case len(k.Plan.Refused) > 0:
 					state = "refused"
+				case k.Progress != nil && k.Progress.Running:
+					state = "under way"
+				case k.Halted():
+					state = "begun, and not known to have ended"
 				case !k.Begun.IsZero():
 					state = "carried out " + day(k.Begun)
 				case k.Approval && !k.Approved():
@@ -269,7 +275,7 @@ func (a *app) dataStop() *cobra.Command {
 	return a.calling(call{
 		use: "stop PLAN", short: "Stop a batch after the transaction under way", args: cobra.ExactArgs(1), example: "  lifeboat data stop 01jq8zt3kd",
 		do: func(ctx context.Context, c *apiclient.Client, args []string) (any, string, error) {
-			return struct{}{}, "It stops after the transaction under way. Go on with: lifeboat data apply " + args[0], c.StopData(ctx, args[0])
+			return struct{}{}, "It stops after the transaction under way. See how far it came, and how it goes on: lifeboat data show " + args[0], c.StopData(ctx, args[0])
 		},
 	})
 }
@@ -282,11 +288,14 @@ func (a *app) dataHeld() *cobra.Command {
 			var out []string
 			for _, x := range h.Held {
 				op := x.Operation
-				out = append(out, fmt.Sprintf("%s  %s  %s  %s: %s of %s wait, %d are back, %d given up. %s", op.ID, day(op.Started), x.Database, op.State,
-					many(op.Waiting(), "row"), op.Root, op.Restored, op.Discarded, op.Reason))
+				out = append(out, strings.TrimSpace(fmt.Sprintf("%s  %s  %s  %s: %s of %s wait, %d are back, %d given up. %s", op.ID, day(op.Started), x.Database, op.State,
+					many(op.Waiting(), "row"), op.Root, op.Restored, op.Discarded, op.Reason)))
 			}
 			for name, problem := range h.Problems {
 				out = append(out, fmt.Sprintf("%s can't be asked: %s", name, problem))
+			}
+			if len(h.Held) > 0 {
+				out = append(out, "\nNext: lifeboat data preview OPERATION says what would come back, lifeboat data restore OPERATION puts it back.")
 			}
 			return h, or(strings.Join(out, "\n"), "Nothing is held."), err
 		},
@@ -371,7 +380,7 @@ func previewText(id string, p quarantine.Preview) string {
 		out = append(out, "  "+n.Text)
 	}
 	if p.Clear {
-		return strings.Join(append(out, "Nothing stands in the way: lifeboat data restore "+id), "\n")
+		return strings.Join(append(out, "Nothing stands in the way. Put them back with the same words: lifeboat data restore "+id), "\n")
 	}
 	return strings.Join(append(out, "Not all of it can come back as it was; --skip leaves the rest held."), "\n")
 }

@@ -138,6 +138,14 @@ func (a *app) screen(o api.Overview) {
 	}
 }
 
+// offCard are the pulls that hold of levers which are not on the card, such as those that
+// take rows away.
+func offCard(in incident.Incident, s api.SiteView) []incident.Pull {
+	return slices.DeleteFunc(in.Holding(), func(p incident.Pull) bool {
+		return slices.ContainsFunc(s.Levers, func(l api.LeverView) bool { return l.Name == p.Lever })
+	})
+}
+
 func (a *app) site(o api.Overview, s api.SiteView) {
 	in, now := s.Incident, o.Now
 	if in == nil || !in.Phase.Open() {
@@ -154,6 +162,9 @@ func (a *app) site(o api.Overview, s api.SiteView) {
 		t.row("lever", l.Name, leverState(l), "rehearsed "+rehearsed(l, now))
 	}
 	if in != nil {
+		for _, p := range offCard(*in, s) {
+			t.row("lever", p.Lever, string(p.State), p.Title)
+		}
 		loop(t, *in, now)
 	}
 	if slices.ContainsFunc(s.Levers, func(l api.LeverView) bool { return l.Kind == "feature" && l.State != "free" }) {

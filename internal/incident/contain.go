@@ -216,7 +216,7 @@ func (d *draft) outcome(c Outcome) error {
 	s := Subject{"pull", p.ID}
 	switch {
 	case c.GivenUp:
-		d.ended(p, LeverGivenUp, data, fmt.Sprintf("%q ends here, with no way back: %s.", p.Title, stop(c.Detail)))
+		d.ended(p, LeverGivenUp, data, fmt.Sprintf("%q ends here, with no way back: %s", p.Title, stop(c.Detail)))
 	case c.Result == Unclear:
 		d.add(LeverUnknown, s, data, "We can't tell whether %q took effect: %s. Somebody must look.", p.Title, c.Detail)
 		d.endFailedReturn(p)

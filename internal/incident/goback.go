@@ -338,12 +338,17 @@ func (d *draft) watchOver(c WatchOver) error {
 	return nil
 }
 
+// own says whether an incident has to put a pull back by itself: it was not carried over and
+// parked.
+func own(p Pull) bool { return !p.Carried || p.Parked == nil }
+
 func (d *draft) cancel(c Cancel) error {
 	switch {
 	case d.in.Phase != FailOver && d.in.Phase != Diagnose:
 		return fault.New(fault.Conflict, "only an incident in its first two steps can be a false alarm").WithHint("close it instead: lifeboat close")
-	case slices.ContainsFunc(d.in.Holding(), func(p Pull) bool { return !p.Carried || p.Parked == nil }):
-		return R5.refuse("Put every lever back first.", "A lever is still pulled.").With("lifeboat put-back LEVER")
+	case slices.ContainsFunc(d.in.Holding(), own):
+		p := d.in.Holding()[slices.IndexFunc(d.in.Holding(), own)]
+		return R5.refuse("Put every lever back first.", "A lever is still pulled.").With("lifeboat put-back %s", p.Lever)
 	case d.in.Lock() != "":
 		return R10.refuse("Wait until it is done, or keep it with a reason.", "Another change is under way: %s.", d.in.Lock())
 	case len(d.facts.Gates) > 0 && d.facts.HomeSeen != "up":

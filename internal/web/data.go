@@ -82,7 +82,7 @@ func (s *server) dataPlan(w http.ResponseWriter, r *http.Request, who account.Se
 		p.Refresh = 2
 	case k.Approval && !k.Approved():
 		body.Approve = offer("rows-approve")
-	case k.Begun.IsZero() || k.Plan.Batch && k.Progress != nil:
+	case k.Begun.IsZero() || k.Halted():
 		body.Apply = offer("rows-apply")
 	}
 	body.Held = !k.Begun.IsZero()
@@ -106,6 +106,8 @@ func planLede(k desk.Kept) string {
 		return "It is under way, in many transactions: " + count(k.Progress.Done, "row", "rows") + " so far."
 	case k.Progress != nil && k.Progress.Problem != "":
 		return "It came to a halt: " + sentence(k.Progress.Problem) + " It can go on."
+	case k.Halted():
+		return "It was begun, and is not known to have ended. Look at what is held; pressed again, it goes on where it was."
 	case !k.Begun.IsZero():
 		return "It was carried out. What became of its rows stands under what is held."
 	case k.Approval && !k.Approved():

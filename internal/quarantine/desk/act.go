@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -23,9 +24,9 @@ func (d *Desk) ready(k Kept, hash string) error {
 		return fault.New(fault.Refused, "the plan can't be carried out: %s", strings.TrimSuffix(r.Reason, ".")).At(r.Table).WithHint("%s", r.Satisfy)
 	case k.Begun.IsZero() && !k.Plan.Expires.IsZero() && d.o.Now().After(k.Plan.Expires):
 		return fault.New(fault.Conflict, "the plan was made %s ago, and what it names may have changed", d.o.Now().Sub(k.Plan.Made).Round(time.Minute)).
-			WithHint("make it anew: lifeboat data plan")
+			WithHint("make it anew: lifeboat data plan TABLE --key KEY")
 	case k.Approval && !k.Approved():
-		return fault.New(fault.Refused, "nobody else has read the plan").WithHint("ask somebody to read and approve it: lifeboat data approve %s", k.Plan.ID)
+		return fault.New(fault.Refused, "nobody else has read the plan").WithHint("ask somebody to read it, and to approve it as they are told there: lifeboat data show %s", k.Plan.ID)
 	}
 	return nil
 }
@@ -52,8 +53,11 @@ func (d *Desk) Apply(ctx context.Context, id, hash, reason string, by incident.A
 	if k.Plan.Batch {
 		return k, d.batch(ctx, k, reason, by)
 	}
-	_, err = d.o.Acts.Pull(ctx, k.Site, k.Lever, reason, by)
-	return k, err
+	if _, err = d.o.Acts.Pull(ctx, k.Site, k.Lever, reason, by); err != nil {
+		return k, err
+	}
+	k.Done = d.o.Now().UTC()
+	return k, d.keep(k)
 }
 
 // Progress is how far a batch is.
@@ -103,7 +107,7 @@ func (j *job) end(err error) {
 	close(j.done)
 }
 
-// maxJobs bounds the batches that are remembered.
+// maxJobs bounds the batches under way.
 const maxJobs = 20
 
 // batch begins to carry out a plan in many transactions, or goes on with it. When all
@@ -113,11 +117,12 @@ func (d *Desk) batch(ctx context.Context, k Kept, reason string, by incident.Act
 	if err != nil {
 		return err
 	}
-	j := &job{done: make(chan struct{}), at: Progress{Running: true, Since: d.o.Now().UTC()}}
+	j := &job{done: make(chan struct{}), at: Progress{Progress: quarantine.Progress{Of: k.Plan.Rows}, Running: true, Since: d.o.Now().UTC()}}
 	d.mu.Lock()
 	old := d.jobs[k.Plan.ID]
 	busy := old != nil && old.progress().Running
-	if !busy && len(d.jobs) < maxJobs {
+	maps.DeleteFunc(d.jobs, func(id string, j *job) bool { return id != k.Plan.ID && !j.progress().Running })
+	if !busy && (old != nil || len(d.jobs) < maxJobs) {
 		d.jobs[k.Plan.ID] = j
 	}
 	full := d.jobs[k.Plan.ID] != j
@@ -126,7 +131,7 @@ func (d *Desk) batch(ctx context.Context, k Kept, reason string, by incident.Act
 	case busy:
 		return nil
 	case full:
-		return fault.New(fault.Conflict, "too many batches have been begun").WithHint("wait for one to end, or restart lifeboat control: none is lost")
+		return fault.New(fault.Conflict, "too many batches are under way").WithHint("wait for one to end")
 	}
 	text := fmt.Sprintf("%s began, in batches, so not atomic. Reason: %s", lowerFirst(k.Title), reason)
 	if err := d.o.Acts.Note(ctx, k.Site, text, by); err != nil {
@@ -139,13 +144,16 @@ func (d *Desk) batch(ctx context.Context, k Kept, reason string, by incident.Act
 func (d *Desk) run(ctx context.Context, db quarantine.Database, k Kept, j *job, reason string, by incident.Actor) {
 	op, err := db.Apply(ctx, k.Plan, j.watch)
 	if err == nil && op.State == quarantine.Held {
-		_, err = d.o.Acts.Pull(ctx, k.Site, k.Lever, reason, by)
+		if _, err = d.o.Acts.Pull(ctx, k.Site, k.Lever, reason, by); err == nil {
+			k.Done = d.o.Now().UTC()
+			err = d.keep(k)
+		}
 	} else {
 		text := fmt.Sprintf("The batch %s stands at %d of %d rows.", k.Plan.ID, op.Rows, k.Plan.Rows)
 		if err != nil {
 			text = fmt.Sprintf("The batch %s came to a halt: %s.", k.Plan.ID, err)
 		}
-		if nerr := d.o.Acts.Note(ctx, k.Site, text+" It goes on with: lifeboat data apply "+k.Plan.ID, by); nerr != nil {
+		if nerr := d.o.Acts.Note(ctx, k.Site, text+" It goes on with: "+k.HowToApply(), by); nerr != nil {
 			d.o.Logger.Warn("a batch's halt is not in the timeline", "plan", k.Plan.ID, "cause", nerr)
 		}
 	}
@@ -283,7 +291,11 @@ func aboutToRestore(b quarantine.Back, reason string) string {
 }
 
 func afterRestore(b quarantine.Back, r quarantine.Returned) string {
-	text := fmt.Sprintf("%s of %s are back", rows(r.Rows), b.Operation)
+	are := "are"
+	if r.Rows == 1 {
+		are = "is"
+	}
+	text := fmt.Sprintf("%s of %s %s back", rows(r.Rows), b.Operation, are)
 	if r.Edited > 0 {
 		text += fmt.Sprintf(", %d of them corrected", r.Edited)
 	}

@@ -104,6 +104,7 @@ type Kept struct {
 	Approval  bool            `json:"approval,omitempty"` // another person has to read it
 	Approvals []Approval      `json:"approvals,omitempty"`
 	Begun     time.Time       `json:"begun,omitzero"` // somebody asked for it to be carried out
+	Done      time.Time       `json:"done,omitzero"`  // it was, all of it, as seen in the database
 	Progress  *Progress       `json:"progress,omitempty"`
 
 	ByID string `json:"by_id,omitempty"`
@@ -121,6 +122,21 @@ type Approval struct {
 func (k Kept) Approved() bool {
 	return slices.ContainsFunc(k.Approvals, func(a Approval) bool { return a.Hash == k.Plan.Hash })
 }
+
+// Halted says whether somebody asked for it to be carried out and it has not ended, as far
+// as is known here: it was refused, stopped, or lifeboat control was restarted amid it.
+// It can be asked for again, and goes on where it was.
+func (k Kept) Halted() bool {
+	return !k.Begun.IsZero() && k.Done.IsZero() && (k.Progress == nil || !k.Progress.Running)
+}
+
+// HowToApply is the command that carries the plan out, for somebody who has read it.
+func (k Kept) HowToApply() string {
+	return fmt.Sprintf("lifeboat data apply %s --hash %s --reason \"why\"", k.Plan.ID, k.Plan.Hash[:min(shortHash, len(k.Plan.Hash))])
+}
+
+// shortHash is how much of a hash a person types.
+const shortHash = 12
 
 const leverPrefix = "rows-"
 
@@ -211,7 +227,14 @@ func titleOf(p quarantine.Plan) string {
 		return fmt.Sprintf("Put safe values into %s of %s", rows(first), root)
 	}
 	if more := p.Rows - first; more > 0 {
-		return fmt.Sprintf("Take %s out of %s, with %d that hang on it", rows(first), root, more)
+		hang, on := "hang", "them"
+		if more == 1 {
+			hang = "hangs"
+		}
+		if first == 1 {
+			on = "it"
+		}
+		return fmt.Sprintf("Take %s out of %s, with %d that %s on %s", rows(first), root, more, hang, on)
 	}
 	return fmt.Sprintf("Take %s out of %s", rows(first), root)
 }

@@ -187,7 +187,7 @@ func TestThereAndBack(t *testing.T) {
 	t.Parallel()
 	r, ctx := open(t, false), context.Background()
 	k := r.plan("7")
-	if k.Title != "Take 1 row out of orders, with 1 that hang on it" || k.Site != "shop" {
+	if k.Title != "Take 1 row out of orders, with 1 that hangs on it" || k.Site != "shop" {
 		t.Errorf("%+v", k)
 	}
 	if raw, _ := json.Marshal(k); strings.Contains(string(raw), "secret") {
@@ -375,6 +375,30 @@ func TestABatchIsStoppedAndGoesOn(t *testing.T) {
 		t.Errorf("told: %q", r.notes)
 	}
 	r.sees(k.Lever, lever.After)
+	if now, err := r.Kept(k.Plan.ID); err != nil || now.Done.IsZero() || now.Halted() {
+		t.Errorf("a batch that was carried out: %+v, %v", now, err)
+	}
+}
+
+// What was asked for and refused, or cut short, is not said to be carried out, and can be
+// asked for again.
+func TestHalted(t *testing.T) {
+	t.Parallel()
+	r, ctx := open(t, false), context.Background()
+	k := r.plan("7")
+	if _, err := r.Apply(ctx, k.Plan.ID, k.Plan.Hash, "", ann); err == nil {
+		t.Fatal("pulled without a reason")
+	}
+	r.reopen(false)
+	if now, err := r.Kept(k.Plan.ID); err != nil || !now.Halted() || !strings.Contains(now.HowToApply(), " --hash "+k.Plan.Hash[:12]+" --reason ") {
+		t.Errorf("%+v, %v", now, err)
+	}
+	r.left(200, 200)
+	r.apply(k)
+	r.left(199, 199)
+	if now, err := r.Kept(k.Plan.ID); err != nil || now.Done.IsZero() || now.Halted() {
+		t.Errorf("%+v, %v", now, err)
+	}
 }
 
 func ended(r *room, id string) bool {
