@@ -347,6 +347,12 @@ func (e *Engine) site(id string) (config.Site, bool) {
 	return config.Site{}, false
 }
 
+// configured says whether the lever is one of the configuration's, and not one that people
+// made of a plan.
+func (e *Engine) configured(name string) bool {
+	return slices.ContainsFunc(e.o.Config.Levers, func(c lever.Card) bool { return c.Name == name })
+}
+
 func (e *Engine) card(name string) (lever.Card, error) {
 	for _, c := range e.o.Config.Levers {
 		if c.Name == name {

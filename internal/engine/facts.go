@@ -141,6 +141,9 @@ func (r *runner) leverFacts(ctx context.Context, card lever.Card, plan lever.Pla
 		Name: card.Name, Kind: card.Kind, Title: card.Title, Target: card.Kind + ":" + plan.Target, From: from, To: to,
 		Reversible: true, ArmedUntil: rec.ArmedUntil, Plan: raw, ToRank: 1, Shares: r.shares(plan),
 	}
+	if !ours(card.Kind) && !r.e.configured(card.Name) { // made of a plan that people have read: there is nothing else to rehearse
+		l.ArmedUntil = plan.Expires
+	}
 	if flag, known := r.e.contents().Flag(plan.Target); known && from == "" && card.Kind == kindFeature {
 		l.From = string(flag.Value) // its own: nothing is ordered
 	}

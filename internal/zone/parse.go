@@ -225,8 +225,17 @@ func (rec Record) String() string {
 	wire = append(wire, rec.Data...)
 	if rr, _, err := dns.UnpackRR(wire, 0); err == nil {
 		if back, err := dns.NewRR(rr.String()); err == nil && back != nil && equalOnWire(back, wire) {
-			return rr.String()
+			return asRecord(rr.String())
 		}
 	}
-	return fmt.Sprintf("%s\t%d\tIN\tTYPE%d\t\\# %d %X", Unpack(rec.Owner), rec.TTL, rec.Type, len(rec.Data), rec.Data)
+	return asRecord(fmt.Sprintf("%s\t%d\tIN\tTYPE%d\t\\# %d %X", Unpack(rec.Owner), rec.TTL, rec.Type, len(rec.Data), rec.Data))
+}
+
+// asRecord keeps a line whose owner begins with a dollar sign from being read as a
+// directive.
+func asRecord(line string) string {
+	if strings.HasPrefix(line, "$") {
+		return `\` + line
+	}
+	return line
 }

@@ -137,7 +137,11 @@ func sets(z *zone.Zone) map[[2]string]*set {
 // fields are a record's type and data as text: what follows owner, TTL and class in
 // its line. The owner is cut off first, for it may have blanks in it.
 func fields(rec zone.Record) (typ, data string) {
-	line := strings.TrimPrefix(rec.String(), zone.Unpack(rec.Owner))
+	line, owner := rec.String(), zone.Unpack(rec.Owner)
+	if !strings.HasPrefix(line, owner) { // a dollar sign at its beginning is escaped
+		owner = `\` + owner
+	}
+	line = strings.TrimPrefix(line, owner)
 	f := strings.SplitN(strings.TrimSpace(strings.ReplaceAll(line, "\t", " ")), " ", 4)
 	if len(f) < 4 {
 		return f[len(f)-1], ""

@@ -88,7 +88,11 @@ func (d *Driver) Plan(_ context.Context, r lever.Request) (lever.Plan, error) {
 	if err != nil {
 		return lever.Plan{}, err
 	}
-	return lever.NewPlan(r, s.Database+"/"+s.Plan, r.Card.Title, step{quarantine.Absent, 0, p.Hash}, step{quarantine.Held, p.Rows, p.Hash})
+	plan, err := lever.NewPlan(r, s.Database+"/"+s.Plan, r.Card.Title, step{quarantine.Absent, 0, p.Hash}, step{quarantine.Held, p.Rows, p.Hash})
+	if err == nil {
+		plan.Steps[0].From, plan.Steps[0].To = "where visitors meet them", "held apart in "+s.Database
+	}
+	return plan, err
 }
 
 // kept is the plan of a card, if it is still the one that was read.

@@ -44,11 +44,13 @@ func (d *Desk) Apply(ctx context.Context, id, hash, reason string, by incident.A
 	if err := incident.May(incident.ProposeFix{}, by); err != nil { // as for a fix: whoever may change production
 		return k, err
 	}
-	if k.Begun.IsZero() {
-		k.Begun = d.o.Now().UTC()
-		if err := d.keep(k); err != nil {
-			return k, err
+	if k, err = d.change(id, func(k *Kept) error {
+		if k.Begun.IsZero() {
+			k.Begun = d.o.Now().UTC()
 		}
+		return nil
+	}); err != nil {
+		return k, err
 	}
 	if k.Plan.Batch {
 		return k, d.batch(ctx, k, reason, by)
@@ -56,8 +58,12 @@ func (d *Desk) Apply(ctx context.Context, id, hash, reason string, by incident.A
 	if _, err = d.o.Acts.Pull(ctx, k.Site, k.Lever, reason, by); err != nil {
 		return k, err
 	}
-	k.Done = d.o.Now().UTC()
-	return k, d.keep(k)
+	if strings.TrimSpace(reason) != "" {
+		if err := d.o.Acts.Note(context.WithoutCancel(ctx), k.Site, fmt.Sprintf("Why %s: %s", lowerFirst(k.Title), reason), by); err != nil {
+			d.o.Logger.Warn("why rows were taken away is not in the timeline", "plan", id, "cause", err)
+		}
+	}
+	return d.change(id, func(k *Kept) error { k.Done = d.o.Now().UTC(); return nil })
 }
 
 // Progress is how far a batch is.
@@ -145,8 +151,7 @@ func (d *Desk) run(ctx context.Context, db quarantine.Database, k Kept, j *job, 
 	op, err := db.Apply(ctx, k.Plan, j.watch)
 	if err == nil && op.State == quarantine.Held {
 		if _, err = d.o.Acts.Pull(ctx, k.Site, k.Lever, reason, by); err == nil {
-			k.Done = d.o.Now().UTC()
-			err = d.keep(k)
+			_, err = d.change(k.Plan.ID, func(k *Kept) error { k.Done = d.o.Now().UTC(); return nil })
 		}
 	} else {
 		text := fmt.Sprintf("The batch %s stands at %d of %d rows.", k.Plan.ID, op.Rows, k.Plan.Rows)

@@ -344,25 +344,35 @@ func (d *Desk) tidy() {
 	}
 }
 
-// Approve gives another person's word on a plan. It is bound to the hash, which is to be
-// that of the plan that was read.
-func (d *Desk) Approve(id, hash string, by incident.Actor) (Kept, error) {
+// change changes what is kept of a plan, one after the other.
+func (d *Desk) change(id string, f func(*Kept) error) (Kept, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	k, err := d.read(d.pathOf(id))
 	if err != nil {
 		return Kept{}, fault.New(fault.NotFound, "there is no plan %q", id).At("plan").WithHint("see them with: lifeboat data plans")
 	}
-	switch {
-	case hash != k.Plan.Hash:
-		return k, fault.New(fault.Conflict, "the plan is another one than you have read").At("hash").WithHint("read it again: lifeboat data show %s", id)
-	case same(k.ByID, k.By, by):
-		return k, fault.New(fault.Refused, "who made the plan can't approve it").WithHint("ask somebody else")
-	case k.Approved():
-		return k, nil
+	if err := f(&k); err != nil {
+		return k, err
 	}
-	k.Approvals = append(k.Approvals, Approval{By: by.Name, ByID: by.ID, Hash: hash, At: d.o.Now().UTC()})
 	return k, d.keep(k)
+}
+
+// Approve gives another person's word on a plan. It is bound to the hash, which is to be
+// that of the plan that was read.
+func (d *Desk) Approve(id, hash string, by incident.Actor) (Kept, error) {
+	return d.change(id, func(k *Kept) error {
+		switch {
+		case hash != k.Plan.Hash:
+			return fault.New(fault.Conflict, "the plan is another one than you have read").At("hash").WithHint("read it again: lifeboat data show %s", id)
+		case same(k.ByID, k.By, by):
+			return fault.New(fault.Refused, "who made the plan can't approve it").WithHint("ask somebody else")
+		case k.Approved():
+			return nil
+		}
+		k.Approvals = append(k.Approvals, Approval{By: by.Name, ByID: by.ID, Hash: hash, At: d.o.Now().UTC()})
+		return nil
+	})
 }
 
 func (d *Desk) pathOf(id string) string {
