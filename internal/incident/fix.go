@@ -689,6 +689,9 @@ func (d *draft) measured(f Fix, s FixState, why string) {
 		next = " It should be taken back."
 	}
 	d.add(FixMeasured, Subject{"fix", f.ID}, measuredData{f.ID, s, why}, words+"%s", f.ID, stop(why), next)
+	if s == StateWorked { // no lever may be pulled any more, and none was missed while the fix was at work
+		d.exposed()
+	}
 }
 
 func (c JudgeFix) decide(d *draft) error {

@@ -159,3 +159,14 @@ func TestStagesInWords(t *testing.T) {
 		t.Errorf("at the end: %q", last)
 	}
 }
+
+// What worked at last, after somebody else had put the lever back in the middle of the
+// return, leaves visitors with the site as it is: that is the first step again.
+func TestAFixThatWorksWithNoLeverPulled(t *testing.T) {
+	t.Parallel()
+	s := story(t).worked().goBack("").do(Outcome{Pull: "to-standby-1", Back: true, Result: Done, Detail: "ns1 answers as before"})
+	s.do(TakeBackFix{}).do(FixTakenBack{Detail: "exit 1"}).do(MeasureFix{}).do(JudgeFix{StateWorked, sentence})
+	if s.in.Phase != FailOver {
+		t.Errorf("at %q with %d levers pulled", s.in.Phase, len(s.in.Holding()))
+	}
+}
