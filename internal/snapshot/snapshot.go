@@ -37,6 +37,9 @@ const (
 	PartTransfers = "transfers" // Transfers; not there where no zone is exchanged
 	PartDNS       = "dns"       // DNS; not there where the name server does as usual
 
+	// Of HTTPS; not there where no name has a certificate.
+	PartCertificates = "certificates" // Certificates
+
 	// Of signed zones; not there where there is none. The serials' part is small, for it
 	// is made anew as they are used up.
 	PartSignatures = "signatures" // map[string]dnssec.Book, by apex
