@@ -33,7 +33,7 @@ import (
 const (
 	orderTime   = 4 * time.Minute // for a certificate, from the order to the chain
 	pollTime    = 90 * time.Second
-	windowTime  = 30 * time.Second // for when to renew
+	windowTime  = 30 * time.Second // for the time to renew at
 	requestTime = 30 * time.Second
 	maxWait     = 24 * time.Hour // that an authority can make us wait
 )
@@ -48,6 +48,8 @@ type issuer struct {
 	http    *http.Client
 	waits   *patience
 
+	windowTime time.Duration
+
 	mu      sync.Mutex // guards account and caa
 	account acme.Account
 	caa     []string
@@ -57,7 +59,7 @@ func newIssuer(a Authority, f folder, solvers []Solver, log *slog.Logger, now fu
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig = &tls.Config{RootCAs: a.Roots, MinVersion: tls.VersionTLS12}
 	t.TLSHandshakeTimeout, t.ResponseHeaderTimeout, t.MaxResponseHeaderBytes = requestTime, requestTime, 64<<10
-	s := &issuer{a: a, folder: f, solvers: map[string]acmez.Solver{}, log: log, now: now, waits: &patience{base: t, now: now}, caa: a.CAA}
+	s := &issuer{a: a, folder: f, solvers: map[string]acmez.Solver{}, log: log, now: now, waits: &patience{base: t, now: now}, caa: a.CAA, windowTime: windowTime}
 	s.http = &http.Client{Transport: s.waits, Timeout: requestTime}
 	for _, x := range solvers {
 		s.solvers[x.Kind()] = x
@@ -176,7 +178,7 @@ func newKey(kind string) (crypto.Signer, error) {
 
 // window asks when a certificate should be renewed (RFC 9773).
 func (s *issuer) window(ctx context.Context, leaf *x509.Certificate) (acme.RenewalInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, windowTime)
+	ctx, cancel := context.WithTimeout(ctx, s.windowTime)
 	defer cancel()
 	return s.client().GetRenewalInfo(ctx, leaf)
 }

@@ -65,13 +65,6 @@ func trustedRoots(cfg *config.Config) (*x509.CertPool, error) {
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
-	for _, s := range cfg.Sites {
-		for _, der := range s.Trust {
-			if c, err := x509.ParseCertificate(der); err == nil { // the configuration has read it
-				pool.AddCert(c)
-			}
-		}
-	}
 	if path := cfg.Certificates.RootsFile; path != "" {
 		text, err := readMost(path, maxRoots)
 		if err != nil || !pool.AppendCertsFromPEM(text) {
@@ -203,7 +196,7 @@ func systemResolvers(path string) (out []netip.AddrPort) {
 
 // places are what the daily look asks of each name.
 func places(o Options, eng *engine.Engine) (out []certs.Place) {
-	here := listener(o.StandbyHTTPS)
+	here := ownListener(o.StandbyHTTPS)
 	rehearsed := rehearsals(eng)
 	for _, s := range o.Config.Sites {
 		if s.Scheme != "https" {
@@ -236,8 +229,8 @@ func places(o Options, eng *engine.Engine) (out []certs.Place) {
 	return out
 }
 
-// listener is where this machine reaches a listener of its own.
-func listener(addr string) netip.AddrPort {
+// ownListener is where this machine reaches a listener of its own.
+func ownListener(addr string) netip.AddrPort {
 	a, err := netip.ParseAddrPort(addr)
 	if err != nil {
 		return netip.AddrPort{}
