@@ -83,11 +83,12 @@ func (a *Answer) renderOnce() {
 	for _, st := range sights {
 		seen[st.Target.Site] = append(seen[st.Target.Site], statuspage.Seen{Place: st.Target.Place, Check: st.Check.Name, Seen: st.Seen, LastAt: st.Last.At, Every: st.Check.Every})
 	}
-	v, err := standby.Compile(sites, orders, seen, a.o.Now())
+	v, err := standby.Compile(standby.Input{Sites: sites, Orders: orders, Seen: seen, Now: a.o.Now(), Before: a.pages.Load()})
 	if err != nil {
 		a.o.Logger.Error("the pages were not rendered", "cause", err)
 		return
 	}
+	a.pages.Store(v)
 	a.standby.Set(v)
 }
 
