@@ -36,6 +36,7 @@ func (a *Answer) render(ctx context.Context) {
 		case <-a.changed:
 		}
 		a.renderOnce()
+		a.standby.Rotate()
 		a.heedDegraded()
 		a.heedProofs()
 	}
@@ -90,6 +91,19 @@ func (a *Answer) renderOnce() {
 	}
 	a.pages.Store(v)
 	a.standby.Set(v)
+}
+
+// secure serves HTTPS with the snapshot's certificates. What can't be used is told and
+// left out; it takes nothing from the rest.
+func (a *Answer) secure(c snapshot.Contents) { // with mu held
+	for _, problem := range a.standby.SetCertificates(c.Certificates) {
+		a.o.Logger.Warn("a certificate can't be served", "cause", problem)
+	}
+	authorities := map[string][][]byte{}
+	for _, s := range c.Sites {
+		authorities[s.ID] = s.Trust
+	}
+	a.trusted.Set(authorities)
 }
 
 // localOrder is what the page is told of a site that a local order moved.
