@@ -108,9 +108,10 @@ func New(o Options) (*Answer, error) {
 	if err != nil {
 		return nil, fault.New(fault.Unavailable, "open the snapshots").Because(err).WithHint("the folder %s must be writable by this account", o.Dir)
 	}
+	entrance := lookAtDoor(o.Standby, o.StandbyTLS)
 	a := &Answer{
 		o: o, folder: folder, ring: feed.NewRing(), serials: map[string]uint32{}, changed: make(chan struct{}, 1),
-		standby: standby.New(standby.Options{Logger: o.Logger, Now: o.Now}), ofrep: ofrep.New(ofrep.Options{Logger: o.Logger}),
+		standby: standby.New(standby.Options{Logger: o.Logger, Now: o.Now, MaxConns: entrance.conns}), ofrep: ofrep.New(ofrep.Options{Logger: o.Logger}),
 	}
 	a.copies = xfr.NewSecondary(xfr.SecondaryOptions{Dir: filepath.Join(o.Dir, "copies"), Now: o.Now, Logger: o.Logger, Take: a.takeCopies})
 	a.xfr = xfr.New(xfr.Options{Now: o.Now, Logger: o.Logger, Notified: a.copies.Notified})
@@ -128,6 +129,7 @@ func New(o Options) (*Answer, error) {
 		a.follow = follow.New(follow.Options{Dial: o.Dial, Hello: a.hello, Take: a.take, Status: a.status, Ring: a.ring, Capture: o.Capture, Now: o.Now, Logger: o.Logger})
 	}
 	a.dns.SetCookieSecrets(cookieSecret(o.Dir, o.Logger))
+	a.say(entrance)
 	a.life = o.NewID()
 	a.mu.Lock()
 	a.restore()
