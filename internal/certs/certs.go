@@ -117,7 +117,7 @@ type Place struct {
 
 	Own       bool   // production never answered for it: the status page's own name
 	Why       string // why a look at Standby says nothing about the outside; "": it does
-	Rehearsed Sight
+	Rehearsed Glance
 }
 
 // Keeper holds certificates and looks after them.
@@ -131,7 +131,7 @@ type Keeper struct {
 	mu       sync.Mutex // guards all below
 	held     []Held     // in the order that they are served in
 	state    state
-	problems []Problem        // with files and with what is on disk
+	problems []Trouble        // with files and with what is on disk
 	facts    map[string]Facts // by name, as they were looked at last
 	lookedAt time.Time
 	paged    map[string]time.Time // when people were told of a subject last

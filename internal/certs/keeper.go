@@ -13,8 +13,8 @@ import (
 	"lifeboat/internal/snapshot"
 )
 
-// Problem is what is wrong with a certificate that is held or should be.
-type Problem struct {
+// Trouble is what is wrong with a certificate that is held or should be.
+type Trouble struct {
 	About string `json:"about" doc:"the site, the file or the import"`
 	Text  string `json:"text"`
 	Next  string `json:"next,omitempty"`
@@ -277,7 +277,7 @@ func (k *Keeper) failed(j job, h Held, have bool, err error) {
 func (k *Keeper) reload(first bool) {
 	now := k.o.Now()
 	var all []Held
-	var problems []Problem
+	var problems []Trouble
 	for _, id := range k.folder.ids() {
 		h, err := k.folder.read(id, sourceOf(id))
 		switch {
@@ -297,7 +297,7 @@ func (k *Keeper) reload(first bool) {
 		case err != nil:
 			problems = append(problems, problem(f.ID, err))
 		case !k.wanted(h):
-			problems = append(problems, Problem{f.ID, "the certificate in " + f.Certificate + " is for none of the names of the sites: " + list(h.Names), "Name the right file, or add the names to names: of a site."})
+			problems = append(problems, Trouble{f.ID, "the certificate in " + f.Certificate + " is for none of the names of the sites: " + list(h.Names), "Name the right file, or add the names to names: of a site."})
 		default:
 			all = append(all, h)
 		}
@@ -333,8 +333,8 @@ func (k *Keeper) wanted(h Held) bool {
 	return slices.ContainsFunc(k.o.Wanted, func(w Wanted) bool { return slices.ContainsFunc(w.Names, h.covers) })
 }
 
-func problem(about string, err error) Problem {
-	p := Problem{About: about, Text: err.Error()}
+func problem(about string, err error) Trouble {
+	p := Trouble{About: about, Text: err.Error()}
 	var f *fault.Error
 	if errors.As(err, &f) && f.Hint != "" {
 		bare := *f

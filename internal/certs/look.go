@@ -200,67 +200,67 @@ func (k *Keeper) look(ctx context.Context, p Place, asking Asking) Facts {
 	f.Here = k.shown(ctx, []netip.AddrPort{p.Here}, p.Name, chain, "the answer process has no HTTPS listener")
 	f.Outside = k.shown(ctx, p.Standby, p.Name, chain, cmp.Or(p.Why, "the standby has no address"))
 	if p.Why != "" && f.Outside.Seen == Good {
-		f.Outside = Sight{NotLooked, p.Why}
+		f.Outside = Glance{NotLooked, p.Why}
 	}
 	f.HeadersSeen, f.HSTS, f.AltSvc = k.headers(ctx, p)
 	var err error
 	if f.CAA, err = k.o.Look.CAA(ctx, p.Name); err == nil {
-		f.CAASeen = Sight{Seen: Good}
+		f.CAASeen = Glance{Seen: Good}
 	} else {
-		f.CAASeen = Sight{NotLooked, short(err)}
+		f.CAASeen = Glance{NotLooked, short(err)}
 	}
 	if f.Services, err = k.o.Look.Services(ctx, p.Name); err == nil {
-		f.ServiceSeen = Sight{Seen: Good}
+		f.ServiceSeen = Glance{Seen: Good}
 	} else {
-		f.ServiceSeen = Sight{NotLooked, short(err)}
+		f.ServiceSeen = Glance{NotLooked, short(err)}
 	}
 	return f
 }
 
 // shown looks whether the chain that is held is the one that is shown.
-func (k *Keeper) shown(ctx context.Context, at []netip.AddrPort, name string, chain [][]byte, none string) Sight {
+func (k *Keeper) shown(ctx context.Context, at []netip.AddrPort, name string, chain [][]byte, none string) Glance {
 	at = slices.DeleteFunc(slices.Clone(at), func(a netip.AddrPort) bool { return !a.IsValid() })
 	switch {
 	case len(at) == 0:
-		return Sight{NotLooked, none}
+		return Glance{NotLooked, none}
 	case len(chain) == 0:
-		return Sight{NotLooked, "there is no certificate to look for"}
+		return Glance{NotLooked, "there is no certificate to look for"}
 	}
 	for _, a := range at {
 		got, err := k.o.Look.Shown(ctx, a, name)
 		switch {
 		case err != nil && ctx.Err() != nil:
-			return Sight{NotLooked, "there was no time"}
+			return Glance{NotLooked, "there was no time"}
 		case err != nil:
-			return Sight{Bad, a.String() + ": " + short(err)}
+			return Glance{Bad, a.String() + ": " + short(err)}
 		case !slices.EqualFunc(got, chain, bytes.Equal):
-			return Sight{Bad, a.String() + " shows another certificate than the one that is held"}
+			return Glance{Bad, a.String() + " shows another certificate than the one that is held"}
 		}
 	}
-	return Sight{Seen: Good}
+	return Glance{Seen: Good}
 }
 
 // headers asks production what it tells browsers.
-func (k *Keeper) headers(ctx context.Context, p Place) (Sight, HSTS, time.Duration) {
+func (k *Keeper) headers(ctx context.Context, p Place) (Glance, HSTS, time.Duration) {
 	if p.Own {
-		return Sight{Seen: Good}, HSTS{}, 0
+		return Glance{Seen: Good}, HSTS{}, 0
 	}
 	if len(p.Origins) == 0 {
-		return Sight{NotLooked, "no origin has an address"}, HSTS{}, 0
+		return Glance{NotLooked, "no origin has an address"}, HSTS{}, 0
 	}
 	var h HSTS
 	var alt time.Duration
 	for _, a := range p.Origins {
 		got, err := k.o.Look.Headers(ctx, a, p.Name)
 		if err != nil {
-			return Sight{NotLooked, a.String() + ": " + short(err)}, HSTS{}, 0
+			return Glance{NotLooked, a.String() + ": " + short(err)}, HSTS{}, 0
 		}
 		if x := ParseHSTS(got.Get("Strict-Transport-Security")); x.MaxAge > h.MaxAge {
 			h = x
 		}
 		alt = max(alt, ParseAltSvc(strings.Join(got.Values("Alt-Svc"), ",")))
 	}
-	return Sight{Seen: Good}, h, alt
+	return Glance{Seen: Good}, h, alt
 }
 
 // short says in a few words why somebody could not be asked.
@@ -278,8 +278,8 @@ func short(err error) string {
 	return cut(err.Error())
 }
 
-// View is all that is shown of certificates.
-type View struct {
+// Holdings are all that is shown of certificates.
+type Holdings struct {
 	At           time.Time   `json:"at"`
 	Score        int         `json:"score" doc:"the smallest of the names' readiness, 0 to 100; 100 without a name"`
 	Authority    string      `json:"authority,omitempty" doc:"the directory that certificates are asked of"`
@@ -288,7 +288,7 @@ type View struct {
 	Names        []Readiness `json:"names"`
 	Certificates []Held      `json:"certificates" doc:"in the order that they are served in"`
 	Renewals     []Renewal   `json:"renewals"`
-	Problems     []Problem   `json:"problems"`
+	Problems     []Trouble   `json:"problems"`
 }
 
 // Renewal is what is known of a certificate that the authority is asked for.
@@ -303,9 +303,9 @@ type Renewal struct {
 }
 
 // View says how things are, without looking.
-func (k *Keeper) View() View {
+func (k *Keeper) View() Holdings {
 	now := k.o.Now()
-	v := View{At: now.UTC(), Score: 100, Names: []Readiness{}, Certificates: []Held{}, Renewals: []Renewal{}, Problems: []Problem{}}
+	v := Holdings{At: now.UTC(), Score: 100, Names: []Readiness{}, Certificates: []Held{}, Renewals: []Renewal{}, Problems: []Trouble{}}
 	if k.issuer != nil {
 		v.Authority, v.Account = k.o.Authority.Directory, k.issuer.accountURL()
 	}

@@ -18,8 +18,8 @@ const (
 	Bad       Seen = "bad"
 )
 
-// Sight is one look.
-type Sight struct {
+// Glance is one look.
+type Glance struct {
 	Seen   Seen   `json:"seen" enum:"not looked at,good,bad"`
 	Detail string `json:"detail,omitempty" doc:"what is wrong, or why it was not looked at"`
 }
@@ -33,22 +33,22 @@ type Facts struct {
 	Managed   bool   // the authority is asked for it
 	Failing   string // what the last try to renew came to; "": it did not fail
 	Failures  int    // in a row
-	Rehearsed Sight  // was the standby rehearsed
+	Rehearsed Glance // was the standby rehearsed
 
-	Here    Sight // served by name at answer's own address
-	Outside Sight // served by name where visitors will meet it
+	Here    Glance // served by name at answer's own address
+	Outside Glance // served by name where visitors will meet it
 
-	CAASeen Sight
+	CAASeen Glance
 	CAA     CAA
 	Asking  Asking // who would ask for the next certificate
 
-	HeadersSeen Sight // of production's answer
+	HeadersSeen Glance // of production's answer
 	HSTS        HSTS
 	AltSvc      time.Duration // how long browsers may keep another way to production; 0: none is told of
 
 	Below []string // names below it that move with a site and have no certificate
 
-	ServiceSeen Sight
+	ServiceSeen Glance
 	Services    []Service
 	Standby     []string // the standby's addresses
 }
@@ -59,8 +59,8 @@ type HSTS struct {
 	Subdomains bool
 }
 
-// Finding is one thing that keeps a name from being ready.
-type Finding struct {
+// Lack is one thing that keeps a name from being ready.
+type Lack struct {
 	Severity string `json:"severity" enum:"problem,warning,note"`
 	Code     string `json:"code" doc:"the same in every version"`
 	Text     string `json:"text" doc:"plain sentences"`
@@ -85,14 +85,14 @@ type Readiness struct {
 	Key      string    `json:"key,omitempty"`
 	Source   string    `json:"source,omitempty"`
 	Until    time.Time `json:"until,omitzero"`
-	Here     Sight     `json:"here" doc:"served by name at the answer process's own address"`
-	Outside  Sight     `json:"outside" doc:"served by name where visitors will meet it"`
-	Findings []Finding `json:"findings"`
+	Here     Glance    `json:"here" doc:"served by name at the answer process's own address"`
+	Outside  Glance    `json:"outside" doc:"served by name where visitors will meet it"`
+	Findings []Lack    `json:"findings"`
 }
 
 // Ready weighs what is known of a name. It is pure.
 func Ready(f Facts, now time.Time) Readiness {
-	r := Readiness{Site: f.Site, Name: f.Name, Here: f.Here, Outside: f.Outside, Findings: []Finding{}}
+	r := Readiness{Site: f.Site, Name: f.Name, Here: f.Here, Outside: f.Outside, Findings: []Lack{}}
 	if h := f.Held; h != nil {
 		r.Key, r.Source, r.Until = h.Kind, h.Source, h.Until
 		r.Left = min(max(h.Left(now), 0), 1)
@@ -120,7 +120,7 @@ type weighing struct {
 }
 
 func (w *weighing) add(severity, code string, costs int, next, format string, args ...any) {
-	w.r.Findings = append(w.r.Findings, Finding{Severity: severity, Code: code, Text: fmt.Sprintf(format, args...), Next: next, Costs: costs})
+	w.r.Findings = append(w.r.Findings, Lack{Severity: severity, Code: code, Text: fmt.Sprintf(format, args...), Next: next, Costs: costs})
 }
 
 // strict adds what it means that browsers were told to insist on HTTPS.
@@ -206,7 +206,7 @@ func (w *weighing) served() {
 	}
 }
 
-func reason(s Sight) string {
+func reason(s Glance) string {
 	if s.Detail == "" {
 		return ""
 	}

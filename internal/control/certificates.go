@@ -65,6 +65,13 @@ func trustedRoots(cfg *config.Config) (*x509.CertPool, error) {
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
+	for _, s := range cfg.Sites {
+		for _, der := range s.Trust {
+			if c, err := x509.ParseCertificate(der); err == nil { // the configuration has read it
+				pool.AddCert(c)
+			}
+		}
+	}
 	if path := cfg.Certificates.RootsFile; path != "" {
 		text, err := readMost(path, maxRoots)
 		if err != nil || !pool.AppendCertsFromPEM(text) {
@@ -278,8 +285,8 @@ func below(cfg *config.Config, name string) (out []string) {
 }
 
 // rehearsals says of each site whether a lever to the standby was ever rehearsed well.
-func rehearsals(eng *engine.Engine) map[string]certs.Sight {
-	out := map[string]certs.Sight{}
+func rehearsals(eng *engine.Engine) map[string]certs.Glance {
+	out := map[string]certs.Glance{}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	v, err := eng.Overview(ctx)
@@ -287,10 +294,10 @@ func rehearsals(eng *engine.Engine) map[string]certs.Sight {
 		return out
 	}
 	for _, s := range v.Sites {
-		out[s.ID] = certs.Sight{Seen: certs.Bad}
+		out[s.ID] = certs.Glance{Seen: certs.Bad}
 		for _, l := range s.Levers {
 			if l.To == snapshot.Standby && l.Drill.OK {
-				out[s.ID] = certs.Sight{Seen: certs.Good}
+				out[s.ID] = certs.Glance{Seen: certs.Good}
 			}
 		}
 	}

@@ -138,7 +138,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	eng, err = engine.New(engine.Options{
 		Transfers: exchanged, Sizes: sizes, TicketSecret: tickets,
-		Config: o.Config, Store: record, Key: key, Drivers: drivers(o, rows), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
+		Config: o.Config, Store: record, Key: key, Drivers: drivers(o, rows), Ask: trusting(o.Config).Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
 		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with, Signing: zones,
 		Beside: databaseFindings(round, bad),
 	})
@@ -243,6 +243,17 @@ func openRecord(ctx context.Context, o Options) (*store.Guarded, func(), error) 
 	return g, func() { _ = errors.Join(g.Close(), j.Close(), db.Close()) }, nil
 }
 
+// trusting asks checks with the authorities that the configuration names.
+func trusting(c *config.Config) *prober.Trust {
+	authorities := map[string][][]byte{}
+	for _, s := range c.Sites {
+		authorities[s.ID] = s.Trust
+	}
+	t := &prober.Trust{}
+	t.Set(authorities)
+	return t
+}
+
 func recordView(g *store.Guarded) func() engine.RecordView {
 	return func() engine.RecordView {
 		since, pending, reason, degraded := g.Degraded()
@@ -335,6 +346,9 @@ func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err er
 		return nil, nil, err
 	}
 	machines := api.Options{Engine: p.eng, Desk: p.desk(), Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside}
+	if p.certs != nil {
+		machines.Certificates = p.certs
+	}
 	people := web.New(web.Options{
 		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Desk: p.desk(), Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
 		URL: o.Config.ConsoleURL, Ending: ending,
