@@ -16,7 +16,7 @@ import (
 
 // dataRows are the commands that take rows out of a database and put them back.
 func (a *app) dataRows() []*cobra.Command {
-	return []*cobra.Command{a.dataPlan(), a.dataPlans(), a.dataShow(), a.dataApprove(), a.dataApply(), a.dataStop(), a.dataHeld(), a.dataVerify(),
+	return []*cobra.Command{a.dataSearch(), a.dataPlan(), a.dataPlans(), a.dataShow(), a.dataApprove(), a.dataApply(), a.dataStop(), a.dataHeld(), a.dataVerify(),
 		a.dataPreview(), a.dataRestore(), a.dataDiscard(), a.dataPurge()}
 }
 

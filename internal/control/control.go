@@ -120,7 +120,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	round, bad := databases(o)
-	rows, err := openDesk(o, rowActs{&eng})
+	rows, err := openDesk(o, round, rowActs{&eng})
 	if err != nil {
 		return err
 	}
@@ -179,6 +179,9 @@ func (p plane) serve(ctx context.Context) error {
 	loops.Go(func() { _ = p.accounts.Run(inner) })
 	loops.Go(func() { _ = p.box.Run(inner) })
 	loops.Go(func() { p.round.Run(inner) })
+	if p.rows != nil {
+		loops.Go(func() { p.rows.Recover(inner, system) })
+	}
 	loops.Go(func() { watchStatus(inner, feed, p.eng) })
 	loops.Go(func() { p.outside.Run(inner) })
 	if o.HTTP != nil {

@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -48,6 +49,7 @@ func (d *Desk) Apply(ctx context.Context, id, hash, reason string, by incident.A
 		if k.Begun.IsZero() {
 			k.Begun = d.o.Now().UTC()
 		}
+		k.Reason = cmp.Or(strings.TrimSpace(reason), k.Reason)
 		return nil
 	}); err != nil {
 		return k, err
@@ -207,11 +209,20 @@ func (d *Desk) Held(ctx context.Context) Holding {
 			continue
 		}
 		for _, op := range all {
-			out.Held = append(out.Held, Held{Database: s.Name, Site: s.Site, Operation: op})
+			out.Held = append(out.Held, d.held(s, op))
 		}
 	}
 	slices.SortStableFunc(out.Held, func(a, b Held) int { return b.Operation.Started.Compare(a.Operation.Started) })
 	return out
+}
+
+// held is an operation with why it was done: the database knows what the plan was made
+// for, and we what was said when it was carried out.
+func (d *Desk) held(s Source, op quarantine.Operation) Held {
+	if k, err := d.Kept(op.ID); err == nil {
+		op.Reason = cmp.Or(k.Reason, op.Reason)
+	}
+	return Held{Database: s.Name, Site: s.Site, Operation: op}
 }
 
 // Find says which database holds an operation.
@@ -230,7 +241,7 @@ func (d *Desk) Find(ctx context.Context, id string) (Held, quarantine.Database, 
 		case err != nil:
 			problem = err
 		case op.State != quarantine.Absent && op.State != "":
-			return Held{Database: s.Name, Site: s.Site, Operation: op}, db, nil
+			return d.held(s, op), db, nil
 		}
 	}
 	if problem != nil {

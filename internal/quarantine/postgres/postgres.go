@@ -98,6 +98,12 @@ func (d *dialect) TryLock(ctx context.Context, c *sql.Conn) (bool, error) {
 
 func (d *dialect) Unlock(context.Context, *sql.Conn) {} // the end of the transaction does it
 
+// Full implements relational.Dialect: too_many_connections.
+func (d *dialect) Full(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == "53300"
+}
+
 // Fault tells an error of PostgreSQL. Details are left out: they hold cells.
 func (d *dialect) Fault(err error, place string) error {
 	var e *pgconn.PgError

@@ -99,6 +99,8 @@ type Dialect interface {
 	// Unlock) ends it. False: somebody else has it.
 	TryLock(ctx context.Context, c *sql.Conn) (bool, error)
 	Unlock(ctx context.Context, c *sql.Conn)
+	// Full says whether an error is that the database lets no more connections in.
+	Full(err error) bool
 	// Fault tells an error of the database in our words.
 	Fault(err error, place string) error
 
