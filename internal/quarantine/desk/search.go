@@ -66,7 +66,7 @@ type Search struct {
 	Moves      int              `json:"moves"` // times that rows were taken away for a moment
 	Candidates []find.Candidate `json:"candidates"`
 	Notices    []string         `json:"notices"`
-	Finding    *find.Finding    `json:"finding,omitempty"`
+	Finding    *find.Located    `json:"finding,omitempty"`
 	Problem    string           `json:"problem,omitempty"` // how it ended, where it did not end well
 }
 
@@ -277,7 +277,7 @@ func (d *Desk) seek(ctx context.Context, s *search, source Source, r SearchReque
 }
 
 // narrow proposes candidates and narrows them down.
-func (d *Desk) narrow(ctx context.Context, s *search, source Source, r SearchRequest, by incident.Actor) (*find.Finding, error) {
+func (d *Desk) narrow(ctx context.Context, s *search, source Source, r SearchRequest, by incident.Actor) (*find.Located, error) {
 	e := find.Evidence{Paths: r.Paths, Bodies: r.Bodies, Logs: r.Logs, Usual: r.Usual}
 	if len(r.Bodies)+len(r.Logs) == 0 {
 		seen, err := d.o.Acts.Evidence(ctx, source.Site)
@@ -289,7 +289,7 @@ func (d *Desk) narrow(ctx context.Context, s *search, source Source, r SearchReq
 		e.Bodies, e.Logs = seen.Bodies, seen.Logs
 	}
 	var list []find.Candidate
-	var out *find.Finding
+	var out *find.Located
 	err := source.Lookout.Lend(ctx, func(ctx context.Context, conn *sql.Conn) error {
 		p, err := find.Propose(ctx, conn, source.Lookout.Target, e)
 		if err != nil {
@@ -326,7 +326,7 @@ func (d *Desk) narrow(ctx context.Context, s *search, source Source, r SearchReq
 }
 
 // moving narrows down by taking rows away for moments.
-func (d *Desk) moving(ctx context.Context, s *search, source Source, r SearchRequest, list []find.Candidate, by incident.Actor) (*find.Finding, error) {
+func (d *Desk) moving(ctx context.Context, s *search, source Source, r SearchRequest, list []find.Candidate, by incident.Actor) (*find.Located, error) {
 	db, err := d.Database(source.Name)
 	if err != nil {
 		return nil, err
@@ -335,7 +335,10 @@ func (d *Desk) moving(ctx context.Context, s *search, source Source, r SearchReq
 	if len(r.Paths) > 0 {
 		ask = func(ctx context.Context) (find.Answer, error) { return source.Lookout.Page(ctx, r.Paths[0]) }
 	}
-	f, err := find.ByMoving(ctx, list[:min(len(list), maxMoved)], find.Moving{
+	if list, err = d.movable(ctx, s, db, list[:min(len(list), maxMoved)]); err != nil {
+		return nil, err
+	}
+	f, err := find.ByMoving(ctx, list, find.Moving{
 		Database: db, NewID: func() string { return strings.ToLower(d.o.NewID()) }, By: by.Name,
 		Approve: func(_ context.Context, p quarantine.Plan) error {
 			s.note(func(at *Search) { at.Moves++; at.Step = "takes " + rows(p.Rows) + " away for a moment" })
@@ -348,6 +351,46 @@ func (d *Desk) moving(ctx context.Context, s *search, source Source, r SearchReq
 	})
 	return &f, err
 }
+
+// movable are the candidates that may be taken away together: a table is never emptied,
+// and what a plan refuses stays.
+func (d *Desk) movable(ctx context.Context, s *search, db quarantine.Database, list []find.Candidate) ([]find.Candidate, error) {
+	out := slices.Clone(list)
+	var tables []string
+	for _, c := range list {
+		if !slices.Contains(tables, c.Table) {
+			tables = append(tables, c.Table)
+		}
+	}
+	for _, table := range tables {
+		for {
+			var keys []quarantine.Key
+			last := -1
+			for i, c := range out {
+				if c.Table == table {
+					keys, last = append(keys, c.Key), i
+				}
+			}
+			if last < 0 {
+				break
+			}
+			p, err := db.Plan(ctx, quarantine.Request{ID: strings.ToLower(d.o.NewID()), Mode: quarantine.Move, Table: table, Keys: keys, Reason: find.Looking, Accept: find.Accepted})
+			if err != nil {
+				return nil, err
+			}
+			if len(p.Refused) == 0 {
+				break
+			}
+			s.note(func(at *Search) {
+				at.Notices = append(at.Notices, upperFirst(out[last].Name())+" was left where it is: "+lowerFirst(p.Refused[0].Reason))
+			})
+			out = slices.Delete(out, last, last+1)
+		}
+	}
+	return out, nil
+}
+
+func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // settled asks until two answers in a row say the same.
 func settled(ctx context.Context, ask func(context.Context) (find.Answer, error)) (find.Answer, error) {

@@ -35,7 +35,7 @@ const putBackFor = time.Minute
 //
 // All rows are back when it returns without an error. An error of it names the
 // operations that still hold rows.
-func ByMoving(ctx context.Context, list []Candidate, m Moving) (Finding, error) {
+func ByMoving(ctx context.Context, list []Candidate, m Moving) (Located, error) {
 	return Narrow(ctx, list, func(ctx context.Context, rows []Candidate) (Answer, error) {
 		return m.without(ctx, rows)
 	})
@@ -61,7 +61,7 @@ func (m Moving) without(ctx context.Context, rows []Candidate) (a Answer, err er
 			continue
 		}
 		p, err := m.Database.Plan(ctx, quarantine.Request{ID: m.NewID(), By: m.By, Incident: m.Incident, Reason: Looking, Table: table, Keys: keys,
-			Accept: []quarantine.Rule{quarantine.RuleOpen, quarantine.RuleShare}})
+			Accept: Accepted})
 		if err != nil {
 			return a, err
 		}
@@ -90,6 +90,10 @@ func (m Moving) without(ctx context.Context, rows []Candidate) (a Answer, err er
 
 // Looking is the reason of the operations that ByMoving makes.
 const Looking = "looking for the row that does the harm"
+
+// Accepted are the rules that whoever asks for a search by moving takes upon them: the
+// rows are back in a moment.
+var Accepted = []quarantine.Rule{quarantine.RuleOpen, quarantine.RuleShare}
 
 type tableKeys struct {
 	table string
