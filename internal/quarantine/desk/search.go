@@ -183,7 +183,7 @@ func (d *Desk) admit(s *search) error {
 	defer d.mu.Unlock()
 	for _, other := range d.searches {
 		if now := other.look(); now.Running && now.Database == s.at.Database {
-			return fault.New(fault.Conflict, "%s is being searched already", now.Database).WithHint("look how far it is, or stop it: lifeboat data find --stop %s", now.ID)
+			return fault.New(fault.Conflict, "%s is being searched already", now.Database).WithHint("look how far it is, or stop it: lifeboat data search --stop %s", now.ID)
 		}
 	}
 	d.searches = append(d.searches, s)
