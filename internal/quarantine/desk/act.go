@@ -156,7 +156,7 @@ func (d *Desk) run(ctx context.Context, db quarantine.Database, k Kept, j *job, 
 			_, err = d.change(k.Plan.ID, func(k *Kept) error { k.Done = d.o.Now().UTC(); return nil })
 		}
 	} else {
-		text := fmt.Sprintf("The batch %s stands at %d of %d rows.", k.Plan.ID, op.Rows, k.Plan.Rows)
+		text := fmt.Sprintf("The batch %s stands at %d of %s.", k.Plan.ID, op.Rows, rows(k.Plan.Rows))
 		if err != nil {
 			text = fmt.Sprintf("The batch %s came to a halt: %s.", k.Plan.ID, err)
 		}
@@ -319,7 +319,7 @@ func afterRestore(b quarantine.Back, r quarantine.Returned) string {
 		text += fmt.Sprintf("; %d could not come back and stay held", n)
 	}
 	if left := r.Operation.Waiting(); left > 0 {
-		text += fmt.Sprintf("; %d are still held", left)
+		text += "; " + quarantine.Count(left, "is", "are") + " still held"
 	}
 	return text + "."
 }

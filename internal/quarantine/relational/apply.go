@@ -395,7 +395,7 @@ func (t *tx) copyRows(i *Info, hold string, columns []string, keys []quarantine.
 		}
 	}
 	if total != len(keys) {
-		return stale("%d of %d rows of %s are no longer there", len(keys)-total, len(keys), i.Canonical())
+		return stale("%s no longer there", quarantine.Of(len(keys)-total, len(keys), "row of "+i.Canonical(), "rows of "+i.Canonical()))
 	}
 	return nil
 }
