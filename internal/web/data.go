@@ -213,7 +213,11 @@ func (s *server) dataHeld(w http.ResponseWriter, r *http.Request, who account.Se
 		return
 	}
 	op := h.Operation
-	p := s.room(who, x.o, "/data", count(op.Waiting(), "row waits.", "rows wait."), sentence("Taken out of "+op.Root+" at "+s.date(op.Started)+" by "+op.By)+" "+sentence(op.Reason))
+	headline := count(op.Waiting(), "row waits.", "rows wait.")
+	if op.Waiting() == 0 {
+		headline = "No row waits."
+	}
+	p := s.room(who, x.o, "/data", headline, sentence("Taken out of "+op.Root+" at "+s.date(op.Started)+" by "+op.By)+" "+sentence(op.Reason))
 	p.Say, p.Where = s.said(r), []string{h.Database}
 	body := struct {
 		desk.Held

@@ -401,6 +401,9 @@ func masked(c quarantine.Column, length string) string {
 	if length == "-1" {
 		return c.Name + ": empty"
 	}
+	if length == "1" {
+		return c.Name + ": " + string(c.Class) + ", 1 character"
+	}
 	return c.Name + ": " + string(c.Class) + ", " + length + " characters"
 }
 
