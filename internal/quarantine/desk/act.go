@@ -57,7 +57,7 @@ func (d *Desk) Apply(ctx context.Context, id, hash, reason string, by incident.A
 	if k.Plan.Batch {
 		return k, d.batch(ctx, k, reason, by)
 	}
-	if _, err = d.o.Acts.Pull(ctx, k.Site, k.Lever, reason, by); err != nil {
+	if _, err = d.o.Acts.Pull(ctx, k.Site, k.Lever, reason, by); err != nil && !d.done(ctx, k, err) {
 		return k, err
 	}
 	if strings.TrimSpace(reason) != "" {
@@ -66,6 +66,20 @@ func (d *Desk) Apply(ctx context.Context, id, hash, reason string, by incident.A
 		}
 	}
 	return d.change(id, func(k *Kept) error { k.Done = d.o.Now().UTC(); return nil })
+}
+
+// done says whether a pull was refused because all of it had happened: after a kill of
+// control amid it, the engine goes on by itself.
+func (d *Desk) done(ctx context.Context, k Kept, refused error) bool {
+	if fault.KindOf(refused) != fault.Conflict {
+		return false
+	}
+	db, err := d.Database(k.Plan.Database)
+	if err != nil {
+		return false
+	}
+	op, err := db.Look(ctx, k.Plan.ID)
+	return err == nil && op.State == quarantine.Held && op.PlanHash == k.Plan.Hash
 }
 
 // Progress is how far a batch is.
