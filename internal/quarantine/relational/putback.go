@@ -341,7 +341,7 @@ func (r *back) same(name string, out *quarantine.Returned) error {
 	}
 	t := r.t
 	t.trace("compare %s", name)
-	different, err := r.differing(h, now, keys, t.d.Hash("t", now, columns)+" <> "+t.d.Hash("h", now.as(h), columns))
+	different, err := r.differing(h, now, keys, t.d.Differs("t", "h", now, now.as(h), columns))
 	if err != nil || len(different) == 0 {
 		return err
 	}
