@@ -75,7 +75,7 @@ func (d *dialect) Begin(ctx context.Context, c *sql.Conn, p relational.Purpose) 
 	}
 	settings := [][2]string{
 		{"search_path", ""}, {"DateStyle", "ISO, YMD"}, {"IntervalStyle", "postgres"}, {"TimeZone", "UTC"}, {"extra_float_digits", "1"},
-		{"bytea_output", "hex"}, {"row_security", "off"}, {"lc_monetary", "C"}, {"xmloption", "content"}, {"client_min_messages", "error"},
+		{"bytea_output", "hex"}, {"row_security", "off"}, {"lc_monetary", "C"}, {"xmloption", "content"}, {"jit", "off"}, {"client_min_messages", "error"},
 		{"statement_timeout", milliseconds(statement)}, {"lock_timeout", milliseconds(d.limits.Lock)}, {"idle_in_transaction_session_timeout", "60000"},
 	}
 	parts := make([]string, len(settings))
