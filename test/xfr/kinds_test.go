@@ -22,6 +22,8 @@ type setting struct {
 	port int
 	us   netip.AddrPort
 	text string
+
+	known func(peer netip.AddrPort) // is told the peer's address before it runs, and asks us; nil: nobody
 }
 
 const zoneFile = "shop.zone"

@@ -250,6 +250,9 @@ func start(t *testing.T, k kind, conf setting) *peer {
 		k.prepare(t, conf)
 	}
 	p := &peer{name: k.name, addr: netip.MustParseAddrPort(fmt.Sprintf("127.0.0.1:%d", conf.port)), dir: conf.dir, said: &console{}}
+	if conf.known != nil {
+		conf.known(p.addr)
+	}
 	cmd := exec.Command(copied, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = conf.dir, p.said, p.said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // NSD has children
