@@ -33,7 +33,8 @@ type preparedZone struct {
 }
 
 // compileWith makes the DNS table. A zone that is as before is taken over from what is
-// in force, so that one that changes costs itself and not the others.
+// in force, so that one that changes costs itself and not the others; so is one that was
+// made ready ahead.
 func (a *Answer) compileWith(c snapshot.Contents, copies []*zone.Zone) (compiled, error) { // with mu held
 	made := compiled{prepared: make(map[string]preparedZone, len(c.Zones)), zonesBy: map[string]map[string]bool{}, signed: map[string]*xfr.Signed{}}
 	var list []*authdns.Prepared
@@ -49,7 +50,7 @@ func (a *Answer) compileWith(c snapshot.Contents, copies []*zone.Zone) (compiled
 	}
 	a.memory.Expect(textOf(c.Zones))
 	for i := range c.Zones {
-		p, err := a.prepare(&c.Zones[i], c, c.Transfers.Gives(c.Zones[i].Apex))
+		p, err := prepare(&c.Zones[i], c, c.Transfers.Gives(c.Zones[i].Apex), a.staged.prepared, a.prepared)
 		if err != nil {
 			return compiled{}, err
 		}
@@ -84,17 +85,20 @@ func textOf(zones []zone.Source) (octets int) {
 	return octets
 }
 
-// prepare makes a zone ready, or takes over what is in force; whole where its text is
-// to be given to others. Where only the signatures over the SOA of a signed zone are
-// others, these are exchanged.
-func (a *Answer) prepare(src *zone.Source, c snapshot.Contents, whole bool) (preparedZone, error) { // with mu held
+// prepare makes a zone ready, or takes over what was made ready before; whole where its
+// text is to be given to others. Where only the signatures over the SOA of a signed zone
+// are others, these are exchanged.
+func prepare(src *zone.Source, c snapshot.Contents, whole bool, before ...map[string]preparedZone) (p preparedZone, err error) {
 	signed, err := signatures(c, *src)
 	if err != nil {
 		return preparedZone{}, err
 	}
 	sites := positionsOf(c)
-	p, known := a.prepared[src.Apex]
-	if known && (p.zone != nil || !whole) && reflect.DeepEqual(p.source, *src) && p.sameSets(signed, sites) {
+	for _, made := range before {
+		p, known := made[src.Apex]
+		if !known || p.zone == nil && whole || !reflect.DeepEqual(p.source, *src) || !p.sameSets(signed, sites) {
+			continue
+		}
 		*src = p.source // one text is kept, not two
 		if !whole {
 			p.zone, p.given = nil, nil

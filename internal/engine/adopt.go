@@ -37,8 +37,11 @@ func (e *Engine) Connected(ctx context.Context, h feed.Hello) error {
 	if err := e.takeOver(ctx, h.Orders); err != nil {
 		return e.unfit(err)
 	}
-	if err := e.sign(); err != nil { // what was signed before is still there
+	if err := e.sign(ctx); err != nil { // what was signed before is still there
 		e.o.Logger.Warn("the zones could not be signed anew", "cause", err)
+	}
+	if err := e.stage(ctx, e.world()); err != nil {
+		return e.unfit(err)
 	}
 	if err := e.announce(ctx); err != nil {
 		return e.unfit(err)

@@ -46,6 +46,12 @@ type Feed interface {
 	Status() (st feed.Status, at time.Time, connected bool)
 }
 
+// Stager is a Feed that can have answer make the parts of a snapshot ready ahead of its
+// manifest, so that to publish it is quick however large they are.
+type Stager interface {
+	Stage(ctx context.Context, refs map[string]snapshot.Ref, parts map[string][]byte) error
+}
+
 // Options of an Engine. All but Record, Hook and Waits MUST be set.
 type Options struct {
 	Config  *config.Config
@@ -211,7 +217,7 @@ func (e *Engine) Start(ctx context.Context, f Feed) error {
 			return fmt.Errorf("read the incident of %s: %w", r.id, err)
 		}
 	}
-	if err := e.sign(); err != nil {
+	if err := e.sign(ctx); err != nil {
 		if !e.allSigned() {
 			return fmt.Errorf("sign the zones: %w", err)
 		}

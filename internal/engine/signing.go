@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -31,7 +32,7 @@ func (e *Engine) signs() bool {
 // next. It runs beside acts, which only order a position that is signed already. An
 // error leaves the zones that it is about with the signatures that they had; one that
 // never had any is published not at all.
-func (e *Engine) sign() error {
+func (e *Engine) sign(ctx context.Context) error {
 	if !e.signs() {
 		return nil
 	}
@@ -43,11 +44,13 @@ func (e *Engine) sign() error {
 	e.mu.Lock()
 	o := e.ordered.clone()
 	e.mu.Unlock()
-	return e.signFor(o)
+	return e.signFor(ctx, o)
 }
 
-// signFor signs what is to be answered by orders that may be given next.
-func (e *Engine) signFor(o ordered) error { // with signing held
+// signFor signs what is to be answered by orders that may be given next, and has answer
+// make it ready. All that takes time is done without a lock that an act waits for: what
+// was signed holds for every position, so that a move meanwhile takes nothing from it.
+func (e *Engine) signFor(ctx context.Context, o ordered) error { // with signing held
 	job := signer.Job{Zones: e.contents().Zones, Sites: map[string]zone.Positions{}, Serials: o.serials, Proofs: map[string][]string{}}
 	for _, s := range e.contents().Sites {
 		job.Sites[s.ID] = s.Positions
@@ -55,12 +58,12 @@ func (e *Engine) signFor(o ordered) error { // with signing held
 	for name, c := range o.challenges() {
 		job.Proofs[name] = c.Values
 	}
-	signed, changed, err := e.o.Signing.Sign(job)
+	signed, _, err := e.o.Signing.Sign(job)
 	if n := signatures(signed); n > maxSignatures {
 		return fault.New(fault.Invalid, "the signed zones have %d signatures, and %d can be handed to answer", n, maxSignatures).
 			WithHint("sign fewer zones or smaller ones: a name takes about three, one that follows a site three for each position")
 	}
-	if !changed && len(signed) == len(e.contents().Signed) {
+	if slices.EqualFunc(signed, e.contents().Signed, dnssec.Zone.Equal) {
 		return err
 	}
 	for {
@@ -71,14 +74,35 @@ func (e *Engine) signFor(o ordered) error { // with signing held
 		if failed != nil {
 			return fmt.Errorf("put the signatures into the snapshot: %w", failed)
 		}
+		if failed := e.stage(ctx, after); failed != nil { // answer goes on with what it has
+			return errors.Join(err, failed)
+		}
+		e.o.Hook("signed")
 		if e.exchange(before, after, resigned(before.contents.Signed, signed)) {
 			return err
 		}
 	}
 }
 
-// maxSignatures are as many as fit into one message to answer beside the zones.
-const maxSignatures = 250_000
+// maxSignatures bounds what control and answer hold: each takes some 100 bytes in the
+// snapshot and on disk, and some 300 at answer.
+const maxSignatures = 3_000_000
+
+// stageLimit is how long answer may take to make a snapshot ready.
+const stageLimit = 5 * time.Minute
+
+// stage has answer make ready what is published next. Without an answer, or with one that
+// knows nothing of it, it is sent when it is published. No lock that an act needs may be
+// held.
+func (e *Engine) stage(ctx context.Context, w *world) error {
+	s, can := e.getFeed().(Stager)
+	if !can {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, stageLimit)
+	defer cancel()
+	return s.Stage(ctx, w.refs, w.parts)
+}
 
 func signatures(zones []dnssec.Zone) (n int) {
 	for _, z := range zones {
@@ -142,7 +166,7 @@ func (e *Engine) tendSigning(ctx context.Context) {
 	}
 	defer e.tending.Unlock()
 	e.o.Signing.Tend(ctx, e.anyIncident())
-	err := e.sign()
+	err := e.sign(ctx)
 	e.mu.Lock()
 	said := e.unsigned
 	e.unsigned = ""

@@ -36,16 +36,19 @@ type Options struct {
 // Signer keeps the signatures of zones: made ahead, renewed, and kept on disk, so that a
 // start has to make none. A roll-over is taken on by it.
 //
-// Concurrency: all methods may be called from any goroutine; one waits for another.
+// Concurrency: all methods may be called from any goroutine. Those that sign or change
+// keys wait for one another; Zones and Made wait for none of them.
 type Signer struct {
 	o Options
 
-	mu    sync.Mutex // guards all below
+	working sync.Mutex // held while signatures are made or keys changed; taken before mu
+
+	mu    sync.Mutex // guards all below; written with working held, too
 	zones map[string]*held
 	made  uint64
 }
 
-// held is a zone as it was signed last.
+// held is a zone as it was signed last. It is never changed, but replaced.
 type held struct {
 	keys    Keys
 	z       *zone.Zone
@@ -76,8 +79,8 @@ type Job struct {
 // nothing past half its time, nothing is made and changed is false: that costs a
 // comparison, so that it may be called often.
 func (s *Signer) Sign(j Job) (out []dnssec.Zone, changed bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.working.Lock()
+	defer s.working.Unlock()
 	var problems []error
 	for _, src := range j.Zones {
 		if !src.DNSSEC {
@@ -86,15 +89,30 @@ func (s *Signer) Sign(j Job) (out []dnssec.Zone, changed bool, err error) {
 		moved, err := s.zone(src, j)
 		changed = changed || moved
 		problems = append(problems, err)
-		if h := s.zones[src.Apex]; h != nil && h.signed.Apex != "" {
+		if h := s.get(src.Apex); h != nil && h.signed.Apex != "" {
 			out = append(out, h.signed)
 		}
 	}
 	return out, changed, errors.Join(problems...)
 }
 
+// get gives a zone as it was signed last, nil for none.
+func (s *Signer) get(apex string) *held {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.zones[apex]
+}
+
+// put replaces a zone as it was signed last.
+func (s *Signer) put(apex string, h held, made int) { // with working held
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.zones[apex] = &h
+	s.made += uint64(made)
+}
+
 // zone signs what one zone lacks.
-func (s *Signer) zone(src zone.Source, j Job) (changed bool, err error) { // with mu held
+func (s *Signer) zone(src zone.Source, j Job) (changed bool, err error) { // with working held
 	now := s.o.Now()
 	h, err := s.hold(src, now)
 	if err != nil {
@@ -129,15 +147,16 @@ func (s *Signer) zone(src zone.Source, j Job) (changed bool, err error) { // wit
 	if err != nil {
 		return false, err
 	}
-	s.made += uint64(made)
+	next := *h
 	if whole {
-		h.at = now
+		next.at = now
 	}
-	h.z, h.source, h.sites, h.proofs, h.signed, h.ends, h.fresh = w.Zone, src, j.Sites, w.Proofs, signed, signed.Expires(), false
+	next.z, next.source, next.sites, next.proofs, next.signed, next.ends, next.fresh = w.Zone, src, j.Sites, w.Proofs, signed, signed.Expires(), false
+	s.put(src.Apex, next, made)
 	if whole {
-		s.keep(h)
+		s.keep(signed)
 	}
-	s.o.Logger.Info("a zone was signed", "zone", src.Apex, "signatures", made, "until", h.ends)
+	s.o.Logger.Info("a zone was signed", "zone", src.Apex, "signatures", made, "until", next.ends)
 	return true, nil
 }
 
@@ -163,11 +182,11 @@ func (h *held) low(serial uint32) bool {
 }
 
 // hold finds a zone's keys, and its signatures where it has some from before.
-func (s *Signer) hold(src zone.Source, now time.Time) (*held, error) { // with mu held
-	if h := s.zones[src.Apex]; h != nil && len(h.keys.Keys) > 0 {
+func (s *Signer) hold(src zone.Source, now time.Time) (*held, error) { // with working held
+	if h := s.get(src.Apex); h != nil && len(h.keys.Keys) > 0 {
 		return h, nil
 	}
-	h := &held{fresh: true}
+	h := held{fresh: true}
 	before, err := s.kept(src.Apex)
 	if err != nil {
 		s.o.Logger.Warn("kept signatures are made anew", "zone", src.Apex, "cause", err)
@@ -184,7 +203,7 @@ func (s *Signer) hold(src zone.Source, now time.Time) (*held, error) { // with m
 	if err != nil {
 		if before.Sets.Len() > 0 { // what was signed goes on as long as it may
 			h.signed, h.ends = before, before.Expires()
-			s.zones[src.Apex] = h
+			s.put(src.Apex, h, 0)
 		}
 		return nil, err
 	}
@@ -192,8 +211,8 @@ func (s *Signer) hold(src zone.Source, now time.Time) (*held, error) { // with m
 		s.o.Logger.Info("a zone has its first key", "zone", src.Apex, "tag", h.keys.Keys[0].Tag())
 	}
 	h.signed = before
-	s.zones[src.Apex] = h
-	return h, nil
+	s.put(src.Apex, h, 0)
+	return &h, nil
 }
 
 func (s *Signer) path(apex string) string {
@@ -217,22 +236,22 @@ func (s *Signer) kept(apex string) (signed dnssec.Zone, err error) {
 
 // keep writes a zone's signatures, so that the next start makes none. Without, it makes
 // them again.
-func (s *Signer) keep(h *held) {
-	b, err := json.Marshal(h.signed)
+func (s *Signer) keep(signed dnssec.Zone) {
+	b, err := json.Marshal(signed)
 	if err == nil {
-		err = snapshot.WriteFile(s.path(h.signed.Apex), b)
+		err = snapshot.WriteFile(s.path(signed.Apex), b)
 	}
 	if err != nil {
-		s.o.Logger.Warn("signatures are not kept on disk; the next start makes them again", "zone", h.signed.Apex, "cause", err)
+		s.o.Logger.Warn("signatures are not kept on disk; the next start makes them again", "zone", signed.Apex, "cause", err)
 	}
 }
 
 // Roll begins a roll-over of a zone's key. The rest goes by itself (Tend), but for the
 // DS record where the parent does not read CDS records.
 func (s *Signer) Roll(apex string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	h := s.zones[apex]
+	s.working.Lock()
+	defer s.working.Unlock()
+	h := s.get(apex)
 	if h == nil || h.z == nil {
 		return fault.New(fault.NotFound, "there is no signed zone %s", apex).WithHint("see them with: lifeboat zone keys")
 	}
@@ -244,11 +263,13 @@ func (s *Signer) Roll(apex string) error {
 }
 
 // take puts keys in the place of a zone's: on disk first.
-func (s *Signer) take(h *held, k Keys) error { // with mu held
+func (s *Signer) take(h *held, k Keys) error { // with working held
 	if err := s.o.Folder.Save(h.signed.Apex, k); err != nil {
 		return err
 	}
-	h.keys, h.fresh = k, true
+	next := *h
+	next.keys, next.fresh = k, true
+	s.put(h.signed.Apex, next, 0)
 	return nil
 }
 
@@ -278,20 +299,22 @@ func (s *Signer) rolling() (out []string) {
 
 // asks says whether the parent is to be asked now.
 func (s *Signer) asks(apex string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	h, now := s.zones[apex], s.o.Now()
+	s.working.Lock()
+	defer s.working.Unlock()
+	h, now := s.get(apex), s.o.Now()
 	if !h.keys.Roll.NeedsDS() || now.Sub(h.askedAt) < parentEvery && !now.Before(h.askedAt) {
 		return false
 	}
-	h.askedAt = now
+	next := *h
+	next.askedAt = now
+	s.put(apex, next, 0)
 	return true
 }
 
 func (s *Signer) step(apex string, f dnssec.Facts) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	h := s.zones[apex]
+	s.working.Lock()
+	defer s.working.Unlock()
+	h := s.get(apex)
 	if h.z == nil {
 		return
 	}
