@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -254,4 +255,54 @@ func TestAProofIsSigned(t *testing.T) {
 		m, wrong := b.secured(name, dns.TypeTXT)
 		return wrong == "" && len(m.Answer) == len(without.Answer)
 	})
+}
+
+// A press while a zone is signed anew waits for nothing of it, wins, and takes nothing
+// from it: what was signed comes into force after it, and holds where the press has led.
+func TestAPressGoesBesideARenewal(t *testing.T) {
+	t.Parallel()
+	b := launch(t, "propose")
+	s := b.newSigner(nil)
+	b.signing = s
+	var renewing atomic.Bool
+	ready, goOn := make(chan struct{}, 16), make(chan struct{})
+	b.hook = func(point string) {
+		if point == "signed" && renewing.Load() { // and ready at answer, and not in force
+			ready <- struct{}{}
+			<-goOn
+		}
+	}
+	b.restart(signed)
+	b.ready()
+	b.holds("127.0.0.1")
+	made, ends := s.Made(), b.eng.Signing().Until
+	renewing.Store(true)
+	b.clockMu.Lock()
+	b.skew = dnssec.Validity - dnssec.Renewal + time.Hour
+	b.clockMu.Unlock()
+	<-ready
+	if s.Made() < 2*made {
+		t.Fatalf("%d signatures, and %d before", s.Made(), made)
+	}
+	must(t, b.pull("to-standby", "a test"))
+	if got := b.addr(); got != "127.0.0.8" {
+		t.Errorf("after the press DNS answers %s", got)
+	}
+	if got := b.eng.Signing().Until; !got.After(ends) {
+		t.Errorf("how the zones are doing is not told while they are signed: until %s", got)
+	}
+	close(goOn)
+	b.eventually("renewed", func() bool { return b.oldest().After(b.now()) })
+	b.holds("127.0.0.8")
+}
+
+// oldest is when the first signature over the addresses of the site ends, as answered.
+func (b *boat) oldest() (ends time.Time) {
+	m, _ := b.secured("shop.example.com.", dns.TypeA)
+	for _, rr := range m.Answer {
+		if sig, ok := rr.(*dns.RRSIG); ok {
+			ends = time.Unix(int64(sig.Expiration), 0).Add(-dnssec.Renewal)
+		}
+	}
+	return ends
 }
