@@ -17,9 +17,18 @@ func (a *Answer) hello() feed.Hello {
 	defer a.mu.Unlock()
 	return feed.Hello{
 		Formats: []int{snapshot.Format}, Epoch: a.manifest.Epoch, Revision: a.manifest.Revision, Positions: a.positions(), Shares: a.shares(),
-		Flags: snapshot.EffectiveFlags(a.manifest, a.local), Serials: maps.Clone(a.serials), Orders: slices.Clone(a.local.Orders),
+		Flags: snapshot.EffectiveFlags(a.manifest, a.local), Serials: maps.Clone(a.serials), Keys: a.keyTags(), Orders: slices.Clone(a.local.Orders),
 		LastAuto: maps.Clone(a.local.LastAuto), Parts: a.folder.Parts(), PID: a.o.PID, Version: a.o.Version, Life: a.life,
 	}
+}
+
+// keyTags are those of the keys in the signed zones that are served, by apex.
+func (a *Answer) keyTags() map[string][]uint16 { // with mu held
+	out := map[string][]uint16{}
+	for _, z := range a.contents.Signed {
+		out[z.Apex] = z.Tags()
+	}
+	return out
 }
 
 // inForce is where visitors of each site are told to go.

@@ -153,3 +153,13 @@ func (z Zone) SameSets(other Zone) bool {
 func (z Zone) Equal(other Zone) bool {
 	return z.First == other.First && bytes.Equal(z.SOA.b, other.SOA.b) && bytes.Equal(z.More.b, other.More.b) && z.SameSets(other)
 }
+
+// Tags are those of the keys that stand in the zone.
+func (z Zone) Tags() (tags []uint16) {
+	for _, r := range z.Records {
+		if r.Type == TypeDNSKEY {
+			tags = append(tags, Tag(r.Data))
+		}
+	}
+	return tags
+}

@@ -22,6 +22,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -36,6 +37,7 @@ import (
 	"lifeboat/internal/feed"
 	"lifeboat/internal/lever"
 	"lifeboat/internal/probe"
+	"lifeboat/internal/signer"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/store"
 )
@@ -122,7 +124,11 @@ type Engine struct {
 	last     snapshot.Manifest // published last
 	problem  string            // why nothing can be published
 	unsigned string            // why zones could not be signed anew
-	homes    map[string]homeOrder
+
+	keyed      map[string][]uint16 // tags of the keys that zones have had, by apex; replaced as a whole
+	servedKeys map[string][]uint16 // the same as answer serves; nil: it was not heard yet
+
+	homes map[string]homeOrder
 }
 
 // New makes an Engine over a configuration; Start must be called before anything
@@ -217,11 +223,11 @@ func (e *Engine) Start(ctx context.Context, f Feed) error {
 			return fmt.Errorf("read the incident of %s: %w", r.id, err)
 		}
 	}
-	if err := e.sign(ctx); err != nil {
-		if !e.allSigned() {
-			return fmt.Errorf("sign the zones: %w", err)
-		}
-		e.o.Logger.Error("the zones could not be signed anew; they go out with the signatures that there are", "cause", err)
+	if err := e.loadKeys(ctx); err != nil {
+		return fmt.Errorf("read which zones have keys: %w", err)
+	}
+	if err := e.noteSigning(e.sign(ctx)); err != nil && !errors.Is(err, signer.ErrKeyLost) && !e.allSigned() {
+		return fmt.Errorf("sign the zones: %w", err)
 	}
 	return nil
 }

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"lifeboat/internal/dnssec"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/signer"
+	"lifeboat/internal/store"
 	"lifeboat/internal/zone"
 )
 
@@ -52,6 +55,7 @@ func (e *Engine) sign(ctx context.Context) error {
 // was signed holds for every position, so that a move meanwhile takes nothing from it.
 func (e *Engine) signFor(ctx context.Context, o ordered) error { // with signing held
 	job := signer.Job{Zones: e.contents().Zones, Sites: map[string]zone.Positions{}, Serials: o.serials, Proofs: map[string][]string{}}
+	job.Had, job.Wait = e.hadKeys()
 	for _, s := range e.contents().Sites {
 		job.Sites[s.ID] = s.Positions
 	}
@@ -59,6 +63,7 @@ func (e *Engine) signFor(ctx context.Context, o ordered) error { // with signing
 		job.Proofs[name] = c.Values
 	}
 	signed, _, err := e.o.Signing.Sign(job)
+	e.rememberKeys(ctx, signed)
 	if n := signatures(signed); n > maxSignatures {
 		return fault.New(fault.Invalid, "the signed zones have %d signatures, and %d can be handed to answer", n, maxSignatures).
 			WithHint("sign fewer zones or smaller ones: a name takes about three, one that follows a site three for each position")
@@ -166,7 +171,12 @@ func (e *Engine) tendSigning(ctx context.Context) {
 	}
 	defer e.tending.Unlock()
 	e.o.Signing.Tend(ctx, e.anyIncident())
-	err := e.sign(ctx)
+	e.noteSigning(e.sign(ctx))
+	e.catchUp(ctx)
+}
+
+// noteSigning keeps why zones could not be signed, for people to see, and gives it back.
+func (e *Engine) noteSigning(err error) error {
 	e.mu.Lock()
 	said := e.unsigned
 	e.unsigned = ""
@@ -178,7 +188,82 @@ func (e *Engine) tendSigning(ctx context.Context) {
 	if fresh {
 		e.o.Logger.Error("the zones could not be signed anew; answers go out with the signatures that there are", "cause", err)
 	}
-	e.catchUp(ctx)
+	return err
+}
+
+// keySigned is APEX → the tags of the zone's keys. Who finds that there were some, and
+// none is here, does not make others in silence.
+const keySigned = "signed/"
+
+// loadKeys reads which zones have had keys.
+func (e *Engine) loadKeys(ctx context.Context) error {
+	tags := map[string][]uint16{}
+	if err := list(ctx, e.o.Store, keySigned, tags); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.keyed = tags
+	return nil
+}
+
+// hadKeys says how it is known of zones that they had a key: from the record, and from
+// answer, which is to be heard before one is made.
+func (e *Engine) hadKeys() (had map[string]string, wait bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	had = map[string]string{}
+	for apex, tags := range e.servedKeys {
+		had[apex] = "answer serves it signed with key " + figures(tags)
+	}
+	for apex, tags := range e.keyed {
+		had[apex] = "the record knows of key " + figures(tags)
+	}
+	return had, e.servedKeys == nil
+}
+
+func figures(tags []uint16) string {
+	out := make([]string, len(tags))
+	for i, t := range tags {
+		out[i] = fmt.Sprint(t)
+	}
+	return strings.Join(out, " and ")
+}
+
+// hear notes with which keys answer serves zones signed.
+func (e *Engine) hear(keys map[string][]uint16) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.servedKeys = keys; keys == nil {
+		e.servedKeys = map[string][]uint16{}
+	}
+}
+
+// rememberKeys writes down which keys zones have. What could not be written is tried
+// again.
+func (e *Engine) rememberKeys(ctx context.Context, signed []dnssec.Zone) {
+	var writes []store.Write
+	fresh := map[string][]uint16{}
+	e.mu.Lock()
+	for _, z := range signed {
+		if tags := z.Tags(); !slices.Equal(tags, e.keyed[z.Apex]) {
+			fresh[z.Apex] = tags
+			writes = append(writes, put(keySigned+z.Apex, tags))
+		}
+	}
+	wait := e.servedKeys == nil
+	e.mu.Unlock()
+	if len(writes) == 0 || wait { // before answer was heard it is not known whether this record is the right one
+		return
+	}
+	if _, err := e.o.Store.Txn(ctx, nil, writes); err != nil {
+		e.o.Logger.Warn("it is not written down yet which keys zones have", "cause", err)
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.keyed = maps.Clone(e.keyed)
+	maps.Copy(e.keyed, fresh)
 }
 
 // anyIncident says whether an incident is open that is no drill.
@@ -212,7 +297,7 @@ func (e *Engine) Signing() *SigningView {
 	}
 	v := &SigningView{Zones: e.o.Signing.Zones(), Made: e.o.Signing.Made()}
 	for _, z := range v.Zones {
-		if v.Until.IsZero() || z.Until.Before(v.Until) {
+		if !z.Until.IsZero() && (v.Until.IsZero() || z.Until.Before(v.Until)) {
 			v.Until = z.Until
 		}
 	}

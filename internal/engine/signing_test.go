@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 	"lifeboat/internal/fault"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/signer"
+	"lifeboat/internal/store/mem"
 )
 
 // signed has the boat's zone signed.
@@ -305,4 +307,47 @@ func (b *boat) oldest() (ends time.Time) {
 		}
 	}
 	return ends
+}
+
+// Where a zone's key and all that was kept of it are lost, no other key is made: answer
+// goes on with what it has, and everybody is told, until a person puts the key back or
+// says that there is to be a new one.
+func TestALostKeyIsLoud(t *testing.T) {
+	t.Parallel()
+	for _, what := range []string{"record and answer know", "answer alone knows"} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			b := launch(t, "propose")
+			b.signing = b.newSigner(nil)
+			b.restart(signed)
+			b.ready()
+			b.holds("127.0.0.1")
+			b.stopC()
+			keys := filepath.Join(b.dir, "keys")
+			must(t, os.RemoveAll(keys))
+			if what == "answer alone knows" {
+				b.store = mem.New(mem.Options{})
+			}
+			b.signing = b.newSigner(nil)
+			b.control()
+			b.eventually("told", func() bool {
+				v := b.eng.Signing()
+				return v != nil && strings.Contains(v.Problem, "had a key") && strings.Contains(v.Problem, "gone") && len(v.Zones) == 1
+			})
+			b.eventually("told at the answer process, too", func() bool { return strings.Contains(b.overview().Answer.Problem, "had a key") })
+			if files, _ := filepath.Glob(filepath.Join(keys, "*.keys")); len(files) > 0 {
+				t.Fatalf("a key was made: %v", files)
+			}
+			b.holds("127.0.0.1")
+			folder, err := signer.OpenFolder(keys)
+			must(t, err)
+			made, err := folder.New("shop.example.com.", b.now())
+			must(t, err)
+			b.ready()
+			b.holds("127.0.0.1")
+			if tag := b.eng.Signing().Zones[0].Keys[0].Tag; tag != made.Keys[0].Tag() || b.eng.Signing().Problem != "" {
+				t.Errorf("after a person made a key: %+v", b.eng.Signing())
+			}
+		})
+	}
 }

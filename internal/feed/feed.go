@@ -47,8 +47,9 @@ type Hello struct {
 
 	Shares map[string]*snapshot.Share `json:"shares,omitempty"` // in force, by site, as the manifest orders them
 
-	Serials  map[string]uint32    `json:"serials"` // served, by apex
-	Orders   []snapshot.Order     `json:"orders"`  // local ones, not taken over yet
+	Serials  map[string]uint32    `json:"serials"`        // served, by apex
+	Keys     map[string][]uint16  `json:"keys,omitempty"` // tags of the keys of signed zones that are served, by apex
+	Orders   []snapshot.Order     `json:"orders"`         // local ones, not taken over yet
 	LastAuto map[string]time.Time `json:"last_auto,omitempty"`
 	Parts    []string             `json:"parts"` // hashes held
 	PID      int                  `json:"pid"`

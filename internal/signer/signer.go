@@ -25,12 +25,25 @@ const parentEvery = 5 * time.Minute
 // false where not every one of them told, or not the same.
 type LookUp func(ctx context.Context, apex string) (ds [][]byte, ttl time.Duration, asked bool)
 
+// ErrKeyLost is in the chain of an error about a zone that had a key which is gone. No
+// new one is made for it: the world holds answers that were signed with the old one, and
+// a DS record that points at it. A person says that there is to be one (Folder.New).
+var ErrKeyLost = errors.New("the key is lost")
+
+// parentLimit bounds the question whether a parent knows of a key, before a first one is
+// made.
+const parentLimit = 5 * time.Second
+
 // Options of a Signer. All but DS MUST be set.
 type Options struct {
 	Folder Folder
 	Now    func() time.Time
 	Logger *slog.Logger
 	DS     LookUp // nil: nobody can be asked, and a roll-over waits
+
+	// AskFirst has the parent asked before a zone's first key is made: one that points at a
+	// key already knows of one that is not here.
+	AskFirst bool
 }
 
 // Signer keeps the signatures of zones: made ahead, renewed, and kept on disk, so that a
@@ -46,6 +59,7 @@ type Signer struct {
 	mu    sync.Mutex // guards all below; written with working held, too
 	zones map[string]*held
 	made  uint64
+	lost  map[string]string // by apex: why a key is known to be gone
 }
 
 // held is a zone as it was signed last. It is never changed, but replaced.
@@ -64,7 +78,7 @@ type held struct {
 
 // New makes a Signer.
 func New(o Options) *Signer {
-	return &Signer{o: o, zones: map[string]*held{}}
+	return &Signer{o: o, zones: map[string]*held{}, lost: map[string]string{}}
 }
 
 // Job is what is to be signed.
@@ -73,6 +87,11 @@ type Job struct {
 	Sites   map[string]zone.Positions
 	Serials map[string]uint32   // by apex: the SOA is signed from here on
 	Proofs  map[string][]string // by name, absolute: texts that its TXT records hold beside the zone's own
+
+	// Had says, by apex, how it is known that a zone has had a key; Wait that this is not
+	// known yet: then no first key is made, and a zone without one is left out.
+	Had  map[string]string
+	Wait bool
 }
 
 // Sign gives what it takes to answer the zones signed. Where nothing is missing, and
@@ -114,8 +133,8 @@ func (s *Signer) put(apex string, h held, made int) { // with working held
 // zone signs what one zone lacks.
 func (s *Signer) zone(src zone.Source, j Job) (changed bool, err error) { // with working held
 	now := s.o.Now()
-	h, err := s.hold(src, now)
-	if err != nil {
+	h, err := s.hold(src, j, now)
+	if err != nil || h == nil {
 		return false, err
 	}
 	w := Wanted{Zone: h.z, Sites: j.Sites, Serial: j.Serials[src.Apex], Proofs: j.Proofs}
@@ -181,22 +200,29 @@ func (h *held) low(serial uint32) bool {
 	return !in || used > dnssec.SerialsAhead/2
 }
 
-// hold finds a zone's keys, and its signatures where it has some from before.
-func (s *Signer) hold(src zone.Source, now time.Time) (*held, error) { // with working held
+// hold finds a zone's keys, and its signatures where it has some from before. It gives
+// nil where a first key waits to be made.
+func (s *Signer) hold(src zone.Source, j Job, now time.Time) (*held, error) { // with working held
 	if h := s.get(src.Apex); h != nil && len(h.keys.Keys) > 0 {
 		return h, nil
 	}
 	h := held{fresh: true}
+	var made bool
+	keys, missing := s.o.Folder.Load(src.Apex)
+	if why := s.knownLost(src.Apex); why != "" && fault.KindOf(missing) == fault.NotFound {
+		return nil, s.losing(src.Apex, why)
+	}
 	before, err := s.kept(src.Apex)
 	if err != nil {
 		s.o.Logger.Warn("kept signatures are made anew", "zone", src.Apex, "cause", err)
 	}
-	var made bool
-	if h.keys, err = s.o.Folder.Load(src.Apex); fault.KindOf(err) == fault.NotFound {
-		if before.Apex != "" {
-			err = fault.New(fault.Invalid, "zone %s was signed before, and its key is gone", src.Apex).
-				WithHint("put the key file back from a backup; or take the DS record out at the parent, wait until its TTL is over, and remove %s", s.path(src.Apex))
-		} else {
+	if h.keys, err = keys, missing; fault.KindOf(err) == fault.NotFound {
+		switch why := s.had(src.Apex, before, j); {
+		case why != "":
+			err = s.losing(src.Apex, why)
+		case j.Wait:
+			return nil, nil
+		default:
 			h.keys, made, err = s.o.Folder.LoadOrMake(src.Apex, now)
 		}
 	}
@@ -212,7 +238,49 @@ func (s *Signer) hold(src zone.Source, now time.Time) (*held, error) { // with w
 	}
 	h.signed = before
 	s.put(src.Apex, h, 0)
+	s.found(src.Apex)
 	return &h, nil
+}
+
+// had says how it is known that a zone had a key, "" where it is not.
+func (s *Signer) had(apex string, before dnssec.Zone, j Job) string {
+	switch {
+	case before.Apex != "":
+		return "its signatures are kept here"
+	case j.Had[apex] != "":
+		return j.Had[apex]
+	case j.Wait || !s.o.AskFirst || s.o.DS == nil:
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), parentLimit)
+	defer cancel()
+	if ds, _, asked := s.o.DS(ctx, apex); asked && len(ds) > 0 {
+		return "the zone above has a DS record of it"
+	}
+	return ""
+}
+
+// knownLost says how it is known already that a zone's key is gone.
+func (s *Signer) knownLost(apex string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost[apex]
+}
+
+// losing notes that a zone's key is gone, for as long as there is none.
+func (s *Signer) losing(apex, why string) error { // with working held
+	s.mu.Lock()
+	s.lost[apex] = why
+	s.mu.Unlock()
+	return fault.New(fault.Invalid, "zone %s had a key (%s), and it is gone", apex, why).Because(ErrKeyLost).
+		WithHint("put %s back from a backup; where it is lost for good, take the DS record out at the registrar, wait until its TTL is over, and then say: lifeboat zone new-key %s", s.o.Folder.path(apex), apex)
+}
+
+// found notes that a zone has a key.
+func (s *Signer) found(apex string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.lost, apex)
 }
 
 func (s *Signer) path(apex string) string {
@@ -361,12 +429,25 @@ func (s *Signer) Zones() (out []ZoneView) {
 	defer s.mu.Unlock()
 	for apex, h := range s.zones {
 		if h.z == nil {
-			out = append(out, ZoneView{Apex: apex, Says: "The key can't be read.", Until: h.ends, Signatures: h.signed.Sets.Len() + h.signed.SOA.Len()})
+			out = append(out, ZoneView{Apex: apex, Says: s.missing(apex), Until: h.ends, Signatures: h.signed.Sets.Len() + h.signed.SOA.Len()})
 			continue
 		}
 		out = append(out, h.keys.view(apex, h.z.ApexWire(), h.signed, h.ends))
 	}
+	for apex := range s.lost {
+		if s.zones[apex] == nil {
+			out = append(out, ZoneView{Apex: apex, Says: s.missing(apex)})
+		}
+	}
 	return sorted(out)
+}
+
+// missing says why a zone has no key.
+func (s *Signer) missing(apex string) string { // with mu held
+	if s.lost[apex] == "" {
+		return "The key can't be read."
+	}
+	return "The key is gone, and no new one is made: put it back from a backup."
 }
 
 // Made is how many signatures were made since the start.
