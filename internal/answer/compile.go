@@ -35,7 +35,7 @@ type preparedZone struct {
 // compileWith makes the DNS table. A zone that is as before is taken over from what is
 // in force, so that one that changes costs itself and not the others; so is one that was
 // made ready ahead.
-func (a *Answer) compileWith(c snapshot.Contents, copies []*zone.Zone) (compiled, error) { // with mu held
+func (a *Answer) compileWith(c snapshot.Contents, copies []xfr.Held) (compiled, error) { // with mu held
 	made := compiled{prepared: make(map[string]preparedZone, len(c.Zones)), zonesBy: map[string]map[string]bool{}, signed: map[string]*xfr.Signed{}}
 	var list []*authdns.Prepared
 	add := func(apex string, p preparedZone) {
@@ -62,20 +62,28 @@ func (a *Answer) compileWith(c snapshot.Contents, copies []*zone.Zone) (compiled
 			made.zonesBy[site][c.Zones[i].Apex] = true
 		}
 	}
-	for _, z := range copies {
-		p := a.prepared[z.Apex()]
-		if p.zone != z || p.source.Apex != "" {
-			ready, err := authdns.Prepare(z)
+	for _, h := range copies {
+		p := a.prepared[h.Zone.Apex()]
+		if p.zone != h.Zone || p.source.Apex != "" {
+			ready, err := prepareCopy(h)
 			if err != nil {
 				return compiled{}, err
 			}
-			p = preparedZone{zone: z, ready: ready}
+			p = preparedZone{zone: h.Zone, ready: ready, given: h.Given}
 		}
-		add(z.Apex(), p)
+		add(h.Zone.Apex(), p)
 	}
 	var err error
 	made.table, err = authdns.Assemble(list, positionsOf(c))
 	return made, err
+}
+
+// prepareCopy makes a copy of somebody else's zone ready, with what its primary has signed.
+func prepareCopy(h xfr.Held) (*authdns.Prepared, error) {
+	if h.Signed != nil {
+		return authdns.PrepareForeign(h.Zone, h.Signed)
+	}
+	return authdns.Prepare(h.Zone)
 }
 
 func textOf(zones []zone.Source) (octets int) {

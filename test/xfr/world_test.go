@@ -160,8 +160,18 @@ func (b *boat) flip(position string) time.Time {
 
 // take puts what came in in force.
 func (b *boat) take(c xfr.Change) error {
-	zones := c.Zones()
-	table, err := authdns.Compile(zones, nil)
+	var prepared []*authdns.Prepared
+	for _, h := range c.Zones() {
+		ready, err := authdns.Prepare(h.Zone)
+		if h.Signed != nil {
+			ready, err = authdns.PrepareForeign(h.Zone, h.Signed)
+		}
+		if err != nil {
+			return err
+		}
+		prepared = append(prepared, ready)
+	}
+	table, err := authdns.Assemble(prepared, nil)
 	if err != nil {
 		return err
 	}
