@@ -294,7 +294,7 @@ func TestSignedCopies(t *testing.T) {
 		"keys, and nothing signed": {[]string{nsLine, key}, ""},
 		"without a chain":          {without(" NSEC "), "it proves with NSEC3 records, or not at all"},
 		"with NSEC3":               {append(without(" NSEC "), apex+" 0 IN NSEC3PARAM 1 0 0 -", over(apex, "NSEC3PARAM")), "nsec3: off"},
-		"half a chain":             {without(www+" 60 IN NSEC"), "broken behind " + apex},
+		"half a chain":             {without(www + " 60 IN NSEC"), "broken behind " + apex},
 		"no SOA signature":         {without("RRSIG SOA"), "its SOA record has no signature"},
 		"no key signature":         {without("RRSIG DNSKEY"), "its DNSKEY record has no signature"},
 		"an unsigned denial":       {without(www + " 60 IN RRSIG NSEC"), "has no signature"},
