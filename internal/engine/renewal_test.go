@@ -19,7 +19,7 @@ import (
 // what is measured then is told, and never asserted.
 func TestPressesBesideALargeRenewal(t *testing.T) {
 	t.Parallel()
-	names := 2_000
+	names := 500
 	if os.Getenv("LIFEBOAT_SOAK") == "1" {
 		names = 50_000
 		_, _ = fmt.Sscan(os.Getenv("LIFEBOAT_NAMES"), &names)
