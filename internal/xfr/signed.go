@@ -108,6 +108,12 @@ func (s *Signed) same(o *Signed) bool {
 	return s == o || s != nil && o != nil && !s.foreign && !o.foreign && s.zone.SameSets(o.zone)
 }
 
+// differs says whether so many signatures are others that secondaries are better off with
+// the whole zone.
+func (s *Signed) differs(o *Signed) bool {
+	return s != nil && o != nil && !s.foreign && !o.foreign && s.zone.Sets.Differs(o.zone.Sets, maxChanged)
+}
+
 // records are the zone under a version: all but the SOA itself.
 func (s *Signed) records(v *version) iter.Seq[zone.Record] {
 	return func(yield func(zone.Record) bool) {
