@@ -110,25 +110,31 @@ func (b *Book) Half(name string) string {
 	return b.o.Ring.Sign(halfReason, body, b.o.Now().Add(halfLife))
 }
 
+// HalfOf gives whose password was right, while Half's text is good.
+func (b *Book) HalfOf(text string) (name string, good bool) {
+	var h half
+	body, good := b.o.Ring.Read(halfReason, text)
+	if !good || json.Unmarshal(body, &h) != nil {
+		return "", false
+	}
+	r, known := b.record(h.Name)
+	return h.Name, known && r.Enabled() && subtle.ConstantTimeCompare(h.Hash, r.mark()) == 1
+}
+
 // Second finishes a sign-in with a code of the app, or with a recovery code. how is one
 // word on which it was. The limit on codes of the app is an account's, whoever tries; a
 // recovery code has too many bits to be guessed and is never held up by it.
 func (b *Book) Second(ctx context.Context, halfway, code, from string) (a Account, how string, err error) {
-	var h half
-	body, good := b.o.Ring.Read(halfReason, halfway)
-	if !good || json.Unmarshal(body, &h) != nil {
-		return Account{}, "", fault.New(fault.Denied, "too much time has passed since your password").WithHint("type it again")
+	name, good := b.HalfOf(halfway)
+	if !good {
+		return Account{}, "", fault.New(fault.Denied, "too much time has passed since your password, or it was changed meanwhile").WithHint("sign in from the beginning")
 	}
-	r, _ := b.record(h.Name)
-	if subtle.ConstantTimeCompare(h.Hash, r.mark()) != 1 || !r.Enabled() {
-		return Account{}, "", fault.New(fault.Denied, "this account has changed meanwhile").WithHint("sign in from the beginning")
-	}
-	how, err = b.Code(ctx, h.Name, code, from)
-	if err != nil {
+	if how, err = b.Code(ctx, name, code, from); err != nil {
 		return Account{}, "", err
 	}
-	b.doors.remember(h.Name, from)
-	b.o.Logger.Info("somebody signed in", "account", h.Name, "from", from, "with", how)
+	r, _ := b.record(name)
+	b.doors.remember(name, from)
+	b.o.Logger.Info("somebody signed in", "account", name, "from", from, "with", how)
 	return r.Account, how, nil
 }
 
