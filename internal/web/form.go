@@ -43,6 +43,10 @@ func (s *server) forms(next http.Handler) http.Handler {
 		if err == nil {
 			err = readForm(r)
 		}
+		if err == nil && len(body) > maxForm && r.PostForm.Get(carriedPath) == "" {
+			s.tooBig(w, r)
+			return
+		}
 		if err != nil {
 			who, _, _ := s.session(r)
 			s.fail(w, who, fault.New(fault.Invalid, "the form could not be read, so nothing was done").WithHint("go back with the browser and send it again"))
