@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lifeboat/internal/account"
+	"lifeboat/internal/config"
 	"lifeboat/internal/role"
 	"lifeboat/internal/store/mem"
 )
@@ -21,7 +22,7 @@ func TestFirstTokenIsShownToATerminalOnly(t *testing.T) {
 		var told []string
 		dir := t.TempDir()
 		s := mem.New(mem.Options{})
-		o := Options{Dir: dir, Terminal: terminal, Tell: func(line string) { told = append(told, line) }, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}
+		o := Options{Config: &config.Config{}, Dir: dir, Terminal: terminal, Tell: func(line string) { told = append(told, line) }, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}
 		well := func() bool { return false }
 		_, book, _, err := openPeople(t.Context(), s, well, o)
 		if err != nil {
@@ -53,7 +54,7 @@ func TestFirstTokenIsShownToATerminalOnly(t *testing.T) {
 func TestNoFirstTokenBesideAnAdminAccount(t *testing.T) {
 	t.Parallel()
 	dir, s := t.TempDir(), mem.New(mem.Options{})
-	o := Options{Dir: dir, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}
+	o := Options{Config: &config.Config{}, Dir: dir, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}
 	well := func() bool { return false }
 	accounts, tokens, _, err := openPeople(t.Context(), s, well, o)
 	if err != nil {

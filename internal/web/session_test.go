@@ -318,7 +318,7 @@ func TestSignInEndsWhileTyping(t *testing.T) {
 	if b.in().Seq != before {
 		t.Error("something was done without a press")
 	}
-	back.press("Write down what you see").want(http.StatusOK, "Your note is in the timeline")
+	back.press("Write down what you see").want(http.StatusOK, "Ada: first line")
 	if b.in().Seq != before+1 {
 		t.Error("the second press did not do it once")
 	}
