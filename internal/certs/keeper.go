@@ -370,6 +370,27 @@ func readPair(f File) (Held, error) {
 	return hold(f.ID, FromFile, c, notes)
 }
 
+// CheckFile reads a certificate that somebody else keeps up to date, and says what a
+// person should know of it although it can be served: for the check of a configuration.
+func CheckFile(f File, wanted []Wanted, now time.Time) (notes []string, err error) {
+	h, err := readPair(f)
+	if err != nil {
+		return nil, err
+	}
+	notes = append(notes, h.Notes...)
+	k := &Keeper{o: Options{Wanted: wanted}}
+	if !k.wanted(h) {
+		notes = append(notes, "it is for none of the names of the sites of scheme https: "+list(h.Names))
+	}
+	switch why := Over(h.From, h.Until, now); {
+	case why != "":
+		notes = append(notes, why)
+	case h.below(warnLeft, now):
+		notes = append(notes, "it is good for "+span(h.Until.Sub(now))+" more, less than a quarter of its time")
+	}
+	return notes, nil
+}
+
 // How often people are told again of the same thing.
 const (
 	warnEvery = 24 * time.Hour
