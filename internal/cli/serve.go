@@ -155,7 +155,7 @@ func runControl(cmd *cobra.Command, data string, cfg *config.Config, l listeners
 	}
 	stderr := cmd.ErrOrStderr()
 	return control.Run(cmd.Context(), control.Options{
-		Dir: filepath.Join(data, "control"), Config: cfg, HTTP: console, Root: root, Feed: feed, OFREP: l.ofrep,
+		Dir: filepath.Join(data, "control"), Config: cfg, HTTP: console, Root: root, Feed: feed, OFREP: l.ofrep, StandbyHTTPS: l.secured,
 		AdmitRoot: func(c net.Conn) error { return handover.Admit(c, handover.StarterUID()) },
 		PeerRoot:  account,
 		AdmitFeed: func(c net.Conn) error { return handover.Admit(c, handover.FeedUID()) },

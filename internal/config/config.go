@@ -57,6 +57,8 @@ type Config struct {
 	Channels    []Channel    // who is told, in the file's order
 	Databases   []Database   // what rows can be taken away from, in the file's order
 
+	Certificates *Certificates // nil: the standby speaks no HTTPS
+
 	warnings []string
 }
 

@@ -26,6 +26,7 @@ import (
 
 	"lifeboat/internal/account"
 	"lifeboat/internal/api"
+	"lifeboat/internal/certs"
 	"lifeboat/internal/config"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/fault"
@@ -61,6 +62,8 @@ type Options struct {
 	Root   net.Listener // control.sock: the API without a token
 	Feed   net.Listener // feed.sock
 	OFREP  string       // address to read flags back at
+
+	StandbyHTTPS string // address where answer serves the standby over TLS; "": nowhere
 
 	AdmitRoot func(net.Conn) error  // who may speak on Root
 	PeerRoot  func(net.Conn) string // what the timeline calls who speaks there; nil: root
@@ -110,7 +113,8 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	var outside *parentwatch.Watcher // looks once the engine is there
-	with.Outside = func() []engine.Finding { return seen(outside.Reports()) }
+	var held *certs.Keeper           // likewise
+	with.Outside = func() []engine.Finding { return append(seen(outside.Reports()), certificateFindings(held)...) }
 	zones, err := signing(o)
 	if err != nil {
 		return err
@@ -144,11 +148,14 @@ func Run(ctx context.Context, o Options) error {
 	if outside, err = watcher(o, eng); err != nil {
 		return err
 	}
+	if held, err = certificates(o, eng); err != nil {
+		return err
+	}
 	feed := publish.New(publish.Options{Logger: o.Logger, Now: o.Now, Handler: eng, Admit: o.AdmitFeed})
 	if err := eng.Start(ctx, feed); err != nil {
 		return err
 	}
-	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside}.serve(ctx)
+	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside, certs: held}.serve(ctx)
 }
 
 // plane is the whole control plane, wired.
@@ -163,7 +170,8 @@ type plane struct {
 	channels []engine.Channel
 	outside  *parentwatch.Watcher
 	round    *doctor.Round
-	rows     *desk.Desk // nil without databases
+	rows     *desk.Desk    // nil without databases
+	certs    *certs.Keeper // nil without certificates
 }
 
 // serve runs all loops and edges; the edges end first.
@@ -188,6 +196,9 @@ func (p plane) serve(ctx context.Context) error {
 	}
 	loops.Go(func() { watchStatus(inner, feed, p.eng) })
 	loops.Go(func() { p.outside.Run(inner) })
+	if p.certs != nil {
+		loops.Go(func() { p.certs.Run(inner) })
+	}
 	if o.HTTP != nil {
 		doors.Go(func() { errs <- serveHTTP(ctx, newCrowd(o.HTTP, maxConsole), console, nil, nil) }) // with ctx
 	}
@@ -348,6 +359,9 @@ func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err er
 		return nil, nil, err
 	}
 	machines := api.Options{Engine: p.eng, Desk: p.desk(), Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside}
+	if p.certs != nil {
+		machines.Certificates = p.certs
+	}
 	people := web.New(web.Options{
 		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Desk: p.desk(), Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
 		URL: o.Config.ConsoleURL, Ending: ending,
