@@ -146,9 +146,9 @@ func TestRowsComeBackFromASearchCutShort(t *testing.T) {
 	b.more = "databases:\n  shopdb: {kind: sqlite, file: " + file + ", tables: [orders]}\n"
 	b.Configure(b.sample())
 	b.Serve()
-	b.main.Down() // the page fails whatever is away
 	ada := b.Teller("ada", "operator")
 	ada.does("declare", "The list of orders breaks")
+	b.main.Down() // the page fails whatever is away
 	cmd := b.Command("data", "search", "--page", "/", "--by", "moving")
 	cmd.Env = append(cmd.Env, ada.env...)
 	b.Must(cmd.Start())
