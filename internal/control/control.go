@@ -288,7 +288,7 @@ func drivers(o Options, rows *desk.Desk) func(lever.Orders) map[string]lever.Dri
 					id = snapshot.ShadowID(id)
 				}
 				s, known := contents.Site(id)
-				return zonelever.Site{ID: id, Names: names(zones, id), Positions: s.Positions}, known
+				return zonelever.Site{ID: id, Names: names(zones, id), Fixed: fixed(o.Config, s), Positions: s.Positions}, known
 			}}),
 			featurelever.Kind: featurelever.New(featurelever.Options{
 				Orders: orders, OFREP: "http://" + o.OFREP, Key: o.Config.Access.Own(), Now: o.Now, Shadow: config.ShadowFeature,
@@ -299,6 +299,16 @@ func drivers(o Options, rows *desk.Desk) func(lever.Orders) map[string]lever.Dri
 		})
 		return table
 	}
+}
+
+// fixed are those names of a site that lie in zones of somebody else's.
+func fixed(c *config.Config, s snapshot.Site) (out []string) {
+	for _, name := range s.Names {
+		if _, theirs := c.PrimaryOf(name + "."); theirs {
+			out = append(out, name+".")
+		}
+	}
+	return out
 }
 
 // names are the names that follow a site, in all zones.
