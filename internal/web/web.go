@@ -63,6 +63,7 @@ type Engine interface {
 	DropMessage(ctx context.Context, id string) error
 
 	Arrivals(site string) []engine.Arrival
+	Hours(site string) []engine.Hour
 	Changed() <-chan struct{}
 }
 

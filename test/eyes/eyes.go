@@ -52,10 +52,9 @@ type Tab struct {
 	context.Context
 	t *testing.T
 
-	mu       sync.Mutex
-	outside  []string // requests to other machines
-	forbid   []string // what the page's own policy forbade
-	received int64    // bytes that came over the wire since the last Fresh
+	mu      sync.Mutex
+	outside []string // requests to other machines
+	forbid  []string // what the page's own policy forbade
 }
 
 // Open starts a headless browser, which ends with the test. It reaches this machine only.
@@ -74,9 +73,6 @@ func Open(t *testing.T, o Options) *Tab {
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("no-proxy-server", true),
 		chromedp.Flag("host-resolver-rules", o.Names+"MAP * ~NOTFOUND, EXCLUDE 127.*, EXCLUDE localhost"))
-	if o.NoScript {
-		options = append(options, chromedp.Flag("blink-settings", "scriptEnabled=false"))
-	}
 	ctx, stop := context.WithTimeout(context.Background(), within)
 	ctx, stopBrowser := chromedp.NewExecAllocator(ctx, options...)
 	ctx, stopTab := chromedp.NewContext(ctx)
@@ -93,6 +89,9 @@ func Open(t *testing.T, o Options) *Tab {
 		t.Fatal(err)
 	}
 	tab.Do(call(network.Enable, network.EnableParams{}), call(log.Enable, cdp.Empty{}))
+	if o.NoScript { // the page's; what the test asks is answered
+		tab.Do(call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
+	}
 	return tab
 }
 
@@ -122,8 +121,6 @@ func (tab *Tab) heard(event any) {
 		if u, err := url.Parse(e.Request.URL); err == nil && !here(u) {
 			tab.outside = append(tab.outside, cut(e.Request.URL))
 		}
-	case *network.EventLoadingFinished:
-		tab.received += int64(e.EncodedDataLength)
 	case *log.EventEntryAdded:
 		if strings.Contains(e.Entry.Text, "Content Security Policy") {
 			tab.forbid = append(tab.forbid, cut(e.Entry.Text))
@@ -169,21 +166,19 @@ func Read[T any](tab *Tab, expression string) T {
 	return v
 }
 
+// Loaded says whether a condition holds on the page; on one that is just being left it
+// does not.
+func (tab *Tab) Loaded(condition string) bool {
+	yes, err := chromedp.Run(tab, chromedp.Evaluate[bool](condition))
+	return err == nil && yes
+}
+
 // Stray tells of requests that left this machine and of what the page's policy forbade,
 // since the browser was opened.
 func (tab *Tab) Stray() []string {
 	tab.mu.Lock()
 	defer tab.mu.Unlock()
 	return append(append([]string(nil), tab.outside...), tab.forbid...)
-}
-
-// Received gives how many bytes came over the wire since it was last asked.
-func (tab *Tab) Received() int64 {
-	tab.mu.Lock()
-	defer tab.mu.Unlock()
-	n := tab.received
-	tab.received = 0
-	return n
 }
 
 // axe gives axe-core's source, or says why it is not there.
