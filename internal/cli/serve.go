@@ -86,6 +86,9 @@ func announce(w io.Writer, a supervise.Addresses, data string) {
 	page := "not there: its port is taken"
 	if a.HTTP != "" {
 		page = "http://" + a.HTTP + "/"
+		if f, err := control.ConsoleFingerprint(filepath.Join(data, "control")); err == nil {
+			page += "\n                 https://" + a.HTTP + "/, SHA-256 " + f
+		}
 	}
 	_, _ = fmt.Fprintf(w, "lifeboat is ready\n  page and API   %s\n  name server    %s\n  standby page   http://%s/\n  kill switches  http://%s/\n  sign in with   the token in %s\n",
 		page, a.DNS, a.StandbyHTTP, a.OFREP, filepath.Join(data, "control", "admin.token"))
