@@ -66,11 +66,11 @@ type Options struct {
 	Feed   net.Listener // feed.sock
 	OFREP  string       // address to read flags back at
 
-	StandbyHTTPS string // address where answer serves the standby over TLS; "": nowhere
-
 	// Certificate gives the certificate of the console's own name; nil: the files that the
 	// configuration names, or none.
 	Certificate func() (*tls.Certificate, error)
+
+	StandbyHTTPS string // address where answer serves the standby over TLS; "": nowhere
 
 	AdmitRoot func(net.Conn) error  // who may speak on Root
 	PeerRoot  func(net.Conn) string // what the timeline calls who speaks there; nil: root

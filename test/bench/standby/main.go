@@ -105,7 +105,7 @@ func (b *bench) run(storm bool) error {
 		for _, m := range measurements {
 			for _, s := range b.servers {
 				if err := b.measure(m, s); err != nil {
-					return fmt.Errorf("%s, %s: %w", m.name, s.name, err)
+					return fmt.Errorf("%s, %s: %w\n%s", m.name, s.name, err, s.output())
 				}
 			}
 		}

@@ -69,7 +69,6 @@ http {
 const caddyfile = `{
 	admin off
 	auto_https off
-	persist_config off
 	servers {
 		protocols h1 h2
 	}

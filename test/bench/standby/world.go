@@ -82,7 +82,7 @@ func authority() (*x509.Certificate, *ecdsa.PrivateKey, error) {
 func contents(cert snapshot.Certificate) snapshot.Contents {
 	return snapshot.Contents{
 		Sites: []snapshot.Site{{
-			ID: "shop", Title: "Example Shop", Names: []string{siteName}, Scheme: "https", Port: 443, Home: "main", Places: []string{"main", snapshot.Standby},
+			ID: "shop", Title: "Example Shop", Names: []string{siteName}, Scheme: "http", Port: 80, Home: "main", Places: []string{"main", snapshot.Standby},
 			Positions: zone.Positions{"main": {IPs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}}, snapshot.Standby: {IPs: []netip.Addr{netip.MustParseAddr("192.0.2.2")}}},
 			Standing:  probe.Check{Name: "standby", Kind: probe.KindTCP, Every: time.Hour, Timeout: time.Second, DownAfter: 1, UpAfter: 1}, Contact: "Write to help@example.org",
 		}},
