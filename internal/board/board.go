@@ -199,3 +199,16 @@ type Sheet struct {
 
 // IsZero says whether there is no page.
 func (s Sheet) IsZero() bool { return len(s.Pages) == 0 }
+
+// ID makes an id that no reader takes for a number or a date.
+func ID(id string) string {
+	if id != "" && id[0] >= 'a' && id[0] <= 'z' {
+		return id
+	}
+	return "site-" + id
+}
+
+// Site is the component that a site is where nothing else is said.
+func Site(id, title string) Definition {
+	return Definition{ID: ID(id), Name: Text{"": cmp.Or(title, id)}, Measured: []Measure{{Site: id}}}
+}
