@@ -18,6 +18,7 @@ const robots = "User-agent: *\nDisallow:\n"
 
 // serve answers one request.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	form := unlockForm(r)
 	if !discard(r) || s.crowded() {
 		w.Header().Set("Connection", "close")
 	}
@@ -35,7 +36,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.strays.Add(1)
 		text(w, r, http.StatusMisdirectedRequest, "This name is not served here.\n")
 	case t.kind == statusHost:
-		t.serveStatus(w, r)
+		t.serveStatus(w, r, s, form)
 	default:
 		t.serveProduction(w, r)
 	}
@@ -97,42 +98,6 @@ func (t target) countProduction(r *http.Request) {
 	default:
 		t.count.late.Add(1)
 	}
-}
-
-// serveStatus answers at the status page's own name.
-func (t target) serveStatus(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Access-Control-Allow-Origin", "*")
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-	case http.MethodOptions:
-		preflight(w)
-		return
-	default:
-		h.Set("Allow", "GET, HEAD, OPTIONS")
-		text(w, r, http.StatusMethodNotAllowed, "This page can only be read.\n")
-		return
-	}
-	switch r.URL.Path {
-	case "/":
-		t.countStatus(r)
-		t.send(w, r, http.StatusOK, t.choose(r))
-	case "/status.json":
-		t.countStatus(r)
-		t.send(w, r, http.StatusOK, &t.json)
-	case "/robots.txt":
-		text(w, r, http.StatusOK, robots)
-	default:
-		text(w, r, http.StatusNotFound, "Nothing is here. The page is at / and, for programs, at /status.json.\n")
-	}
-}
-
-func (t target) countStatus(r *http.Request) {
-	if r.Header[CheckHeader] != nil {
-		t.count.checks.Add(1)
-		return
-	}
-	t.count.status.Add(1)
 }
 
 // preflight lets a browser's script go on to the answer that tells it more. It is

@@ -55,11 +55,16 @@ const (
 type Options struct {
 	Logger   *slog.Logger // where faults of connections go, at level debug; nil: nowhere
 	MaxConns int          // connections held at once; 8192 when 0
+
+	Now func() time.Time // time.Now
 }
 
 func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.MaxConns <= 0 {
 		o.MaxConns = 8192
@@ -73,6 +78,8 @@ type Server struct {
 	current atomic.Pointer[current]
 	strays  atomic.Uint64 // requests for names that are not ours
 	open    atomic.Int64  // connections of Serve
+
+	tries *tries // of passwords
 
 	setting sync.Mutex // held by Set, so that no counter is made twice
 }
@@ -89,7 +96,9 @@ type target struct {
 }
 
 // New makes a Server that answers 503 to everybody until Set is called.
-func New(o Options) *Server { return &Server{opts: o.withDefaults()} }
+func New(o Options) *Server { return &Server{opts: o.withDefaults(), tries: newTries()} }
+
+func (s *Server) now() time.Time { return s.opts.Now() }
 
 // Set changes what is answered, from the next request on. Counters of sites that
 // are still there go on; those of sites that are gone are dropped.
@@ -166,6 +175,9 @@ func (s *Server) Counts() map[string]Count {
 		return counts
 	}
 	for site, n := range c.counts {
+		if site == "" { // the page of all sites
+			continue
+		}
 		counts[site] = Count{n.failover.Load(), n.late.Load(), n.status.Load(), n.checks.Load()}
 	}
 	return counts

@@ -32,7 +32,9 @@ type host struct {
 	site string
 	kind kind
 	html body
-	json body // problem document, or the status page's JSON
+	json body // problem document
+
+	status *Statused // of kind statusHost
 }
 
 // body is stored both plain and compressed.
@@ -103,15 +105,7 @@ func (v *View) add(site snapshot.Site, p statuspage.Page) error {
 			return err
 		}
 	}
-	if site.StatusName == "" {
-		return nil
-	}
-	status := &host{site: site.ID, kind: statusHost}
-	p.Mode = statuspage.Status
-	if err := status.render(p); err != nil {
-		return err
-	}
-	return v.claim(site.StatusName, status)
+	return nil
 }
 
 func (v *View) claim(name string, h *host) error {
@@ -132,12 +126,8 @@ func (h *host) render(p statuspage.Page) error {
 	if err != nil {
 		return err
 	}
-	document, contentType := r.Problem, "application/problem+json"
-	if h.kind == statusHost {
-		document, contentType = r.JSON, "application/json"
-	}
 	h.html = newBody("text/html; charset=utf-8", r.HTML)
-	h.json = newBody(contentType, document)
+	h.json = newBody("application/problem+json", r.Problem)
 	return nil
 }
 

@@ -115,12 +115,19 @@ func (p press) head() string {
 
 // headOf counts the components that are as bad as the worst.
 func (p press) headOf(worst board.State) string {
-	n, name := 0, ""
+	n, ordered, name := 0, 0, ""
 	for _, c := range p.b.Components {
-		if c.State == worst {
-			n++
-			name = p.names[c.ID]
+		if c.State != worst {
+			continue
 		}
+		n++
+		name = p.names[c.ID]
+		if c.Why == board.ByOrder {
+			ordered++
+		}
+	}
+	if worst == board.Major && ordered == n {
+		return p.w.say("head.order", with{"Count": n, "All": len(p.b.Components), "Name": name})
 	}
 	id := map[board.State]string{board.Degraded: "head.degraded", board.Partial: "head.partial", board.Major: "head.major"}[worst]
 	return p.w.say(id, with{"Count": n, "All": len(p.b.Components), "Name": name})

@@ -103,7 +103,9 @@ func newPress(b board.Board, o Options, tag string) press {
 	return p
 }
 
-// offered are the languages of a page that there is a catalogue of; the first is its own.
+// Offered are the languages that a page is in; the first is its own.
+func Offered(p board.Page) []string { return offered(p) }
+
 func offered(p board.Page) []string {
 	var out []string
 	for _, tag := range p.Languages {
