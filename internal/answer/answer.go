@@ -23,6 +23,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lifeboat/internal/authdns"
@@ -77,6 +78,7 @@ type Answer struct {
 	copies  *xfr.Secondary // of zones that others serve
 
 	memory authdns.Memory
+	pages  atomic.Pointer[standby.View] // compiled last
 
 	rendering sync.Mutex // guards the next two; taken alone
 	statuses  standby.Statuses

@@ -88,7 +88,7 @@ func (a *Answer) renderOnce() {
 	for _, st := range sights {
 		seen[st.Target.Site] = append(seen[st.Target.Site], statuspage.Seen{Place: st.Target.Place, Check: st.Check.Name, Seen: st.Seen, LastAt: st.Last.At, Every: st.Check.Every})
 	}
-	v, err := standby.Compile(sites, orders, seen, facts.Now)
+	v, err := standby.Compile(standby.Input{Sites: sites, Orders: orders, Seen: seen, Now: facts.Now, Before: a.pages.Load()})
 	if err != nil {
 		a.o.Logger.Error("the pages were not rendered", "cause", err)
 		return
@@ -97,6 +97,7 @@ func (a *Answer) renderOnce() {
 	if err := a.addStatus(v, facts, version); err != nil { // the sites' own names go on
 		a.o.Logger.Error("the status pages were not rendered", "cause", err)
 	}
+	a.pages.Store(v)
 	a.standby.Set(v)
 }
 

@@ -22,6 +22,8 @@ type Contents struct {
 	Signed    []dnssec.Zone  // what it takes to answer for the zones that are signed
 	Status    board.Sheet    // what is told on the status page
 	History   board.History  // what was measured for it
+
+	Certificates Certificates // what the standby serves HTTPS with
 }
 
 // zoneKeys is what a signed zone has beside the signatures over its sets.
@@ -73,6 +75,9 @@ func (c Contents) Encode() (parts map[string][]byte, refs map[string]Ref, err er
 	if len(c.History) > 0 {
 		all[PartHistory] = c.History
 	}
+	if !c.Certificates.IsZero() {
+		all[PartCertificates] = c.Certificates
+	}
 	for name, v := range all {
 		b, ref, err := Part(v)
 		if err != nil {
@@ -89,7 +94,7 @@ func DecodeContents(refs map[string]Ref, bytes func(sha256 string) ([]byte, erro
 	var books map[string]dnssec.Book
 	var keys []zoneKeys
 	for name, into := range map[string]any{
-		PartSites: &c.Sites, PartZones: &c.Zones, PartFeatures: &c.Features, PartAccess: &c.Access, PartDNS: &c.DNS, PartTransfers: &c.Transfers, PartSignatures: &books, PartSerials: &keys,
+		PartSites: &c.Sites, PartZones: &c.Zones, PartFeatures: &c.Features, PartAccess: &c.Access, PartDNS: &c.DNS, PartTransfers: &c.Transfers, PartSignatures: &books, PartSerials: &keys, PartCertificates: &c.Certificates,
 		PartStatus: &c.Status, PartHistory: &c.History,
 	} {
 		ref, named := refs[name]
@@ -123,8 +128,8 @@ func decode(name string, ref Ref, bytes func(sha256 string) ([]byte, error), int
 }
 
 // optional parts may be missing: then everybody may ask, the name server does as usual,
-// no zone is exchanged, none is signed.
-var optional = []string{PartAccess, PartDNS, PartTransfers, PartSignatures, PartSerials, PartStatus, PartHistory}
+// no zone is exchanged, none is signed, no name has a certificate.
+var optional = []string{PartAccess, PartDNS, PartTransfers, PartSignatures, PartSerials, PartCertificates, PartStatus, PartHistory}
 
 // Site gives a site by id.
 func (c Contents) Site(id string) (Site, bool) {

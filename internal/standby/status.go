@@ -28,7 +28,8 @@ type Statuses struct {
 	Feeds  []statuspage.Feed // that the pages link to
 	SignIn string            // where people sign in, "" where nobody can
 
-	kept map[string]*kept // by page
+	kept map[string]*kept     // by page
+	last map[string]*Statused // likewise
 }
 
 // kept are the documents of a page that are not made anew each time.
@@ -41,24 +42,22 @@ type kept struct {
 // Statused is a status page, ready to be served at its names.
 type Statused struct {
 	page      board.Page
-	docs      map[string]*stored
+	docs      map[string]told
 	languages []string
-	lock      map[string]*stored // what those are given who may not read it, by trouble and language
-	missing   map[string]*stored // by language
+	lock      map[string]told // what those are given who may not read it, by trouble and language
+	missing   map[string]told // by language
 }
 
-// stored is a document in the forms that it is sent in.
-type stored struct {
-	body
-	status   int
-	policy   string
-	language string
+// told is a document of a status page, ready to be sent.
+type told struct {
+	*stored
+	status int
 }
 
 // Render makes the pages of a sheet. version names the sheet and history: while it and
 // the states stay, only what tells ages is made anew.
 func (s *Statuses) Render(f board.Facts, version string) ([]*Statused, error) {
-	next := map[string]*kept{}
+	next, last := map[string]*kept{}, map[string]*Statused{}
 	var out []*Statused
 	for _, page := range f.Sheet.Pages {
 		b := board.Make(page, f)
@@ -71,9 +70,9 @@ func (s *Statuses) Render(f board.Facts, version string) ([]*Statused, error) {
 		if err != nil {
 			return nil, fmt.Errorf("render status page %s: %w", page.ID, err)
 		}
-		out = append(out, p)
+		out, last[page.ID] = append(out, p), p
 	}
-	s.kept = next
+	s.kept, s.last = next, last
 	return out, nil
 }
 
@@ -101,7 +100,11 @@ func (s *Statuses) rest(b board.Board, version string) (*kept, error) {
 }
 
 func (s *Statuses) page(b board.Board, k *kept) (*Statused, error) {
-	p := &Statused{page: b.Page, docs: map[string]*stored{}, lock: map[string]*stored{}, missing: map[string]*stored{}, languages: statuspage.Offered(b.Page)}
+	before := s.last[b.Page.ID]
+	if before == nil {
+		before = &Statused{}
+	}
+	p := &Statused{page: b.Page, docs: map[string]told{}, lock: map[string]told{}, missing: map[string]told{}, languages: statuspage.Offered(b.Page)}
 	fresh, err := statuspage.Fresh(b, s.options())
 	if err != nil {
 		return nil, err
@@ -111,16 +114,17 @@ func (s *Statuses) page(b board.Board, k *kept) (*Statused, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.keep(docs)
+		p.keep(docs, before)
 	}
-	p.keep(k.rest)
-	p.keep(fresh)
+	p.keep(k.rest, before)
+	p.keep(fresh, before)
+	p.keep(map[string]statuspage.Document{robotsPath: {Type: plainText[0], Body: []byte(p.robots())}}, before)
 	for _, tag := range p.languages {
 		d, err := statuspage.Missing(b, s.options(), tag)
 		if err != nil {
 			return nil, err
 		}
-		p.missing[tag] = newStored(d)
+		p.missing[tag] = p.tell(d, before.missing[tag])
 		if b.Page.Private == nil {
 			continue
 		}
@@ -129,21 +133,36 @@ func (s *Statuses) page(b board.Board, k *kept) (*Statused, error) {
 			if err != nil {
 				return nil, err
 			}
-			p.lock[string(t)+tag] = newStored(d)
+			p.lock[string(t)+tag] = p.tell(d, before.lock[string(t)+tag])
 		}
 	}
 	return p, nil
 }
 
-func (p *Statused) keep(docs map[string]statuspage.Document) {
+func (p *Statused) keep(docs map[string]statuspage.Document, before *Statused) {
 	for path, d := range docs {
-		p.docs[path] = newStored(d)
+		p.docs[path] = p.tell(d, before.docs[path])
 	}
 }
 
-func newStored(d statuspage.Document) *stored {
-	return &stored{body: newBody(d.Type, d.Body), status: cmp.Or(d.Status, http.StatusOK), policy: cmp.Or(d.Policy, "default-src 'none'"), language: d.Lang}
+// tell stores a document; what was stored of it before, with the same bytes, is taken.
+func (p *Statused) tell(d statuspage.Document, before told) told {
+	h := http.Header{"Content-Security-Policy": {cmp.Or(d.Policy, "default-src 'none'")}, "Vary": statusVaries}
+	if d.Lang != "" {
+		h["Content-Language"] = []string{d.Lang}
+	}
+	t := told{store(Document{Type: d.Type, Bytes: d.Body, Header: h}, before.stored), cmp.Or(d.Status, http.StatusOK)}
+	if p.page.Private != nil {
+		h["Vary"] = privateVaries
+		t.cache = []string{"private, no-cache"}
+	}
+	return t
 }
+
+var (
+	statusVaries  = []string{"Accept, Accept-Encoding, Accept-Language, Content-Type, User-Agent"}
+	privateVaries = []string{"Accept, Accept-Encoding, Accept-Language, Authorization, Content-Type, Cookie, User-Agent"}
+)
 
 // AddStatus puts status pages into a View that nobody serves yet. A name that belongs to
 // a site is left to it, and told as an error of kind Invalid; the others are there.
@@ -181,7 +200,7 @@ func (t target) serveStatus(w http.ResponseWriter, r *http.Request, s *Server, f
 	switch {
 	case r.Method == http.MethodGet, r.Method == http.MethodHead:
 	case r.Method == http.MethodOptions:
-		preflight(w)
+		preflight(w, r)
 		return
 	case r.Method == http.MethodPost && r.URL.Path == unlockPath && p.page.Private != nil:
 		p.unlock(w, r, s, form)
@@ -191,25 +210,22 @@ func (t target) serveStatus(w http.ResponseWriter, r *http.Request, s *Server, f
 		text(w, r, http.StatusMethodNotAllowed, "This page can only be read.\n")
 		return
 	}
-	path := r.URL.Path
-	if path == "/robots.txt" {
-		text(w, r, http.StatusOK, p.robots())
+	if r.URL.Path == robotsPath {
+		p.docs[robotsPath].answer(w, r)
 		return
 	}
 	if p.page.Private != nil {
-		h.Set("Vary", "Cookie, Authorization")
 		if ok, trouble := p.admits(r, s); !ok {
 			p.refuse(w, r, trouble)
 			return
 		}
 	}
 	t.countStatus(r)
-	d := p.find(r)
-	if d == nil {
-		p.missing[p.language(r)].send(w, r)
-		return
+	d, known := p.find(r)
+	if !known {
+		d = p.missing[p.language(r)]
 	}
-	d.send(w, r)
+	d.answer(w, r)
 }
 
 func (t target) countStatus(r *http.Request) {
@@ -227,9 +243,11 @@ func (p *Statused) robots() string {
 	return robots
 }
 
+const robotsPath = "/robots.txt"
+
 // find gives the document of an address: at the first page in the form and the language
 // that is asked for.
-func (p *Statused) find(r *http.Request) *stored {
+func (p *Statused) find(r *http.Request) (told, bool) {
 	path := r.URL.Path
 	if len(path) > 1 {
 		path = strings.TrimSuffix(path, "/")
@@ -248,11 +266,12 @@ func (p *Statused) find(r *http.Request) *stored {
 		path += form
 	}
 	if first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/"); !slices.Contains(p.languages, first) {
-		if d := p.docs["/"+p.language(r)+path]; d != nil {
-			return d
+		if d, known := p.docs["/"+p.language(r)+path]; known {
+			return d, true
 		}
 	}
-	return p.docs[path]
+	d, known := p.docs[path]
+	return d, known
 }
 
 // language is the first of the page's that the reader would have (RFC 9110 section
@@ -288,24 +307,14 @@ func wantsText(r *http.Request) bool {
 	return slices.Contains([]string{"curl", "Wget", "wget", "HTTPie", "xh", "fetch"}, agent)
 }
 
-// send writes a document.
-func (d *stored) send(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Content-Type", d.contentType)
-	h.Set("Content-Security-Policy", d.policy)
-	h.Add("Vary", "Accept, Accept-Encoding, Accept-Language, User-Agent")
-	if d.language != "" {
-		h.Set("Content-Language", d.language)
+// answer sends a document, or says that it has not changed.
+func (t told) answer(w http.ResponseWriter, r *http.Request) {
+	if t.status == http.StatusOK {
+		t.serve(w, r)
+		return
 	}
-	stored := d.plain
-	if acceptsGzip(r) {
-		h.Set("Content-Encoding", "gzip")
-		stored = d.gzip
+	for name, values := range t.more {
+		w.Header()[name] = values
 	}
-	h.Set("Content-Length", stored.length)
-	w.WriteHeader(d.status)
-	if r.Method != http.MethodHead {
-		// A visitor who has gone away is no fault of ours.
-		_, _ = w.Write(stored.bytes)
-	}
+	t.send(w, r, t.status)
 }

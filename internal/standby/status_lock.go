@@ -190,10 +190,10 @@ func (p *Statused) refuse(w http.ResponseWriter, r *http.Request, trouble status
 	if p.page.Private.Hash != "" && (wantsJSON(r) || wantsText(r)) {
 		h.Set("WWW-Authenticate", `Basic realm="status", charset="UTF-8"`)
 	}
-	d := *p.lock[string(trouble)+p.language(r)]
+	d := p.lock[string(trouble)+p.language(r)]
 	if trouble == statuspage.TooMany {
 		d.status = http.StatusTooManyRequests
 		h.Set("Retry-After", strconv.Itoa(60))
 	}
-	d.send(w, r)
+	d.answer(w, r)
 }

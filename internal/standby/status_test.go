@@ -43,7 +43,7 @@ func statusServer(t testing.TB, change func(*board.Facts), clock func() time.Tim
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := Compile(sites(), nil, seen(), now)
+	v, err := Compile(Input{Sites: sites(), Seen: seen(), Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestStatusNamesAreNobodyElses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := Compile(sites(), nil, nil, now)
+	v, err := Compile(Input{Sites: sites(), Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func TestTheMoreFormsAreServed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := Compile(sites(), nil, nil, now)
+	v, err := Compile(Input{Sites: sites(), Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
