@@ -26,6 +26,7 @@ import (
 
 	"lifeboat/internal/account"
 	"lifeboat/internal/api"
+	boarddesk "lifeboat/internal/board/desk"
 	"lifeboat/internal/config"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/fault"
@@ -144,11 +145,15 @@ func Run(ctx context.Context, o Options) error {
 	if outside, err = watcher(o, eng); err != nil {
 		return err
 	}
+	words, changed, err := openBoard(ctx, o, record, key)
+	if err != nil {
+		return err
+	}
 	feed := publish.New(publish.Options{Logger: o.Logger, Now: o.Now, Handler: eng, Admit: o.AdmitFeed})
 	if err := eng.Start(ctx, feed); err != nil {
 		return err
 	}
-	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside}.serve(ctx)
+	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside, words: words, changed: changed}.serve(ctx)
 }
 
 // plane is the whole control plane, wired.
@@ -163,7 +168,9 @@ type plane struct {
 	channels []engine.Channel
 	outside  *parentwatch.Watcher
 	round    *doctor.Round
-	rows     *desk.Desk // nil without databases
+	rows     *desk.Desk      // nil without databases
+	words    *boarddesk.Desk // what people write on the status page
+	changed  chan struct{}   // signalled when they did
 }
 
 // serve runs all loops and edges; the edges end first.
@@ -185,6 +192,7 @@ func (p plane) serve(ctx context.Context) error {
 	loops.Go(func() { p.round.Run(inner) })
 	loops.Go(func() { watchStatus(inner, feed, p.eng) })
 	loops.Go(func() { p.outside.Run(inner) })
+	loops.Go(func() { keepBoard(inner, o, p.words, p.eng, p.changed) })
 	if o.HTTP != nil {
 		doors.Go(func() { errs <- serveHTTP(ctx, newCrowd(o.HTTP, maxConsole), console, nil, nil) }) // with ctx
 	}
