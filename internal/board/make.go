@@ -471,3 +471,17 @@ func keep[T any](list []T, is func(T) bool) []T {
 	}
 	return out
 }
+
+// Listed are the incidents and maintenances of the record, in the order of a Board.
+func Listed(r Records, now time.Time) ([]Incident, []Maintenance) {
+	incidents, work := []Incident{}, []Maintenance{}
+	for _, in := range r.Incidents {
+		incidents = append(incidents, in)
+	}
+	for _, m := range r.Maintenances {
+		work = append(work, m.At(now))
+	}
+	slices.SortFunc(incidents, byNewest)
+	slices.SortFunc(work, byUse)
+	return incidents, work
+}
