@@ -39,10 +39,15 @@ func Accept(now, next Manifest, contents Contents, local Local) error {
 		if site.Shadow != "" {
 			continue
 		}
-		in, to := InForce(now, local, site), InForce(next, Local{}, site) // silence and unknown positions come to home
-		if !to.safe(in, site) {
-			return fault.New(fault.Refused, "epoch %d would move %s from %s to %s, away from safety", next.Epoch, site.ID, in, to).
-				WithHint("if that is right, run: lifeboat answer adopt %d", next.Epoch)
+		in := InForce(now, local, site)
+		// With the local orders that it leaves, since one that it takes over may have stood
+		// over an older one; and without any, since it may take over the others later.
+		for _, left := range []Local{local.Settle(next.Taken), {}} {
+			to := InForce(next, left, site) // silence and unknown positions come to home
+			if !to.safe(in, site) {
+				return fault.New(fault.Refused, "epoch %d would move %s from %s to %s, away from safety", next.Epoch, site.ID, in, to).
+					WithHint("if that is right, run: lifeboat answer adopt %d", next.Epoch)
+			}
 		}
 	}
 	return nil

@@ -33,6 +33,11 @@ func TestAccept(t *testing.T) {
 		return m
 	}
 	standby := Local{Orders: []Order{move("1", Standby)}}
+	both := Local{Orders: []Order{move("1", "backup"), move("2", Standby)}}
+	takes := func(m Manifest, taken ...string) Manifest {
+		m.Taken = taken
+		return m
+	}
 	for _, k := range []struct {
 		name      string
 		now, next Manifest
@@ -60,6 +65,8 @@ func TestAccept(t *testing.T) {
 		{"a newer epoch with an unknown position", at(1, 9, "backup"), at(2, 1, "moon"), Local{}, fault.Refused},
 		{"a newer epoch against a local order", at(1, 9, "main"), at(2, 1, "main"), standby, fault.Refused},
 		{"a newer epoch that adopted the local order", at(1, 9, "main"), at(2, 1, Standby), standby, ""},
+		{"a newer epoch that takes over both orders", at(1, 9, "main"), takes(at(2, 1, Standby), "1", "2"), both, ""},
+		{"a newer epoch that leaves the older and less safe order", at(1, 9, "main"), takes(at(2, 1, Standby), "2"), both, fault.Refused},
 		{"a much newer epoch away", at(1, 9, Standby), at(70, 1, "main"), Local{}, fault.Refused},
 		{"adopted by a person", at(1, 9, Standby), at(2, 1, "main"), Local{Adopted: 2}, ""},
 		{"another epoch was adopted", at(1, 9, Standby), at(3, 1, "main"), Local{Adopted: 2}, fault.Refused},
