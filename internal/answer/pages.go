@@ -38,6 +38,7 @@ func (a *Answer) render(ctx context.Context) {
 		case <-a.changed:
 		}
 		a.renderOnce()
+		a.standby.Rotate()
 		a.heedDegraded()
 		a.heedProofs()
 	}
@@ -134,6 +135,27 @@ func boardSeen(sights []prober.Status) []board.Seen {
 	return out
 }
 
+// secure serves HTTPS with the snapshot's certificates. What can't be used is told and
+// left out; it takes nothing from the rest.
+func (a *Answer) secure(c snapshot.Contents) { // with mu held
+	for _, problem := range a.standby.SetCertificates(c.Certificates) {
+		a.o.Logger.Warn("a certificate can't be served", "cause", problem)
+	}
+	authorities := map[string][][]byte{}
+	for _, s := range c.Sites {
+		authorities[s.ID] = s.Trust
+	}
+	a.trusted.Set(authorities)
+}
+
+// countDoor adds how the standby's door is doing.
+func countDoor(m map[string]uint64, l standby.Load, strays uint64) {
+	maps.Copy(m, map[string]uint64{
+		"standby_open": l.Open, "standby_full": l.Full, "standby_greedy": l.Greedy, "standby_shed": l.Shed,
+		"standby_unasked": l.Unasked, "standby_handshakes": l.Handshakes, "standby_unknown_names": l.Unknown, "standby_strays": strays,
+	})
+}
+
 // localOrder is what the page is told of a site that a local order moved.
 func localOrder(l snapshot.Local, s snapshot.Site, pos string) snapshot.SiteOrder {
 	o := snapshot.SiteOrder{Position: pos}
@@ -180,6 +202,7 @@ func (a *Answer) status() feed.Status {
 	}
 	dns, flags := a.dns.Counts(), a.ofrep.Counts()
 	st.Counters = counters(dns, flags)
+	countDoor(st.Counters, a.standby.Load(), a.standby.Strays())
 	countAsked(st.Counters, a.dns.Asked(mostAsked))
 	a.exchanged(st.Counters)
 	st.Waiting, st.Gaps = a.ring.Stats()

@@ -233,7 +233,7 @@ func schemaName(t reflect.Type, hint string) string {
 		return "Desk" + huma.DefaultSchemaNamer(t, hint)
 	}
 	switch t.PkgPath() + "." + t.Name() {
-	case "lifeboat/internal/board.Incident", "lifeboat/internal/board.Update", "lifeboat/internal/board.Event", "lifeboat/internal/board.Override":
+	case "lifeboat/internal/board.Incident", "lifeboat/internal/board.Update", "lifeboat/internal/board.Event", "lifeboat/internal/board.Override", "lifeboat/internal/board.Who":
 		return "Public" + huma.DefaultSchemaNamer(t, hint)
 	case "lifeboat/internal/probe.Result":
 		return "CheckResult"

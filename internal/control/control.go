@@ -135,7 +135,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	eng, err = engine.New(engine.Options{
 		Transfers: exchanged, Sizes: sizes, TicketSecret: tickets,
-		Config: o.Config, Store: record, Key: key, Drivers: drivers(o, rows), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
+		Config: o.Config, Store: record, Key: key, Drivers: drivers(o, rows), Ask: trusting(o.Config).Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
 		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with, Signing: zones,
 		Beside: databaseFindings(round, bad),
 	})
@@ -238,6 +238,17 @@ func openRecord(ctx context.Context, o Options) (*store.Guarded, func(), error) 
 		return nil, nil, errors.Join(err, j.Close(), db.Close())
 	}
 	return g, func() { _ = errors.Join(g.Close(), j.Close(), db.Close()) }, nil
+}
+
+// trusting asks checks with the authorities that the configuration names.
+func trusting(c *config.Config) *prober.Trust {
+	authorities := map[string][][]byte{}
+	for _, s := range c.Sites {
+		authorities[s.ID] = s.Trust
+	}
+	t := &prober.Trust{}
+	t.Set(authorities)
+	return t
 }
 
 func recordView(g *store.Guarded) func() engine.RecordView {
