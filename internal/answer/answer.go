@@ -86,7 +86,7 @@ type Answer struct {
 	rendering sync.Mutex // guards the next two; taken alone
 	statuses  standby.Statuses
 	statused  []*standby.Statused // as rendered last
-	trusted prober.Trust // whom checks trust
+	trusted   prober.Trust        // whom checks trust
 
 	mu       sync.Mutex // guards all below
 	key      ed25519.PublicKey

@@ -95,6 +95,12 @@ func (a *Answer) renderOnce() {
 		return
 	}
 	facts.Seen = boardSeen(sights)
+	for _, s := range sites {
+		if o := orders[s.ID]; s.Shadow == "" && o.Message != "" {
+			facts = facts.Heard(s.ID, statuspage.Symptom("", s.Title), o.Message, o.Since)
+			version += o.Message
+		}
+	}
 	if err := a.addStatus(v, facts, version); err != nil { // the sites' own names go on
 		a.o.Logger.Error("the status pages were not rendered", "cause", err)
 	}
