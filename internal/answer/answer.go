@@ -83,9 +83,11 @@ type Answer struct {
 	memory authdns.Memory
 	pages  atomic.Pointer[standby.View] // compiled last
 
-	rendering sync.Mutex // guards the next two; taken alone
-	statuses  standby.Statuses
-	statused  []*standby.Statused // as rendered last
+	writing  sync.Mutex // guards statuses; taken before rendering
+	statuses standby.Statuses
+
+	rendering sync.Mutex          // held while a view is made, so that no older one follows it; taken before mu
+	statused  []*standby.Statused // as rendered last; guarded by rendering
 	trusted   prober.Trust        // whom checks trust
 
 	mu       sync.Mutex // guards all below
