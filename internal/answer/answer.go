@@ -23,6 +23,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lifeboat/internal/authdns"
@@ -77,6 +78,11 @@ type Answer struct {
 	copies  *xfr.Secondary // of zones that others serve
 
 	memory authdns.Memory
+	pages  atomic.Pointer[standby.View] // compiled last
+
+	rendering sync.Mutex // guards the next two; taken alone
+	statuses  standby.Statuses
+	statused  []*standby.Statused // as rendered last
 
 	mu       sync.Mutex // guards all below
 	key      ed25519.PublicKey
@@ -103,7 +109,7 @@ func New(o Options) (*Answer, error) {
 	}
 	a := &Answer{
 		o: o, folder: folder, ring: feed.NewRing(), serials: map[string]uint32{}, changed: make(chan struct{}, 1),
-		standby: standby.New(standby.Options{Logger: o.Logger}), ofrep: ofrep.New(ofrep.Options{Logger: o.Logger}),
+		standby: standby.New(standby.Options{Logger: o.Logger, Now: o.Now}), ofrep: ofrep.New(ofrep.Options{Logger: o.Logger}),
 	}
 	a.copies = xfr.NewSecondary(xfr.SecondaryOptions{Dir: filepath.Join(o.Dir, "copies"), Now: o.Now, Logger: o.Logger, Take: a.takeCopies})
 	a.xfr = xfr.New(xfr.Options{Now: o.Now, Logger: o.Logger, Notified: a.copies.Notified})

@@ -2,9 +2,11 @@ package answer
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"time"
 
+	"lifeboat/internal/board"
 	"lifeboat/internal/feed"
 	"lifeboat/internal/probe"
 	"lifeboat/internal/prober"
@@ -71,24 +73,65 @@ func (a *Answer) renderOnce() {
 	sights := a.prober.Seen()
 	a.mu.Lock()
 	sites, orders := a.contents.Sites, map[string]snapshot.SiteOrder{}
+	facts := board.Facts{Sheet: a.contents.Boards(), History: a.contents.History, Ordered: map[string]board.Ordered{}, Now: a.o.Now()}
+	version := a.manifest.Parts[snapshot.PartStatus].SHA256 + a.manifest.Parts[snapshot.PartHistory].SHA256 + a.manifest.Parts[snapshot.PartSites].SHA256
 	for _, s := range sites {
 		o := a.manifest.Sites[s.ID]
 		if pos := snapshot.Effective(a.manifest, a.local, s); pos != o.Position {
 			o = localOrder(a.local, s, pos)
 		}
 		orders[s.ID] = o
+		facts.Ordered[s.ID] = ordered(s, o)
 	}
 	a.mu.Unlock()
 	seen := map[string][]statuspage.Seen{}
 	for _, st := range sights {
 		seen[st.Target.Site] = append(seen[st.Target.Site], statuspage.Seen{Place: st.Target.Place, Check: st.Check.Name, Seen: st.Seen, LastAt: st.Last.At, Every: st.Check.Every})
 	}
-	v, err := standby.Compile(sites, orders, seen, a.o.Now())
+	v, err := standby.Compile(standby.Input{Sites: sites, Orders: orders, Seen: seen, Now: facts.Now, Before: a.pages.Load()})
 	if err != nil {
 		a.o.Logger.Error("the pages were not rendered", "cause", err)
 		return
 	}
+	facts.Seen = boardSeen(sights)
+	if err := a.addStatus(v, facts, version); err != nil { // the sites' own names go on
+		a.o.Logger.Error("the status pages were not rendered", "cause", err)
+	}
+	a.pages.Store(v)
 	a.standby.Set(v)
+}
+
+// addStatus puts the status pages into a view: those of before where they can't be made.
+func (a *Answer) addStatus(v *standby.View, f board.Facts, version string) error {
+	a.rendering.Lock()
+	defer a.rendering.Unlock()
+	pages, err := a.statuses.Render(f, version)
+	if err == nil {
+		a.statused = pages
+	}
+	return errors.Join(err, v.AddStatus(a.statused))
+}
+
+// ordered is where a site's visitors are sent, as status pages see it.
+func ordered(s snapshot.Site, o snapshot.SiteOrder) board.Ordered {
+	out := board.Ordered{Position: o.Position, Home: s.Home, Since: o.Since}
+	if o.Share != nil {
+		out.Share = o.Share.Position
+	}
+	return out
+}
+
+// boardSeen is what the checks see, as status pages take it.
+func boardSeen(sights []prober.Status) []board.Seen {
+	var out []board.Seen
+	for _, st := range sights {
+		s := board.Seen{Site: st.Target.Site, Place: st.Target.Place, Check: st.Check.Name, Seen: st.Seen, At: st.Last.At, Every: st.Check.Every}
+		if st.Last.Verdict == probe.Pass {
+			s.Took = st.Last.Took
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 // localOrder is what the page is told of a site that a local order moved.

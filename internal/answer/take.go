@@ -85,21 +85,27 @@ func (a *Answer) install(m snapshot.Manifest, parts map[string][]byte) error { /
 	if err := snapshot.Accept(a.manifest, m, a.contents, a.local); err != nil {
 		return err
 	}
-	contents, made, fresh := a.contents, a.compiled, !maps.Equal(m.Parts, a.manifest.Parts) || a.table == nil
-	if fresh {
-		var err error
-		contents, err = snapshot.DecodeContents(m.Parts, func(hash string) ([]byte, error) {
-			if b, sent := parts[hash]; sent {
-				return b, nil
-			}
-			return a.folder.Part(hash)
-		})
-		if err != nil {
+	contents, made, fresh := a.contents, a.compiled, !snapshot.OnlyTold(m.Parts, a.manifest.Parts) || a.table == nil
+	part := func(hash string) ([]byte, error) {
+		if b, sent := parts[hash]; sent {
+			return b, nil
+		}
+		return a.folder.Part(hash)
+	}
+	var err error
+	switch {
+	case fresh:
+		if contents, err = snapshot.DecodeContents(m.Parts, part); err != nil {
 			return err
 		}
 		if made, err = a.compile(contents); err != nil {
 			return fault.New(fault.Invalid, "the zones can't be served").Because(err)
 		}
+	case !maps.Equal(m.Parts, a.manifest.Parts):
+		if contents, err = contents.Tell(m.Parts, part); err != nil {
+			return err
+		}
+		a.renderSoon()
 	}
 	return a.swap(m, contents, made, fresh)
 }

@@ -21,7 +21,7 @@ type keySet struct {
 }
 
 var topKeys = keySet{
-	known: []string{"console", "dns", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "evaluators", "ofrep", "actions", "channels", "databases"},
+	known: []string{"console", "dns", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "evaluators", "ofrep", "actions", "channels", "databases", "status"},
 	later: map[string]string{
 		"providers":    "only zones that lifeboat serves itself can be moved; delegate one to it",
 		"certificates": "end TLS in front of lifeboat",

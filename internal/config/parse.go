@@ -134,6 +134,7 @@ func (b *builder) build() {
 	b.actions(top)
 	b.channels(top)
 	b.databases(top)
+	b.status(top)
 	b.cross()
 }
 

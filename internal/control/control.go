@@ -119,6 +119,10 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	tickets, err := keptSecret(filepath.Join(o.Dir, "ticket.secret"))
+	if err != nil {
+		o.Logger.Warn("the secret of session tickets is not kept; browsers shake hands anew after a restart of control", "cause", err)
+	}
 	round, bad := databases(o)
 	rows, err := openDesk(o, rowActs{&eng})
 	if err != nil {
@@ -129,7 +133,7 @@ func Run(ctx context.Context, o Options) error {
 		defer func() { _ = rows.Close() }()
 	}
 	eng, err = engine.New(engine.Options{
-		Transfers: exchanged, Sizes: sizes,
+		Transfers: exchanged, Sizes: sizes, TicketSecret: tickets,
 		Config: o.Config, Store: record, Key: key, Drivers: drivers(o, rows), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
 		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with, Signing: zones,
 		Beside: databaseFindings(round, bad),
@@ -315,7 +319,7 @@ func names(zones []zone.Source, site string) []string {
 // ending is closed.
 func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err error) {
 	o := p.o
-	key, err := sessionKey(filepath.Join(o.Dir, "session.key"))
+	key, err := keptSecret(filepath.Join(o.Dir, "session.key"))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -334,8 +338,10 @@ func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err er
 	return mux, api.New(machines), nil
 }
 
-// sessionKey reads or makes the key that signs what the pages carry over a redirect.
-func sessionKey(path string) ([]byte, error) {
+// keptSecret reads or makes a secret: the key that signs what the pages carry over a
+// redirect, what answer makes session tickets with. One that could not be kept comes with
+// the error.
+func keptSecret(path string) ([]byte, error) {
 	b, err := os.ReadFile(path)
 	if err == nil && len(b) == 32 {
 		return b, nil
@@ -343,7 +349,7 @@ func sessionKey(path string) ([]byte, error) {
 	b = make([]byte, 32)
 	_, _ = rand.Read(b) // never fails
 	if err := snapshot.WriteFile(path, b); err != nil {
-		return nil, fmt.Errorf("keep the key of the pages: %w", err)
+		return b, fmt.Errorf("keep a secret: %w", err)
 	}
 	return b, nil
 }
