@@ -96,12 +96,16 @@ type Accounts interface {
 	Enable(ctx context.Context, name string) error
 	Sessions(who account.Who) []account.Session
 	CloseAll(ctx context.Context, who account.Who) error
+	Invite(ctx context.Context, a account.Account) (account.Account, string, error)
+	Reset(ctx context.Context, name string, sure bool) (string, error)
+	Factors(name string) (account.Factors, error)
 }
 
 // Options of the API. Engine, Tokens, Logger and Now MUST be set.
 type Options struct {
 	Engine   Engine
 	Tokens   Tokens
+	Console  string   // where people reach the pages, for the links of invitations; empty: it is not known
 	Accounts Accounts // its routes say that there are none where it is nil
 	Logger   *slog.Logger
 	Now      func() time.Time

@@ -87,6 +87,9 @@ func announce(w io.Writer, a supervise.Addresses, data string) {
 	page := "not there: its port is taken"
 	if a.HTTP != "" {
 		page = "http://" + a.HTTP + "/"
+		if f, err := control.ConsoleFingerprint(filepath.Join(data, "control")); err == nil {
+			page += "\n                 https://" + a.HTTP + "/, SHA-256 " + f
+		}
 	}
 	standby := "http://" + a.StandbyHTTP + "/"
 	if a.StandbyHTTPS != "" {

@@ -21,7 +21,7 @@ type keySet struct {
 }
 
 var topKeys = keySet{
-	known: []string{"console", "dns", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "evaluators", "ofrep", "actions", "channels", "databases", "certificates"},
+	known: []string{"console", "sign_in", "dns", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "evaluators", "ofrep", "actions", "channels", "databases", "certificates"},
 	later: map[string]string{
 		"providers": "only zones that lifeboat serves itself can be moved; delegate one to it",
 		"places":    "checks run from this machine only",
@@ -29,9 +29,8 @@ var topKeys = keySet{
 		"messages":  tellChannel,
 		"notify":    tellChannel,
 		"hooks":     "declare by hand or let a check propose",
-		"people":    "make tokens with lifeboat token",
-		"users":     "make tokens with lifeboat token",
-		"sign_in":   "sign in with a token",
+		"people":    "invite people with lifeboat account invite",
+		"users":     "invite people with lifeboat account invite",
 		"evidence":  "say under capture of a site what is collected",
 		"changes":   "note what changed in the timeline",
 		"drills":    "rehearse with lifeboat drill LEVER",
@@ -42,11 +41,19 @@ var topKeys = keySet{
 }
 
 var consoleKeys = keySet{
-	known: []string{"url"},
+	known: []string{"url", "certificate", "key"},
 	later: map[string]string{
-		"listen": "say --http at the command", "http": "say --http at the command", "tls": "end TLS in front of lifeboat",
-		"certificate": "end TLS in front of lifeboat", "key": "end TLS in front of lifeboat",
+		"listen": "say --http at the command", "http": "say --http at the command", "tls": "write certificate and key",
 		"proxies": "end TLS on lifeboat's own machine: then it knows whom a request comes from",
+	},
+}
+
+var signInKeys = keySet{
+	known: []string{"name", "issuer", "client_id", "secret_file", "claim", "scopes", "groups"},
+	later: map[string]string{
+		"secret": "write the secret into a file, and its name as secret_file", "client_secret": "write the secret into a file, and its name as secret_file",
+		"only": "the ways that lifeboat has itself stay open, whatever happens at the issuer", "required": "the ways that lifeboat has itself stay open, whatever happens at the issuer",
+		"saml": "use an issuer that speaks OpenID Connect", "ldap": "use an issuer that speaks OpenID Connect",
 	},
 }
 

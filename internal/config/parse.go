@@ -121,6 +121,7 @@ func (b *builder) build() {
 		return
 	}
 	b.console(top)
+	b.signIn(top)
 	b.dns(top)
 	b.nameservers(top)
 	b.outside(top)

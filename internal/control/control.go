@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ import (
 	"lifeboat/internal/fault"
 	"lifeboat/internal/feed/publish"
 	"lifeboat/internal/handover"
+	"lifeboat/internal/issuer"
 	"lifeboat/internal/journal"
 	"lifeboat/internal/lever"
 	"lifeboat/internal/lever/featurelever"
@@ -45,6 +47,7 @@ import (
 	"lifeboat/internal/quarantine/desk"
 	"lifeboat/internal/quarantine/doctor"
 	"lifeboat/internal/role"
+	"lifeboat/internal/session"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/store"
 	"lifeboat/internal/store/sqlite"
@@ -62,6 +65,10 @@ type Options struct {
 	Root   net.Listener // control.sock: the API without a token
 	Feed   net.Listener // feed.sock
 	OFREP  string       // address to read flags back at
+
+	// Certificate gives the certificate of the console's own name; nil: the files that the
+	// configuration names, or none.
+	Certificate func() (*tls.Certificate, error)
 
 	StandbyHTTPS string // address where answer serves the standby over TLS; "": nowhere
 
@@ -103,7 +110,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	accounts, tokens, err := openPeople(ctx, record, func() bool { _, _, _, degraded := record.Degraded(); return degraded }, o)
+	accounts, tokens, ring, err := openPeople(ctx, record, func() bool { _, _, _, degraded := record.Degraded(); return degraded }, o)
 	if err != nil {
 		return err
 	}
@@ -155,7 +162,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := eng.Start(ctx, feed); err != nil {
 		return err
 	}
-	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside, certs: held}.serve(ctx)
+	return plane{o: o, record: record, accounts: accounts, tokens: tokens, ring: ring, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside, certs: held}.serve(ctx)
 }
 
 // plane is the whole control plane, wired.
@@ -164,6 +171,7 @@ type plane struct {
 	record   *store.Guarded
 	accounts *account.Book
 	tokens   *token.Book
+	ring     *session.Ring
 	box      *outbox.Box
 	eng      *engine.Engine
 	feed     *publish.Server
@@ -200,7 +208,7 @@ func (p plane) serve(ctx context.Context) error {
 		loops.Go(func() { p.certs.Run(inner) })
 	}
 	if o.HTTP != nil {
-		doors.Go(func() { errs <- serveHTTP(ctx, newCrowd(o.HTTP, maxConsole), console, nil, nil) }) // with ctx
+		doors.Go(func() { errs <- p.serveConsole(ctx, console) }) // with ctx
 	}
 	if o.Root != nil {
 		doors.Go(func() { errs <- serveHTTP(ctx, o.Root, root, o.AdmitRoot, o.PeerRoot) })
@@ -266,13 +274,21 @@ func recordView(g *store.Guarded) func() engine.RecordView {
 
 // openPeople opens the books of accounts and tokens, and makes the first token where
 // nobody could sign in yet.
-func openPeople(ctx context.Context, record store.Store, degraded func() bool, o Options) (*account.Book, *token.Book, error) {
+func openPeople(ctx context.Context, record store.Store, degraded func() bool, o Options) (*account.Book, *token.Book, *session.Ring, error) {
 	tokens, err := token.New(ctx, record, o.Now, o.Logger)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
+	}
+	ring, err := session.Open(filepath.Join(o.Dir, "sign-in.keys"), o.Now)
+	if err != nil { // it works all the same; sign-ins end with this process
+		o.Logger.Warn("the keys of the sign-ins", "cause", err)
+	}
+	secret, err := keptSecret(filepath.Join(o.Dir, "second-factor.key"))
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	accounts, err := account.New(ctx, account.Options{
-		Store: record, Now: o.Now, Logger: o.Logger,
+		Store: record, Now: o.Now, Logger: o.Logger, Ring: ring, SecondKey: secret, Console: o.Config.ConsoleURL,
 		Token: func(id string) (string, role.Role, bool) {
 			who, known := tokens.Lookup(id)
 			return who.Name, who.Role, known
@@ -280,12 +296,12 @@ func openPeople(ctx context.Context, record store.Store, degraded func() bool, o
 		Degraded: degraded,
 	})
 	if err != nil || accounts.Count(role.Admin) > 0 {
-		return accounts, tokens, err
+		return accounts, tokens, ring, err
 	}
 	path := filepath.Join(o.Dir, "admin.token")
 	created, raw, err := tokens.EnsureFirst(ctx, path)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if created && o.Tell != nil {
 		if o.Terminal {
@@ -294,7 +310,7 @@ func openPeople(ctx context.Context, record store.Store, degraded func() bool, o
 			o.Tell("the admin token is in " + path)
 		}
 	}
-	return accounts, tokens, nil
+	return accounts, tokens, ring, nil
 }
 
 // drivers is the one table of levers.
@@ -358,13 +374,13 @@ func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	machines := api.Options{Engine: p.eng, Desk: p.desk(), Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside}
+	machines := api.Options{Engine: p.eng, Desk: p.desk(), Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside, Console: o.Config.ConsoleURL}
 	if p.certs != nil {
 		machines.Certificates = p.certs
 	}
 	people := web.New(web.Options{
 		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Desk: p.desk(), Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
-		URL: o.Config.ConsoleURL, Ending: ending,
+		URL: o.Config.ConsoleURL, Ending: ending, Company: companySignIn(o), Ring: p.ring,
 	})
 	mux := http.NewServeMux()
 	remote := api.New(machines)
@@ -374,6 +390,24 @@ func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err er
 	}
 	mux.Handle("/", people)
 	return mux, api.New(machines), nil
+}
+
+// companySignIn makes the client of the company's own sign-in; nil without one. What is
+// wrong with it keeps nothing else from starting.
+func companySignIn(o Options) web.Company {
+	c := o.Config.SignIn
+	if c == nil {
+		return nil
+	}
+	key, err := secret(c.SecretFile)
+	if err != nil {
+		o.Logger.Error("the company's sign-in can't be used", "cause", err)
+		return nil
+	}
+	return issuer.New(issuer.Options{
+		Name: c.Name, Issuer: c.Issuer, ClientID: c.ClientID, Secret: string(key), Callback: o.Config.ConsoleURL + web.CompanyPath,
+		Claim: c.Claim, Groups: c.Groups, Scopes: c.Scopes, Now: o.Now,
+	})
 }
 
 // keptSecret reads or makes a secret: the key that signs what the pages carry over a
@@ -410,8 +444,11 @@ func serveHTTP(ctx context.Context, ln net.Listener, h http.Handler, admit func(
 		Handler: h, ReadHeaderTimeout: headerLimit, ReadTimeout: requestTime, WriteTimeout: 2 * requestTime, IdleTimeout: idleLimit, MaxHeaderBytes: 32 << 10,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
-	if c, is := ln.(*crowd); is {
+	switch c := ln.(type) {
+	case *crowd:
 		srv.ConnState = c.stateOf
+	case *either:
+		srv.ConnState = c.Listener.(*crowd).stateOf //nolint:forcetypeassert // serveConsole has put it there
 	}
 	if peer != nil {
 		srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return api.WithPeer(ctx, peer(c)) }

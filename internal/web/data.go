@@ -298,7 +298,7 @@ var dataActs = withDesk(map[string]act{
 		},
 	},
 	"rows-discard": {
-		title: "Give them up", least: role.Commander, after: heldPath,
+		title: "Give them up", least: role.Commander, prove: true, after: heldPath,
 		fields: func(x scope) []field {
 			return []field{heldField(x), {Name: "text", Label: "Why will they never be needed?", Must: true, Max: 500}}
 		},
@@ -311,7 +311,7 @@ var dataActs = withDesk(map[string]act{
 		},
 	},
 	"rows-purge": {
-		title: "Delete the copies for ever", least: role.Commander, after: heldPath,
+		title: "Delete the copies for ever", least: role.Commander, prove: true, after: heldPath,
 		fields: func(x scope) []field { return []field{heldField(x)} },
 		terms: func(scope) terms {
 			return terms{"The copies are deleted. Hashes, counts and who did it stay.", "As soon as a second person presses, too.", "There is no way back."}
