@@ -214,7 +214,7 @@ func TestSecretsAreNotRepeated(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"all", "no_nameservers", "webhooks"} {
+	for _, name := range []string{"all", "primary", "no_nameservers", "webhooks"} {
 		c, err := Parse(name+".yaml", read(t, "testdata/warn/"+name+".yaml"))
 		if err != nil {
 			t.Fatal(err)

@@ -136,6 +136,11 @@ func (b *builder) watched(s Site) {
 // followed warns of names that no lever of ours can move.
 func (b *builder) followed(s Site) {
 	for _, name := range s.Names {
+		if apex, theirs := b.c.PrimaryOf(name + "."); theirs && b.follows(name+".") != s.ID {
+			b.warn(b.nameAt(s, name), "%s lies in %s, whose answers and signatures come from its primary: a lever will not move it", name, apex).
+				WithHint("have the primary delegate %s to a zone of its own under zones, or make it an alias of a name in one", name)
+			continue
+		}
 		if b.follows(name+".") != s.ID {
 			b.warn(b.nameAt(s, name), "no zone lets %s follow site %s: a lever will not move it", name, s.ID).
 				WithHint("add it to follow: of its zone, for example %q: %s", name+".", s.ID)

@@ -127,7 +127,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	round, bad := databases(o)
-	rows, err := openDesk(o, rowActs{&eng})
+	rows, err := openDesk(o, round, rowActs{&eng})
 	if err != nil {
 		return err
 	}
@@ -187,6 +187,9 @@ func (p plane) serve(ctx context.Context) error {
 	loops.Go(func() { _ = p.accounts.Run(inner) })
 	loops.Go(func() { _ = p.box.Run(inner) })
 	loops.Go(func() { p.round.Run(inner) })
+	if p.rows != nil {
+		loops.Go(func() { p.rows.Recover(inner, system) })
+	}
 	loops.Go(func() { watchStatus(inner, feed, p.eng) })
 	loops.Go(func() { p.outside.Run(inner) })
 	if o.HTTP != nil {
@@ -301,7 +304,7 @@ func drivers(o Options, rows *desk.Desk) func(lever.Orders) map[string]lever.Dri
 					id = snapshot.ShadowID(id)
 				}
 				s, known := contents.Site(id)
-				return zonelever.Site{ID: id, Names: names(zones, id), Positions: s.Positions}, known
+				return zonelever.Site{ID: id, Names: names(zones, id), Fixed: fixed(o.Config, s), Positions: s.Positions}, known
 			}}),
 			featurelever.Kind: featurelever.New(featurelever.Options{
 				Orders: orders, OFREP: "http://" + o.OFREP, Key: o.Config.Access.Own(), Now: o.Now, Shadow: config.ShadowFeature,
@@ -312,6 +315,16 @@ func drivers(o Options, rows *desk.Desk) func(lever.Orders) map[string]lever.Dri
 		})
 		return table
 	}
+}
+
+// fixed are those names of a site that lie in zones of somebody else's.
+func fixed(c *config.Config, s snapshot.Site) (out []string) {
+	for _, name := range s.Names {
+		if _, theirs := c.PrimaryOf(name + "."); theirs {
+			out = append(out, name+".")
+		}
+	}
+	return out
 }
 
 // names are the names that follow a site, in all zones.

@@ -37,8 +37,12 @@ func (e *Engine) Connected(ctx context.Context, h feed.Hello) error {
 	if err := e.takeOver(ctx, h.Orders); err != nil {
 		return e.unfit(err)
 	}
-	if err := e.sign(); err != nil { // what was signed before is still there
-		e.o.Logger.Warn("the zones could not be signed anew", "cause", err)
+	e.hear(h.Keys)
+	if err := e.noteSigning(e.sign(ctx)); err != nil && !e.allSigned() { // else what was signed before is still there
+		return e.unfit(err)
+	}
+	if err := e.stage(ctx, e.world()); err != nil {
+		return e.unfit(err)
 	}
 	if err := e.announce(ctx); err != nil {
 		return e.unfit(err)

@@ -192,14 +192,15 @@ const CompanyPath = "/sign-in/company/back"
 func (s *server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request, account.Session){
-		"GET /{$}":                s.home,
-		"GET /sites/{site}":       s.site,
-		"GET /sites/{site}/{act}": s.form,
-		"GET /levers":             s.levers,
-		"GET /changes":            s.changes,
-		"GET /messages":           s.messages,
-		"GET /data":               s.data,
-		"GET /data/plans/{plan}":  s.dataPlan,
+		"GET /{$}":                    s.home,
+		"GET /sites/{site}":           s.site,
+		"GET /sites/{site}/{act}":     s.form,
+		"GET /levers":                 s.levers,
+		"GET /changes":                s.changes,
+		"GET /messages":               s.messages,
+		"GET /data":                   s.data,
+		"GET /data/plans/{plan}":      s.dataPlan,
+		"GET /data/searches/{search}": s.dataSearch,
 
 		"GET /data/held/{operation}": s.dataHeld,
 		"GET /incidents":             s.incidents,

@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -48,6 +49,7 @@ func (d *Desk) Apply(ctx context.Context, id, hash, reason string, by incident.A
 		if k.Begun.IsZero() {
 			k.Begun = d.o.Now().UTC()
 		}
+		k.Reason = cmp.Or(strings.TrimSpace(reason), k.Reason)
 		return nil
 	}); err != nil {
 		return k, err
@@ -55,7 +57,7 @@ func (d *Desk) Apply(ctx context.Context, id, hash, reason string, by incident.A
 	if k.Plan.Batch {
 		return k, d.batch(ctx, k, reason, by)
 	}
-	if _, err = d.o.Acts.Pull(ctx, k.Site, k.Lever, reason, by); err != nil {
+	if _, err = d.o.Acts.Pull(ctx, k.Site, k.Lever, reason, by); err != nil && !d.done(ctx, k, err) {
 		return k, err
 	}
 	if strings.TrimSpace(reason) != "" {
@@ -64,6 +66,20 @@ func (d *Desk) Apply(ctx context.Context, id, hash, reason string, by incident.A
 		}
 	}
 	return d.change(id, func(k *Kept) error { k.Done = d.o.Now().UTC(); return nil })
+}
+
+// done says whether a pull was refused because all of it had happened: after a kill of
+// control amid it, the engine goes on by itself.
+func (d *Desk) done(ctx context.Context, k Kept, refused error) bool {
+	if fault.KindOf(refused) != fault.Conflict {
+		return false
+	}
+	db, err := d.Database(k.Plan.Database)
+	if err != nil {
+		return false
+	}
+	op, err := db.Look(ctx, k.Plan.ID)
+	return err == nil && op.State == quarantine.Held && op.PlanHash == k.Plan.Hash
 }
 
 // Progress is how far a batch is.
@@ -154,7 +170,7 @@ func (d *Desk) run(ctx context.Context, db quarantine.Database, k Kept, j *job, 
 			_, err = d.change(k.Plan.ID, func(k *Kept) error { k.Done = d.o.Now().UTC(); return nil })
 		}
 	} else {
-		text := fmt.Sprintf("The batch %s stands at %d of %d rows.", k.Plan.ID, op.Rows, k.Plan.Rows)
+		text := fmt.Sprintf("The batch %s stands at %d of %s.", k.Plan.ID, op.Rows, rows(k.Plan.Rows))
 		if err != nil {
 			text = fmt.Sprintf("The batch %s came to a halt: %s.", k.Plan.ID, err)
 		}
@@ -207,11 +223,20 @@ func (d *Desk) Held(ctx context.Context) Holding {
 			continue
 		}
 		for _, op := range all {
-			out.Held = append(out.Held, Held{Database: s.Name, Site: s.Site, Operation: op})
+			out.Held = append(out.Held, d.held(s, op))
 		}
 	}
 	slices.SortStableFunc(out.Held, func(a, b Held) int { return b.Operation.Started.Compare(a.Operation.Started) })
 	return out
+}
+
+// held is an operation with why it was done: the database knows what the plan was made
+// for, and we what was said when it was carried out.
+func (d *Desk) held(s Source, op quarantine.Operation) Held {
+	if k, err := d.Kept(op.ID); err == nil {
+		op.Reason = cmp.Or(k.Reason, op.Reason)
+	}
+	return Held{Database: s.Name, Site: s.Site, Operation: op}
 }
 
 // Find says which database holds an operation.
@@ -230,7 +255,7 @@ func (d *Desk) Find(ctx context.Context, id string) (Held, quarantine.Database, 
 		case err != nil:
 			problem = err
 		case op.State != quarantine.Absent && op.State != "":
-			return Held{Database: s.Name, Site: s.Site, Operation: op}, db, nil
+			return d.held(s, op), db, nil
 		}
 	}
 	if problem != nil {
@@ -308,7 +333,7 @@ func afterRestore(b quarantine.Back, r quarantine.Returned) string {
 		text += fmt.Sprintf("; %d could not come back and stay held", n)
 	}
 	if left := r.Operation.Waiting(); left > 0 {
-		text += fmt.Sprintf("; %d are still held", left)
+		text += "; " + quarantine.Count(left, "is", "are") + " still held"
 	}
 	return text + "."
 }
