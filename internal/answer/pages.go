@@ -36,6 +36,7 @@ func (a *Answer) render(ctx context.Context) {
 		case <-a.changed:
 		}
 		a.renderOnce()
+		a.standby.Rotate()
 		a.heedDegraded()
 		a.heedProofs()
 	}
@@ -83,12 +84,34 @@ func (a *Answer) renderOnce() {
 	for _, st := range sights {
 		seen[st.Target.Site] = append(seen[st.Target.Site], statuspage.Seen{Place: st.Target.Place, Check: st.Check.Name, Seen: st.Seen, LastAt: st.Last.At, Every: st.Check.Every})
 	}
-	v, err := standby.Compile(sites, orders, seen, a.o.Now())
+	v, err := standby.Compile(standby.Input{Sites: sites, Orders: orders, Seen: seen, Now: a.o.Now(), Before: a.pages.Load()})
 	if err != nil {
 		a.o.Logger.Error("the pages were not rendered", "cause", err)
 		return
 	}
+	a.pages.Store(v)
 	a.standby.Set(v)
+}
+
+// secure serves HTTPS with the snapshot's certificates. What can't be used is told and
+// left out; it takes nothing from the rest.
+func (a *Answer) secure(c snapshot.Contents) { // with mu held
+	for _, problem := range a.standby.SetCertificates(c.Certificates) {
+		a.o.Logger.Warn("a certificate can't be served", "cause", problem)
+	}
+	authorities := map[string][][]byte{}
+	for _, s := range c.Sites {
+		authorities[s.ID] = s.Trust
+	}
+	a.trusted.Set(authorities)
+}
+
+// countDoor adds how the standby's door is doing.
+func countDoor(m map[string]uint64, l standby.Load, strays uint64) {
+	maps.Copy(m, map[string]uint64{
+		"standby_open": l.Open, "standby_full": l.Full, "standby_greedy": l.Greedy, "standby_shed": l.Shed,
+		"standby_unasked": l.Unasked, "standby_handshakes": l.Handshakes, "standby_unknown_names": l.Unknown, "standby_strays": strays,
+	})
 }
 
 // localOrder is what the page is told of a site that a local order moved.
@@ -137,6 +160,7 @@ func (a *Answer) status() feed.Status {
 	}
 	dns, flags := a.dns.Counts(), a.ofrep.Counts()
 	st.Counters = counters(dns, flags)
+	countDoor(st.Counters, a.standby.Load(), a.standby.Strays())
 	countAsked(st.Counters, a.dns.Asked(mostAsked))
 	a.exchanged(st.Counters)
 	st.Waiting, st.Gaps = a.ring.Stats()

@@ -57,7 +57,7 @@ func (a *Answer) makeReady(refs map[string]snapshot.Ref, parts map[string][]byte
 		return staged{}, err
 	}
 	a.mu.Lock()
-	a.memory.Expect(textOf(made.contents.Zones))
+	a.memory.Expect(octetsOf(made.contents))
 	a.mu.Unlock()
 	for i := range made.contents.Zones {
 		src := &made.contents.Zones[i]

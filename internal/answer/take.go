@@ -127,6 +127,7 @@ func (a *Answer) swap(m snapshot.Manifest, c snapshot.Contents, made compiled, f
 	}
 	a.previous = oldManifest
 	if fresh {
+		a.secure(c)
 		a.prober.Set(jobs(c.Sites))
 		a.memory.Settle()
 	}

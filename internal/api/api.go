@@ -116,6 +116,8 @@ type Options struct {
 
 	Outside Outside // what the world sees of our zones; its routes say that nobody looks where it is nil
 
+	Certificates Certificates // nil: the configuration has none
+
 	Registry *prometheus.Registry // of /metrics; one of its own when nil
 }
 
@@ -206,7 +208,7 @@ func (a *api) routes() []byte {
 	shared(a.h.OpenAPI().Components)
 	for _, register := range []func(){
 		a.statusRoutes, a.leverRoutes, a.siteRoutes, a.evidenceRoutes, a.changeRoutes, a.dataRoutes, a.causeRoutes, a.fixRoutes, a.peopleRoutes,
-		a.incidentRoutes, a.followUpRoutes, a.writeUpRoutes, a.queueRoutes, a.dnsRoutes, a.signingRoutes, a.tokenRoutes, a.accountRoutes,
+		a.incidentRoutes, a.followUpRoutes, a.writeUpRoutes, a.queueRoutes, a.dnsRoutes, a.signingRoutes, a.certificateRoutes, a.tokenRoutes, a.accountRoutes,
 	} {
 		register()
 	}

@@ -62,6 +62,8 @@ type Config struct {
 	Channels    []Channel    // who is told, in the file's order
 	Databases   []Database   // what rows can be taken away from, in the file's order
 
+	Certificates *Certificates // nil: the standby speaks no HTTPS
+
 	warnings []string
 }
 
@@ -90,6 +92,8 @@ type Site struct {
 	Origins    []Origin // the first is home unless `home` names another
 	Home       string
 	Standby    []netip.Addr
+	Answers    snapshot.Answers // of the standby, beside its page
+	Trust      [][]byte         // DER: authorities that checks trust beside the machine's own
 	StatusName string
 	Contact    string
 	Checks     []probe.Check

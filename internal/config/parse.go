@@ -135,6 +135,7 @@ func (b *builder) build() {
 	b.actions(top)
 	b.channels(top)
 	b.databases(top)
+	b.certificates(top)
 	b.cross()
 }
 

@@ -74,6 +74,8 @@ type Options struct {
 
 	Sizes     map[string]int     // records of each zone, by apex; kept for the next start
 	Transfers snapshot.Transfers // which zones are exchanged with other name servers, with the keys that the configuration only names
+
+	TicketSecret snapshot.Secret // what answer's session tickets are made with; it goes along with certificates
 }
 
 // Waits bound the engine's own waiting.
@@ -158,6 +160,10 @@ func New(o Options) (*Engine, error) {
 		return nil, err
 	}
 	e.config = e.world().hash()
+	c.Certificates.TicketSecret = o.TicketSecret // no configuration
+	if err := e.setWorld(c); err != nil {
+		return nil, err
+	}
 	return e, nil
 }
 

@@ -19,6 +19,8 @@ type Contents struct {
 	DNS       DNS            // what the name server does besides answering
 	Transfers Transfers      // which zones are exchanged with other name servers
 	Signed    []dnssec.Zone  // what it takes to answer for the zones that are signed
+
+	Certificates Certificates // what the standby serves HTTPS with
 }
 
 // zoneKeys is what a signed zone has beside the signatures over its sets.
@@ -64,6 +66,9 @@ func (c Contents) Encode() (parts map[string][]byte, refs map[string]Ref, err er
 	if !c.Transfers.IsZero() {
 		all[PartTransfers] = c.Transfers
 	}
+	if !c.Certificates.IsZero() {
+		all[PartCertificates] = c.Certificates
+	}
 	for name, v := range all {
 		b, ref, err := Part(v)
 		if err != nil {
@@ -80,7 +85,7 @@ func DecodeContents(refs map[string]Ref, bytes func(sha256 string) ([]byte, erro
 	var books map[string]dnssec.Book
 	var keys []zoneKeys
 	for name, into := range map[string]any{
-		PartSites: &c.Sites, PartZones: &c.Zones, PartFeatures: &c.Features, PartAccess: &c.Access, PartDNS: &c.DNS, PartTransfers: &c.Transfers, PartSignatures: &books, PartSerials: &keys,
+		PartSites: &c.Sites, PartZones: &c.Zones, PartFeatures: &c.Features, PartAccess: &c.Access, PartDNS: &c.DNS, PartTransfers: &c.Transfers, PartSignatures: &books, PartSerials: &keys, PartCertificates: &c.Certificates,
 	} {
 		ref, named := refs[name]
 		if !named && slices.Contains(optional, name) {
@@ -105,8 +110,8 @@ func DecodeContents(refs map[string]Ref, bytes func(sha256 string) ([]byte, erro
 }
 
 // optional parts may be missing: then everybody may ask, the name server does as usual,
-// no zone is exchanged, none is signed.
-var optional = []string{PartAccess, PartDNS, PartTransfers, PartSignatures, PartSerials}
+// no zone is exchanged, none is signed, no name has a certificate.
+var optional = []string{PartAccess, PartDNS, PartTransfers, PartSignatures, PartSerials, PartCertificates}
 
 // Site gives a site by id.
 func (c Contents) Site(id string) (Site, bool) {
