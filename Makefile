@@ -12,7 +12,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test deps lint race bench bench-dns bench-ofrep bench-quarantine bench-standby fuzz soak clean
+.PHONY: help build run test deps lint screenshots race bench bench-dns bench-ofrep bench-quarantine bench-standby fuzz soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test: build ## vet and run every test, and say in a few lines how it went
 
 race: ## run every test with the race detector (needs a C compiler)
 	@GO='$(GO)' scripts/test -race
+
+screenshots: build ## take a picture of every moment and room, phone and desk, light and dark, into ./screens
+	$(GO) run ./scripts/screenshots -out screens
 
 lint: ## gofmt, go vet, staticcheck
 	@GO='$(GO)' scripts/lint

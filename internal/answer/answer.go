@@ -83,7 +83,12 @@ type Answer struct {
 	memory authdns.Memory
 	pages  atomic.Pointer[standby.View] // compiled last
 
-	trusted prober.Trust // whom checks trust
+	writing  sync.Mutex // guards statuses; taken before rendering
+	statuses standby.Statuses
+
+	rendering sync.Mutex          // held while a view is made, so that no older one follows it; taken before mu
+	statused  []*standby.Statused // as rendered last; guarded by rendering
+	trusted   prober.Trust        // whom checks trust
 
 	staging sync.Mutex // held while parts are made ready; taken before mu
 

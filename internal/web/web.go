@@ -64,6 +64,7 @@ type Engine interface {
 	DropMessage(ctx context.Context, id string) error
 
 	Arrivals(site string) []engine.Arrival
+	Hours(site string) []engine.Hour
 	Changed() <-chan struct{}
 }
 
