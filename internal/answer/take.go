@@ -47,7 +47,8 @@ func (a *Answer) shares() map[string]*snapshot.Share { // with mu held
 func (a *Answer) take(p feed.Publish) feed.Ack {
 	ack, fresh := a.takeOne(p)
 	if fresh { // new sites have their pages before control is told that they are served
-		a.renderOnce()
+		a.renderSites()
+		a.renderSoon()
 	}
 	return ack
 }
@@ -130,6 +131,7 @@ func (a *Answer) swap(m snapshot.Manifest, c snapshot.Contents, made compiled, f
 	}
 	a.previous = oldManifest
 	if fresh {
+		a.secure(c)
 		a.prober.Set(jobs(c.Sites))
 		a.memory.Settle()
 	}

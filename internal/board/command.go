@@ -107,8 +107,9 @@ type OpenIncident struct {
 	StartedAt time.Time        // zero: now
 	NextIn    time.Duration    // 0: no news is promised
 	Silent    bool
-	Crew      string // the crew's incident, and its site
+	Crew      string // the crew's incident, its site, and its first update
 	Site      string
+	First     string
 }
 
 // UpdateIncident tells visitors more. Resolved sets all components that it touched to
@@ -227,7 +228,7 @@ func (c OpenIncident) decide(g Given) (Change, error) {
 		ID: publicID(g.NewID()), Title: tidy(c.Title), Step: Investigating, Given: c.Impact, StartedAt: c.StartedAt.UTC(), CreatedAt: g.Now.UTC(),
 		Crew: c.Crew, Site: c.Site, By: g.name(), Components: []string{}, Updates: []Update{},
 	}
-	in, err := in.add(g, Update{Text: c.Text, Step: c.Step, Silent: c.Silent}, c.States, c.NextIn)
+	in, err := in.add(g, Update{ID: c.First, Text: c.Text, Step: c.Step, Silent: c.Silent}, c.States, c.NextIn)
 	if err != nil {
 		return Change{}, err
 	}

@@ -471,3 +471,44 @@ func keep[T any](list []T, is func(T) bool) []T {
 	}
 	return out
 }
+
+// Listed are the incidents and maintenances of the record, in the order of a Board.
+func Listed(r Records, now time.Time) ([]Incident, []Maintenance) {
+	incidents, work := []Incident{}, []Maintenance{}
+	for _, in := range r.Incidents {
+		incidents = append(incidents, in)
+	}
+	for _, m := range r.Maintenances {
+		work = append(work, m.At(now))
+	}
+	slices.SortFunc(incidents, byNewest)
+	slices.SortFunc(work, byUse)
+	return incidents, work
+}
+
+// Heard gives the facts with a message of a site's crew that no incident of the sheet
+// holds yet: it comes by a shorter way, and is never left out for want of the longer one.
+func (f Facts) Heard(site string, title Text, message string, since time.Time) Facts {
+	if message == "" {
+		return f
+	}
+	for _, in := range f.Sheet.Incidents {
+		if in.Site == site && slices.ContainsFunc(in.Updates, func(u Update) bool { return u.Text[""] == message }) {
+			return f
+		}
+	}
+	if since.IsZero() || since.After(f.Now) {
+		since = f.Now
+	}
+	in := Incident{
+		ID: "now-" + site, Title: title, Step: Investigating, Impact: ImpactNone, StartedAt: since, CreatedAt: since, UpdatedAt: since, Site: site, Components: []string{},
+		Updates: []Update{{ID: "newest", Step: Investigating, Text: Text{"": message}, At: since}},
+	}
+	for _, d := range f.Sheet.Components {
+		if slices.ContainsFunc(d.Measured, func(m Measure) bool { return m.Site == site }) {
+			in.Components = append(in.Components, d.ID)
+		}
+	}
+	f.Sheet.Incidents = append([]Incident{in}, f.Sheet.Incidents...)
+	return f
+}

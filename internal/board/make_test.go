@@ -215,3 +215,25 @@ func TestText(t *testing.T) {
 		t.Errorf("%s/%s", text, lang)
 	}
 }
+
+func TestAMessageIsNeverLeftOut(t *testing.T) {
+	t.Parallel()
+	f := shop()
+	heard := f.Heard("shop", Text{"en": "Something is wrong"}, "We look.", ago(time.Hour))
+	b := Make(Page{}, heard)
+	if len(b.Open()) != 1 || b.Open()[0].Updates[0].Text[""] != "We look." || len(b.Components[0].Incidents) != 1 {
+		t.Errorf("%+v", b.Open())
+	}
+	if len(f.Sheet.Incidents) != 0 {
+		t.Error("the facts were changed")
+	}
+	known := told(Identified)
+	known.Site, known.Updates[0].Text = "shop", Text{"": "We look."}
+	f.Sheet.Incidents = []Incident{known}
+	if again := f.Heard("shop", nil, "We look.", now); len(again.Sheet.Incidents) != 1 {
+		t.Errorf("told twice: %+v", again.Sheet.Incidents)
+	}
+	if none := f.Heard("shop", nil, "", now); len(none.Sheet.Incidents) != 1 {
+		t.Error("nothing was told, and something is heard")
+	}
+}

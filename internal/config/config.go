@@ -75,6 +75,8 @@ type Site struct {
 	Origins    []Origin // the first is home unless `home` names another
 	Home       string
 	Standby    []netip.Addr
+	Answers    snapshot.Answers // of the standby, beside its page
+	Trust      [][]byte         // DER: authorities that checks trust beside the machine's own
 	StatusName string
 	Contact    string
 	Checks     []probe.Check

@@ -67,7 +67,7 @@ var watchKeys = keySet{
 const useListen = "start with --dns ADDRESS"
 
 var siteKeys = keySet{
-	known: []string{"title", "names", "scheme", "port", "home", "origins", "standby", "status_page", "contact", "checks", "sanity", "go_back",
+	known: []string{"title", "names", "scheme", "port", "ca_file", "home", "origins", "standby", "status_page", "contact", "checks", "sanity", "go_back",
 		"failover", "take_back", "watch", "armed_for", "settle", "auto_gap", "silence", "capture", "fixes", "update_every", "stuck", "look_back", "look_again"},
 	later: map[string]string{
 		"stages":       "write it inside: go_back: {stages: [10, 50, 100]}",
@@ -99,7 +99,7 @@ var originKeys = keySet{
 }
 
 var standbyKeys = keySet{
-	known: []string{"address", "addresses"},
+	known: []string{"address", "addresses", "api", "health", "robots", "well_known"},
 	later: map[string]string{
 		"certificate":  "the standby answers over HTTP; end TLS in front of it",
 		"certificates": "the standby answers over HTTP; end TLS in front of it",

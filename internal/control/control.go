@@ -26,6 +26,7 @@ import (
 
 	"lifeboat/internal/account"
 	"lifeboat/internal/api"
+	boarddesk "lifeboat/internal/board/desk"
 	"lifeboat/internal/config"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/fault"
@@ -134,7 +135,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	eng, err = engine.New(engine.Options{
 		Transfers: exchanged, Sizes: sizes, TicketSecret: tickets,
-		Config: o.Config, Store: record, Key: key, Drivers: drivers(o, rows), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
+		Config: o.Config, Store: record, Key: key, Drivers: drivers(o, rows), Ask: trusting(o.Config).Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
 		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with, Signing: zones,
 		Beside: databaseFindings(round, bad),
 	})
@@ -144,11 +145,15 @@ func Run(ctx context.Context, o Options) error {
 	if outside, err = watcher(o, eng); err != nil {
 		return err
 	}
+	words, changed, err := openBoard(ctx, o, record, key)
+	if err != nil {
+		return err
+	}
 	feed := publish.New(publish.Options{Logger: o.Logger, Now: o.Now, Handler: eng, Admit: o.AdmitFeed})
 	if err := eng.Start(ctx, feed); err != nil {
 		return err
 	}
-	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside}.serve(ctx)
+	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside, words: words, changed: changed}.serve(ctx)
 }
 
 // plane is the whole control plane, wired.
@@ -163,7 +168,9 @@ type plane struct {
 	channels []engine.Channel
 	outside  *parentwatch.Watcher
 	round    *doctor.Round
-	rows     *desk.Desk // nil without databases
+	rows     *desk.Desk      // nil without databases
+	words    *boarddesk.Desk // what people write on the status page
+	changed  chan struct{}   // signalled when they did
 }
 
 // serve runs all loops and edges; the edges end first.
@@ -185,6 +192,7 @@ func (p plane) serve(ctx context.Context) error {
 	loops.Go(func() { p.round.Run(inner) })
 	loops.Go(func() { watchStatus(inner, feed, p.eng) })
 	loops.Go(func() { p.outside.Run(inner) })
+	loops.Go(func() { keepBoard(inner, o, p.words, p.eng, p.changed) })
 	if o.HTTP != nil {
 		doors.Go(func() { errs <- serveHTTP(ctx, newCrowd(o.HTTP, maxConsole), console, nil, nil) }) // with ctx
 	}
@@ -230,6 +238,17 @@ func openRecord(ctx context.Context, o Options) (*store.Guarded, func(), error) 
 		return nil, nil, errors.Join(err, j.Close(), db.Close())
 	}
 	return g, func() { _ = errors.Join(g.Close(), j.Close(), db.Close()) }, nil
+}
+
+// trusting asks checks with the authorities that the configuration names.
+func trusting(c *config.Config) *prober.Trust {
+	authorities := map[string][][]byte{}
+	for _, s := range c.Sites {
+		authorities[s.ID] = s.Trust
+	}
+	t := &prober.Trust{}
+	t.Set(authorities)
+	return t
 }
 
 func recordView(g *store.Guarded) func() engine.RecordView {
@@ -323,7 +342,7 @@ func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	machines := api.Options{Engine: p.eng, Desk: p.desk(), Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside}
+	machines := api.Options{Engine: p.eng, Desk: p.desk(), Board: p.words, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside}
 	people := web.New(web.Options{
 		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Desk: p.desk(), Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
 		URL: o.Config.ConsoleURL, Ending: ending,

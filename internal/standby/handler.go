@@ -37,6 +37,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !ok, !known:
 		s.strays.Add(1)
+		h["Connection"] = closing
 		s.complain("requests for names that are not served here", r.Host)
 		text(w, r, http.StatusMisdirectedRequest, "This name is not served here.\n")
 	case t.kind == statusHost:
@@ -68,14 +69,13 @@ func discard(r *http.Request) bool {
 	if r.ContentLength == 0 {
 		return true
 	}
-	if len(r.TransferEncoding) > 0 && r.Header["Content-Length"] != nil { // RFC 9112 section 6.1: a try to smuggle
-		return false
-	}
 	if r.ContentLength > MaxBody || r.Header.Get("Expect") != "" {
 		return false
 	}
 	n, err := io.CopyN(io.Discard, r.Body, MaxBody+1)
-	return errors.Is(err, io.EOF) && n <= MaxBody
+	// RFC 9112 section 6.1: after a coding, which may have come with a length, the
+	// connection is ended, so that nothing can be smuggled behind it.
+	return errors.Is(err, io.EOF) && n <= MaxBody && len(r.TransferEncoding) == 0
 }
 
 // serveProduction answers at the site's own name, in failover and out of it. secure is

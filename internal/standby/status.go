@@ -42,14 +42,14 @@ type kept struct {
 // Statused is a status page, ready to be served at its names.
 type Statused struct {
 	page      board.Page
-	docs      map[string]told
+	docs      map[string]notice
 	languages []string
-	lock      map[string]told // what those are given who may not read it, by trouble and language
-	missing   map[string]told // by language
+	lock      map[string]notice // what those are given who may not read it, by trouble and language
+	missing   map[string]notice // by language
 }
 
-// told is a document of a status page, ready to be sent.
-type told struct {
+// notice is a document of a status page, ready to be sent.
+type notice struct {
 	*stored
 	status int
 }
@@ -104,7 +104,7 @@ func (s *Statuses) page(b board.Board, k *kept) (*Statused, error) {
 	if before == nil {
 		before = &Statused{}
 	}
-	p := &Statused{page: b.Page, docs: map[string]told{}, lock: map[string]told{}, missing: map[string]told{}, languages: statuspage.Offered(b.Page)}
+	p := &Statused{page: b.Page, docs: map[string]notice{}, lock: map[string]notice{}, missing: map[string]notice{}, languages: statuspage.Offered(b.Page)}
 	fresh, err := statuspage.Fresh(b, s.options())
 	if err != nil {
 		return nil, err
@@ -146,12 +146,12 @@ func (p *Statused) keep(docs map[string]statuspage.Document, before *Statused) {
 }
 
 // tell stores a document; what was stored of it before, with the same bytes, is taken.
-func (p *Statused) tell(d statuspage.Document, before told) told {
+func (p *Statused) tell(d statuspage.Document, before notice) notice {
 	h := http.Header{"Content-Security-Policy": {cmp.Or(d.Policy, "default-src 'none'")}, "Vary": statusVaries}
 	if d.Lang != "" {
 		h["Content-Language"] = []string{d.Lang}
 	}
-	t := told{store(Document{Type: d.Type, Bytes: d.Body, Header: h}, before.stored), cmp.Or(d.Status, http.StatusOK)}
+	t := notice{store(Document{Type: d.Type, Bytes: d.Body, Header: h}, before.stored), cmp.Or(d.Status, http.StatusOK)}
 	if p.page.Private != nil {
 		h["Vary"] = privateVaries
 		t.cache = []string{"private, no-cache"}
@@ -247,7 +247,7 @@ const robotsPath = "/robots.txt"
 
 // find gives the document of an address: at the first page in the form and the language
 // that is asked for.
-func (p *Statused) find(r *http.Request) (told, bool) {
+func (p *Statused) find(r *http.Request) (notice, bool) {
 	path := r.URL.Path
 	if len(path) > 1 {
 		path = strings.TrimSuffix(path, "/")
@@ -308,7 +308,7 @@ func wantsText(r *http.Request) bool {
 }
 
 // answer sends a document, or says that it has not changed.
-func (t told) answer(w http.ResponseWriter, r *http.Request) {
+func (t notice) answer(w http.ResponseWriter, r *http.Request) {
 	if t.status == http.StatusOK {
 		t.serve(w, r)
 		return

@@ -108,8 +108,8 @@ func TestStatusNamesAreNobodyElses(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = v.AddStatus(pages)
-	var told *fault.Error
-	if !errors.As(err, &told) || told.Kind != fault.Invalid || !strings.Contains(err.Error(), "belongs to site shop") {
+	var refused *fault.Error
+	if !errors.As(err, &refused) || refused.Kind != fault.Invalid || !strings.Contains(err.Error(), "belongs to site shop") {
 		t.Errorf("%v", err)
 	}
 	s := New(Options{})
@@ -180,7 +180,7 @@ func TestPrivatePages(t *testing.T) {
 		req.SetBasicAuth("anybody", password)
 		return ask(s, "GET", status, "/status.json", "", "Authorization", req.Header.Get("Authorization")).Code
 	}
-	if r(secret) != 200 || r(secret) != 200 || r("wrong") != 401 {
+	if first, again := r(secret), r(secret); first != 200 || again != 200 || r("wrong") != 401 {
 		t.Error("Basic credentials are not taken")
 	}
 	at = now.Add(31 * 24 * time.Hour)

@@ -177,3 +177,18 @@ func zoneName(t time.Time) string {
 	}
 	return text
 }
+
+// Symptom says in all languages what visitors meet, as an incident's title. A symptom
+// that is not known is told as such.
+func Symptom(symptom, name string) board.Text {
+	out := board.Text{}
+	for _, tag := range Languages() {
+		w := newWords(tag, time.UTC)
+		text := w.say("crew."+symptom, with{"Name": line(name)})
+		if strings.HasPrefix(text, "crew.") {
+			text = w.say("crew.not-sure", with{"Name": line(name)})
+		}
+		out[tag] = text
+	}
+	return out
+}

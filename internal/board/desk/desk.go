@@ -84,6 +84,7 @@ type Desk struct {
 	records  board.Records
 	revision map[string]store.Revision // of each record, by key
 	shown    map[string]board.State
+	last     []board.Component // as they were looked at last
 	born     map[string]time.Time
 	past     history
 }
@@ -270,6 +271,13 @@ func (d *Desk) Tend(ctx context.Context) {
 			d.o.Logger.Warn("recurring work could not be announced", "rule", plan.Rule, "cause", err)
 		}
 	}
+}
+
+// Shown are the components as they were looked at last.
+func (d *Desk) Shown() []board.Component {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.last)
 }
 
 // Settings are what the configuration says.

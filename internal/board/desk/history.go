@@ -82,7 +82,7 @@ func (d *Desk) Look(ctx context.Context, b board.Board, seen []board.Seen) (wort
 	d.mu.Lock()
 	elapsed := now.Sub(d.past.last)
 	first := d.past.last.IsZero() || elapsed < 0
-	d.past.last = now
+	d.past.last, d.last = now, b.Components
 	for _, c := range b.Components {
 		d.shown[c.ID] = c.State
 		if !first {
