@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"lifeboat/internal/authdns"
+	"lifeboat/internal/boardfeed"
 	"lifeboat/internal/capture"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/feed"
@@ -121,6 +122,7 @@ func New(o Options) (*Answer, error) {
 		o: o, folder: folder, ring: feed.NewRing(), serials: map[string]uint32{}, changed: make(chan struct{}, 1),
 		standby: standby.New(standby.Options{Logger: o.Logger, Now: o.Now, MaxConns: entrance.conns}), ofrep: ofrep.New(ofrep.Options{Logger: o.Logger}),
 	}
+	a.statuses = standby.Statuses{More: []standby.More{boardfeed.All}, Feeds: boardfeed.Links()}
 	a.copies = xfr.NewSecondary(xfr.SecondaryOptions{Dir: filepath.Join(o.Dir, "copies"), Now: o.Now, Logger: o.Logger, Take: a.takeCopies})
 	a.xfr = xfr.New(xfr.Options{Now: o.Now, Logger: o.Logger, Notified: a.copies.Notified})
 	a.dns = authdns.New(authdns.Options{Peers: a.xfr, Logger: o.Logger})

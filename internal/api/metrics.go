@@ -67,7 +67,7 @@ var (
 	answerLost     = desc("answer_reports_lost_total", "Reports that were lost since answer started, because nobody fetched them in time.")
 	recordDegraded = desc("record_degraded", "1 while the record can't be written and the journal of last resort is in use.")
 	recordPending  = desc("record_pending", "Transactions in the journal that wait for the store.")
-	standbyVisits  = desc("standby_requests_total", "Requests met by the standby, by kind: failover, late (after the return), checks.", "site", "kind")
+	standbyVisits  = desc("standby_requests_total", "Requests met by the standby, by kind: failover, late (after the return), checks, waiting (open pages that ask whether they may come back).", "site", "kind")
 	zoneSeen       = desc("zone_seen", "Whether the world sees what we publish of a zone: 1 it does, 0 not all of it or not at all, -1 nobody can tell.", "zone")
 	zoneSeenAge    = desc("zone_seen_age_seconds", "How old the last look at a zone from outside is.", "zone")
 	domainExpires  = desc("domain_expires_seconds", "How long the domain of a zone is still registered, where the registry is asked.", "zone")
@@ -253,6 +253,7 @@ func (s sink) site(now time.Time, v SiteView) {
 	s.count(standbyVisits, v.Visits.Failover, v.ID, "failover")
 	s.count(standbyVisits, v.Visits.Late, v.ID, "late")
 	s.count(standbyVisits, v.Visits.Checks, v.ID, "checks")
+	s.count(standbyVisits, v.Visits.Waiting, v.ID, "waiting")
 	s.levers(now, v)
 	s.loop(now, v)
 }

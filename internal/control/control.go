@@ -122,6 +122,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	var outside *parentwatch.Watcher // looks once the engine is there
 	var held *certs.Keeper           // likewise
+	with.HTTPS = func() *engine.HTTPSView { return httpsView(held) }
 	with.Outside = func() []engine.Finding { return append(seen(outside.Reports()), certificateFindings(held)...) }
 	zones, err := signing(o)
 	if err != nil {
