@@ -445,6 +445,7 @@ var scenes = []scene{
 	{name: "arriving", set: contained, options: func(o *Options) { o.Engine = busy{o.Engine.(*engine.Engine)} }},
 	{name: "sites", set: contained, options: func(o *Options) { o.Engine = two{o.Engine.(*engine.Engine)} }},
 	{name: "levers", set: contained, look: room("/levers")},
+	{name: "card", set: contained, options: func(o *Options) { o.Fingerprint = func() string { return "AB:CD" } }, look: room("/card")},
 	{name: "changes", set: looking, look: room("/changes")},
 	{name: "change", look: func(p *sheet) *sheet { return p.b.open("/changes").follow("Add a change") }},
 	{name: "messages", set: func(b *boat) {
@@ -470,6 +471,10 @@ var scenes = []scene{
 		looking(b)
 		attach(b, "The log around it", "shop.log", "text/plain", []byte("02:58:06 sorry, too many clients already\n"))
 	}, look: func(p *sheet) *sheet { return p.follow("The log around it") }},
+	{name: "piece-http", set: func(b *boat) {
+		looking(b)
+		attach(b, "How main answers", "main.txt", "text/plain", []byte(captured))
+	}, look: func(p *sheet) *sheet { return p.follow("How main answers") }},
 	{name: "piece-image", set: func(b *boat) {
 		looking(b)
 		attach(b, "The page as visitors see it", "page.png", "image/png", pixel)
