@@ -471,10 +471,6 @@ var scenes = []scene{
 		looking(b)
 		attach(b, "The log around it", "shop.log", "text/plain", []byte("02:58:06 sorry, too many clients already\n"))
 	}, look: func(p *sheet) *sheet { return p.follow("The log around it") }},
-	{name: "piece-http", set: func(b *boat) {
-		looking(b)
-		attach(b, "How main answers", "main.txt", "text/plain", []byte(captured))
-	}, look: func(p *sheet) *sheet { return p.follow("How main answers") }},
 	{name: "piece-image", set: func(b *boat) {
 		looking(b)
 		attach(b, "The page as visitors see it", "page.png", "image/png", pixel)
