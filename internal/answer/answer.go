@@ -23,9 +23,11 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lifeboat/internal/authdns"
+	"lifeboat/internal/boardfeed"
 	"lifeboat/internal/capture"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/feed"
@@ -46,8 +48,11 @@ type Options struct {
 	UDP     []*net.UDPConn
 	TCP     []*net.TCPListener
 	Standby net.Listener
-	OFREP   net.Listener
-	Orders  net.Listener // answer.sock; nil: none
+
+	StandbyTLS net.Listener // nil: the standby does not answer over TLS
+
+	OFREP  net.Listener
+	Orders net.Listener // answer.sock; nil: none
 
 	Dial    func(context.Context) (net.Conn, error) // to control; nil: alone
 	Admit   func(net.Conn) error                    // who may speak on Orders
@@ -77,6 +82,14 @@ type Answer struct {
 	copies  *xfr.Secondary // of zones that others serve
 
 	memory authdns.Memory
+	pages  atomic.Pointer[standby.View] // compiled last
+
+	writing  sync.Mutex // guards statuses; taken before rendering
+	statuses standby.Statuses
+
+	rendering sync.Mutex          // held while a view is made, so that no older one follows it; taken before mu
+	statused  []*standby.Statused // as rendered last; guarded by rendering
+	trusted   prober.Trust        // whom checks trust
 
 	staging sync.Mutex // held while parts are made ready; taken before mu
 
@@ -104,13 +117,18 @@ func New(o Options) (*Answer, error) {
 	if err != nil {
 		return nil, fault.New(fault.Unavailable, "open the snapshots").Because(err).WithHint("the folder %s must be writable by this account", o.Dir)
 	}
+	entrance := lookAtDoor(o.Standby, o.StandbyTLS)
 	a := &Answer{
 		o: o, folder: folder, ring: feed.NewRing(), serials: map[string]uint32{}, changed: make(chan struct{}, 1),
-		standby: standby.New(standby.Options{Logger: o.Logger}), ofrep: ofrep.New(ofrep.Options{Logger: o.Logger}),
+		standby: standby.New(standby.Options{Logger: o.Logger, Now: o.Now, MaxConns: entrance.conns}), ofrep: ofrep.New(ofrep.Options{Logger: o.Logger}),
 	}
+	a.statuses = standby.Statuses{More: []standby.More{boardfeed.All}, Feeds: boardfeed.Links()}
 	a.copies = xfr.NewSecondary(xfr.SecondaryOptions{Dir: filepath.Join(o.Dir, "copies"), Now: o.Now, Logger: o.Logger, Take: a.takeCopies})
 	a.xfr = xfr.New(xfr.Options{Now: o.Now, Logger: o.Logger, Notified: a.copies.Notified})
 	a.dns = authdns.New(authdns.Options{Peers: a.xfr, Logger: o.Logger})
+	if o.Ask == nil {
+		o.Ask = a.trusted.Ask
+	}
 	a.prober = prober.New(prober.Options{Logger: o.Logger, Now: o.Now, Ask: o.Ask, OnTransition: a.onTransition})
 	if o.Capture == nil {
 		o.Capture = func(ctx context.Context, j capture.Job, emit func(capture.Item)) capture.Done {
@@ -121,6 +139,7 @@ func New(o Options) (*Answer, error) {
 		a.follow = follow.New(follow.Options{Dial: o.Dial, Hello: a.hello, Take: a.take, Stage: a.stage, Status: a.status, Ring: a.ring, Capture: o.Capture, Now: o.Now, Logger: o.Logger})
 	}
 	a.dns.SetCookieSecrets(cookieSecret(o.Dir, o.Logger))
+	a.say(entrance)
 	a.life = o.NewID()
 	a.mu.Lock()
 	a.restore()
@@ -288,7 +307,7 @@ func (a *Answer) Run(ctx context.Context) error {
 	late, stopLate := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLate()
 	var early, servers sync.WaitGroup
-	errs := make(chan error, 4)
+	errs := make(chan error, 5)
 	serve := func(name string, f func(context.Context) error) {
 		servers.Go(func() { // ends with late
 			if err := f(late); err != nil {
@@ -298,6 +317,9 @@ func (a *Answer) Run(ctx context.Context) error {
 	}
 	serve("dns", func(ctx context.Context) error { return a.dns.Serve(ctx, a.o.UDP, a.o.TCP) })
 	serve("standby", func(ctx context.Context) error { return a.standby.Serve(ctx, a.o.Standby) })
+	if a.o.StandbyTLS != nil {
+		serve("standby over TLS", func(ctx context.Context) error { return a.standby.ServeTLS(ctx, a.o.StandbyTLS) })
+	}
 	serve("ofrep", func(ctx context.Context) error { return a.ofrep.Serve(ctx, a.o.OFREP) })
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

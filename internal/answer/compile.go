@@ -48,7 +48,7 @@ func (a *Answer) compileWith(c snapshot.Contents, copies []xfr.Held) (compiled, 
 			}
 		}
 	}
-	a.memory.Expect(textOf(c.Zones))
+	a.memory.Expect(octetsOf(c))
 	for i := range c.Zones {
 		p, err := prepare(&c.Zones[i], c, c.Transfers.Gives(c.Zones[i].Apex), a.staged.prepared, a.prepared)
 		if err != nil {
@@ -86,9 +86,13 @@ func prepareCopy(h xfr.Held) (*authdns.Prepared, error) {
 	return authdns.Prepare(h.Zone)
 }
 
-func textOf(zones []zone.Source) (octets int) {
-	for i := range zones {
-		octets += len(zones[i].Text)
+// octetsOf is how much is read: zone text and signatures.
+func octetsOf(c snapshot.Contents) (octets int) {
+	for i := range c.Zones {
+		octets += len(c.Zones[i].Text)
+	}
+	for i := range c.Signed {
+		octets += c.Signed[i].Sets.Octets()
 	}
 	return octets
 }

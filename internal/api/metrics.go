@@ -67,7 +67,7 @@ var (
 	answerLost     = desc("answer_reports_lost_total", "Reports that were lost since answer started, because nobody fetched them in time.")
 	recordDegraded = desc("record_degraded", "1 while the record can't be written and the journal of last resort is in use.")
 	recordPending  = desc("record_pending", "Transactions in the journal that wait for the store.")
-	standbyVisits  = desc("standby_requests_total", "Requests met by the standby, by kind: failover, late (after the return), checks.", "site", "kind")
+	standbyVisits  = desc("standby_requests_total", "Requests met by the standby, by kind: failover, late (after the return), checks, waiting (open pages that ask whether they may come back).", "site", "kind")
 	zoneSeen       = desc("zone_seen", "Whether the world sees what we publish of a zone: 1 it does, 0 not all of it or not at all, -1 nobody can tell.", "zone")
 	zoneSeenAge    = desc("zone_seen_age_seconds", "How old the last look at a zone from outside is.", "zone")
 	domainExpires  = desc("domain_expires_seconds", "How long the domain of a zone is still registered, where the registry is asked.", "zone")
@@ -77,55 +77,68 @@ var (
 	dnsAnswers     = desc("dns_answers_total", "DNS answers by response code.", "rcode")
 	dnsAsked       = desc("dns_asked_total", "DNS queries by name and type, of the 50 that were asked for most; estimates under load. Without a name: what is not there.", "name", "type")
 	signedLeft     = desc("dnssec_valid_left_seconds", "How long the answers of a signed zone validate unless it is signed again.", "zone")
+	standbyOpen    = desc("standby_connections", "Connections that the standby holds.")
 	signedCount    = desc("dnssec_signatures", "Signatures of a zone that are made ahead.", "zone")
 	signedMade     = desc("dnssec_signatures_made_total", "Signatures made since control started.")
 	signedTrouble  = desc("dnssec_trouble", "1 while zones could not be signed anew.")
+
+	certificateLeft     = desc("certificate_left_seconds", "How long the certificate that is served for a name is good for; 0 without one.", "site", "name")
+	certificateShare    = desc("certificate_left_ratio", "How much of its lifetime is left, 0 to 1.", "site", "name")
+	certificateReady    = desc("certificate_readiness", "How ready the standby is to answer for a name over HTTPS, 0 to 100.", "site", "name")
+	certificateFailures = desc("certificate_renewal_failures", "Tries in a row to have a certificate made that came to nothing.", "certificate")
 )
 
 // counted are the answer process's own counters, by the names it reports them under.
 // A name that is not here is not shown: the reference lists what is.
 var counted = map[string]*prometheus.Desc{
-	"dns_queries":         desc("dns_queries_total", "DNS messages received, answered or not."),
-	"dns_dropped":         desc("dns_dropped_total", "DNS messages without an answer: shorter than a header, or answers themselves."),
-	"dns_malformed":       desc("dns_malformed_total", "DNS messages dropped or answered FORMERR."),
-	"dns_truncated":       desc("dns_truncated_total", "DNS answers that told the client to come back over TCP."),
-	"dns_limited":         desc("dns_limited_total", "DNS answers that the rate limit held back."),
-	"dns_slipped":         desc("dns_slipped_total", "DNS answers that the rate limit sent without records, so that the client comes back over TCP."),
-	"dns_panics":          desc("dns_panics_total", "DNS queries during which our code failed; each was answered SERVFAIL."),
-	"dns_tcp_connections": desc("dns_tcp_connections_total", "DNS connections over TCP."),
-	"dns_tcp_refused":     desc("dns_tcp_refused_total", "DNS connections over TCP that were closed at once for a limit."),
-	"dns_socket_errors":   desc("dns_socket_errors_total", "Failures to receive or send a DNS message."),
-	"transfer_whole":      desc("dns_transfer_whole_total", "Zones given to secondaries whole (AXFR)."),
-	"transfer_changes":    desc("dns_transfer_changes_total", "Zones given to secondaries as differences (IXFR)."),
-	"transfer_refused":    desc("dns_transfer_refused_total", "Zone transfers and NOTIFY messages that were not allowed."),
-	"transfer_shed":       desc("dns_transfer_shed_total", "Zone transfers put off, because as many as may be were under way."),
-	"transfer_broken":     desc("dns_transfer_broken_total", "Zone transfers that were not taken to the end."),
-	"transfer_unsigned":   desc("dns_transfer_bad_signature_total", "Messages of other name servers whose signature (TSIG) was not good."),
-	"transfer_told":       desc("dns_transfer_told_total", "Changes of a zone that a secondary has acknowledged (NOTIFY)."),
-	"transfer_untold":     desc("dns_transfer_untold_total", "Changes of a zone that a secondary could not be told of."),
-	"transfer_heard":      desc("dns_transfer_heard_total", "NOTIFY messages taken from primaries."),
-	"transfer_in":         desc("dns_transfer_in_total", "Zones that came in from a primary, whole or as differences."),
-	"ofrep_answered":      desc("ofrep_answered_total", "Feature evaluations answered."),
-	"ofrep_unknown":       desc("ofrep_unknown_total", "Feature evaluations of a feature that is not configured."),
-	"ofrep_refused":       desc("ofrep_refused_total", "Feature evaluations that could not be understood."),
-	"ofrep_not_ready":     desc("ofrep_not_ready_total", "Feature evaluations before the first snapshot."),
-	"ofrep_bulk":          desc("ofrep_bulk_total", "Answers with all features."),
-	"ofrep_not_modified":  desc("ofrep_not_modified_total", "Questions for all features from who has them already."),
-	"ofrep_denied":        desc("ofrep_denied_total", "Questions for features without a good key, or from a page that may not ask."),
-	"ofrep_limited":       desc("ofrep_limited_total", "Questions for features above a key's limit."),
-	"ofrep_shed":          desc("ofrep_shed_total", "Questions for features turned away because too many were asking."),
-	"ofrep_streams":       desc("ofrep_streams_total", "Event streams that were opened."),
-	"ofrep_told":          desc("ofrep_told_total", "Changes told to event streams."),
-	"ofrep_copied":        desc("ofrep_copied_total", "Times that all features were handed to a copy."),
+	"dns_queries":           desc("dns_queries_total", "DNS messages received, answered or not."),
+	"dns_dropped":           desc("dns_dropped_total", "DNS messages without an answer: shorter than a header, or answers themselves."),
+	"dns_malformed":         desc("dns_malformed_total", "DNS messages dropped or answered FORMERR."),
+	"dns_truncated":         desc("dns_truncated_total", "DNS answers that told the client to come back over TCP."),
+	"dns_limited":           desc("dns_limited_total", "DNS answers that the rate limit held back."),
+	"dns_slipped":           desc("dns_slipped_total", "DNS answers that the rate limit sent without records, so that the client comes back over TCP."),
+	"dns_panics":            desc("dns_panics_total", "DNS queries during which our code failed; each was answered SERVFAIL."),
+	"dns_tcp_connections":   desc("dns_tcp_connections_total", "DNS connections over TCP."),
+	"dns_tcp_refused":       desc("dns_tcp_refused_total", "DNS connections over TCP that were closed at once for a limit."),
+	"dns_socket_errors":     desc("dns_socket_errors_total", "Failures to receive or send a DNS message."),
+	"transfer_whole":        desc("dns_transfer_whole_total", "Zones given to secondaries whole (AXFR)."),
+	"transfer_changes":      desc("dns_transfer_changes_total", "Zones given to secondaries as differences (IXFR)."),
+	"transfer_refused":      desc("dns_transfer_refused_total", "Zone transfers and NOTIFY messages that were not allowed."),
+	"transfer_shed":         desc("dns_transfer_shed_total", "Zone transfers put off, because as many as may be were under way."),
+	"transfer_broken":       desc("dns_transfer_broken_total", "Zone transfers that were not taken to the end."),
+	"transfer_unsigned":     desc("dns_transfer_bad_signature_total", "Messages of other name servers whose signature (TSIG) was not good."),
+	"transfer_told":         desc("dns_transfer_told_total", "Changes of a zone that a secondary has acknowledged (NOTIFY)."),
+	"transfer_untold":       desc("dns_transfer_untold_total", "Changes of a zone that a secondary could not be told of."),
+	"transfer_heard":        desc("dns_transfer_heard_total", "NOTIFY messages taken from primaries."),
+	"transfer_in":           desc("dns_transfer_in_total", "Zones that came in from a primary, whole or as differences."),
+	"standby_full":          desc("standby_full_total", "Connections to the standby that were reset because all were taken."),
+	"standby_greedy":        desc("standby_greedy_total", "Connections to the standby that were reset because their address had its share."),
+	"standby_shed":          desc("standby_shed_total", "Connections to the standby that were reset because too many TLS handshakes waited."),
+	"standby_unasked":       desc("standby_unasked_total", "Connections to the standby that ended without a request that could be read."),
+	"standby_handshakes":    desc("standby_tls_handshakes_total", "TLS handshakes of the standby that were finished."),
+	"standby_unknown_names": desc("standby_tls_unknown_names_total", "TLS handshakes for names without a certificate."),
+	"standby_strays":        desc("standby_strays_total", "Requests to the standby for names that are not served."),
+	"ofrep_answered":        desc("ofrep_answered_total", "Feature evaluations answered."),
+	"ofrep_unknown":         desc("ofrep_unknown_total", "Feature evaluations of a feature that is not configured."),
+	"ofrep_refused":         desc("ofrep_refused_total", "Feature evaluations that could not be understood."),
+	"ofrep_not_ready":       desc("ofrep_not_ready_total", "Feature evaluations before the first snapshot."),
+	"ofrep_bulk":            desc("ofrep_bulk_total", "Answers with all features."),
+	"ofrep_not_modified":    desc("ofrep_not_modified_total", "Questions for all features from who has them already."),
+	"ofrep_denied":          desc("ofrep_denied_total", "Questions for features without a good key, or from a page that may not ask."),
+	"ofrep_limited":         desc("ofrep_limited_total", "Questions for features above a key's limit."),
+	"ofrep_shed":            desc("ofrep_shed_total", "Questions for features turned away because too many were asking."),
+	"ofrep_streams":         desc("ofrep_streams_total", "Event streams that were opened."),
+	"ofrep_told":            desc("ofrep_told_total", "Changes told to event streams."),
+	"ofrep_copied":          desc("ofrep_copied_total", "Times that all features were handed to a copy."),
 }
 
 // levels are those of them that also go down.
-var levels = map[string]*prometheus.Desc{"dns_secondaries_behind": behind, "dns_copies_expired": expired}
+var levels = map[string]*prometheus.Desc{"dns_secondaries_behind": behind, "dns_copies_expired": expired, "standby_open": standbyOpen}
 
 var plainDescs = []*prometheus.Desc{
 	buildInfo, siteOrdered, siteSeen, seenAge, siteTTL, autoHeld, incidentsOpen, evidenceHeld, updateOverdue, fixInFlight, fixes, leversParked, parkedOverdue, messages, leverActive, leverArmed, leverDrifted,
-	behind, expired, answerUp, answerReady, answerWaiting, answerLost, recordDegraded, recordPending, standbyVisits, dnsAnswers, zoneSeen, zoneSeenAge, domainExpires,
-	signedLeft, signedCount, signedMade, signedTrouble, flagClients, flagHeard, flagSlowest,
+	behind, expired, standbyOpen, answerUp, answerReady, answerWaiting, answerLost, recordDegraded, recordPending, standbyVisits, dnsAnswers, zoneSeen, zoneSeenAge, domainExpires,
+	signedLeft, signedCount, signedMade, signedTrouble, certificateLeft, certificateShare, certificateReady, certificateFailures, flagClients, flagHeard, flagSlowest,
 }
 
 // openPhases are the phases in which an incident holds its site.
@@ -163,6 +176,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	s.gauge(buildInfo, 1, c.o.Version)
 	s.answer(o)
 	s.signing(o)
+	if c.o.Certificates != nil {
+		s.certificates(c.o.Certificates.View())
+	}
 	for _, site := range o.Sites {
 		s.site(o.Now, site)
 	}
@@ -237,6 +253,7 @@ func (s sink) site(now time.Time, v SiteView) {
 	s.count(standbyVisits, v.Visits.Failover, v.ID, "failover")
 	s.count(standbyVisits, v.Visits.Late, v.ID, "late")
 	s.count(standbyVisits, v.Visits.Checks, v.ID, "checks")
+	s.count(standbyVisits, v.Visits.Waiting, v.ID, "waiting")
 	s.levers(now, v)
 	s.loop(now, v)
 }

@@ -34,6 +34,7 @@ func talkative(b *boat) {
 			"transfer_whole": 0, "transfer_changes": 0, "transfer_refused": 0, "transfer_shed": 0, "transfer_broken": 0, "transfer_unsigned": 0, "transfer_told": 0, "transfer_untold": 0, "transfer_heard": 0, "transfer_in": 0, "dns_secondaries_behind": 1, "dns_copies_expired": 0,
 			"dns_tcp_connections": 0, "dns_tcp_refused": 0, "dns_socket_errors": 0, "ofrep_answered": 3, "ofrep_unknown": 0, "ofrep_refused": 0, "ofrep_not_ready": 0,
 			"ofrep_bulk": 0, "ofrep_not_modified": 0, "ofrep_denied": 0, "ofrep_limited": 0, "ofrep_shed": 0, "ofrep_streams": 0, "ofrep_told": 0, "ofrep_copied": 0,
+			"standby_open": 3, "standby_full": 0, "standby_greedy": 0, "standby_shed": 0, "standby_unasked": 0, "standby_handshakes": 0, "standby_unknown_names": 0, "standby_strays": 0,
 			"something_new": 1,
 		},
 	}

@@ -40,7 +40,7 @@ func (o *copying) check(c *cobra.Command) error {
 			return usage("--ofrep-only needs --%s", name)
 		}
 	}
-	for _, name := range []string{"dns", "standby-http"} {
+	for _, name := range []string{"dns", "standby-http", "standby-https"} {
 		if o.on && c.Flags().Changed(name) {
 			return usage("--%s does not go with --ofrep-only: only the kill switches are answered", name)
 		}

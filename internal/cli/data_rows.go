@@ -313,7 +313,10 @@ func (a *app) dataVerify() *cobra.Command {
 			var out []string
 			for _, x := range v.Checks {
 				mark := "ok  "
-				if !x.OK {
+				switch {
+				case x.Unknown:
+					mark = "?   "
+				case !x.OK:
 					mark = "NO  "
 				}
 				out = append(out, mark+strings.TrimPrefix(x.Table+": "+x.Detail, ": "))

@@ -31,11 +31,12 @@ import (
 )
 
 // listeners are the addresses that serve, answer and control are given.
-type listeners struct{ http, dns, standby, ofrep string }
+type listeners struct{ http, dns, standby, secured, ofrep string }
 
 func (l *listeners) dataPlane(c *cobra.Command) {
 	c.Flags().StringVar(&l.dns, "dns", "127.0.0.1:5354", "address of the name server, UDP and TCP")
 	c.Flags().StringVar(&l.standby, "standby-http", "127.0.0.1:8081", "address of the standby page")
+	c.Flags().StringVar(&l.secured, "standby-https", "", "address of the standby page over HTTPS, with the certificates of the sites; not answered where none is named")
 	c.Flags().StringVar(&l.ofrep, "ofrep", "127.0.0.1:8016", "address of the kill switches (OFREP)")
 }
 
@@ -60,7 +61,7 @@ func serveCommand() *cobra.Command {
 			if _, err := loadConfig(o.Config, cmd.ErrOrStderr()); err != nil {
 				return err
 			}
-			o.HTTP, o.DNS, o.StandbyHTTP, o.OFREP = l.http, l.dns, l.standby, l.ofrep
+			o.HTTP, o.DNS, o.StandbyHTTP, o.StandbyHTTPS, o.OFREP = l.http, l.dns, l.standby, l.secured, l.ofrep
 			o.Logger = logger("serve")
 			sockets, err := handover.Inherited()
 			if err != nil {
@@ -90,8 +91,12 @@ func announce(w io.Writer, a supervise.Addresses, data string) {
 			page += "\n                 https://" + a.HTTP + "/, SHA-256 " + f
 		}
 	}
-	_, _ = fmt.Fprintf(w, "lifeboat is ready\n  page and API   %s\n  name server    %s\n  standby page   http://%s/\n  kill switches  http://%s/\n  sign in with   the token in %s\n",
-		page, a.DNS, a.StandbyHTTP, a.OFREP, filepath.Join(data, "control", "admin.token"))
+	standby := "http://" + a.StandbyHTTP + "/"
+	if a.StandbyHTTPS != "" {
+		standby += "  https://" + a.StandbyHTTPS + "/"
+	}
+	_, _ = fmt.Fprintf(w, "lifeboat is ready\n  page and API   %s\n  name server    %s\n  standby page   %s\n  kill switches  http://%s/\n  sign in with   the token in %s\n",
+		page, a.DNS, standby, a.OFREP, filepath.Join(data, "control", "admin.token"))
 }
 
 // controlCommand is `lifeboat control`.
@@ -153,7 +158,7 @@ func runControl(cmd *cobra.Command, data string, cfg *config.Config, l listeners
 	}
 	stderr := cmd.ErrOrStderr()
 	return control.Run(cmd.Context(), control.Options{
-		Dir: filepath.Join(data, "control"), Config: cfg, HTTP: console, Root: root, Feed: feed, OFREP: l.ofrep,
+		Dir: filepath.Join(data, "control"), Config: cfg, HTTP: console, Root: root, Feed: feed, OFREP: l.ofrep, StandbyHTTPS: l.secured,
 		AdmitRoot: func(c net.Conn) error { return handover.Admit(c, handover.StarterUID()) },
 		PeerRoot:  account,
 		AdmitFeed: func(c net.Conn) error { return handover.Admit(c, handover.FeedUID()) },
@@ -267,6 +272,12 @@ func answerSockets(s handover.Sockets, data string, l listeners) (o answer.Optio
 	}
 	if o.Standby, err = listener(s, handover.StandbyHTTP, func() (net.Listener, error) { return handover.ListenTCP("--standby-http", l.standby) }); err != nil {
 		return o, err
+	}
+	if l.secured != "" || s.Has(handover.StandbyHTTPS) {
+		o.StandbyTLS, err = listener(s, handover.StandbyHTTPS, func() (net.Listener, error) { return handover.ListenTCP("--standby-https", l.secured) })
+		if err != nil {
+			return o, err
+		}
 	}
 	if o.OFREP, err = listener(s, handover.OFREP, func() (net.Listener, error) { return handover.ListenTCP("--ofrep", l.ofrep) }); err != nil {
 		return o, err

@@ -61,6 +61,9 @@ type Config struct {
 	Actions     []Action     // prepared acts for a fix, in the file's order
 	Channels    []Channel    // who is told, in the file's order
 	Databases   []Database   // what rows can be taken away from, in the file's order
+	Status      *Status      // the status page; nil: each site has a plain one
+
+	Certificates *Certificates // nil: the standby speaks no HTTPS
 
 	warnings []string
 }
@@ -90,6 +93,8 @@ type Site struct {
 	Origins    []Origin // the first is home unless `home` names another
 	Home       string
 	Standby    []netip.Addr
+	Answers    snapshot.Answers // of the standby, beside its page
+	Trust      [][]byte         // DER: authorities that checks trust beside the machine's own
 	StatusName string
 	Contact    string
 	Checks     []probe.Check

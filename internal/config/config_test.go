@@ -234,7 +234,7 @@ func TestLaterKeysAreRefusedAsNotInThisVersion(t *testing.T) {
 var allKeys = []keySet{
 	topKeys, consoleKeys, signInKeys, dnsKeys, watchKeys, siteKeys, originKeys, standbyKeys, checkKeys, httpKeys, tcpKeys, sanityKeys, captureKeys, metricsKeys, fixesKeys, contactKeys,
 	zoneKeys, leverKeys, zoneLeverKeys, featureLeverKeys, featureKeys, ofrepKeys, ofrepKeyKeys, actionKeys, undoKeys, webhookKeys, channelKeys, peerKeys, transferKeyKeys, goBackKeys,
-	databaseKeys, logicalKeyKeys, filesLeverKeys, objectsLeverKeys,
+	certificatesKeys, eabKeys, certificateFileKeys, databaseKeys, logicalKeyKeys, filesLeverKeys, objectsLeverKeys,
 	flagdLeverKeys, goffLeverKeys, ofrepRemoteKeys, envFileLeverKeys, reloadKeys, observeKeys, unleashLeverKeys, fliptLeverKeys, launchDarklyLeverKeys,
 }
 

@@ -159,9 +159,9 @@ func (b *builder) follows(owner string) string {
 
 // spoken warns where the standby can't speak as visitors do.
 func (b *builder) spoken(s Site) {
-	if s.Scheme == "https" && len(s.Standby) > 0 {
-		b.warn(b.keyAt("sites", s.ID, "standby"), "visitors of site %s come by https, and the standby of this version answers over plain http", s.ID).
-			WithHint("let something that holds the site's certificate end TLS at the standby's addresses")
+	if s.Scheme == "https" && len(s.Standby) > 0 && b.c.Certificates == nil {
+		b.warn(b.keyAt("sites", s.ID, "standby"), "visitors of site %s come by https, and the standby has no certificates: it answers over plain http", s.ID).
+			WithHint("add certificates: {ca: letsencrypt, agree: true}, or let something that holds the site's certificate end TLS at the standby's addresses")
 	}
 }
 

@@ -21,23 +21,22 @@ type keySet struct {
 }
 
 var topKeys = keySet{
-	known: []string{"console", "sign_in", "dns", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "evaluators", "ofrep", "actions", "channels", "databases"},
+	known: []string{"console", "sign_in", "dns", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "evaluators", "ofrep", "actions", "channels", "databases", "certificates", "status"},
 	later: map[string]string{
-		"providers":    "only zones that lifeboat serves itself can be moved; delegate one to it",
-		"certificates": "end TLS in front of lifeboat",
-		"places":       "checks run from this machine only",
-		"alerts":       "declare by hand or let a check propose",
-		"messages":     tellChannel,
-		"notify":       tellChannel,
-		"hooks":        "declare by hand or let a check propose",
-		"people":       "invite people with lifeboat account invite",
-		"users":        "invite people with lifeboat account invite",
-		"evidence":     "say under capture of a site what is collected",
-		"changes":      "note what changed in the timeline",
-		"drills":       "rehearse with lifeboat drill LEVER",
-		"cluster":      "run one control and one answer",
-		"backup":       "copy the data folder",
-		"telemetry":    "read /metrics",
+		"providers": "only zones that lifeboat serves itself can be moved; delegate one to it",
+		"places":    "checks run from this machine only",
+		"alerts":    "declare by hand or let a check propose",
+		"messages":  tellChannel,
+		"notify":    tellChannel,
+		"hooks":     "declare by hand or let a check propose",
+		"people":    "invite people with lifeboat account invite",
+		"users":     "invite people with lifeboat account invite",
+		"evidence":  "say under capture of a site what is collected",
+		"changes":   "note what changed in the timeline",
+		"drills":    "rehearse with lifeboat drill LEVER",
+		"cluster":   "run one control and one answer",
+		"backup":    "copy the data folder",
+		"telemetry": "read /metrics",
 	},
 }
 
@@ -74,12 +73,12 @@ var watchKeys = keySet{
 const useListen = "start with --dns ADDRESS"
 
 var siteKeys = keySet{
-	known: []string{"title", "names", "scheme", "port", "home", "origins", "standby", "status_page", "contact", "checks", "sanity", "go_back",
+	known: []string{"title", "names", "scheme", "port", "ca_file", "home", "origins", "standby", "status_page", "contact", "checks", "sanity", "go_back",
 		"failover", "take_back", "watch", "armed_for", "settle", "auto_gap", "silence", "capture", "fixes", "update_every", "stuck", "look_back", "look_again"},
 	later: map[string]string{
 		"stages":       "write it inside: go_back: {stages: [10, 50, 100]}",
-		"certificate":  "end TLS in front of lifeboat",
-		"certificates": "end TLS in front of lifeboat",
+		"certificate":  useCertificates,
+		"certificates": useCertificates,
 		"mirror":       "the standby shows the status page only",
 		"copy":         "the standby shows the status page only",
 		"inbox":        "the standby asks visitors to come back later",
@@ -94,6 +93,29 @@ var siteKeys = keySet{
 	},
 }
 
+const useCertificates = "write certificates: {ca: letsencrypt, agree: true} at the top of the file"
+
+var certificatesKeys = keySet{
+	known: []string{"ca", "agree", "email", "roots_file", "keys", "profile", "eab", "caa", "files"},
+	later: map[string]string{
+		"directory": "write ca: https://ca.example.net/directory", "acme": "write ca: letsencrypt", "roots": "write roots_file: roots.pem", "key_type": "write keys: [ecdsa]",
+		"on_demand": "names come from the sites, so that nobody can have certificates made by asking for names", "names": "names come from the sites",
+		"http": useDNS, "http01": useDNS, "tls_alpn": useDNS, "dns": "names are proved in the zones that lifeboat serves", "renew": "a third of the lifetime before the end, or when the authority asks for it",
+	},
+}
+
+const useDNS = "names are proved in DNS only: they lead to production while the standby needs its certificates"
+
+var eabKeys = keySet{
+	known: []string{"key_id", "mac_key_file"},
+	later: map[string]string{"mac_key": "write it into a file of its own, and mac_key_file: its name", "kid": "write key_id", "hmac": "write mac_key_file"},
+}
+
+var certificateFileKeys = keySet{
+	known: []string{"certificate", "key"},
+	later: map[string]string{"chain": "put the chain into the certificate's file, behind the leaf", "password": "nobody can type a password in a crisis: keep the key in plain, readable for lifeboat only"},
+}
+
 var originKeys = keySet{
 	known: []string{"address", "addresses", "alias"},
 	later: map[string]string{
@@ -106,14 +128,14 @@ var originKeys = keySet{
 }
 
 var standbyKeys = keySet{
-	known: []string{"address", "addresses"},
+	known: []string{"address", "addresses", "api", "health", "robots", "well_known"},
 	later: map[string]string{
-		"certificate":  "the standby answers over HTTP; end TLS in front of it",
-		"certificates": "the standby answers over HTTP; end TLS in front of it",
-		"key":          "the standby answers over HTTP; end TLS in front of it",
-		"https":        "the standby answers over HTTP; end TLS in front of it",
-		"tls":          "the standby answers over HTTP; end TLS in front of it",
-		"acme":         "the standby answers over HTTP; end TLS in front of it",
+		"certificate":  useCertificates,
+		"certificates": useCertificates,
+		"key":          useCertificates,
+		"https":        useCertificates,
+		"tls":          useCertificates,
+		"acme":         useCertificates,
 		"page":         "the standby shows the status page only",
 		"proxy":        "visitors go back all at once, after the sanity checks",
 		"mirror":       "the standby shows the status page only",

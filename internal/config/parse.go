@@ -135,6 +135,8 @@ func (b *builder) build() {
 	b.actions(top)
 	b.channels(top)
 	b.databases(top)
+	b.certificates(top)
+	b.status(top)
 	b.cross()
 }
 

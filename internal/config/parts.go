@@ -111,6 +111,7 @@ func (c *Config) site(s Site) snapshot.Site {
 		Checks:    slices.Clone(s.Checks),
 		Standing:  StandbyCheck(s),
 		Failover:  s.Failover, Contact: s.Contact,
+		Answers: s.Answers, Trust: s.Trust,
 	}
 	for _, o := range s.Origins {
 		site.Positions[o.Name] = zone.Addresses{IPs: slices.Clone(o.Addresses)}

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -82,7 +81,11 @@ func (b *builder) site(id string, s section) Site {
 	site.Names = s.names()
 	site.Origins = b.origins(s)
 	site.Home = s.home(site.Origins)
-	site.Standby = s.standby()
+	site.Standby, site.Answers = b.standby(s)
+	site.Trust = b.authorities(s)
+	if site.Scheme == "http" && site.Trust != nil {
+		b.warn(s.at("ca_file"), "%s has a ca_file, and is asked over plain http", s.where).WithHint("write scheme: https, or remove it")
+	}
 	site.Checks = b.checks(s)
 	site.Sanity = s.sanity()
 	site.GoBack = s.goBack()
@@ -179,16 +182,6 @@ func (s section) home(origins []Origin) string {
 		s.invalid(n.at, "%s names %q, which is no origin of it", s.of("home"), clip(home)).WithHint("write %s", orList(names))
 	}
 	return home
-}
-
-func (s section) standby() []netip.Addr {
-	if !s.needs("standby", ": there is nowhere to send visitors to", "standby: {addresses: [198.51.100.7]}") {
-		return nil
-	}
-	if p, ok := s.section(s.n.get("standby"), "standby of "+s.where, standbyKeys); ok {
-		return p.addresses()
-	}
-	return nil
 }
 
 func (s section) sanity() Sanity {

@@ -27,6 +27,8 @@ import (
 
 	"lifeboat/internal/account"
 	"lifeboat/internal/api"
+	boarddesk "lifeboat/internal/board/desk"
+	"lifeboat/internal/certs"
 	"lifeboat/internal/config"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/fault"
@@ -68,6 +70,8 @@ type Options struct {
 	// Certificate gives the certificate of the console's own name; nil: the files that the
 	// configuration names, or none.
 	Certificate func() (*tls.Certificate, error)
+
+	StandbyHTTPS string // address where answer serves the standby over TLS; "": nowhere
 
 	AdmitRoot func(net.Conn) error  // who may speak on Root
 	PeerRoot  func(net.Conn) string // what the timeline calls who speaks there; nil: root
@@ -117,7 +121,9 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	var outside *parentwatch.Watcher // looks once the engine is there
-	with.Outside = func() []engine.Finding { return seen(outside.Reports()) }
+	var held *certs.Keeper           // likewise
+	with.HTTPS = func() *engine.HTTPSView { return httpsView(held) }
+	with.Outside = func() []engine.Finding { return append(seen(outside.Reports()), certificateFindings(held)...) }
 	zones, err := signing(o)
 	if err != nil {
 		return err
@@ -125,6 +131,10 @@ func Run(ctx context.Context, o Options) error {
 	exchanged, err := transfers(o.Config)
 	if err != nil {
 		return err
+	}
+	tickets, err := keptSecret(filepath.Join(o.Dir, "ticket.secret"))
+	if err != nil {
+		o.Logger.Warn("the secret of session tickets is not kept; browsers shake hands anew after a restart of control", "cause", err)
 	}
 	round, bad := databases(o)
 	rows, err := openDesk(o, round, rowActs{&eng})
@@ -136,8 +146,8 @@ func Run(ctx context.Context, o Options) error {
 		defer func() { _ = rows.Close() }()
 	}
 	eng, err = engine.New(engine.Options{
-		Transfers: exchanged, Sizes: sizes,
-		Config: o.Config, Store: record, Key: key, Drivers: drivers(o, rows), Ask: prober.Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
+		Transfers: exchanged, Sizes: sizes, TicketSecret: tickets,
+		Config: o.Config, Store: record, Key: key, Drivers: drivers(o, rows), Ask: trusting(o.Config).Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
 		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with, Signing: zones,
 		Beside: databaseFindings(round, bad),
 	})
@@ -147,11 +157,18 @@ func Run(ctx context.Context, o Options) error {
 	if outside, err = watcher(o, eng); err != nil {
 		return err
 	}
+	if held, err = certificates(o, eng); err != nil {
+		return err
+	}
+	words, changed, err := openBoard(ctx, o, record, key)
+	if err != nil {
+		return err
+	}
 	feed := publish.New(publish.Options{Logger: o.Logger, Now: o.Now, Handler: eng, Admit: o.AdmitFeed})
 	if err := eng.Start(ctx, feed); err != nil {
 		return err
 	}
-	return plane{o: o, record: record, accounts: accounts, tokens: tokens, ring: ring, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside}.serve(ctx)
+	return plane{o: o, record: record, accounts: accounts, tokens: tokens, ring: ring, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside, certs: held, words: words, changed: changed}.serve(ctx)
 }
 
 // plane is the whole control plane, wired.
@@ -167,7 +184,10 @@ type plane struct {
 	channels []engine.Channel
 	outside  *parentwatch.Watcher
 	round    *doctor.Round
-	rows     *desk.Desk // nil without databases
+	rows     *desk.Desk      // nil without databases
+	certs    *certs.Keeper   // nil without certificates
+	words    *boarddesk.Desk // what people write on the status page
+	changed  chan struct{}   // signalled when they did
 }
 
 // serve runs all loops and edges; the edges end first.
@@ -192,6 +212,10 @@ func (p plane) serve(ctx context.Context) error {
 	}
 	loops.Go(func() { watchStatus(inner, feed, p.eng) })
 	loops.Go(func() { p.outside.Run(inner) })
+	if p.certs != nil {
+		loops.Go(func() { p.certs.Run(inner) })
+	}
+	loops.Go(func() { keepBoard(inner, o, p.words, p.eng, p.changed) })
 	if o.HTTP != nil {
 		doors.Go(func() { errs <- p.serveConsole(ctx, console) }) // with ctx
 	}
@@ -239,6 +263,17 @@ func openRecord(ctx context.Context, o Options) (*store.Guarded, func(), error) 
 	return g, func() { _ = errors.Join(g.Close(), j.Close(), db.Close()) }, nil
 }
 
+// trusting asks checks with the authorities that the configuration names.
+func trusting(c *config.Config) *prober.Trust {
+	authorities := map[string][][]byte{}
+	for _, s := range c.Sites {
+		authorities[s.ID] = s.Trust
+	}
+	t := &prober.Trust{}
+	t.Set(authorities)
+	return t
+}
+
 func recordView(g *store.Guarded) func() engine.RecordView {
 	return func() engine.RecordView {
 		since, pending, reason, degraded := g.Degraded()
@@ -257,7 +292,7 @@ func openPeople(ctx context.Context, record store.Store, degraded func() bool, o
 	if err != nil { // it works all the same; sign-ins end with this process
 		o.Logger.Warn("the keys of the sign-ins", "cause", err)
 	}
-	secret, err := sessionKey(filepath.Join(o.Dir, "second-factor.key"))
+	secret, err := keptSecret(filepath.Join(o.Dir, "second-factor.key"))
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -344,11 +379,14 @@ func names(zones []zone.Source, site string) []string {
 // ending is closed.
 func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err error) {
 	o := p.o
-	key, err := sessionKey(filepath.Join(o.Dir, "session.key"))
+	key, err := keptSecret(filepath.Join(o.Dir, "session.key"))
 	if err != nil {
 		return nil, nil, err
 	}
-	machines := api.Options{Engine: p.eng, Desk: p.desk(), Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside, Console: o.Config.ConsoleURL}
+	machines := api.Options{Engine: p.eng, Desk: p.desk(), Board: p.words, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside, Console: o.Config.ConsoleURL}
+	if p.certs != nil {
+		machines.Certificates = p.certs
+	}
 	people := web.New(web.Options{
 		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Desk: p.desk(), Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
 		URL: o.Config.ConsoleURL, Ending: ending, Company: companySignIn(o), Ring: p.ring,
@@ -382,8 +420,10 @@ func companySignIn(o Options) web.Company {
 	})
 }
 
-// sessionKey reads or makes the key that signs what the pages carry over a redirect.
-func sessionKey(path string) ([]byte, error) {
+// keptSecret reads or makes a secret: the key that signs what the pages carry over a
+// redirect, what answer makes session tickets with. One that could not be kept comes with
+// the error.
+func keptSecret(path string) ([]byte, error) {
 	b, err := os.ReadFile(path)
 	if err == nil && len(b) == 32 {
 		return b, nil
@@ -391,7 +431,7 @@ func sessionKey(path string) ([]byte, error) {
 	b = make([]byte, 32)
 	_, _ = rand.Read(b) // never fails
 	if err := snapshot.WriteFile(path, b); err != nil {
-		return nil, fmt.Errorf("keep the key of the pages: %w", err)
+		return b, fmt.Errorf("keep a secret: %w", err)
 	}
 	return b, nil
 }

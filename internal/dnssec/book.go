@@ -47,6 +47,9 @@ func NewBook(entries []Entry) Book {
 	return Book{b}
 }
 
+// Octets is how much memory the Book takes.
+func (k Book) Octets() int { return len(k.b) }
+
 // Len is how many signatures there are.
 func (k Book) Len() int { return len(k.b) / entrySize }
 

@@ -125,6 +125,7 @@ type Sight struct {
 type Visits struct {
 	Failover uint64 `json:"failover"`
 	Late     uint64 `json:"late"`
+	Waiting  uint64 `json:"waiting,omitempty"` // questions of open pages whether they may come back
 	Checks   uint64 `json:"checks"`
 }
 

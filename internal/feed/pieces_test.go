@@ -79,3 +79,32 @@ func TestBadPieces(t *testing.T) {
 		}
 	}
 }
+
+// FuzzPieces: whatever pieces come, what is taken is what its hash says.
+func FuzzPieces(f *testing.F) {
+	f.Add([]byte("some octets"), 3, 2, false)
+	f.Add([]byte("x"), 1, 0, true)
+	f.Fuzz(func(t *testing.T, part []byte, size, skip int, wrong bool) {
+		if size < 1 || len(part) == 0 {
+			return
+		}
+		var p feed.Pieces
+		hash := snapshot.RefOf(part).SHA256
+		for i, piece := range cut(part, size) {
+			if wrong && i == skip {
+				piece.Data = append(bytes.Clone(piece.Data), 'x')
+			}
+			if i == skip && !wrong {
+				piece.Offset += skip
+			}
+			if p.Add(piece) != nil {
+				break
+			}
+		}
+		for h, got := range p.Take(slices.Values([]string{hash})) {
+			if snapshot.RefOf(got).SHA256 != h {
+				t.Fatalf("%d bytes under another hash", len(got))
+			}
+		}
+	})
+}

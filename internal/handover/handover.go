@@ -38,7 +38,9 @@ const (
 	DNSTCP      = "dns-tcp"
 	StandbyHTTP = "standby-http"
 	OFREP       = "ofrep"
-	AnswerSock  = "answer.sock" // local orders
+
+	StandbyHTTPS = "standby-https" // not there where the standby is not to answer over TLS
+	AnswerSock   = "answer.sock"   // local orders
 
 	HTTP        = "http"         // pages and API
 	ControlSock = "control.sock" // the API without a token

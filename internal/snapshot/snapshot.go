@@ -37,10 +37,18 @@ const (
 	PartTransfers = "transfers" // Transfers; not there where no zone is exchanged
 	PartDNS       = "dns"       // DNS; not there where the name server does as usual
 
+	// Of HTTPS; not there where no name has a certificate.
+	PartCertificates = "certificates" // Certificates
+
 	// Of signed zones; not there where there is none. The serials' part is small, for it
 	// is made anew as they are used up.
 	PartSignatures = "signatures" // map[string]dnssec.Book, by apex
 	PartSerials    = "serials"    // []zoneKeys
+
+	// Of the status page; what is said changes with every message, what was measured
+	// every few minutes.
+	PartStatus  = "status"  // board.Sheet; not there where an older control knows of none
+	PartHistory = "history" // board.History
 )
 
 // Ref names a part by what is in it.
@@ -131,6 +139,23 @@ type Site struct {
 	Shadow   string        `json:"shadow,omitempty"`  // of a drill's stand-in: the site it stands for
 	Contact  string        `json:"contact,omitempty"` // shown on the page, one line
 	Levers   []Lever       `json:"levers,omitempty"`
+
+	Answers Answers  `json:"answers,omitzero"` // of the standby, beside its page
+	Trust   [][]byte `json:"trust,omitempty"`  // DER: authorities that checks of this site trust beside the machine's own
+}
+
+// Answers are what the standby answers at a site's names beside its page. The zero
+// value is the usual.
+type Answers struct {
+	API       []string          `json:"api,omitempty"`        // paths of programs, each with all below it: JSON in place of the page; nil: /api
+	Health    []string          `json:"health,omitempty"`     // paths that monitors ask, each with all below it: a short 503, not counted as a visitor
+	Robots    string            `json:"robots,omitempty"`     // robots.txt; "" allows everything
+	WellKnown map[string]string `json:"well_known,omitempty"` // files below /.well-known/, by name
+}
+
+// IsZero says whether the standby answers as usual.
+func (a Answers) IsZero() bool {
+	return a.API == nil && len(a.Health) == 0 && a.Robots == "" && len(a.WellKnown) == 0
 }
 
 // Lever is what answer needs to pull a lever as a local order.

@@ -18,13 +18,17 @@ const robots = "User-agent: *\nDisallow:\n"
 
 // serve answers one request.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	if !discard(r) || s.crowded() {
-		w.Header().Set("Connection", "close")
+	if c, is := r.Context().Value(connKey{}).(*conn); is {
+		c.asked.Store(true)
 	}
-	harden(w.Header())
+	h, form := w.Header(), unlockForm(r)
+	if !discard(r) || s.crowded() {
+		h["Connection"] = closing
+	}
+	harden(h)
 	c := s.current.Load()
 	if c == nil {
-		w.Header().Set("Retry-After", "1")
+		h["Retry-After"] = oneMoment
 		text(w, r, http.StatusServiceUnavailable, "Not ready yet. Please ask again in a second.\n")
 		return
 	}
@@ -33,20 +37,29 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !ok, !known:
 		s.strays.Add(1)
+		h["Connection"] = closing
+		s.complain("requests for names that are not served here", r.Host)
 		text(w, r, http.StatusMisdirectedRequest, "This name is not served here.\n")
 	case t.kind == statusHost:
-		t.serveStatus(w, r)
+		t.serveStatus(w, r, s, form)
 	default:
-		t.serveProduction(w, r)
+		t.serveProduction(w, r, s.secured(name, t.host, r))
 	}
 }
 
+var (
+	policyField   = []string{statuspage.Policy()}
+	noReferrer    = []string{"no-referrer"}
+	noSniff       = []string{"nosniff"}
+	retryAfterOne = []string{retryAfter}
+)
+
 // harden sets what every answer carries.
 func harden(h http.Header) {
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", statuspage.Policy())
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
+	h["Cache-Control"] = mayNotBeKept
+	h["Content-Security-Policy"] = policyField
+	h["Referrer-Policy"] = noReferrer
+	h["X-Content-Type-Options"] = noSniff
 }
 
 // discard reads a request's body to its end, so that the connection can be used
@@ -60,32 +73,79 @@ func discard(r *http.Request) bool {
 		return false
 	}
 	n, err := io.CopyN(io.Discard, r.Body, MaxBody+1)
-	return errors.Is(err, io.EOF) && n <= MaxBody
+	// RFC 9112 section 6.1: after a coding, which may have come with a length, the
+	// connection is ended, so that nothing can be smuggled behind it.
+	return errors.Is(err, io.EOF) && n <= MaxBody && len(r.TransferEncoding) == 0
 }
 
-// serveProduction answers at the site's own name, in failover and out of it.
-func (t target) serveProduction(w http.ResponseWriter, r *http.Request) {
+// serveProduction answers at the site's own name, in failover and out of it. secure is
+// where a visitor who came without TLS is to be sent, "" nowhere.
+func (t target) serveProduction(w http.ResponseWriter, r *http.Request, secure string) {
 	h := w.Header()
-	h.Set(Marker, t.site)
-	h.Set("Access-Control-Allow-Origin", "*")
+	h[Marker], h["Alt-Svc"] = t.marker, forgetAltSvc
+	share(h, r)
 	if t.kind == elsewhere {
 		// The next request has to look the name up again.
-		h.Set("Connection", "close")
+		h["Connection"] = closing
 	}
 	path := r.URL.Path
+	d, fixed := t.documents[path]
 	switch {
 	case r.Method == http.MethodOptions:
-		preflight(w)
-	case path == "/robots.txt":
-		text(w, r, http.StatusOK, robots)
-	case path == "/.well-known", strings.HasPrefix(path, "/.well-known/"):
+		preflight(w, r)
+	case fixed && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+		t.serveFixed(w, r, d)
+	case path == "/.well-known", strings.HasPrefix(path, wellKnownPath):
 		text(w, r, http.StatusNotFound, "Not known here.\n")
+	case secure != "":
+		h["Location"] = []string{secure}
+		text(w, r, http.StatusTemporaryRedirect, "This site is asked for over HTTPS.\n")
 	default:
-		t.countProduction(r)
-		h.Set("Retry-After", retryAfter)
-		h.Set("Access-Control-Expose-Headers", "Retry-After")
-		t.send(w, r, http.StatusServiceUnavailable, t.choose(r))
+		t.serveClosed(w, r, path)
 	}
+}
+
+// serveFixed answers what does not fail with the site: robots.txt, the beacon, files
+// below /.well-known/.
+func (t target) serveFixed(w http.ResponseWriter, r *http.Request, d *stored) {
+	if r.Header[CheckHeader] == nil && r.URL.Path == statuspage.Beacon {
+		t.count.waiting.Add(1)
+	}
+	d.serve(w, r)
+}
+
+// serveClosed says in the asker's own language that the site is not to be had.
+func (t target) serveClosed(w http.ResponseWriter, r *http.Request, path string) {
+	h := w.Header()
+	h["Retry-After"], h["Access-Control-Expose-Headers"] = retryAfterOne, exposedFields
+	if under(t.health, path) {
+		t.count.checks.Add(1)
+		text(w, r, http.StatusServiceUnavailable, "unavailable\n")
+		return
+	}
+	t.countProduction(r)
+	switch kind := kindOf(r, under(t.api, path)); kind {
+	case wantsGRPC:
+		trailersOnly(w, r)
+	case wantsEvents:
+		t.events.send(w, r, http.StatusServiceUnavailable)
+	case wantsProblem:
+		t.problem.send(w, r, http.StatusServiceUnavailable)
+	case wantsNothing:
+		text(w, r, http.StatusServiceUnavailable, "")
+	default:
+		t.page.send(w, r, http.StatusServiceUnavailable)
+	}
+}
+
+// trailersOnly is how gRPC says UNAVAILABLE: a header block and nothing else.
+// Source: the gRPC over HTTP/2 protocol, "Responses"; code 14 of its status codes.
+func trailersOnly(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h["Content-Type"] = []string{mediaType(r.Header.Get("Content-Type"))}
+	h["Grpc-Status"], h["Grpc-Message"] = []string{"14"}, []string{"The site is closed for now. Ask again later."}
+	h["Access-Control-Expose-Headers"] = []string{"Retry-After, Grpc-Status, Grpc-Message"}
+	w.WriteHeader(http.StatusOK)
 }
 
 func (t target) countProduction(r *http.Request) {
@@ -99,84 +159,47 @@ func (t target) countProduction(r *http.Request) {
 	}
 }
 
-// serveStatus answers at the status page's own name.
-func (t target) serveStatus(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Access-Control-Allow-Origin", "*")
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-	case http.MethodOptions:
-		preflight(w)
-		return
-	default:
-		h.Set("Allow", "GET, HEAD, OPTIONS")
-		text(w, r, http.StatusMethodNotAllowed, "This page can only be read.\n")
+// maxOrigin is the longest origin that is named in an answer, in bytes.
+const maxOrigin = 256
+
+// share lets scripts of any origin read an answer, also one asked for with cookies:
+// nothing in it is for one visitor alone.
+func share(h http.Header, r *http.Request) {
+	origin := r.Header["Origin"]
+	if len(origin) != 1 || len(origin[0]) > maxOrigin {
+		h["Access-Control-Allow-Origin"] = everybody
 		return
 	}
-	switch r.URL.Path {
-	case "/":
-		t.countStatus(r)
-		t.send(w, r, http.StatusOK, t.choose(r))
-	case "/status.json":
-		t.countStatus(r)
-		t.send(w, r, http.StatusOK, &t.json)
-	case "/robots.txt":
-		text(w, r, http.StatusOK, robots)
-	default:
-		text(w, r, http.StatusNotFound, "Nothing is here. The page is at / and, for programs, at /status.json.\n")
-	}
+	h["Access-Control-Allow-Origin"], h["Access-Control-Allow-Credentials"] = origin, []string{"true"}
 }
 
-func (t target) countStatus(r *http.Request) {
-	if r.Header[CheckHeader] != nil {
-		t.count.checks.Add(1)
-		return
-	}
-	t.count.status.Add(1)
-}
+// methods are those of a usual API.
+const methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 // preflight lets a browser's script go on to the answer that tells it more. It is
 // not to be remembered: production's own answer may be another.
-func preflight(w http.ResponseWriter) {
+func preflight(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	h.Set("Allow", methods)
+	h.Set("Access-Control-Allow-Methods", methods)
 	h.Set("Access-Control-Allow-Headers", "*, Authorization")
+	// With cookies a star is no wildcard (Fetch, "CORS-preflight fetch"): what is asked for is named.
+	if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" && len(asked) <= 4*maxOrigin {
+		h.Set("Access-Control-Allow-Headers", asked)
+	}
+	if asked := r.Header.Get("Access-Control-Request-Method"); asked != "" && len(asked) <= 32 {
+		h.Set("Access-Control-Allow-Methods", asked)
+	}
 	h.Set("Access-Control-Max-Age", "0")
+	h["Vary"] = []string{"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"}
 	w.WriteHeader(http.StatusNoContent)
-}
-
-// choose picks page or document.
-func (t target) choose(r *http.Request) *body {
-	if wantsJSON(r) {
-		return &t.json
-	}
-	return &t.html
-}
-
-// send writes stored bytes.
-func (t target) send(w http.ResponseWriter, r *http.Request, status int, b *body) {
-	h := w.Header()
-	h.Set("Content-Type", b.contentType)
-	h.Set("Vary", "Accept, Accept-Encoding, Content-Type")
-	stored := b.plain
-	if acceptsGzip(r) {
-		h.Set("Content-Encoding", "gzip")
-		stored = b.gzip
-	}
-	h.Set("Content-Length", stored.length)
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		// A visitor who has gone away is no fault of ours.
-		_, _ = w.Write(stored.bytes)
-	}
 }
 
 // text writes a short plain answer.
 func text(w http.ResponseWriter, r *http.Request, status int, words string) {
 	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(len(words)))
+	h["Content-Type"] = plainText
+	h["Content-Length"] = []string{strconv.Itoa(len(words))}
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		_, _ = io.WriteString(w, words)

@@ -6,17 +6,80 @@ import (
 	"strings"
 )
 
-// wantsJSON: API clients are given a document, people a page. The path rule and a
-// JSON request body decide alone; else the Accept header does (RFC 9110 section
-// 12.5.1), and whoever has no preference gets the page.
+// wanted is the kind of answer that a request is to be given.
+type wanted int
+
+const (
+	wantsPage    wanted = iota
+	wantsProblem        // a problem document (RFC 9457)
+	wantsGRPC
+	wantsEvents  // server-sent events
+	wantsNothing // a short answer: a picture, a style, a socket can't show a page
+)
+
+// kindOf says how a client is told that the site is closed: by what it sent, then by
+// the site's rule for its paths, then by what it says it accepts.
+func kindOf(r *http.Request, api bool) wanted {
+	sent := ""
+	if kinds := r.Header["Content-Type"]; len(kinds) > 0 {
+		sent = mediaType(kinds[0])
+	}
+	switch {
+	case strings.HasPrefix(sent, "application/grpc") && (r.ProtoMajor > 1 || strings.HasPrefix(sent, "application/grpc-web")):
+		return wantsGRPC
+	case r.Header["Upgrade"] != nil && strings.EqualFold(r.Header["Upgrade"][0], "websocket"): // RFC 6455 section 4.4: any status but 101 ends it
+		return wantsNothing
+	case api, isJSON(sent), strings.HasPrefix(sent, "application/grpc"):
+		return wantsProblem
+	}
+	accept := r.Header["Accept"]
+	if len(accept) == 1 && strings.HasPrefix(accept[0], "text/html,") { // a browser's way
+		return wantsPage
+	}
+	switch {
+	case len(accept) == 1 && strings.HasPrefix(lower(accept[0]), "text/event-stream"):
+		return wantsEvents
+	case prefersJSON(accept):
+		return wantsProblem
+	}
+	return byPlace(r)
+}
+
+// byPlace goes by what a browser wants the answer for (Fetch Metadata), where it accepts
+// anything.
+func byPlace(r *http.Request) wanted {
+	place := r.Header["Sec-Fetch-Dest"]
+	if len(place) == 0 {
+		if r.URL.Path == "/favicon.ico" {
+			return wantsNothing
+		}
+		return wantsPage
+	}
+	switch place[0] {
+	case "document", "iframe", "frame", "embed", "object":
+		return wantsPage
+	case "empty": // a script asks
+		if names(r.Header["Accept"], "text/html") {
+			return wantsPage
+		}
+		return wantsProblem
+	}
+	return wantsNothing
+}
+
+// names says whether a header names a type with a weight above 0.
+func names(accept []string, kind string) bool {
+	for element := range elements(accept) {
+		if k, q := weigh(element); k == kind && q > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// wantsJSON: programs are given a document at the status page's own name, people a page.
 func wantsJSON(r *http.Request) bool {
-	if r.URL.Path == "/api" || strings.HasPrefix(r.URL.Path, "/api/") {
-		return true
-	}
-	if isJSON(mediaType(r.Header.Get("Content-Type"))) {
-		return true
-	}
-	return prefersJSON(r.Header.Values("Accept"))
+	return isJSON(mediaType(r.Header.Get("Content-Type"))) || prefersJSON(r.Header.Values("Accept"))
 }
 
 // prefersJSON: JSON is named, and nothing that means HTML has a greater weight.
@@ -40,16 +103,6 @@ func prefersJSON(accept []string) bool {
 		return false
 	}
 	return json > page || json == page && jsonFirst
-}
-
-// acceptsGzip: gzip is named with a weight above 0.
-func acceptsGzip(r *http.Request) bool {
-	for element := range elements(r.Header.Values("Accept-Encoding")) {
-		if name, q := weigh(element); name == "gzip" || name == "x-gzip" {
-			return q > 0
-		}
-	}
-	return false
 }
 
 // elements yields the members of a list header that may be there several times.

@@ -19,14 +19,14 @@ package standby
 
 import (
 	"context"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/net/netutil"
 
 	"lifeboat/internal/listen"
 )
@@ -49,20 +49,36 @@ const (
 	// connection and so looks the name up again.
 	idleTimeout = 15 * time.Second
 	stopTimeout = 5 * time.Second
+	maxStreams  = 32 // requests under way on one HTTP/2 connection
 )
 
 // Options of a Server. The zero value is useful.
 type Options struct {
-	Logger   *slog.Logger // where faults of connections go, at level debug; nil: nowhere
-	MaxConns int          // connections held at once; 8192 when 0
+	Logger     *slog.Logger     // where faults of connections go; nil: nowhere
+	Now        func() time.Time // time.Now when nil
+	MaxConns   int              // connections held at once, of all listeners; DefaultMaxConns when 0
+	PerAddress int              // of them for one IPv4 address or IPv6 /64; a sixteenth of MaxConns when 0. This machine's own are not counted
+	Handshakes int              // TLS handshakes that may wait for the processor; 1024 for each when 0
 }
+
+// DefaultMaxConns is what fits into about 400 MB: a connection over TLS takes 35 KiB.
+const DefaultMaxConns = 12 << 10
 
 func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if o.MaxConns <= 0 {
-		o.MaxConns = 8192
+		o.MaxConns = DefaultMaxConns
+	}
+	if o.PerAddress <= 0 {
+		o.PerAddress = max(o.MaxConns/16, 1)
+	}
+	if o.Handshakes <= 0 {
+		o.Handshakes = 1024 * runtime.GOMAXPROCS(0)
 	}
 	return o
 }
@@ -72,32 +88,51 @@ type Server struct {
 	opts    Options
 	current atomic.Pointer[current]
 	strays  atomic.Uint64 // requests for names that are not ours
-	open    atomic.Int64  // connections of Serve
+	crowd   crowd
+	gate    gate
+	keys    keys
+	gripes  gripes
 
-	setting sync.Mutex // held by Set, so that no counter is made twice
+	tries    *tries        // of passwords
+	setting  sync.Mutex    // held by Set, so that no counter is made twice
+	turnedMu sync.Mutex    // guards turned
+	turned   chan struct{} // closed and made anew when a site has gone home
 }
 
 // current is a View with the counters of its sites.
 type current struct {
 	hosts  map[string]target
+	sites  map[string]kind
 	counts map[string]*counter
 }
 
 type target struct {
 	*host
-	count *counter
+	marker []string
+	count  *counter
 }
 
 // New makes a Server that answers 503 to everybody until Set is called.
-func New(o Options) *Server { return &Server{opts: o.withDefaults()} }
+func New(o Options) *Server {
+	o = o.withDefaults()
+	s := &Server{opts: o, turned: make(chan struct{}), tries: newTries()}
+	s.crowd = newCrowd(o.MaxConns, o.PerAddress)
+	s.gate = newGate(o.Handshakes)
+	s.gripes = gripes{log: o.Logger, now: o.Now}
+	return s
+}
+
+func (s *Server) now() time.Time { return s.opts.Now() }
 
 // Set changes what is answered, from the next request on. Counters of sites that
-// are still there go on; those of sites that are gone are dropped.
+// are still there go on; those of sites that are gone are dropped. Where a site has
+// left the standby, idle connections are ended (HTTP/2: GOAWAY), so that who held one
+// looks the name up again.
 func (s *Server) Set(v *View) {
 	s.setting.Lock()
 	defer s.setting.Unlock()
 	old := s.current.Load()
-	c := &current{hosts: make(map[string]target, len(v.hosts)), counts: map[string]*counter{}}
+	c := &current{hosts: make(map[string]target, len(v.hosts)), sites: v.sites, counts: map[string]*counter{}}
 	for name, h := range v.hosts {
 		n := c.counts[h.site]
 		if n == nil && old != nil {
@@ -107,9 +142,35 @@ func (s *Server) Set(v *View) {
 			n = &counter{}
 		}
 		c.counts[h.site] = n
-		c.hosts[name] = target{h, n}
+		c.hosts[name] = target{h, []string{h.site}, n}
 	}
 	s.current.Store(c)
+	if old != nil && left(old.sites, c.sites) {
+		s.turn()
+	}
+}
+
+// left says whether a site has left the standby.
+func left(before, now map[string]kind) bool {
+	for site, k := range before {
+		if k == inFailover && now[site] != inFailover {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Server) turn() {
+	s.turnedMu.Lock()
+	defer s.turnedMu.Unlock()
+	close(s.turned)
+	s.turned = make(chan struct{})
+}
+
+func (s *Server) whenTurned() <-chan struct{} {
+	s.turnedMu.Lock()
+	defer s.turnedMu.Unlock()
+	return s.turned
 }
 
 // Handler is the standby for whoever has a listener of their own.
@@ -118,7 +179,41 @@ func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 // Serve answers on ln until ctx ends, then finishes what is under way for at most
 // five seconds. It closes ln. It returns nil after a stop by ctx.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	return listen.HTTP(ctx, netutil.LimitListener(ln, s.opts.MaxConns), s.httpServer(), stopTimeout)
+	return s.serveFront(ctx, s.newFront(ln, nil))
+}
+
+// serveFront serves with one HTTP server after the other: the one before ends its idle
+// connections when a site has gone home.
+func (s *Server) serveFront(ctx context.Context, f *front) error {
+	defer f.close()
+	var olds sync.WaitGroup
+	defer olds.Wait()
+	for {
+		inner, stop := context.WithCancel(ctx)
+		turned, done := s.whenTurned(), make(chan error, 1)
+		if _, wakes := f.ln.(deadliner); !wakes {
+			turned = nil
+		}
+		lease := f.lease()
+		olds.Go(func() { done <- listen.HTTP(inner, lease, s.httpServer(), stopTimeout) }) // ends with inner
+		select {
+		case err := <-done:
+			stop()
+			return err
+		case <-ctx.Done():
+			stop()
+			return <-done
+		case <-turned:
+			stop()
+			select {
+			case <-lease.left:
+			case err := <-done:
+				if err != nil {
+					return err
+				}
+			}
+		}
+	}
 }
 
 func (s *Server) httpServer() *http.Server {
@@ -129,34 +224,26 @@ func (s *Server) httpServer() *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    MaxHeader,
-		ConnState:         s.connState,
-		ErrorLog:          slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelDebug),
-	}
-}
-
-// connState counts open connections.
-func (s *Server) connState(_ net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		s.open.Add(1)
-	case http.StateClosed, http.StateHijacked:
-		s.open.Add(-1)
+		ConnContext:       withConn,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: 1 << 20, MaxReceiveBufferPerStream: MaxBody},
+		ErrorLog:          log.New(&s.gripes, "", 0),
 	}
 }
 
 // crowded: more than half of the connections are taken. Then none is kept after
 // its answer, since a visitor needs one answer and the next visitor a connection.
-func (s *Server) crowded() bool { return s.open.Load() > int64(s.opts.MaxConns)/2 }
+func (s *Server) crowded() bool { return s.crowd.open.Load() > int64(s.opts.MaxConns)/2 }
 
 // Count is what was answered at a site's names since the start.
 type Count struct {
 	Failover uint64 // visitors' requests while the site was ordered to the standby
 	Late     uint64 // visitors' requests while it was ordered elsewhere
 	Status   uint64 // requests at the status page's own name
-	Checks   uint64 // our own checks
+	Checks   uint64 // our own checks, and those of monitors at paths that are named as theirs
+	Waiting  uint64 // questions of open pages whether they may come back
 }
 
-type counter struct{ failover, late, status, checks atomic.Uint64 }
+type counter struct{ failover, late, status, checks, waiting atomic.Uint64 }
 
 // Counts reads every site's counters, by site id.
 func (s *Server) Counts() map[string]Count {
@@ -166,10 +253,32 @@ func (s *Server) Counts() map[string]Count {
 		return counts
 	}
 	for site, n := range c.counts {
-		counts[site] = Count{n.failover.Load(), n.late.Load(), n.status.Load(), n.checks.Load()}
+		if site == "" { // the page of all sites
+			continue
+		}
+		counts[site] = Count{n.failover.Load(), n.late.Load(), n.status.Load(), n.checks.Load(), n.waiting.Load()}
 	}
 	return counts
 }
 
 // Strays counts requests for names that are not ours.
 func (s *Server) Strays() uint64 { return s.strays.Load() }
+
+// Load is how the door is doing.
+type Load struct {
+	Open       uint64 // connections held now
+	Full       uint64 // connections refused since the start, because all were taken
+	Greedy     uint64 // because one address had its share
+	Shed       uint64 // because too many handshakes waited for the processor
+	Unasked    uint64 // connections that ended without a request that could be read
+	Handshakes uint64 // TLS handshakes that were finished
+	Unknown    uint64 // TLS handshakes for names without a certificate
+}
+
+// Load reads the counters of connections.
+func (s *Server) Load() Load {
+	return Load{
+		Open: uint64(max(s.crowd.open.Load(), 0)), Full: s.crowd.full.Load(), Greedy: s.crowd.greedy.Load(), Shed: s.gate.shed.Load(),
+		Unasked: s.crowd.unasked.Load(), Handshakes: s.keys.handshakes.Load(), Unknown: s.keys.unknown.Load(),
+	}
+}

@@ -15,7 +15,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/andybalholm/brotli"
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
 	"go.uber.org/goleak"
 
 	"lifeboat/internal/fault"
@@ -54,8 +56,11 @@ func seen() map[string][]statuspage.Seen {
 
 func view(t testing.TB, o map[string]snapshot.SiteOrder) *View {
 	t.Helper()
-	v, err := Compile(sites(), o, seen(), now)
+	v, err := Compile(Input{Sites: sites(), Orders: o, Seen: seen(), Now: now})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.AddStatus(statused(t, o)); err != nil {
 		t.Fatal(err)
 	}
 	return v
@@ -104,7 +109,7 @@ func TestAnswers(t *testing.T) {
 		{"GET", shop, "/", 503, html, "shop", "We know that something is wrong with Example Shop"},
 		{"GET", "www." + shop, "/any/where?q=1", 503, html, "shop", "We know that something is wrong with Example Shop"},
 		{"GET", shop, "/healthz", 503, html, "shop", "taking a break"},
-		{"GET", shop, "/favicon.ico", 503, html, "shop", "taking a break"},
+		{"GET", shop, "/favicon.ico", 503, plain, "shop", ""},
 		{"POST", shop, "/checkout", 503, html, "shop", "taking a break"},
 		{"DELETE", shop, "/cart", 503, html, "shop", "taking a break"},
 		{"HEAD", shop, "/", 503, html, "shop", ""},
@@ -122,10 +127,10 @@ func TestAnswers(t *testing.T) {
 		{"GET", docs, "/robots.txt", 200, plain, "docs", "Disallow:"},
 		{"GET", status, "/", 200, html, "", "Example Shop is taking a break."},
 		{"HEAD", status, "/", 200, html, "", ""},
-		{"GET", status, "/status.json", 200, json, "", `"position": "standby"`},
+		{"GET", status, "/status.json", 200, json, "", `"decided_by": "order"`},
 		{"GET", status, "/robots.txt", 200, plain, "", ""},
-		{"GET", status, "/elsewhere", 404, plain, "", ""},
-		{"GET", status, "/.well-known/security.txt", 404, plain, "", ""},
+		{"GET", status, "/elsewhere", 404, html, "", "Nothing is here."},
+		{"GET", status, "/.well-known/security.txt", 404, html, "", ""},
 		{"POST", status, "/", 405, plain, "", ""},
 		{"OPTIONS", status, "/", 204, "", "", ""},
 		{"GET", "other.example.com", "/", 421, plain, "", "not served here"},
@@ -146,18 +151,23 @@ func TestAnswers(t *testing.T) {
 			if (c.method == "HEAD" || c.status == 204) && w.Body.Len() > 0 {
 				t.Errorf("a body of %d bytes", w.Body.Len())
 			}
-			checkHeaders(t, w, c.method)
+			checkHeaders(t, w, c.method, c.host == status)
 		})
 	}
 }
 
 // checkHeaders holds what is true of every answer.
-func checkHeaders(t *testing.T, w *httptest.ResponseRecorder, method string) {
+func checkHeaders(t *testing.T, w *httptest.ResponseRecorder, method string, page bool) {
 	t.Helper()
 	h := w.Header()
 	want := map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
 		"Content-Security-Policy": statuspage.Policy(), "Set-Cookie": ""}
+	if page { // each of its documents has its own
+		delete(want, "Content-Security-Policy")
+	}
 	switch w.Code {
+	case 200:
+		want["Cache-Control"] = "no-cache"
 	case 503:
 		want["Retry-After"] = "30"
 		want["Access-Control-Allow-Origin"] = "*"
@@ -243,31 +253,46 @@ func TestNegotiation(t *testing.T) {
 	}
 }
 
-func TestGzip(t *testing.T) {
+func TestEncodings(t *testing.T) {
 	t.Parallel()
 	s := server(t)
-	for accept, want := range map[string]bool{
-		"": false, "gzip": true, "deflate, gzip;q=0.5": true, "gzip;q=0": false, "br": false, "GZIP": true, "x-gzip": true, "identity": false, "gzip;q=x": false,
+	for accept, want := range map[string]string{
+		"": "", "gzip": "gzip", "deflate, gzip;q=0.5": "gzip", "gzip;q=0": "", "br": "br", "GZIP": "gzip", "x-gzip": "gzip", "identity": "", "gzip;q=x": "",
+		"zstd": "zstd", "gzip, zstd": "zstd", "gzip, deflate, br, zstd": "br", "gzip, deflate, br;q=0": "gzip", "*": "br", "br;q=0, *": "zstd", "*;q=0": "",
 	} {
 		w := ask(s, "GET", shop, "/", "", "Accept-Encoding", accept)
-		body, err := io.ReadAll(w.Body)
-		if got := w.Header().Get("Content-Encoding") == "gzip"; got != want || err != nil {
-			t.Errorf("%q: compressed %t, want %t (%v)", accept, got, want, err)
+		if got := w.Header().Get("Content-Encoding"); got != want {
+			t.Errorf("%q: encoded with %q, want %q", accept, got, want)
 			continue
 		}
-		if want {
-			unpacked, err := gzip.NewReader(strings.NewReader(string(body)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if body, err = io.ReadAll(unpacked); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if diff := cmp.Diff(ask(s, "GET", shop, "/", "").Body.String(), string(body)); diff != "" {
+		if diff := cmp.Diff(ask(s, "GET", shop, "/", "").Body.String(), unpack(t, want, w.Body)); diff != "" {
 			t.Errorf("%q: %s", accept, diff)
 		}
+		if want != "" && w.Body.Len() > 14<<10 {
+			t.Errorf("%s: %d bytes", want, w.Body.Len())
+		}
 	}
+}
+
+func unpack(t testing.TB, encoding string, r io.Reader) string {
+	t.Helper()
+	var err error
+	switch encoding {
+	case "gzip":
+		r, err = gzip.NewReader(r)
+	case "br":
+		r = brotli.NewReader(r)
+	case "zstd":
+		r, err = zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }
 
 func TestHostName(t *testing.T) {
@@ -324,7 +349,7 @@ func TestCounts(t *testing.T) {
 		t.Errorf("after the return: %s", diff)
 	}
 
-	v, err := Compile(sites()[1:2], nil, nil, now)
+	v, err := Compile(Input{Sites: sites()[1:2], Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -362,17 +387,15 @@ func TestCompileRefuses(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func([]snapshot.Site){
 		"one name twice":           func(l []snapshot.Site) { l[1].Names = []string{"Shop.example.com."} },
-		"status name is a name":    func(l []snapshot.Site) { l[1].StatusName = shop },
-		"own name as status name":  func(l []snapshot.Site) { l[0].StatusName = shop },
 		"a name that can't be one": func(l []snapshot.Site) { l[1].Names = []string{"a b"} },
 	} {
 		list := sites()
 		change(list)
-		if _, err := Compile(list, nil, nil, now); fault.KindOf(err) != fault.Invalid {
+		if _, err := Compile(Input{Sites: list, Now: now}); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := Compile(sites(), nil, nil, time.Time{}); err == nil {
+	if _, err := Compile(Input{Sites: sites()}); err == nil {
 		t.Error("compiled without the time")
 	}
 }
@@ -467,7 +490,8 @@ func TestOverTheWire(t *testing.T) {
 		want     []int
 	}{
 		"kept open":         {[]string{get, get}, []int{503, 503}},
-		"small body":        {[]string{small, chunked, get}, []int{503, 503, 503}},
+		"small body":        {[]string{small, small, get}, []int{503, 503, 503}},
+		"a body in chunks":  {[]string{small, chunked, get}, []int{503, 503}}, // nothing is read behind one
 		"huge body":         {[]string{"POST / HTTP/1.1\r\nHost: shop.example.com\r\nContent-Length: 99999999\r\n\r\n", get}, []int{503}},
 		"asks for leave":    {[]string{"POST / HTTP/1.1\r\nHost: shop.example.com\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n", get}, []int{503}},
 		"late-comer":        {[]string{"GET / HTTP/1.1\r\nHost: docs.example.com\r\n\r\n", get}, []int{503}},

@@ -1,5 +1,5 @@
-// Package statuspage writes what visitors are told: one HTML page without
-// script, a problem document (RFC 9457) for API clients, and a small JSON for the
+// Package statuspage writes what visitors are told: one HTML page that needs no
+// script (its only one asks whether it may come back), a problem document (RFC 9457) for API clients, and a small JSON for the
 // status page's own name.
 //
 // It is pure: no clock, no I/O; the same Page always gives the same bytes. It
@@ -147,16 +147,25 @@ func writeHTML(s story) ([]byte, error) {
 }
 
 // Policy is the Content-Security-Policy (CSP level 3) that the page needs and no
-// more: its own style, by hash, and an empty icon.
+// more: its own style and script, by hash, an empty icon, and questions to where it
+// came from.
 var Policy = sync.OnceValue(func() string {
-	style := "'none'"
-	// The page's style is the same in every rendering.
-	html, err := writeHTML(story{})
-	_, rest, begun := bytes.Cut(html, []byte("<style>"))
-	css, _, ended := bytes.Cut(rest, []byte("</style>"))
-	if err == nil && begun && ended {
-		sum := sha256.Sum256(css)
-		style = "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	// Style and script are the same in every rendering.
+	html, err := writeHTML(story{Refresh: 1})
+	if err != nil {
+		html = nil
 	}
-	return "default-src 'none'; style-src " + style + "; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	return "default-src 'none'; style-src " + hashOf(html, "style") + "; script-src " + hashOf(html, "script") +
+		"; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 })
+
+// hashOf names what is inside the first element of a kind, as a policy does.
+func hashOf(html []byte, element string) string {
+	_, rest, begun := bytes.Cut(html, []byte("<"+element+">"))
+	inside, _, ended := bytes.Cut(rest, []byte("</"+element+">"))
+	if !begun || !ended {
+		return "'none'"
+	}
+	sum := sha256.Sum256(inside)
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}

@@ -145,7 +145,10 @@ func TestNothingForeign(t *testing.T) {
 	t.Parallel()
 	for name, p := range pages() {
 		page := string(render(t, p).HTML)
-		for _, no := range []string{"<script", "src=", "@import", "url(", "style=", "on" + "click", "lifeboat", "//"} {
+		if strings.Count(page, "<script>") != strings.Count(page, "<noscript><meta") || strings.Contains(page, "<script ") {
+			t.Errorf("%s: a script is only where the page asks again, and inline", name)
+		}
+		for _, no := range []string{"src=", "@import", "url(", "style=", "on" + "click", "lifeboat", "//"} {
 			if strings.Contains(strings.ToLower(page), no) {
 				t.Errorf("%s holds %q", name, no)
 			}
@@ -153,13 +156,34 @@ func TestNothingForeign(t *testing.T) {
 	}
 }
 
-func TestPolicyNamesTheStyle(t *testing.T) {
+func TestPolicyNamesStyleAndScript(t *testing.T) {
 	t.Parallel()
-	_, rest, _ := strings.Cut(string(render(t, pages()["crisis"]).HTML), "<style>")
-	css, _, _ := strings.Cut(rest, "</style>")
-	sum := sha256.Sum256([]byte(css))
-	if want := "style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !strings.Contains(Policy(), want) || css == "" {
-		t.Errorf("policy %q lacks %q", Policy(), want)
+	for _, element := range []string{"style", "script"} {
+		_, rest, _ := strings.Cut(string(render(t, pages()["crisis"]).HTML), "<"+element+">")
+		inside, _, _ := strings.Cut(rest, "</"+element+">")
+		sum := sha256.Sum256([]byte(inside))
+		if want := element + "-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"; !strings.Contains(Policy(), want) || inside == "" {
+			t.Errorf("policy %q lacks %q", Policy(), want)
+		}
+	}
+}
+
+// The beacon has other news when the page says something new, and only then.
+func TestComeback(t *testing.T) {
+	t.Parallel()
+	p := pages()["crisis"]
+	was := string(Comeback(p))
+	p.Now = p.Now.Add(time.Minute)
+	if now := string(Comeback(p)); now != was || !strings.Contains(now, `"standby":1`) || !strings.Contains(now, `"closed"`) {
+		t.Errorf("%s, then %s", was, now)
+	}
+	p.Message += "More."
+	if string(Comeback(p)) == was {
+		t.Error("the page says something new, and its news are the same")
+	}
+	p.Mode = Returned
+	if !strings.Contains(string(Comeback(p)), `"moved"`) {
+		t.Error("a late-comer is told that the site is closed")
 	}
 }
 
@@ -338,7 +362,7 @@ func TestNoHollowSentence(t *testing.T) {
 func TestNothingBreaksOut(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{}
-	for _, tag := range strings.Fields("html head meta link title style body main p i h1 b span time h2 div dl dt dd ul li svg path em br footer a") {
+	for _, tag := range strings.Fields("html head meta link title style body main p i h1 b span time h2 div dl dt dd ul li svg path em br footer a noscript script") {
 		known[tag] = true
 	}
 	rapid.Check(t, func(t *rapid.T) {

@@ -51,12 +51,14 @@ func (p *parent) joinAnswer(ctx context.Context, running *process, before state,
 			p.at.DNS = sameAgain(p.DNS, before.DNS)
 			p.at.StandbyHTTP = sameAgain(p.StandbyHTTP, before.StandbyHTTP)
 			p.at.OFREP = sameAgain(p.OFREP, before.OFREP)
+			p.at.StandbyHTTPS = sameAgain(p.StandbyHTTPS, before.StandbyHTTPS)
 		}
 		return p.openAnswer()
 	}
 	p.log.Info("joined a running answer", "pid", running.pid)
 	p.answer.process = running
 	p.at.DNS, p.at.StandbyHTTP, p.at.OFREP = before.DNS, before.StandbyHTTP, before.OFREP
+	p.at.StandbyHTTPS = before.StandbyHTTPS
 	lent, err := borrowSockets(ctx, p.at.AnswerSock)
 	if err != nil {
 		p.log.Warn("the running answer does not share its sockets; when it ends, they are opened anew and some queries are lost", "error", err)
@@ -69,7 +71,7 @@ func (p *parent) joinAnswer(ctx context.Context, running *process, before state,
 	if err := p.noteAnswer(); err != nil {
 		p.log.Warn("the running answer lacks a socket; it gets it when it starts again", "error", err)
 	}
-	for flag, addr := range map[string][2]string{"--dns": {p.DNS, p.at.DNS}, "--standby-http": {p.StandbyHTTP, p.at.StandbyHTTP}, "--ofrep": {p.OFREP, p.at.OFREP}} {
+	for flag, addr := range map[string][2]string{"--dns": {p.DNS, p.at.DNS}, "--standby-http": {p.StandbyHTTP, p.at.StandbyHTTP}, "--standby-https": {p.StandbyHTTPS, p.at.StandbyHTTPS}, "--ofrep": {p.OFREP, p.at.OFREP}} {
 		if sameAgain(addr[0], addr[1]) != addr[1] {
 			p.log.Warn("the running answer keeps the address that it has; stop lifeboat and start it again to change it", "flag", flag, "asked", addr[0], "bound", addr[1])
 		}
@@ -81,7 +83,7 @@ func (p *parent) joinAnswer(ctx context.Context, running *process, before state,
 // the console port that is wanted; else it is ended, and a new one started. The
 // caller holds mu.
 func (p *parent) joinControl(ctx context.Context, running *process, before state, known bool) {
-	same := before.DNS == p.at.DNS && before.StandbyHTTP == p.at.StandbyHTTP && before.OFREP == p.at.OFREP
+	same := before.DNS == p.at.DNS && before.StandbyHTTP == p.at.StandbyHTTP && before.OFREP == p.at.OFREP && before.StandbyHTTPS == p.at.StandbyHTTPS
 	if known && same && before.HTTP != "" && sameAgain(p.HTTP, before.HTTP) == before.HTTP {
 		p.log.Info("joined a running control", "pid", running.pid)
 		p.control.process = running
@@ -118,7 +120,7 @@ func split(given handover.Sockets) (control, answer handover.Sockets) {
 		switch name {
 		case handover.HTTP, handover.ControlSock, handover.FeedSock:
 			control[name] = files
-		case handover.DNSUDP, handover.DNSTCP, handover.StandbyHTTP, handover.OFREP, handover.AnswerSock:
+		case handover.DNSUDP, handover.DNSTCP, handover.StandbyHTTP, handover.StandbyHTTPS, handover.OFREP, handover.AnswerSock:
 			answer[name] = files
 		}
 	}

@@ -24,6 +24,9 @@ type Addresses struct {
 	HTTP        string `json:"http"` // "" while the console port is taken
 	DNS         string `json:"dns"`
 	StandbyHTTP string `json:"standby_http"`
+
+	StandbyHTTPS string `json:"standby_https,omitempty"` // "" where the standby does not answer over TLS
+
 	OFREP       string `json:"ofrep"`
 	ControlSock string `json:"control_sock"`
 	AnswerSock  string `json:"answer_sock"`
@@ -57,6 +60,11 @@ func (p *parent) openAnswer() error {
 	if err != nil {
 		return err
 	}
+	if addr := cmp.Or(p.at.StandbyHTTPS, p.StandbyHTTPS); addr != "" {
+		if err := p.openTCP(held, handover.StandbyHTTPS, "--standby-https", addr); err != nil {
+			return err
+		}
+	}
 	if err := p.openTCP(held, handover.OFREP, "--ofrep", cmp.Or(p.at.OFREP, p.OFREP)); err != nil {
 		return err
 	}
@@ -69,8 +77,12 @@ func (p *parent) openAnswer() error {
 // noteAnswer notes where answer's sockets are bound. The caller holds mu.
 func (p *parent) noteAnswer() error {
 	for name, into := range map[string]*string{
-		handover.DNSTCP: &p.at.DNS, handover.StandbyHTTP: &p.at.StandbyHTTP, handover.OFREP: &p.at.OFREP,
+		handover.DNSTCP: &p.at.DNS, handover.StandbyHTTP: &p.at.StandbyHTTP, handover.StandbyHTTPS: &p.at.StandbyHTTPS, handover.OFREP: &p.at.OFREP,
 	} {
+		if name == handover.StandbyHTTPS && !p.sockets.answer.Has(name) {
+			*into = ""
+			continue
+		}
 		addr, err := p.sockets.answer.Addr(name)
 		if err != nil {
 			return err
@@ -224,6 +236,9 @@ func (p *parent) startControl() (*process, error) {
 		args = append(args, "--config", p.Config)
 	}
 	args = append(args, "--dns", p.at.DNS, "--standby-http", p.at.StandbyHTTP, "--ofrep", p.at.OFREP)
+	if p.at.StandbyHTTPS != "" {
+		args = append(args, "--standby-https", p.at.StandbyHTTPS)
+	}
 	return spawn(p.command(append(args, p.ControlArgs...), p.sockets.control, p.accounts.control))
 }
 

@@ -143,7 +143,7 @@ func (p *parent) keepState() {
 }
 
 func (p *parent) writeReady(at Addresses) {
-	p.log.Info("ready", "http", at.HTTP, "dns", at.DNS, "standby_http", at.StandbyHTTP, "ofrep", at.OFREP)
+	p.log.Info("ready", "http", at.HTTP, "dns", at.DNS, "standby_http", at.StandbyHTTP, "standby_https", at.StandbyHTTPS, "ofrep", at.OFREP)
 	if p.ReadyFile == "" {
 		return
 	}

@@ -42,7 +42,7 @@ const (
 	wholeGrace   = 15 * time.Second
 )
 
-// Options are what serve is started with. Data and the four addresses are needed.
+// Options are what serve is started with. Data and the first four addresses are needed.
 type Options struct {
 	Binary string   // what to start the children from; this program if empty
 	Data   string   // the data folder
@@ -52,6 +52,7 @@ type Options struct {
 	ControlArgs, AnswerArgs []string // added to the children's arguments
 
 	HTTP, DNS, StandbyHTTP, OFREP string // addresses; port 0 chooses a free one
+	StandbyHTTPS                  string // the same; "": the standby does not answer over TLS
 	UDPSockets                    int    // UDP sockets that share the DNS port; one per processor if 0
 
 	ControlUser, AnswerUser string // accounts to run the children as; needs root
@@ -110,6 +111,9 @@ func (o Options) validate() error {
 		{handover.DNSTCP, "--dns", o.DNS},
 		{handover.StandbyHTTP, "--standby-http", o.StandbyHTTP},
 		{handover.OFREP, "--ofrep", o.OFREP},
+	}
+	if o.StandbyHTTPS != "" {
+		addrs = append(addrs, struct{ socket, flag, addr string }{handover.StandbyHTTPS, "--standby-https", o.StandbyHTTPS})
 	}
 	for _, a := range addrs {
 		if o.Sockets.Has(a.socket) {

@@ -367,6 +367,11 @@ func FuzzIncoming(f *testing.F) {
 	f.Add(answering(q, 0, soaLine(8), soaLine(7), nsLine, soaLine(8), nsLine, soaLine(8)), true)
 	f.Add(answering(q, 0, soaLine(8)), false)
 	f.Add(answering(q, dns.RcodeRefused), false)
+	signed := []string{soaLine(8), nsLine, apex + " 60 IN DNSKEY 257 3 13 AAAA", apex + " 60 IN NSEC " + apex + " NS SOA RRSIG NSEC DNSKEY"}
+	for _, typ := range []string{"SOA", "NS", "DNSKEY", "NSEC"} {
+		signed = append(signed, apex+" 60 IN RRSIG "+typ+" 13 3 60 20300101000000 20200101000000 1 "+apex+" AAAA")
+	}
+	f.Add(answering(q, 0, append(signed, soaLine(8))...), false)
 	have, err := newCopied(apex, "test", records(soaLine(7), nsLine))
 	must(f, err)
 	f.Fuzz(func(t *testing.T, msg []byte, differences bool) {
@@ -383,6 +388,9 @@ func FuzzIncoming(f *testing.F) {
 		c, err := in.checked("test")
 		if err == nil && (c.serial != in.serial || c.records[0].Type != dns.TypeSOA) {
 			t.Fatalf("serial %d, began with %d", c.serial, in.serial)
+		}
+		if err == nil && c.signed != nil {
+			_, _ = authdns.PrepareForeign(c.zone, c.signed) // refuses, or makes it ready
 		}
 	})
 }

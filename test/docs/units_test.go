@@ -61,7 +61,7 @@ func units(t *testing.T, kind string) []unit {
 
 // needed are the sockets of each service, as package handover names them.
 var needed = map[string][]string{
-	"lifeboat-answer.service":  {handover.DNSUDP, handover.DNSTCP, handover.StandbyHTTP, handover.OFREP, handover.AnswerSock},
+	"lifeboat-answer.service":  {handover.DNSUDP, handover.DNSTCP, handover.StandbyHTTP, handover.StandbyHTTPS, handover.OFREP, handover.AnswerSock},
 	"lifeboat-control.service": {handover.HTTP, handover.ControlSock, handover.FeedSock},
 }
 

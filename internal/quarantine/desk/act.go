@@ -3,6 +3,7 @@ package desk
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"lifeboat/internal/fault"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/quarantine"
+	"lifeboat/internal/quarantine/find"
 )
 
 // ready says why a plan can't be carried out now, if it can't.
@@ -264,13 +266,63 @@ func (d *Desk) Find(ctx context.Context, id string) (Held, quarantine.Database, 
 	return Held{}, nil, fault.New(fault.NotFound, "nothing is held under %q", id).WithHint("see what is with: lifeboat data held")
 }
 
-// Verify looks whether an operation is as it should be.
+// Verify looks whether an operation is as it should be, and whether the harm is gone: by
+// the check and by the query that show it, as far as they are configured.
 func (d *Desk) Verify(ctx context.Context, id string) (quarantine.Verdict, error) {
-	_, db, err := d.Find(ctx, id)
+	h, db, err := d.Find(ctx, id)
 	if err != nil {
 		return quarantine.Verdict{}, err
 	}
-	return db.Verify(ctx, id)
+	v, err := db.Verify(ctx, id)
+	if err != nil {
+		return v, err
+	}
+	s, err := d.source(h.Database)
+	if err != nil {
+		return v, err
+	}
+	v.Unverified = true
+	for _, c := range s.Lookout.symptoms(ctx) {
+		v.Checks = append(v.Checks, c)
+		v.OK, v.Unverified = v.OK && (c.OK || c.Unknown), v.Unverified && c.Unknown
+	}
+	return v, nil
+}
+
+// symptomFor is how long looking whether the harm is gone may take.
+const symptomFor = 5 * time.Second
+
+// symptoms asks whatever shows the harm.
+func (l Lookout) symptoms(ctx context.Context) (out []quarantine.Check) {
+	ctx, cancel := context.WithTimeout(ctx, symptomFor)
+	defer cancel()
+	add := func(a find.Answer, err error) {
+		c := quarantine.Check{Name: "symptom", OK: err == nil && !a.Harm, Unknown: err != nil}
+		switch {
+		case err != nil:
+			c.Detail = "Whether the harm is gone could not be seen: " + strings.TrimSuffix(err.Error(), ".") + "."
+		case a.Harm:
+			c.Detail = "The harm is still there: " + a.Says + ". It is not these rows, or not only these."
+		default:
+			c.Detail = "The harm is gone: " + a.Says + "."
+		}
+		out = append(out, c)
+	}
+	if l.Symptom != nil {
+		add(l.Symptom(ctx))
+	}
+	if l.Target.Query != "" && l.Lend != nil {
+		var a find.Answer
+		err := l.Lend(ctx, func(ctx context.Context, conn *sql.Conn) (err error) {
+			a, err = find.AskQuery(ctx, conn, l.Target)
+			return err
+		})
+		add(a, err)
+	}
+	if len(out) == 0 {
+		out = append(out, quarantine.Check{Name: "symptom", Unknown: true, Detail: "Nobody has looked whether the harm is gone: write symptom or symptom_query under the database, and lifeboat does."})
+	}
+	return out
 }
 
 // Preview says what Restore would do. It changes nothing.

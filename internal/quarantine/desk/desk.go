@@ -92,6 +92,7 @@ type Desk struct {
 
 	searches []*search // oldest first
 	lent     []lent    // operations of searches whose rows may be away
+	left     []lent    // those that a control before this one has left away; for Recover
 }
 
 // New makes a Desk.
@@ -99,7 +100,10 @@ func New(o Options) (*Desk, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fault.New(fault.Unavailable, "make the folder of the plans").Because(err).WithHint("look at the rights of %s", o.Dir)
 	}
-	return &Desk{o: o, open: map[string]quarantine.Database{}, jobs: map[string]*job{}, purge: map[string]Asked{}}, nil
+	d := &Desk{o: o, open: map[string]quarantine.Database{}, jobs: map[string]*job{}, purge: map[string]Asked{}}
+	d.left = d.readLent()
+	d.lent = slices.Clone(d.left)
+	return d, nil
 }
 
 // Kept is a plan with what became of it.

@@ -473,27 +473,31 @@ const lookFor = time.Minute
 // recoverEvery is between two tries to put back what a search left.
 const recoverEvery = 10 * time.Second
 
+// readLent reads which operations of searches may hold rows.
+func (d *Desk) readLent() (out []lent) {
+	b, err := os.ReadFile(d.lentPath())
+	if err == nil {
+		err = json.Unmarshal(b, &out)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		d.o.Logger.Warn("which rows a search has left away can't be read; lifeboat data held tells them by their reason", "cause", err)
+	}
+	return out
+}
+
 // Recover puts back what a search has taken away that was cut short by an end of control.
 // It returns when nothing is left to put back, or with ctx.
 func (d *Desk) Recover(ctx context.Context, by incident.Actor) {
-	b, err := os.ReadFile(d.lentPath())
-	var left []lent
-	if err == nil {
-		err = json.Unmarshal(b, &left)
-	}
-	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
-			d.o.Logger.Warn("which rows a search has left away can't be read", "cause", err)
-		}
-		return
-	}
-	slices.Reverse(left)
+	left := slices.Clone(d.left)
+	slices.Reverse(left) // what left last comes back first
 	for len(left) > 0 {
-		if err := d.giveBack(ctx, left[0], by); err == nil {
-			left = left[1:]
-			continue
-		} else if ctx.Err() == nil {
+		err := d.giveBack(ctx, left[0], by)
+		if err != nil && ctx.Err() == nil {
 			d.o.Logger.Warn("rows that a search took away are not back", "operation", left[0].Operation, "cause", err)
+		}
+		if kind := fault.KindOf(err); err == nil || kind == fault.Conflict || kind == fault.NotFound {
+			left = left[1:] // back, or a person has to look: lifeboat data held shows it
+			continue
 		}
 		select {
 		case <-time.After(recoverEvery):
@@ -501,12 +505,10 @@ func (d *Desk) Recover(ctx context.Context, by incident.Actor) {
 			return
 		}
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.lent) > 0 { // a new search has begun: it tidies up itself
+	if len(d.left) == 0 {
 		return
 	}
-	if err := d.writeLent(); err != nil {
+	if err := d.forget(); err != nil {
 		d.o.Logger.Warn("the list of a search is still there", "cause", err)
 	}
 }

@@ -184,3 +184,38 @@ func TestSearchRefused(t *testing.T) {
 }
 
 func asFault(err error, f **fault.Error) bool { return errors.As(err, f) }
+
+// Verifying looks at the harm, too: it is gone, it is still there, or nobody has looked.
+func TestVerifyLooksForTheHarm(t *testing.T) {
+	t.Parallel()
+	for query, want := range map[string]string{
+		"SELECT count(*) FROM orders WHERE id = 7": "The harm is gone",
+		"SELECT count(*) FROM orders WHERE id = 8": "The harm is still there",
+		"":                          "Nobody has looked whether the harm is gone",
+		"SELECT nosuch FROM orders": "could not be seen",
+	} {
+		r := open(t, false)
+		r.query = query
+		r.reopen(false)
+		db, err := r.Database("shopdb")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := db.Plan(t.Context(), quarantine.Request{ID: "op1", Table: "orders", Keys: []quarantine.Key{{"7"}}, Mode: quarantine.Move})
+		if err == nil {
+			_, err = db.Apply(t.Context(), p, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := r.Verify(t.Context(), "op1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := v.Checks[len(v.Checks)-1]
+		there, unknown := strings.Contains(want, "still"), strings.HasPrefix(want, "Nobody") || strings.HasPrefix(want, "could")
+		if last.Name != "symptom" || !strings.Contains(last.Detail, want) || v.OK == there || v.Unverified != unknown || last.Unknown != unknown {
+			t.Errorf("%s: %+v", query, v)
+		}
+	}
+}

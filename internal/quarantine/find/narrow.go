@@ -147,6 +147,18 @@ func ByQuery(ctx context.Context, conn *sql.Conn, t Target, list []Candidate) (L
 	return f, err
 }
 
+// AskQuery asks the symptom query once, with every row in sight.
+func AskQuery(ctx context.Context, conn *sql.Conn, t Target) (Answer, error) {
+	var a Answer
+	f, err := ByQuery(ctx, conn, t, nil)
+	if err != nil {
+		return a, err
+	}
+	a.Says = f.Before
+	a.Harm = f.Asked > 1 // it is asked again only where there is harm
+	return a, nil
+}
+
 // askable refuses a query that hiding would not work on.
 func askable(t Target, list []Candidate) error {
 	if t.Query == "" {

@@ -1,0 +1,288 @@
+package standby
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// crowd counts connections, and says who may have another.
+type crowd struct {
+	max, each int
+	open      atomic.Int64
+	full      atomic.Uint64
+	greedy    atomic.Uint64
+	unasked   atomic.Uint64
+
+	mu *sync.Mutex
+	of map[netip.Addr]int // guarded by mu
+}
+
+func newCrowd(most, each int) crowd {
+	return crowd{max: most, each: each, mu: &sync.Mutex{}, of: map[netip.Addr]int{}}
+}
+
+// network is whom a connection is counted for: an IPv4 address, or the /64 that one
+// customer of a provider has (RFC 6177). This machine's own are nobody's.
+func network(a net.Addr) netip.Addr {
+	at, is := a.(*net.TCPAddr)
+	if !is {
+		return netip.Addr{}
+	}
+	ip := at.AddrPort().Addr().Unmap().WithZone("")
+	if ip.IsLoopback() {
+		return netip.Addr{}
+	}
+	if ip.Is6() {
+		p, _ := ip.Prefix(64) // it has 128 bits
+		ip = p.Addr()
+	}
+	return ip
+}
+
+// admit takes a connection in, or says that there is no room.
+func (c *crowd) admit(from netip.Addr) bool {
+	if c.open.Add(1) > int64(c.max) {
+		c.open.Add(-1)
+		c.full.Add(1)
+		return false
+	}
+	if !from.IsValid() {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.of[from] >= c.each {
+		c.open.Add(-1)
+		c.greedy.Add(1)
+		return false
+	}
+	c.of[from]++
+	return true
+}
+
+func (c *crowd) leave(from netip.Addr) {
+	c.open.Add(-1)
+	if !from.IsValid() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.of[from]--; c.of[from] <= 0 {
+		delete(c.of, from)
+	}
+}
+
+// gate lets a few handshakes at a time have the processor. The others wait outside
+// Go's run queue, so that a storm of them delays neither a query to the name server nor
+// an answer to who is in already; who would wait too long is turned away at once.
+type gate struct {
+	slots   chan struct{}
+	most    int64
+	waiting atomic.Int64
+	shed    atomic.Uint64
+}
+
+// atOnce is how many handshakes are computed at a time.
+const atOnce = 8
+
+func newGate(most int) gate {
+	return gate{slots: make(chan struct{}, atOnce), most: int64(most)}
+}
+
+var errShed = errors.New("too many handshakes wait for the processor")
+
+// enter waits for a slot.
+func (g *gate) enter() error {
+	select {
+	case g.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	if g.waiting.Add(1) > g.most {
+		g.waiting.Add(-1)
+		g.shed.Add(1)
+		return errShed
+	}
+	g.slots <- struct{}{} // held for a fraction of a millisecond each
+	g.waiting.Add(-1)
+	return nil
+}
+
+func (g *gate) leave() { <-g.slots }
+
+// packed says whether whoever comes now would be turned away later.
+func (g *gate) packed() bool { return g.waiting.Load() >= g.most }
+
+// front is a listener behind which connections are counted; with a TLS configuration
+// they are secured.
+type front struct {
+	server *Server
+	ln     net.Listener
+	tls    *tls.Config // nil: none
+}
+
+func (s *Server) newFront(ln net.Listener, config *tls.Config) *front {
+	return &front{server: s, ln: ln, tls: config}
+}
+
+func (f *front) close() { _ = f.ln.Close() }
+
+// accept gives the next connection that is let in. Who is not is reset: a handshake
+// costs more than all the rest, and a browser asks again.
+func (f *front) accept() (net.Conn, error) {
+	for {
+		raw, err := f.ln.Accept()
+		if err != nil {
+			return nil, err
+		}
+		from := network(raw.RemoteAddr())
+		if f.tls != nil && f.server.gate.packed() {
+			f.server.gate.shed.Add(1)
+			reset(raw)
+			continue
+		}
+		if !f.server.crowd.admit(from) {
+			f.server.complain("connections beyond the limits", raw.RemoteAddr().String())
+			reset(raw)
+			continue
+		}
+		c := &conn{Conn: raw, server: f.server, from: from, secure: f.tls != nil, early: f.tls != nil}
+		if f.tls != nil {
+			return tls.Server(c, f.tls), nil
+		}
+		return c, nil
+	}
+}
+
+// reset ends a connection without a further packet being waited for.
+func reset(c net.Conn) {
+	if t, is := c.(interface{ SetLinger(int) error }); is {
+		_ = t.SetLinger(0)
+	}
+	_ = c.Close()
+}
+
+// lease is the front for one HTTP server, which closes the listener that it is given.
+type lease struct {
+	*front
+	closing sync.Once
+	leaving sync.Once
+	ended   chan struct{} // closed: no connection is to be taken any more
+	left    chan struct{} // closed: none is
+}
+
+// deadliner is a listener that can be woken.
+type deadliner interface{ SetDeadline(time.Time) error }
+
+func (f *front) lease() *lease {
+	if d, is := f.ln.(deadliner); is {
+		_ = d.SetDeadline(time.Time{})
+	}
+	return &lease{front: f, ended: make(chan struct{}), left: make(chan struct{})}
+}
+
+// Accept gives the next connection, until the lease is over.
+func (l *lease) Accept() (net.Conn, error) {
+	c, err := l.accept()
+	if err != nil {
+		select {
+		case <-l.ended:
+			l.leaving.Do(func() { close(l.left) })
+			return nil, net.ErrClosed
+		default:
+		}
+	}
+	return c, err
+}
+
+// Close ends the lease; the listener stays open for the next one where it can be woken.
+func (l *lease) Close() error {
+	l.closing.Do(func() {
+		close(l.ended)
+		if d, is := l.ln.(deadliner); is {
+			_ = d.SetDeadline(time.Unix(1, 0))
+			return
+		}
+		l.front.close()
+	})
+	return nil
+}
+
+// Addr is the listener's.
+func (l *lease) Addr() net.Addr { return l.ln.Addr() }
+
+// conn is a connection that is counted, and whose handshake waits its turn.
+type conn struct {
+	net.Conn
+	server *Server
+	from   netip.Addr
+	secure bool
+	early  bool        // a handshake has not been answered; of the one goroutine that makes it
+	inside atomic.Bool // it has a slot of the gate
+	got    atomic.Int64
+	asked  atomic.Bool
+	closed atomic.Bool
+}
+
+// Read lets a handshake wait for the processor once the other end has said something:
+// who says nothing holds up nobody.
+func (c *conn) Read(b []byte) (int, error) {
+	c.outside()
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.got.Add(int64(n))
+		if c.early {
+			if err := c.server.gate.enter(); err != nil {
+				if t, is := c.Conn.(interface{ SetLinger(int) error }); is {
+					_ = t.SetLinger(0)
+				}
+				return 0, err
+			}
+			c.inside.Store(true)
+		}
+	}
+	return n, err
+}
+
+// Write comes when what a handshake had to compute is over.
+func (c *conn) Write(b []byte) (int, error) {
+	if c.early {
+		c.early = false
+		c.outside()
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *conn) outside() {
+	if c.inside.Load() && c.inside.CompareAndSwap(true, false) {
+		c.server.gate.leave()
+	}
+}
+
+// Close gives the place back.
+func (c *conn) Close() error {
+	if c.closed.CompareAndSwap(false, true) {
+		c.outside()
+		c.server.crowd.leave(c.from)
+		if !c.asked.Load() {
+			c.server.unasked(c)
+		}
+	}
+	return c.Conn.Close()
+}
+
+// connKey is where a request's connection is in its context.
+type connKey struct{}
+
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	if t, is := c.(*tls.Conn); is {
+		c = t.NetConn()
+	}
+	return context.WithValue(ctx, connKey{}, c)
+}
