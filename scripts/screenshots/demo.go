@@ -83,9 +83,9 @@ func (w *walk) crisis() error {
 			return w.do(chromedp.SendKeys(chromedp.CSS("#name"), "ada"), chromedp.SendKeys(chromedp.CSS("#password"), people["ada"]), chromedp.Submit(chromedp.CSS("#password")))
 		},
 		w.when("All is well", "02-quiet"),
-		func() error { return w.command("demo", "break", "bad-release", "--data", w.data) },
-		w.when("", "03-it-breaks"),
-		w.press("Something is wrong"), w.when("Let’s get out of hot water", "04-declared"),
+		w.press("Something is wrong"), w.when("Let’s get out of hot water", "03-declared"),
+		func() error { return w.command("demo", "break", "bad-release", "--data", w.data) }, // later, or a rule would be the first to say so
+		w.when("", "04-it-breaks"),
 		w.press("Nothing loads"), w.when("Let’s get out of hot water", "05-answered"),
 		w.press("Show visitors the status page"), w.when("Visitors are looked after", "06-contained"),
 		w.press("Tell people"), w.when("What happened", "07-diagnose"),
