@@ -84,9 +84,9 @@ func (w *walk) crisis() error {
 		},
 		w.when("All is well", "02-quiet"),
 		w.press("Something is wrong"), w.when("Let’s get out of hot water", "03-declared"),
-		func() error { return w.command("demo", "break", "bad-release", "--data", w.data) }, // later, or a rule would be the first to say so
-		w.when("", "04-it-breaks"),
-		w.press("Nothing loads"), w.when("Let’s get out of hot water", "05-answered"),
+		w.press("Nothing loads"), w.when("Let’s get out of hot water", "04-answered"),
+		func() error { return w.command("demo", "break", "bad-release", "--data", w.data) }, // late, or a rule would be the first to say so
+		w.when("", "05-it-breaks"),
 		w.press("Show visitors the status page"), w.when("Visitors are looked after", "06-contained"),
 		w.press("Tell people"), w.when("What happened", "07-diagnose"),
 		func() error { return w.command("demo", "repair", "--data", w.data) },
