@@ -22,7 +22,7 @@ const most = 60 << 10
 // looked are the pages that are looked at always: one of each make.
 var looked = []string{
 	"quiet-up", "declared", "contained", "diagnose", "confirm", "touch", "fix", "no-effect", "return-stage", "watch", "review", "drill", "stale", "sign-in-wrong",
-	"sites", "levers", "changes", "piece-text", "crew", "timeline-all", "write-up", "accounts", "incidents", "messages",
+	"sites", "levers", "changes", "card", "piece-text", "crew", "timeline-all", "write-up", "accounts", "incidents", "messages",
 }
 
 // TestEverybody: nobody stumbles over a page, by day on a phone and by night on a desk;

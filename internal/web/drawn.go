@@ -5,6 +5,9 @@ import (
 	"html/template"
 	"strconv"
 	"strings"
+
+	"lifeboat/internal/capture"
+	"lifeboat/internal/incident"
 )
 
 // What was captured as text is drawn where its make is known: how long each part of a
@@ -40,14 +43,15 @@ const (
 	maxDiff    = 400 // lines of each side
 )
 
-// drawnOf draws a text of a kind.
-func (x scope) drawnOf(kind, text string) drawn {
-	switch kind {
-	case "http":
+// drawnOf draws a text that a collector made. What a page sent is of the same kind as how
+// it answered, and is its owner's: the title, which is ours, tells them apart.
+func (x scope) drawnOf(e incident.Evidence, text string) drawn {
+	switch {
+	case e.Kind == capture.KindHTTP && strings.HasPrefix(e.Title, "How "):
 		return drawn{Figure: x.waterfall(text)}
-	case "dns":
+	case e.Kind == capture.KindDNS:
 		return drawn{Answers: answersOf(text)}
-	case "tls":
+	case e.Kind == capture.KindTLS:
 		return drawn{Shown: certificatesOf(text)}
 	}
 	return drawn{}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lifeboat/internal/incident"
 )
 
 const captured = `GET /cart
@@ -27,20 +29,23 @@ func TestDrawn(t *testing.T) {
 	t.Parallel()
 	b := launch(t)
 	x := scope{s: newServer(b.options())}
-	d := x.drawnOf("http", captured)
+	d := x.drawnOf(incident.Evidence{Kind: "http", Title: "How main answers"}, captured)
 	for _, want := range []string{"30012 ms", "TLS 1.3 agreed", "&lt;script&gt;", `role="img"`} {
 		if !strings.Contains(string(d.Figure), want) {
 			t.Errorf("the picture does not hold %q:\n%s", want, d.Figure)
 		}
 	}
-	if d := x.drawnOf("http", "just a text\n12 ms  alone"); d.Figure != "" {
+	if d := x.drawnOf(incident.Evidence{Kind: "http", Title: "What main sent for GET /."}, captured); d.Figure != "" {
+		t.Error("what a page sent is drawn as ours")
+	}
+	if d := x.drawnOf(incident.Evidence{Kind: "http", Title: "How main answers"}, "just a text\n12 ms  alone"); d.Figure != "" {
 		t.Error("one line is no picture")
 	}
-	answers := x.drawnOf("dns", "DNS questions to ns1, now\n\n;; shop.example.com. A, over udp, after 3 ms: NOERROR, flags [aa], 60 bytes\nshop.example.com.\t60\tIN\tA\t203.0.113.10\n").Answers
+	answers := x.drawnOf(incident.Evidence{Kind: "dns"}, "DNS questions to ns1, now\n\n;; shop.example.com. A, over udp, after 3 ms: NOERROR, flags [aa], 60 bytes\nshop.example.com.\t60\tIN\tA\t203.0.113.10\n").Answers
 	if diff := cmp.Diff([]answerRow{{"shop.example.com. A", "NOERROR\nA 203.0.113.10, for 60 s"}}, answers); diff != "" {
 		t.Error(diff)
 	}
-	shown := x.drawnOf("tls", "TLS handshakes\n\n== shop.example.com\nthe certificate is not for shop.example.com; it is for x\n\n-- certificate 1\nsubject: CN=x\nissuer: CN=ca\nnames: x\n\n-- certificate 2\nissuer: CN=root\n").Shown
+	shown := x.drawnOf(incident.Evidence{Kind: "tls"}, "TLS handshakes\n\n== shop.example.com\nthe certificate is not for shop.example.com; it is for x\n\n-- certificate 1\nsubject: CN=x\nissuer: CN=ca\nnames: x\n\n-- certificate 2\nissuer: CN=root\n").Shown
 	if diff := cmp.Diff([]shownCert{{"shop.example.com", "the certificate is not for shop.example.com; it is for x", []answerRow{{"issuer", "CN=ca"}, {"names", "x"}}}}, shown); diff != "" {
 		t.Error(diff)
 	}

@@ -122,7 +122,7 @@ func (s *server) piece(w http.ResponseWriter, r *http.Request, who account.Sessi
 			part.Image = here + "/image"
 		} else if strings.HasPrefix(e.Type, "text/") {
 			part.Body, part.More = firstOf(body)
-			part.Drawn = x.drawnOf(e.Kind, part.Body)
+			part.Drawn = x.drawnOf(e, part.Body)
 			part.Drawn.Changed, part.Drawn.Since = s.sinceBefore(r.Context(), x, e, part.Body)
 		}
 	}

@@ -207,7 +207,7 @@ func (x scope) axis(onset, until time.Time) template.HTML {
 	}
 	return x.part("figure", figure{
 		Label: label, Narrow: draw(350, " narrow", 3), Wide: draw(1200, " wide", 8),
-		Says: "Dark: checks that fail. Lines: what we did. Diamonds: what was changed, numbered as below; filled when suspected.",
+		Says: "Dark: checks that fail. Lines: what we did. Diamonds: what was changed, the newest is 1; filled when suspected.",
 	})
 }
 

@@ -231,7 +231,9 @@ func (x scope) beside(p *page) {
 	for _, s := range x.v.Seen {
 		oldest = max(oldest, s.AgeMS)
 		line := placeOf(s)
-		line.Hours = x.hours(s.Place, hours)
+		if s.Role == "home" { // of the others it is enough how they are
+			line.Hours = x.hours(s.Place, hours)
+		}
 		p.Places = append(p.Places, line)
 	}
 	if oldest >= 0 {

@@ -118,20 +118,21 @@ type Accounts interface {
 
 // Options of the pages. Engine, Tokens, Accounts, Key, Now and Logger MUST be set.
 type Options struct {
-	Engine   Engine
-	Tokens   Tokens
-	Accounts Accounts
-	Desk     Desk          // nil: the configuration has no databases
-	Company  Company       // the company's own sign-in; nil: none
-	Ring     *session.Ring // signs what waits in a browser; one of the process's own where it is nil
-	Key      []byte        // signs what a redirect says; 32 bytes
-	Now      func() time.Time
-	Logger   *slog.Logger
-	Channels []engine.Channel // who is told what: the message to send names them
-	Zone     *time.Location   // local time, shown beside UTC; the machine's when nil
-	Demo     string           // one line on top of every page
-	Ending   <-chan struct{}  // closed when the server is to end: open streams end with it
-	URL      string           // where people reach the pages; https: cookies go over nothing else. Empty: it is not known
+	Engine      Engine
+	Tokens      Tokens
+	Accounts    Accounts
+	Desk        Desk          // nil: the configuration has no databases
+	Company     Company       // the company's own sign-in; nil: none
+	Ring        *session.Ring // signs what waits in a browser; one of the process's own where it is nil
+	Key         []byte        // signs what a redirect says; 32 bytes
+	Now         func() time.Time
+	Logger      *slog.Logger
+	Channels    []engine.Channel // who is told what: the message to send names them
+	Fingerprint func() string    // of the certificate that is shown by address, for the emergency card; nil: there is none
+	Zone        *time.Location   // local time, shown beside UTC; the machine's when nil
+	Demo        string           // one line on top of every page
+	Ending      <-chan struct{}  // closed when the server is to end: open streams end with it
+	URL         string           // where people reach the pages; https: cookies go over nothing else. Empty: it is not known
 }
 
 //go:embed page/*.html page/*.css page/*.js
@@ -209,6 +210,7 @@ func (s *server) rooms() map[string]func(http.ResponseWriter, *http.Request, acc
 		"GET /sites/{site}/{act}":     s.form,
 		"GET /levers":                 s.levers,
 		"GET /changes":                s.changes,
+		"GET /card":                   s.card,
 		"GET /messages":               s.messages,
 		"GET /data":                   s.data,
 		"GET /data/plans/{plan}":      s.dataPlan,

@@ -88,7 +88,8 @@ func Open(t *testing.T, o Options) *Tab {
 	if err := chromedp.Listen(ctx, tab.heard); err != nil {
 		t.Fatal(err)
 	}
-	tab.Do(call(network.Enable, network.EnableParams{}), call(log.Enable, cdp.Empty{}))
+	tab.Do(call(network.Enable, network.EnableParams{}), call(log.Enable, cdp.Empty{}),
+		call(emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})) // nobody looks at another window
 	if o.NoScript { // the page's; what the test asks is answered
 		tab.Do(call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
 	}
