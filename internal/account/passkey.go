@@ -120,7 +120,7 @@ func noPasskeys() error {
 
 // NewPasskey begins to make a passkey for an account. options are for the browser's
 // navigator.credentials.create, as JSON.
-func (b *Book) NewPasskey(ctx context.Context, name string) (options, state string, err error) {
+func (b *Book) NewPasskey(name string) (options, state string, err error) {
 	if b.relying == nil {
 		return "", "", noPasskeys()
 	}
@@ -128,16 +128,11 @@ func (b *Book) NewPasskey(ctx context.Context, name string) (options, state stri
 	if err != nil {
 		return "", "", err
 	}
-	if r, _ := b.record(a.Name); len(r.Handle) == 0 {
-		if err := b.change(ctx, a.Name, false, func(r *record) error {
-			r.Handle = make([]byte, handleLen)
-			_, _ = rand.Read(r.Handle) // never fails
-			return nil
-		}); err != nil {
-			return "", "", err
-		}
-	}
 	r, _ := b.record(a.Name)
+	if len(r.Handle) == 0 { // it is kept with the first passkey
+		r.Handle = make([]byte, handleLen)
+		_, _ = rand.Read(r.Handle) // never fails
+	}
 	creation, data, err := b.relying.BeginRegistration(holder{r}, webauthn.WithExclusions(webauthn.Credentials(holder{r}.WebAuthnCredentials()).CredentialDescriptors()))
 	if err != nil {
 		return "", "", fault.New(fault.Internal, "a passkey can't be made").Because(err)
@@ -201,6 +196,10 @@ func (b *Book) AddPasskey(ctx context.Context, name, label, state, response stri
 		return Passkey{}, spoilt(err)
 	}
 	r, _ := b.record(c.Name)
+	handle := c.Data.UserID
+	if len(r.Handle) == 0 {
+		r.Handle = handle
+	}
 	made, err := b.relying.CreateCredential(holder{r}, c.Data, parsed)
 	if err != nil {
 		return Passkey{}, spoilt(err)
@@ -215,7 +214,10 @@ func (b *Book) AddPasskey(ctx context.Context, name, label, state, response stri
 			return fault.New(fault.Conflict, "this passkey is here already")
 		case slices.ContainsFunc(r.Passkeys, func(o passkeyKept) bool { return o.Label == label }):
 			return fault.New(fault.Conflict, "another passkey is called %q", label).At("label").WithHint("give this one another name")
+		case len(r.Handle) > 0 && !bytes.Equal(r.Handle, handle): // two first ones at once
+			return fault.New(fault.Conflict, "another passkey was made meanwhile").WithHint("press once more")
 		}
+		r.Handle = handle
 		r.Passkeys = append(slices.Clone(r.Passkeys), k)
 		return nil
 	})

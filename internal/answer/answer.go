@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"lifeboat/internal/authdns"
+	"lifeboat/internal/boardfeed"
 	"lifeboat/internal/capture"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/feed"
@@ -83,7 +84,12 @@ type Answer struct {
 	memory authdns.Memory
 	pages  atomic.Pointer[standby.View] // compiled last
 
-	trusted prober.Trust // whom checks trust
+	writing  sync.Mutex // guards statuses; taken before rendering
+	statuses standby.Statuses
+
+	rendering sync.Mutex          // held while a view is made, so that no older one follows it; taken before mu
+	statused  []*standby.Statused // as rendered last; guarded by rendering
+	trusted   prober.Trust        // whom checks trust
 
 	staging sync.Mutex // held while parts are made ready; taken before mu
 
@@ -116,6 +122,7 @@ func New(o Options) (*Answer, error) {
 		o: o, folder: folder, ring: feed.NewRing(), serials: map[string]uint32{}, changed: make(chan struct{}, 1),
 		standby: standby.New(standby.Options{Logger: o.Logger, Now: o.Now, MaxConns: entrance.conns}), ofrep: ofrep.New(ofrep.Options{Logger: o.Logger}),
 	}
+	a.statuses = standby.Statuses{More: []standby.More{boardfeed.All}, Feeds: boardfeed.Links()}
 	a.copies = xfr.NewSecondary(xfr.SecondaryOptions{Dir: filepath.Join(o.Dir, "copies"), Now: o.Now, Logger: o.Logger, Take: a.takeCopies})
 	a.xfr = xfr.New(xfr.Options{Now: o.Now, Logger: o.Logger, Notified: a.copies.Notified})
 	a.dns = authdns.New(authdns.Options{Peers: a.xfr, Logger: o.Logger})

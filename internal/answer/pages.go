@@ -5,6 +5,7 @@ import (
 	"maps"
 	"time"
 
+	"lifeboat/internal/board"
 	"lifeboat/internal/feed"
 	"lifeboat/internal/probe"
 	"lifeboat/internal/prober"
@@ -68,29 +69,99 @@ func (a *Answer) heedDegraded() {
 	}
 }
 
+// renderOnce makes all pages. Sites' own names come first: they wait for no status page.
 func (a *Answer) renderOnce() {
-	sights := a.prober.Seen()
+	a.renderSites()
+	if a.renderStatus() {
+		a.renderSites()
+	}
+}
+
+// inView are the sites as visitors are sent to them, and what the pages are made of.
+func (a *Answer) inView() (sites []snapshot.Site, orders map[string]snapshot.SiteOrder, facts board.Facts, version string) {
 	a.mu.Lock()
-	sites, orders := a.contents.Sites, map[string]snapshot.SiteOrder{}
+	defer a.mu.Unlock()
+	sites, orders = a.contents.Sites, map[string]snapshot.SiteOrder{}
+	facts = board.Facts{Sheet: a.contents.Boards(), History: a.contents.History, Ordered: map[string]board.Ordered{}, Now: a.o.Now()}
+	for _, part := range []string{snapshot.PartStatus, snapshot.PartHistory, snapshot.PartSites} {
+		version += a.manifest.Parts[part].SHA256
+	}
 	for _, s := range sites {
 		o := a.manifest.Sites[s.ID]
 		if pos := snapshot.Effective(a.manifest, a.local, s); pos != o.Position {
 			o = localOrder(a.local, s, pos)
 		}
 		orders[s.ID] = o
+		facts.Ordered[s.ID] = ordered(s, o)
 	}
-	a.mu.Unlock()
+	return sites, orders, facts, version
+}
+
+// renderSites makes the pages of the sites' own names, with the status pages as they
+// were rendered last.
+func (a *Answer) renderSites() {
+	a.rendering.Lock()
+	defer a.rendering.Unlock()
+	sites, orders, facts, _ := a.inView()
 	seen := map[string][]statuspage.Seen{}
-	for _, st := range sights {
+	for _, st := range a.prober.Seen() {
 		seen[st.Target.Site] = append(seen[st.Target.Site], statuspage.Seen{Place: st.Target.Place, Check: st.Check.Name, Seen: st.Seen, LastAt: st.Last.At, Every: st.Check.Every})
 	}
-	v, err := standby.Compile(standby.Input{Sites: sites, Orders: orders, Seen: seen, Now: a.o.Now(), Before: a.pages.Load()})
+	v, err := standby.Compile(standby.Input{Sites: sites, Orders: orders, Seen: seen, Now: facts.Now, Before: a.pages.Load()})
 	if err != nil {
 		a.o.Logger.Error("the pages were not rendered", "cause", err)
 		return
 	}
+	if err := v.AddStatus(a.statused); err != nil { // the other names go on
+		a.o.Logger.Error("a status page is not at its name", "cause", err)
+	}
 	a.pages.Store(v)
 	a.standby.Set(v)
+}
+
+// renderStatus makes the status pages; those of before stay where they can't be made.
+func (a *Answer) renderStatus() bool {
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	sites, orders, facts, version := a.inView()
+	facts.Seen = boardSeen(a.prober.Seen())
+	for _, s := range sites {
+		if o := orders[s.ID]; s.Shadow == "" && o.Message != "" {
+			facts = facts.Heard(s.ID, statuspage.Symptom("", s.Title), o.Message, o.Since)
+			version += o.Message
+		}
+	}
+	pages, err := a.statuses.Render(facts, version)
+	if err != nil {
+		a.o.Logger.Error("the status pages were not rendered", "cause", err)
+		return false
+	}
+	a.rendering.Lock()
+	defer a.rendering.Unlock()
+	a.statused = pages
+	return len(pages) > 0
+}
+
+// ordered is where a site's visitors are sent, as status pages see it.
+func ordered(s snapshot.Site, o snapshot.SiteOrder) board.Ordered {
+	out := board.Ordered{Position: o.Position, Home: s.Home, Since: o.Since}
+	if o.Share != nil {
+		out.Share = o.Share.Position
+	}
+	return out
+}
+
+// boardSeen is what the checks see, as status pages take it.
+func boardSeen(sights []prober.Status) []board.Seen {
+	var out []board.Seen
+	for _, st := range sights {
+		s := board.Seen{Site: st.Target.Site, Place: st.Target.Place, Check: st.Check.Name, Seen: st.Seen, At: st.Last.At, Every: st.Check.Every}
+		if st.Last.Verdict == probe.Pass {
+			s.Took = st.Last.Took
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 // secure serves HTTPS with the snapshot's certificates. What can't be used is told and

@@ -74,7 +74,13 @@ func (a *Answer) decode(m snapshot.Manifest, parts map[string][]byte) (snapshot.
 	if a.staged.prepared != nil && maps.Equal(m.Parts, a.staged.parts) {
 		return a.staged.contents, nil
 	}
-	return snapshot.DecodeContents(m.Parts, func(hash string) ([]byte, error) {
+	return snapshot.DecodeContents(m.Parts, a.part(parts))
+}
+
+// part finds parts by their hash: among those that came with a snapshot, those that were
+// sent ahead, and those on disk.
+func (a *Answer) part(parts map[string][]byte) func(hash string) ([]byte, error) { // with mu held
+	return func(hash string) ([]byte, error) {
 		if b, sent := parts[hash]; sent {
 			return b, nil
 		}
@@ -82,7 +88,7 @@ func (a *Answer) decode(m snapshot.Manifest, parts map[string][]byte) (snapshot.
 			return b, nil
 		}
 		return a.folder.Part(hash)
-	})
+	}
 }
 
 // join adds the parts that could not be written before to those that came with a

@@ -56,7 +56,8 @@ func (a *Answer) shares() map[string]*snapshot.Share { // with mu held
 func (a *Answer) take(p feed.Publish) feed.Ack {
 	ack, fresh := a.takeOne(p)
 	if fresh { // new sites have their pages before control is told that they are served
-		a.renderOnce()
+		a.renderSites()
+		a.renderSoon()
 	}
 	return ack
 }
@@ -94,15 +95,21 @@ func (a *Answer) install(m snapshot.Manifest, parts map[string][]byte) error { /
 	if err := snapshot.Accept(a.manifest, m, a.contents, a.local); err != nil {
 		return err
 	}
-	contents, made, fresh := a.contents, a.compiled, !maps.Equal(m.Parts, a.manifest.Parts) || a.table == nil
-	if fresh {
-		var err error
+	contents, made, fresh := a.contents, a.compiled, !snapshot.OnlyTold(m.Parts, a.manifest.Parts) || a.table == nil
+	var err error
+	switch {
+	case fresh:
 		if contents, err = a.decode(m, parts); err != nil {
 			return err
 		}
 		if made, err = a.compile(contents); err != nil {
 			return fault.New(fault.Invalid, "the zones can't be served").Because(err)
 		}
+	case !maps.Equal(m.Parts, a.manifest.Parts):
+		if contents, err = contents.Tell(m.Parts, a.part(parts)); err != nil {
+			return err
+		}
+		a.renderSoon()
 	}
 	return a.swap(m, contents, made, fresh)
 }

@@ -25,6 +25,7 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -134,6 +135,8 @@ type Keeper struct {
 	problems []Trouble        // with files and with what is on disk
 	facts    map[string]Facts // by name, as they were looked at last
 	lookedAt time.Time
+	handedAt time.Time            // when certificates went to answer last
+	requests []request            // of people who wait
 	paged    map[string]time.Time // when people were told of a subject last
 	wake     chan struct{}
 }
@@ -159,6 +162,8 @@ const (
 	readyEvery = time.Second // whether proofs can be given out
 	tendEvery  = time.Minute
 	lookEvery  = 24 * time.Hour
+	lookAgain  = 10 * time.Minute // while something is not served
+	settle     = 10 * time.Second // for answer to take what was handed on
 )
 
 // Run looks after certificates until ctx ends.
@@ -191,14 +196,22 @@ func (k *Keeper) Tend(ctx context.Context) {
 	k.tending.Lock()
 	defer k.tending.Unlock()
 	k.reload(false)
+	asked := k.asked()
 	for _, job := range k.jobs() {
 		if ctx.Err() != nil {
-			return
+			break
 		}
 		k.refreshWindow(ctx, job)
-		if why := k.due(job); why != "" {
+		why := k.due(job)
+		if slices.ContainsFunc(asked, func(r request) bool { return r.asksFor(job) }) {
+			why = "a person asks for it"
+		}
+		if why != "" {
 			k.renew(ctx, job, why)
 		}
+	}
+	for _, r := range asked {
+		close(r.done)
 	}
 	k.alarm()
 }

@@ -23,17 +23,19 @@ const (
 
 // Held is a certificate that is handed to answer. What it shows to others has no key.
 type Held struct {
-	ID     string            `json:"id" doc:"the site, the file or the import that it is of"`
-	Source string            `json:"source" enum:"authority,file,imported"`
-	Names  []string          `json:"names"`
-	Kind   string            `json:"key" doc:"kind of its key: ecdsa, rsa or ed25519"`
-	From   time.Time         `json:"from"`
-	Until  time.Time         `json:"until"`
-	Issuer string            `json:"issuer"`
-	Serial string            `json:"serial" doc:"hexadecimal"`
-	Notes  []string          `json:"notes,omitempty" doc:"what was mended as it was read"`
-	leaf   *x509.Certificate // of cert
-	cert   snapshot.Certificate
+	ID     string    `json:"id" doc:"the site, the file or the import that it is of"`
+	Source string    `json:"source" enum:"authority,file,imported"`
+	Names  []string  `json:"names"`
+	Kind   string    `json:"key" doc:"kind of its key: ecdsa, rsa or ed25519"`
+	From   time.Time `json:"from"`
+	Until  time.Time `json:"until"`
+	Issuer string    `json:"issuer"`
+	Serial string    `json:"serial" doc:"hexadecimal"`
+	Notes  []string  `json:"notes,omitempty" doc:"what was mended as it was read"`
+
+	untrusted string            // why it leads to no trusted root; "": it does
+	leaf      *x509.Certificate // of cert
+	cert      snapshot.Certificate
 }
 
 // hold makes a Held of what can be served.

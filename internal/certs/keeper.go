@@ -303,9 +303,17 @@ func (k *Keeper) reload(first bool) {
 		}
 	}
 	order(all, now)
+	for i := range all {
+		if err := all[i].chain(k.o.Roots); err != nil {
+			all[i].untrusted = cut(strings.TrimPrefix(err.Error(), "x509: "))
+		}
+	}
 	k.mu.Lock()
 	changed := !same(all, k.held)
 	k.held, k.problems = all, problems
+	if changed {
+		k.lookedAt, k.handedAt = time.Time{}, now
+	}
 	k.mu.Unlock()
 	if changed || first {
 		certs := make([]snapshot.Certificate, 0, len(all))
@@ -362,6 +370,27 @@ func readPair(f File) (Held, error) {
 	return hold(f.ID, FromFile, c, notes)
 }
 
+// CheckFile reads a certificate that somebody else keeps up to date, and says what a
+// person should know of it although it can be served: for the check of a configuration.
+func CheckFile(f File, wanted []Wanted, now time.Time) (notes []string, err error) {
+	h, err := readPair(f)
+	if err != nil {
+		return nil, err
+	}
+	notes = append(notes, h.Notes...)
+	k := &Keeper{o: Options{Wanted: wanted}}
+	if !k.wanted(h) {
+		notes = append(notes, "it is for none of the names of the sites of scheme https: "+list(h.Names))
+	}
+	switch why := Over(h.From, h.Until, now); {
+	case why != "":
+		notes = append(notes, why)
+	case h.below(warnLeft, now):
+		notes = append(notes, "it is good for "+span(h.Until.Sub(now))+" more, less than a quarter of its time")
+	}
+	return notes, nil
+}
+
 // How often people are told again of the same thing.
 const (
 	warnEvery = 24 * time.Hour
@@ -385,9 +414,6 @@ func (k *Keeper) alarmFor(site, name string, now time.Time) {
 	h := k.serving(name)
 	it := k.failing(site)
 	k.mu.Unlock()
-	if k.issuer == nil && h == nil && len(k.o.Files) == 0 {
-		return // nobody has asked for certificates
-	}
 	because := ""
 	if it.LastError != "" {
 		because = " Renewing it failed " + times(it.Failures) + ": " + it.LastError
@@ -450,37 +476,63 @@ func (k *Keeper) failing(site string) (worst item) { // with mu held
 	return worst
 }
 
-// Renew has the certificates of a site made now, whatever was tried before. It returns
-// when the authority has answered.
-func (k *Keeper) Renew(ctx context.Context, site string) error {
+// request is a person who asks for certificates now.
+type request struct {
+	name string // the site, or one of its names
+	done chan struct{}
+}
+
+// asksFor says whether a job is meant.
+func (r request) asksFor(j job) bool { return j.site == r.name || slices.Contains(j.names, r.name) }
+
+// renewTime is how long a person waits for an authority before they are told to look
+// later.
+const renewTime = 40 * time.Second
+
+// Renew has Run make the certificates of a site now, whatever was tried before, and
+// waits for what comes of it.
+func (k *Keeper) Renew(ctx context.Context, name string) error {
 	if k.issuer == nil {
 		return fault.New(fault.NotSupported, "no authority is configured").WithHint("add certificates: {ca: letsencrypt, agree: true} to the configuration, or bring a certificate: lifeboat certs import")
 	}
 	if k.o.Ready != nil && !k.o.Ready() {
 		return fault.New(fault.Unavailable, "the answer process is not connected, so no proof can be given out").WithHint("see: lifeboat answer status")
 	}
-	if !k.tending.TryLock() {
-		return fault.New(fault.Conflict, "certificates are being looked after just now").WithHint("ask again in a minute")
+	r := request{name, make(chan struct{})}
+	jobs := slices.DeleteFunc(k.jobs(), func(j job) bool { return !r.asksFor(j) })
+	if len(jobs) == 0 {
+		return fault.New(fault.NotFound, "the authority is asked for no certificate of %q", name).WithHint("name a site of scheme https, or one of its names; see: lifeboat certs")
 	}
-	defer k.tending.Unlock()
-	k.reload(false)
-	found := false
-	for _, j := range k.jobs() {
-		if j.site == site || slices.Contains(j.names, site) {
-			found = true
-			k.renew(ctx, j, "a person asks for it")
-			k.mu.Lock()
-			it := k.state.Items[j.id]
-			k.mu.Unlock()
-			if it.LastError != "" {
-				return fault.New(fault.Unavailable, "%s", it.LastError).At(j.id).WithHint("what is held is served on; see: lifeboat certs")
-			}
+	k.mu.Lock()
+	k.requests = append(k.requests, r)
+	k.mu.Unlock()
+	k.Wake()
+	late := time.NewTimer(renewTime)
+	defer late.Stop()
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-late.C:
+		return fault.New(fault.Unavailable, "the authority has not answered yet").WithHint("it goes on; see in a while: lifeboat certs")
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, j := range jobs {
+		if it := k.state.Items[j.id]; it.LastError != "" {
+			return fault.New(fault.Unavailable, "%s", it.LastError).At(j.id).WithHint("what is held is served on; see: lifeboat certs")
 		}
 	}
-	if !found {
-		return fault.New(fault.NotFound, "the authority is asked for no certificate of %q", site).WithHint("name a site of scheme https, or one of its names; see: lifeboat certs")
-	}
 	return nil
+}
+
+// asked are the people who wait, taken once.
+func (k *Keeper) asked() []request {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	out := k.requests
+	k.requests = nil
+	return out
 }
 
 // Import keeps a certificate that a person brings: the text of PEM files.

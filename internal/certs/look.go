@@ -122,14 +122,28 @@ func (w World) Services(ctx context.Context, name string) ([]Service, error) {
 	return out, nil
 }
 
-// lookIfDue looks at everything once a day, and sooner after a change.
+// lookIfDue looks at everything once a day, and sooner after a change and while
+// something is not served as it should be.
 func (k *Keeper) lookIfDue(ctx context.Context) {
+	now := k.o.Now()
 	k.mu.Lock()
-	due := k.lookedAt.IsZero() || k.o.Now().Sub(k.lookedAt) >= lookEvery || k.o.Now().Before(k.lookedAt)
+	every := lookEvery
+	for _, f := range k.facts {
+		if f.Here.Seen == Bad || f.Outside.Seen == Bad {
+			every = lookAgain
+		}
+	}
+	due := passed(k.lookedAt, now, every) && passed(k.handedAt, now, settle)
 	k.mu.Unlock()
 	if due && (k.o.Ready == nil || k.o.Ready()) {
 		k.LookNow(ctx)
 	}
+}
+
+// passed says whether a wait is over. A clock that was set back holds nothing up.
+func passed(since, now time.Time, wait time.Duration) bool {
+	waited := now.Sub(since)
+	return waited < 0 || waited >= wait
 }
 
 // lookSoon has Run look at everything again.
@@ -330,9 +344,7 @@ func (k *Keeper) factsOf(w Wanted, name string) Facts { // with mu held
 	}
 	f.Held, f.Managed = k.serving(name), k.issuer != nil
 	if f.Held != nil {
-		if err := f.Held.chain(k.o.Roots); err != nil {
-			f.Chain = cut(strings.TrimPrefix(err.Error(), "x509: "))
-		}
+		f.Chain = f.Held.untrusted
 		f.Managed = f.Managed && (f.Held.Source == FromAuthority || f.Held.below(warnLeft, k.o.Now()))
 	}
 	if it := k.failing(w.ID); it.Failures > 0 && k.issuer != nil {

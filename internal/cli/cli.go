@@ -107,7 +107,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 refused by a guard rail, 4 not found, 5
 	root.SetOut(a.o.Out)
 	root.SetErr(a.o.Err)
 	root.AddGroup(&cobra.Group{ID: groupCrisis, Title: "In a crisis:"}, &cobra.Group{ID: groupCalm, Title: "In calm:"}, &cobra.Group{ID: groupRun, Title: "Running it:"})
-	add(root, groupCrisis, a.status(), a.declare(), a.levers(), a.pull(), a.putBack(), a.goOn(), a.update(), a.note(),
+	add(root, groupCrisis, a.addBoard(a.status()), a.declare(), a.levers(), a.pull(), a.putBack(), a.goOn(), a.update(), a.note(),
 		a.evidence(), a.changes(), a.cause(), a.fix(), a.goBack(), a.park(), a.unpark(), a.makePermanent(),
 		a.role(), a.handover(), a.decide(), a.object(), a.severity(), a.link(), a.cancel(), a.timeline(), a.correct(), a.postmortem(), a.followUp(), a.close(), a.incidents())
 	add(root, groupCalm, a.check(), a.drill(), a.features(), a.config(), a.data(), a.zone(), a.certs(), a.account(), a.token(), a.console(), a.queue(), a.auto())

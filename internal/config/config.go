@@ -61,6 +61,7 @@ type Config struct {
 	Actions     []Action     // prepared acts for a fix, in the file's order
 	Channels    []Channel    // who is told, in the file's order
 	Databases   []Database   // what rows can be taken away from, in the file's order
+	Status      *Status      // the status page; nil: each site has a plain one
 
 	Certificates *Certificates // nil: the standby speaks no HTTPS
 

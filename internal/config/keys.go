@@ -21,7 +21,7 @@ type keySet struct {
 }
 
 var topKeys = keySet{
-	known: []string{"console", "sign_in", "dns", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "evaluators", "ofrep", "actions", "channels", "databases", "certificates"},
+	known: []string{"console", "sign_in", "dns", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "evaluators", "ofrep", "actions", "channels", "databases", "certificates", "status"},
 	later: map[string]string{
 		"providers": "only zones that lifeboat serves itself can be moved; delegate one to it",
 		"places":    "checks run from this machine only",

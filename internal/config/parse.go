@@ -136,6 +136,7 @@ func (b *builder) build() {
 	b.channels(top)
 	b.databases(top)
 	b.certificates(top)
+	b.status(top)
 	b.cross()
 }
 

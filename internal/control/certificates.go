@@ -337,6 +337,27 @@ func certificateFindings(k *certs.Keeper) []engine.Finding {
 	return out
 }
 
+// httpsView is how ready the names are; nil where none is to have a certificate.
+func httpsView(k *certs.Keeper) *engine.HTTPSView {
+	if k == nil {
+		return nil
+	}
+	v := k.View()
+	if len(v.Names) == 0 {
+		return nil
+	}
+	out := &engine.HTTPSView{Names: len(v.Names), Ready: v.Names[0].Score, Least: v.Names[0].Name, Until: v.Names[0].Until}
+	for _, n := range v.Names[1:] {
+		if n.Score < out.Ready {
+			out.Ready, out.Least = n.Score, n.Name
+		}
+		if n.Until.Before(out.Until) { // that of a name without one is zero
+			out.Until = n.Until
+		}
+	}
+	return out
+}
+
 // sentence ends what an error says.
 func sentence(text string) string {
 	return strings.ToUpper(text[:min(1, len(text))]) + text[min(1, len(text)):] + "."

@@ -27,6 +27,7 @@ import (
 
 	"lifeboat/internal/account"
 	"lifeboat/internal/api"
+	boarddesk "lifeboat/internal/board/desk"
 	"lifeboat/internal/certs"
 	"lifeboat/internal/config"
 	"lifeboat/internal/engine"
@@ -121,6 +122,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	var outside *parentwatch.Watcher // looks once the engine is there
 	var held *certs.Keeper           // likewise
+	with.HTTPS = func() *engine.HTTPSView { return httpsView(held) }
 	with.Outside = func() []engine.Finding { return append(seen(outside.Reports()), certificateFindings(held)...) }
 	zones, err := signing(o)
 	if err != nil {
@@ -158,11 +160,15 @@ func Run(ctx context.Context, o Options) error {
 	if held, err = certificates(o, eng); err != nil {
 		return err
 	}
+	words, changed, err := openBoard(ctx, o, record, key)
+	if err != nil {
+		return err
+	}
 	feed := publish.New(publish.Options{Logger: o.Logger, Now: o.Now, Handler: eng, Admit: o.AdmitFeed})
 	if err := eng.Start(ctx, feed); err != nil {
 		return err
 	}
-	return plane{o: o, record: record, accounts: accounts, tokens: tokens, ring: ring, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside, certs: held}.serve(ctx)
+	return plane{o: o, record: record, accounts: accounts, tokens: tokens, ring: ring, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside, certs: held, words: words, changed: changed}.serve(ctx)
 }
 
 // plane is the whole control plane, wired.
@@ -178,8 +184,10 @@ type plane struct {
 	channels []engine.Channel
 	outside  *parentwatch.Watcher
 	round    *doctor.Round
-	rows     *desk.Desk    // nil without databases
-	certs    *certs.Keeper // nil without certificates
+	rows     *desk.Desk      // nil without databases
+	certs    *certs.Keeper   // nil without certificates
+	words    *boarddesk.Desk // what people write on the status page
+	changed  chan struct{}   // signalled when they did
 }
 
 // serve runs all loops and edges; the edges end first.
@@ -207,6 +215,7 @@ func (p plane) serve(ctx context.Context) error {
 	if p.certs != nil {
 		loops.Go(func() { p.certs.Run(inner) })
 	}
+	loops.Go(func() { keepBoard(inner, o, p.words, p.eng, p.changed) })
 	if o.HTTP != nil {
 		doors.Go(func() { errs <- p.serveConsole(ctx, console) }) // with ctx
 	}
@@ -374,7 +383,7 @@ func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	machines := api.Options{Engine: p.eng, Desk: p.desk(), Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside, Console: o.Config.ConsoleURL}
+	machines := api.Options{Engine: p.eng, Desk: p.desk(), Board: p.words, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside, Console: o.Config.ConsoleURL}
 	if p.certs != nil {
 		machines.Certificates = p.certs
 	}

@@ -31,6 +31,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"lifeboat/internal/board"
 	"lifeboat/internal/config"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/feature"
@@ -194,6 +195,45 @@ func (e *Engine) setWorld(c snapshot.Contents) error {
 	}
 	e.enter(w)
 	return nil
+}
+
+// Tell publishes what is said on the status page: the whole of it, or, where sheet is
+// nil, only what was measured. It costs nothing else: no zone is encoded again. What
+// can't be published now is with the next greeting.
+func (e *Engine) Tell(ctx context.Context, sheet *board.Sheet, history board.History) error {
+	for {
+		before := e.world()
+		after, err := before.telling(sheet, history)
+		if err != nil {
+			return fmt.Errorf("put the status page into the snapshot: %w", err)
+		}
+		if maps.Equal(before.refs, after.refs) {
+			return nil
+		}
+		if e.exchange(before, after, nil) {
+			return e.republish(ctx)
+		}
+	}
+}
+
+// telling is the world with other words on the status page.
+func (w *world) telling(sheet *board.Sheet, history board.History) (*world, error) {
+	next := &world{contents: w.contents, parts: maps.Clone(w.parts), refs: maps.Clone(w.refs)}
+	put := func(name string, v any) error {
+		b, ref, err := snapshot.Part(v)
+		if err != nil {
+			return err
+		}
+		delete(next.parts, next.refs[name].SHA256)
+		next.parts[ref.SHA256], next.refs[name] = b, ref
+		return nil
+	}
+	next.contents.History = history
+	if err := put(snapshot.PartHistory, history); err != nil || sheet == nil {
+		return next, err
+	}
+	next.contents.Status = *sheet
+	return next, put(snapshot.PartStatus, *sheet)
 }
 
 func newWorld(c snapshot.Contents) (*world, error) {

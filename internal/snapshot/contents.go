@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	"lifeboat/internal/board"
 	"lifeboat/internal/dnssec"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/feature"
@@ -19,6 +20,8 @@ type Contents struct {
 	DNS       DNS            // what the name server does besides answering
 	Transfers Transfers      // which zones are exchanged with other name servers
 	Signed    []dnssec.Zone  // what it takes to answer for the zones that are signed
+	Status    board.Sheet    // what is told on the status page
+	History   board.History  // what was measured for it
 
 	Certificates Certificates // what the standby serves HTTPS with
 }
@@ -66,6 +69,12 @@ func (c Contents) Encode() (parts map[string][]byte, refs map[string]Ref, err er
 	if !c.Transfers.IsZero() {
 		all[PartTransfers] = c.Transfers
 	}
+	if !c.Status.IsZero() {
+		all[PartStatus] = c.Status
+	}
+	if len(c.History) > 0 {
+		all[PartHistory] = c.History
+	}
 	if !c.Certificates.IsZero() {
 		all[PartCertificates] = c.Certificates
 	}
@@ -86,6 +95,7 @@ func DecodeContents(refs map[string]Ref, bytes func(sha256 string) ([]byte, erro
 	var keys []zoneKeys
 	for name, into := range map[string]any{
 		PartSites: &c.Sites, PartZones: &c.Zones, PartFeatures: &c.Features, PartAccess: &c.Access, PartDNS: &c.DNS, PartTransfers: &c.Transfers, PartSignatures: &books, PartSerials: &keys, PartCertificates: &c.Certificates,
+		PartStatus: &c.Status, PartHistory: &c.History,
 	} {
 		ref, named := refs[name]
 		if !named && slices.Contains(optional, name) {
@@ -94,24 +104,32 @@ func DecodeContents(refs map[string]Ref, bytes func(sha256 string) ([]byte, erro
 		if !named {
 			return c, fault.New(fault.Invalid, "the manifest names no part %q", name)
 		}
-		b, err := bytes(ref.SHA256)
-		if err != nil {
-			return c, fault.New(fault.Unavailable, "part %q is not here", name).Because(err)
-		}
-		if RefOf(b) != ref {
-			return c, fault.New(fault.Invalid, "part %q is not what the manifest names", name)
-		}
-		if err := json.Unmarshal(b, into); err != nil {
-			return c, fault.New(fault.Invalid, "part %q can't be read", name).Because(err)
+		if err := decode(name, ref, bytes, into); err != nil {
+			return c, err
 		}
 	}
 	c.Signed = join(books, keys)
 	return c, nil
 }
 
+// decode reads one part.
+func decode(name string, ref Ref, bytes func(sha256 string) ([]byte, error), into any) error {
+	b, err := bytes(ref.SHA256)
+	if err != nil {
+		return fault.New(fault.Unavailable, "part %q is not here", name).Because(err)
+	}
+	if RefOf(b) != ref {
+		return fault.New(fault.Invalid, "part %q is not what the manifest names", name)
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		return fault.New(fault.Invalid, "part %q can't be read", name).Because(err)
+	}
+	return nil
+}
+
 // optional parts may be missing: then everybody may ask, the name server does as usual,
 // no zone is exchanged, none is signed, no name has a certificate.
-var optional = []string{PartAccess, PartDNS, PartTransfers, PartSignatures, PartSerials, PartCertificates}
+var optional = []string{PartAccess, PartDNS, PartTransfers, PartSignatures, PartSerials, PartCertificates, PartStatus, PartHistory}
 
 // Site gives a site by id.
 func (c Contents) Site(id string) (Site, bool) {
@@ -143,4 +161,51 @@ func (c Contents) Flag(key string) (feature.Flag, bool) {
 		}
 	}
 	return feature.Flag{}, false
+}
+
+// OnlyTold says whether two snapshots differ in nothing but what the status page says:
+// then no zone need be looked at again.
+func OnlyTold(a, b map[string]Ref) bool {
+	for _, refs := range []map[string]Ref{a, b} {
+		for name := range refs {
+			if name != PartStatus && name != PartHistory && a[name] != b[name] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Tell is the contents with the parts of the status page that the manifest names.
+func (c Contents) Tell(refs map[string]Ref, bytes func(sha256 string) ([]byte, error)) (Contents, error) {
+	c.Status, c.History = board.Sheet{}, nil
+	for name, into := range map[string]any{PartStatus: &c.Status, PartHistory: &c.History} {
+		if ref, named := refs[name]; named {
+			if err := decode(name, ref, bytes, into); err != nil {
+				return c, err
+			}
+		}
+	}
+	return c, nil
+}
+
+// Boards is what the status pages are made of: what control told, or else a plain page
+// for each site that has a name for one.
+func (c Contents) Boards() board.Sheet {
+	if !c.Status.IsZero() {
+		return c.Status
+	}
+	var s board.Sheet
+	for _, site := range c.Sites {
+		if site.Shadow != "" {
+			continue
+		}
+		s.Components = append(s.Components, board.Site(site.ID, site.Title))
+		if site.StatusName != "" {
+			s.Pages = append(s.Pages, board.Page{
+				ID: board.ID(site.ID), Hosts: []string{site.StatusName}, URL: "https://" + site.StatusName, Name: site.Title, Sites: []string{site.ID}, Languages: []string{"en"}, Zone: "Etc/UTC", Contact: site.Contact,
+			})
+		}
+	}
+	return s
 }

@@ -44,6 +44,11 @@ const (
 	// is made anew as they are used up.
 	PartSignatures = "signatures" // map[string]dnssec.Book, by apex
 	PartSerials    = "serials"    // []zoneKeys
+
+	// Of the status page; what is said changes with every message, what was measured
+	// every few minutes.
+	PartStatus  = "status"  // board.Sheet; not there where an older control knows of none
+	PartHistory = "history" // board.History
 )
 
 // Ref names a part by what is in it.

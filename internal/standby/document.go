@@ -116,18 +116,26 @@ func (s *stored) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	h["Cache-Control"], h["Etag"] = s.cache, s.etag
 	if s.unchanged(r) {
-		h["Vary"] = varies
+		h["Vary"] = s.varies()
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	s.send(w, r, http.StatusOK)
 }
 
+// varies says by what another form would have been chosen.
+func (s *stored) varies() []string {
+	if own := s.more["Vary"]; own != nil {
+		return own
+	}
+	return varies
+}
+
 // send writes stored bytes.
 func (s *stored) send(w http.ResponseWriter, r *http.Request, status int) {
 	v := s.choose(r)
 	h := w.Header()
-	h["Content-Type"], h["Vary"], h["Content-Length"], h["Accept-Ranges"] = s.kind, varies, v.length, noRanges
+	h["Content-Type"], h["Vary"], h["Content-Length"], h["Accept-Ranges"] = s.kind, s.varies(), v.length, noRanges
 	if v.header != nil {
 		h["Content-Encoding"] = v.header
 	}

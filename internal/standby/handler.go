@@ -21,7 +21,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if c, is := r.Context().Value(connKey{}).(*conn); is {
 		c.asked.Store(true)
 	}
-	h := w.Header()
+	h, form := w.Header(), unlockForm(r)
 	if !discard(r) || s.crowded() {
 		h["Connection"] = closing
 	}
@@ -41,7 +41,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.complain("requests for names that are not served here", r.Host)
 		text(w, r, http.StatusMisdirectedRequest, "This name is not served here.\n")
 	case t.kind == statusHost:
-		t.serveStatus(w, r)
+		t.serveStatus(w, r, s, form)
 	default:
 		t.serveProduction(w, r, s.secured(name, t.host, r))
 	}

@@ -93,6 +93,7 @@ type Server struct {
 	keys    keys
 	gripes  gripes
 
+	tries    *tries        // of passwords
 	setting  sync.Mutex    // held by Set, so that no counter is made twice
 	turnedMu sync.Mutex    // guards turned
 	turned   chan struct{} // closed and made anew when a site has gone home
@@ -114,12 +115,14 @@ type target struct {
 // New makes a Server that answers 503 to everybody until Set is called.
 func New(o Options) *Server {
 	o = o.withDefaults()
-	s := &Server{opts: o, turned: make(chan struct{})}
+	s := &Server{opts: o, turned: make(chan struct{}), tries: newTries()}
 	s.crowd = newCrowd(o.MaxConns, o.PerAddress)
 	s.gate = newGate(o.Handshakes)
 	s.gripes = gripes{log: o.Logger, now: o.Now}
 	return s
 }
+
+func (s *Server) now() time.Time { return s.opts.Now() }
 
 // Set changes what is answered, from the next request on. Counters of sites that
 // are still there go on; those of sites that are gone are dropped. Where a site has
@@ -250,6 +253,9 @@ func (s *Server) Counts() map[string]Count {
 		return counts
 	}
 	for site, n := range c.counts {
+		if site == "" { // the page of all sites
+			continue
+		}
 		counts[site] = Count{n.failover.Load(), n.late.Load(), n.status.Load(), n.checks.Load(), n.waiting.Load()}
 	}
 	return counts

@@ -60,6 +60,9 @@ func view(t testing.TB, o map[string]snapshot.SiteOrder) *View {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := v.AddStatus(statused(t, o)); err != nil {
+		t.Fatal(err)
+	}
 	return v
 }
 
@@ -124,10 +127,10 @@ func TestAnswers(t *testing.T) {
 		{"GET", docs, "/robots.txt", 200, plain, "docs", "Disallow:"},
 		{"GET", status, "/", 200, html, "", "Example Shop is taking a break."},
 		{"HEAD", status, "/", 200, html, "", ""},
-		{"GET", status, "/status.json", 200, json, "", `"position": "standby"`},
+		{"GET", status, "/status.json", 200, json, "", `"decided_by": "order"`},
 		{"GET", status, "/robots.txt", 200, plain, "", ""},
-		{"GET", status, "/elsewhere", 404, plain, "", ""},
-		{"GET", status, "/.well-known/security.txt", 404, plain, "", ""},
+		{"GET", status, "/elsewhere", 404, html, "", "Nothing is here."},
+		{"GET", status, "/.well-known/security.txt", 404, html, "", ""},
 		{"POST", status, "/", 405, plain, "", ""},
 		{"OPTIONS", status, "/", 204, "", "", ""},
 		{"GET", "other.example.com", "/", 421, plain, "", "not served here"},
@@ -148,17 +151,20 @@ func TestAnswers(t *testing.T) {
 			if (c.method == "HEAD" || c.status == 204) && w.Body.Len() > 0 {
 				t.Errorf("a body of %d bytes", w.Body.Len())
 			}
-			checkHeaders(t, w, c.method)
+			checkHeaders(t, w, c.method, c.host == status)
 		})
 	}
 }
 
 // checkHeaders holds what is true of every answer.
-func checkHeaders(t *testing.T, w *httptest.ResponseRecorder, method string) {
+func checkHeaders(t *testing.T, w *httptest.ResponseRecorder, method string, page bool) {
 	t.Helper()
 	h := w.Header()
 	want := map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
 		"Content-Security-Policy": statuspage.Policy(), "Set-Cookie": ""}
+	if page { // each of its documents has its own
+		delete(want, "Content-Security-Policy")
+	}
 	switch w.Code {
 	case 200:
 		want["Cache-Control"] = "no-cache"
@@ -381,8 +387,6 @@ func TestCompileRefuses(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func([]snapshot.Site){
 		"one name twice":           func(l []snapshot.Site) { l[1].Names = []string{"Shop.example.com."} },
-		"status name is a name":    func(l []snapshot.Site) { l[1].StatusName = shop },
-		"own name as status name":  func(l []snapshot.Site) { l[0].StatusName = shop },
 		"a name that can't be one": func(l []snapshot.Site) { l[1].Names = []string{"a b"} },
 	} {
 		list := sites()

@@ -38,6 +38,8 @@ type host struct {
 
 	api, health []string           // paths, each with all below it
 	documents   map[string]*stored // by path: of a production name, what never fails
+
+	status *Statused // of kind statusHost
 }
 
 // Input is all that a View is made of.
@@ -106,17 +108,7 @@ func (v *View) add(in Input, site snapshot.Site) error {
 			return err
 		}
 	}
-	if site.StatusName == "" {
-		return nil
-	}
-	status := &host{site: site.ID, kind: statusHost, scheme: site.Scheme, port: site.Port}
-	p.Mode = statuspage.Status
-	r, err := statuspage.Render(p)
-	if err != nil {
-		return err
-	}
-	status.keep(documents(r), in.before([]string{site.StatusName}))
-	return v.claim(site.StatusName, status)
+	return nil
 }
 
 // before is what the first of some names was answered; never nil.

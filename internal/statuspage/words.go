@@ -328,8 +328,10 @@ func cut(s string, most int) string {
 var emptyLine = regexp.MustCompile(`\n[ \t]*\n`)
 
 // paragraphs parts a message at its empty lines.
-func paragraphs(message string) []string {
-	message = strings.ReplaceAll(cut(message, maxMessage), "\r\n", "\n")
+func paragraphs(message string) []string { return paragraphsOf(cut(message, maxMessage)) }
+
+func paragraphsOf(message string) []string {
+	message = strings.ReplaceAll(message, "\r\n", "\n")
 	var list []string
 	for _, part := range emptyLine.Split(message, -1) {
 		part = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(part, ""), func(r rune) bool {

@@ -219,7 +219,7 @@ func (s *server) showNewPasskey(w http.ResponseWriter, r *http.Request, who acco
 		s.fail(w, who, why)
 		return
 	}
-	options, state, err := s.o.Accounts.NewPasskey(r.Context(), who.Who.Account)
+	options, state, err := s.o.Accounts.NewPasskey(who.Who.Account)
 	if err != nil {
 		s.fail(w, who, err)
 		return

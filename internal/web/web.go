@@ -96,7 +96,7 @@ type Accounts interface {
 	SetTOTP(ctx context.Context, name, secret, code string) error
 	RemoveTOTP(ctx context.Context, name string) error
 	NewCodes(ctx context.Context, name string) ([]string, error)
-	NewPasskey(ctx context.Context, name string) (options, state string, err error)
+	NewPasskey(name string) (options, state string, err error)
 	AddPasskey(ctx context.Context, name, label, state, response string) (account.Passkey, error)
 	RemovePasskey(ctx context.Context, name, id string) error
 
@@ -192,7 +192,18 @@ const CompanyPath = "/sign-in/company/back"
 
 func (s *server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
-	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request, account.Session){
+	for pattern, h := range s.rooms() {
+		mux.HandleFunc(pattern, s.signedIn(h))
+	}
+	for pattern, h := range s.doorways() {
+		mux.HandleFunc(pattern, h)
+	}
+	return mux
+}
+
+// rooms are the routes of those who are signed in.
+func (s *server) rooms() map[string]func(http.ResponseWriter, *http.Request, account.Session) {
+	return map[string]func(http.ResponseWriter, *http.Request, account.Session){
 		"GET /{$}":                    s.home,
 		"GET /sites/{site}":           s.site,
 		"GET /sites/{site}/{act}":     s.form,
@@ -243,20 +254,23 @@ func (s *server) routes() *http.ServeMux {
 		"GET /accounts/{name}":    s.oneAccount,
 		"GET /live":               s.live,
 		"/":                       s.noPage,
-	} {
-		mux.HandleFunc(pattern, s.signedIn(h))
 	}
-	mux.HandleFunc("GET /sign-in", s.signIn)
-	mux.HandleFunc("POST /sign-in", s.enter)
-	mux.HandleFunc("POST /sign-in/name", s.enter)
-	mux.HandleFunc("POST /sign-in/code", s.enterCode)
-	mux.HandleFunc("POST /sign-in/passkey", s.enterPasskey)
-	mux.HandleFunc("GET /sign-in/company", s.toCompany)
-	mux.HandleFunc("GET "+CompanyPath, s.fromCompany)
-	mux.HandleFunc("GET /welcome", s.welcome)
-	mux.HandleFunc("POST /welcome", s.accept)
-	mux.HandleFunc("POST /sign-out", s.leave)
-	return mux
+}
+
+// doorways are the routes of everybody.
+func (s *server) doorways() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"GET /sign-in":          s.signIn,
+		"POST /sign-in":         s.enter,
+		"POST /sign-in/name":    s.enter,
+		"POST /sign-in/code":    s.enterCode,
+		"POST /sign-in/passkey": s.enterPasskey,
+		"GET /sign-in/company":  s.toCompany,
+		"GET " + CompanyPath:    s.fromCompany,
+		"GET /welcome":          s.welcome,
+		"POST /welcome":         s.accept,
+		"POST /sign-out":        s.leave,
+	}
 }
 
 func (s *server) noPage(w http.ResponseWriter, r *http.Request, who account.Session) {
@@ -271,6 +285,9 @@ func headers(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "same-origin") // not less: without, browsers tell no Origin, and every form that comes over plain HTTP is a foreign one
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), publickey-credentials-create=(self), publickey-credentials-get=(self)")
 		h.Set("Cache-Control", "no-store")
 		next.ServeHTTP(w, r)
 	})

@@ -9,6 +9,7 @@
 //	<!-- docs: run, once seen up -->      as soon as the demo's main shop is seen so
 //	<!-- docs: run, once seen down -->    as soon as it is, and a lever is proposed
 //	<!-- docs: run, once in review -->    as soon as the open incident's phase is that
+//	<!-- docs: run, once told -->         as soon as the demo's status page tells of an incident
 //	<!-- docs: skip: why -->
 //
 // A line that ends in "# → text" must write that text. Usual ports stand for the

@@ -256,10 +256,20 @@ func (p *play) typed(t *testing.T, statement string) (code int, out string) {
 	}
 }
 
+// told says whether the demo's status page tells of an incident.
+func (p *play) told(t *testing.T) bool {
+	t.Helper()
+	_, out := p.typed(t, "curl -s --resolve status.shop.lifeboat.test:"+p.ports["8088"]+":127.0.0.4 -H 'Accept: application/json' http://status.shop.lifeboat.test:"+p.ports["8088"]+"/\n")
+	return strings.Contains(out, `"message"`)
+}
+
 // await waits until the demo's site is as a document says.
 func (p *play) await(t *testing.T, what string) {
 	t.Helper()
 	within(t, stepTime, what, func() bool {
+		if what == "told" {
+			return p.told(t)
+		}
 		cmd := exec.CommandContext(t.Context(), "./bin/lifeboat", "status", "--json")
 		cmd.Dir, cmd.Env = p.dir, p.env
 		text, err := cmd.Output()
