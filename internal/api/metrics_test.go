@@ -111,7 +111,7 @@ func TestMetricsAreClean(t *testing.T) {
 	b := launch(t, talkative)
 	b.engine.Status()
 	o := b.options()
-	o.Registry, o.Outside, o.Engine, o.Certificates = prometheus.NewRegistry(), outsider{}, signing{o.Engine}, keeping{}
+	o.Registry, o.Outside, o.Engine, o.Certificates = prometheus.NewRegistry(), outsider{}, signing{o.Engine}, holding{}
 	send(t, api.New(o), "GET", "/healthz", "", nil)
 	found, err := o.Registry.Gather()
 	if err != nil {
@@ -145,10 +145,10 @@ func TestMetricsAreClean(t *testing.T) {
 	}
 }
 
-// keeping has a certificate whose renewal failed.
-type keeping struct{ api.Certificates }
+// holding has a certificate whose renewal failed.
+type holding struct{ api.Certificates }
 
-func (keeping) View() certs.Holdings {
+func (holding) View() certs.Holdings {
 	return certs.Holdings{
 		Score: 40, Names: []certs.Readiness{{Site: "shop", Name: "shop.example.com", Score: 40, Left: 0.2, Until: time.Now().Add(time.Hour)}},
 		Renewals: []certs.Renewal{{ID: "shop.ecdsa", Failures: 2}},
