@@ -118,7 +118,7 @@ func busy(workers int, each time.Duration, f func() error) (int, error) {
 }
 
 // connect makes new connections, with a page each.
-func (b *bench) connect(s *server, workers int, resumed bool) (int, error) {
+func (b *bench) connect(s *server, workers int, resumed bool, begin func()) (int, error) {
 	var sessions tls.ClientSessionCache
 	if resumed {
 		sessions = tls.NewLRUClientSessionCache(64)
@@ -134,6 +134,7 @@ func (b *bench) connect(s *server, workers int, resumed bool) (int, error) {
 		}
 	}
 	config := b.config(sessions)
+	begin()
 	return busy(workers, b.each, func() error {
 		c, err := b.dial(s, config)
 		if err != nil {
@@ -148,9 +149,10 @@ func (b *bench) connect(s *server, workers int, resumed bool) (int, error) {
 }
 
 // burst is a thousand visitors who come in the same moment.
-func (b *bench) burst(s *server) (n int, err error) {
+func (b *bench) burst(s *server, begin func()) (n int, err error) {
 	const visitors = 1000
 	config := b.config(nil)
+	begin()
 	for end := time.Now().Add(b.each); n == 0 || time.Now().Before(end); {
 		var wg sync.WaitGroup
 		var failed atomic.Pointer[error]
@@ -179,7 +181,7 @@ func (b *bench) burst(s *server) (n int, err error) {
 }
 
 // keepAlive asks again and again on 32 connections.
-func (b *bench) keepAlive(s *server, secure bool) (int, error) {
+func (b *bench) keepAlive(s *server, secure bool, begin func()) (int, error) {
 	const visitors = 32
 	free := make(chan *client, visitors)
 	for range visitors {
@@ -192,8 +194,12 @@ func (b *bench) keepAlive(s *server, secure bool) (int, error) {
 			return 0, err
 		}
 		defer c.close()
+		if err := c.ask(); err != nil {
+			return 0, err
+		}
 		free <- c
 	}
+	begin()
 	return busy(visitors, b.each, func() error {
 		c := <-free
 		defer func() { free <- c }()
@@ -202,7 +208,7 @@ func (b *bench) keepAlive(s *server, secure bool) (int, error) {
 }
 
 // over2 asks over HTTP/2, 8 connections with 8 requests at a time each.
-func (b *bench) over2(s *server) (int, error) {
+func (b *bench) over2(s *server, begin func()) (int, error) {
 	only := new(http.Protocols)
 	only.SetHTTP2(true)
 	var clients []*http.Client
@@ -216,7 +222,7 @@ func (b *bench) over2(s *server) (int, error) {
 		clients = append(clients, &http.Client{Transport: t, Timeout: patience})
 	}
 	var next atomic.Int64
-	return busy(64, b.each, func() error {
+	ask := func() error {
 		r, err := http.NewRequest("GET", "https://"+siteName+"/", nil)
 		if err != nil {
 			return err
@@ -233,7 +239,14 @@ func (b *bench) over2(s *server) (int, error) {
 		}
 		_, err = io.Copy(io.Discard, res.Body)
 		return err
-	})
+	}
+	for range clients { // each connects
+		if err := ask(); err != nil {
+			return 0, err
+		}
+	}
+	begin()
+	return busy(64, b.each, ask)
 }
 
 func handshake(c net.Conn, config *tls.Config) error { return tls.Client(c, config).Handshake() }

@@ -36,15 +36,15 @@ type measurement struct {
 	name  string
 	unit  string
 	goals []goal
-	run   func(*bench, *server) (units int, err error)
+	run   func(b *bench, s *server, begin func()) (units int, err error) // what comes before begin is not measured
 }
 
 var measurements = []measurement{
-	{"new connections, TLS 1.3", "µs a connection", []goal{{"nginx", 1.15}, {"caddy", 1.2}}, func(b *bench, s *server) (int, error) { return b.connect(s, 16, false) }},
-	{"the same, resumed", "µs a connection", []goal{{"nginx", 1.2}, {"caddy", 1.2}}, func(b *bench, s *server) (int, error) { return b.connect(s, 16, true) }},
+	{"new connections, TLS 1.3", "µs a connection", []goal{{"nginx", 1.15}, {"caddy", 1.2}}, func(b *bench, s *server, begin func()) (int, error) { return b.connect(s, 16, false, begin) }},
+	{"the same, resumed", "µs a connection", []goal{{"nginx", 1.2}, {"caddy", 1.2}}, func(b *bench, s *server, begin func()) (int, error) { return b.connect(s, 16, true, begin) }},
 	{"bursts of 1,000 new connections", "µs a connection", []goal{{"nginx", 1.0}}, (*bench).burst},
-	{"keep-alive, HTTP", "µs a request", nil, func(b *bench, s *server) (int, error) { return b.keepAlive(s, false) }},
-	{"keep-alive, HTTPS", "µs a request", []goal{{"nginx", 0.7}, {"caddy", 3}}, func(b *bench, s *server) (int, error) { return b.keepAlive(s, true) }},
+	{"keep-alive, HTTP", "µs a request", nil, func(b *bench, s *server, begin func()) (int, error) { return b.keepAlive(s, false, begin) }},
+	{"keep-alive, HTTPS", "µs a request", []goal{{"nginx", 0.7}, {"caddy", 3}}, func(b *bench, s *server, begin func()) (int, error) { return b.keepAlive(s, true, begin) }},
 	{"HTTP/2 requests", "µs a request", []goal{{"caddy", 2}}, (*bench).over2},
 }
 
@@ -154,12 +154,10 @@ func (b *bench) start() error {
 }
 
 func (b *bench) measure(m measurement, s *server) error {
-	before, err := s.cpu()
-	if err != nil {
-		return err
-	}
-	units, err := m.run(b, s)
-	if err != nil {
+	var before time.Duration
+	var failed error
+	units, err := m.run(b, s, func() { before, failed = s.cpu() })
+	if err = errors.Join(err, failed); err != nil {
 		return err
 	}
 	after, err := s.cpu()
