@@ -12,7 +12,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test deps lint race bench bench-dns bench-ofrep bench-quarantine fuzz soak clean
+.PHONY: help build run test deps lint screenshots race bench bench-dns bench-ofrep bench-quarantine bench-standby fuzz soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test: build ## vet and run every test, and say in a few lines how it went
 race: ## run every test with the race detector (needs a C compiler)
 	@GO='$(GO)' scripts/test -race
 
+screenshots: build ## take a picture of every moment and room, phone and desk, light and dark, into ./screens
+	$(GO) run ./scripts/screenshots -out screens
+
 lint: ## gofmt, go vet, staticcheck
 	@GO='$(GO)' scripts/lint
 
@@ -47,6 +50,10 @@ bench-ofrep: ## measure the kill switches beside a bare handler
 bench-dns: build ## measure the name server beside its peers (BENCH_DNS='-rounds 3'; scripts/deps-bench installs them)
 	@if [ -f test/bench/coredns/go.mod ]; then $(GO) -C test/bench/coredns build -o ../../../bin/bench-coredns . || echo 'bench-dns: CoreDNS could not be built'; fi
 	$(GO) run ./test/bench/dns $(BENCH_DNS)
+
+bench-standby: build ## measure the standby beside nginx and Caddy (BENCH_STANDBY='-rounds 3 -each 500ms'; scripts/deps-bench installs them)
+	$(GO) build -o bin/bench-standby ./test/bench/standby
+	taskset -c 1 ./bin/bench-standby $(BENCH_STANDBY)
 
 bench-quarantine: ## measure taking rows away beside a script and pt-archiver (BENCH_QUARANTINE='-rounds 3'; scripts/deps, scripts/deps-bench)
 	$(GO) run ./test/bench/quarantine $(BENCH_QUARANTINE)

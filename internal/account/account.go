@@ -22,7 +22,7 @@ package account
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -33,8 +33,11 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/go-webauthn/webauthn/webauthn"
+
 	"lifeboat/internal/fault"
 	"lifeboat/internal/role"
+	"lifeboat/internal/session"
 	"lifeboat/internal/store"
 )
 
@@ -62,14 +65,33 @@ func (a Account) Enabled() bool { return a.Disabled.IsZero() }
 // record is what the store keeps of an account.
 type record struct {
 	Account
-	Password string `json:"password"` // its hash, see phc
+	Password string `json:"password"` // its hash, see phc; none: it has no password
+
+	Second   secondKept    `json:"second,omitzero"`
+	Handle   []byte        `json:"handle,omitempty"` // by which passkeys know the account
+	Passkeys []passkeyKept `json:"passkeys,omitempty"`
+	Invite   *inviteKept   `json:"invite,omitempty"`
+	Outside  *Outside      `json:"outside,omitempty"`
 }
+
+// local says whether an account can be signed in with what is kept here alone.
+func (r record) local() bool { return r.Enabled() && (r.Password != "" || len(r.Passkeys) > 0) }
 
 // Options of a Book. Store, Now and Logger MUST be set.
 type Options struct {
 	Store  store.Store
 	Now    func() time.Time
 	Logger *slog.Logger
+
+	// Ring signs the sessions; one that lives as long as the process where it is nil.
+	Ring *session.Ring
+	// SecondKey hides the secrets of second factors from whoever reads the store: 32
+	// bytes. Where it is nil one lives as long as the process.
+	SecondKey []byte
+
+	// Console is the address at which people open the pages, for passkeys, which are bound
+	// to its name; empty: there are no passkeys.
+	Console string
 
 	// Token looks up who a token of an id belongs to, while it is good. It MUST NOT
 	// wait for the store. Where it is nil no token opens a session.
@@ -84,12 +106,19 @@ type Book struct {
 	hasher *hasher
 	doors  *doors
 
-	writing sync.Mutex                      // held over a change in the store; taken before mu
-	stored  map[[sha256.Size]byte]time.Time // the sessions that the store has, and when they were last seen there; guarded by writing
+	relying *webauthn.WebAuthn // nil: no passkeys
+
+	writing sync.Mutex           // held over a change in the store; taken before mu
+	stored  map[string]time.Time // the keys about sessions that the store has, and what is told by their values; guarded by writing
+	started time.Time
+	unkept  map[string]bool // accounts that count in memory and not yet in the store; guarded by writing
 
 	mu       sync.Mutex // guards all below
 	accounts map[string]record
-	sessions map[[sha256.Size]byte]kept
+	sessions map[string]kept      // by id
+	closed   map[string]time.Time // sessions that were ended one by one, and when they would have ended
+	spent    map[string]time.Time // challenges that were answered
+	voids    map[string]time.Time // by Who: sessions opened until then have ended
 }
 
 // New reads all accounts and sessions from the store.
@@ -100,11 +129,25 @@ func New(ctx context.Context, o Options) (*Book, error) {
 	if o.Degraded == nil {
 		o.Degraded = func() bool { return false }
 	}
+	if o.Ring == nil {
+		o.Ring = session.New(o.Now)
+	}
+	if o.SecondKey == nil {
+		o.SecondKey = make([]byte, 32)
+		_, _ = rand.Read(o.SecondKey) // never fails
+	}
+	if len(o.SecondKey) != 32 {
+		return nil, fault.New(fault.Internal, "the key of the second factors has %d bytes, not 32", len(o.SecondKey))
+	}
 	b := &Book{
 		o: o, hasher: newHasher(), doors: newDoors(o.Now),
-		stored:   map[[sha256.Size]byte]time.Time{},
-		accounts: map[string]record{},
-		sessions: map[[sha256.Size]byte]kept{},
+		stored: map[string]time.Time{}, started: o.Now().UTC(), accounts: map[string]record{},
+		sessions: map[string]kept{}, closed: map[string]time.Time{}, voids: map[string]time.Time{},
+		spent: map[string]time.Time{}, unkept: map[string]bool{},
+	}
+	var err error
+	if b.relying, err = relying(o.Console); err != nil && o.Console != "" {
+		o.Logger.Warn("there are no passkeys", "cause", err)
 	}
 	kvs, _, err := o.Store.List(ctx, keyPrefix)
 	if err != nil {
@@ -138,7 +181,7 @@ func (b *Book) Create(ctx context.Context, a Account, password string) (Account,
 	if err := b.free(a); err != nil {
 		return Account{}, err
 	}
-	if err := b.keep(ctx, record{a, hash}, false, []store.Cond{{Key: keyPrefix + a.Name}}); err != nil {
+	if err := b.keep(ctx, record{Account: a, Password: hash}, false, []store.Cond{{Key: keyPrefix + a.Name}}); err != nil {
 		return Account{}, err
 	}
 	return a, nil
@@ -168,7 +211,7 @@ func (b *Book) SetRole(ctx context.Context, name string, may role.Role) error {
 		return err
 	}
 	return b.change(ctx, name, false, func(r *record) error {
-		if !may.AtLeast(role.Admin) && b.lastAdmin(r.Account) {
+		if !may.AtLeast(role.Admin) && b.lastAdmin(*r) {
 			return onlyAdmin(r.Account)
 		}
 		r.Role = may
@@ -192,7 +235,7 @@ func (b *Book) SetTitle(ctx context.Context, name, title string) error {
 // that is a Conflict.
 func (b *Book) Disable(ctx context.Context, name string) error {
 	return b.change(ctx, name, true, func(r *record) error {
-		if b.lastAdmin(r.Account) {
+		if b.lastAdmin(*r) {
 			return onlyAdmin(r.Account)
 		}
 		if r.Enabled() {
@@ -231,17 +274,22 @@ func (b *Book) List() []Account {
 	return out
 }
 
-// Count says how many accounts may sign in and have at least a role.
-func (b *Book) Count(least role.Role) int { return b.Others("", least) }
+// Count says how many accounts can sign in with what is kept here, and have at least a
+// role. Those that only the company's own sign-in lets in don't count: it may be down.
+func (b *Book) Count(least role.Role) int { return b.others("", least, record.local) }
 
-// Others is Count without one account.
+// Others says how many accounts but one can sign in and have at least a role.
 func (b *Book) Others(than string, least role.Role) int {
+	return b.others(than, least, func(r record) bool { return r.local() || r.Enabled() && r.Outside != nil })
+}
+
+func (b *Book) others(than string, least role.Role, counts func(record) bool) int {
 	than = fold(than)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := 0
 	for _, r := range b.accounts {
-		if r.Name != than && r.Enabled() && r.Role.AtLeast(least) {
+		if r.Name != than && counts(r) && r.Role.AtLeast(least) {
 			n++
 		}
 	}
@@ -282,6 +330,11 @@ func (b *Book) keep(ctx context.Context, r record, over bool, conds []store.Cond
 		for _, s := range b.Sessions(OfAccount(r.Name)) {
 			writes = append(writes, store.Write{Key: sessionPrefix + s.ID, Delete: true})
 		}
+		void, err := json.Marshal(b.o.Now().UTC())
+		if err != nil {
+			return fmt.Errorf("encode session: %w", err)
+		}
+		writes = append(writes, store.Write{Key: voidPrefix + OfAccount(r.Name).String(), Value: void})
 	}
 	if _, err := b.o.Store.Txn(ctx, conds, writes); err != nil {
 		return fmt.Errorf("keep account: %w", err)
@@ -296,8 +349,8 @@ func (b *Book) keep(ctx context.Context, r record, over bool, conds []store.Cond
 }
 
 // lastAdmin says whether nobody else could manage accounts.
-func (b *Book) lastAdmin(a Account) bool {
-	return a.Enabled() && a.Role.AtLeast(role.Admin) && b.Others(a.Name, role.Admin) == 0
+func (b *Book) lastAdmin(r record) bool {
+	return r.local() && r.Role.AtLeast(role.Admin) && b.others(r.Name, role.Admin, record.local) == 0
 }
 
 func onlyAdmin(a Account) error {

@@ -22,6 +22,9 @@ const (
 	aloneEvery = 30 * time.Second
 	maxBuckets = 4096 // of each sort
 
+	codeTries = 5 // at once, of codes of an app for a name: three of a million are right
+	codeEvery = 30 * time.Second
+
 	knownFor = 30 * 24 * time.Hour // from where somebody has signed in
 	maxKnown = 4096
 )
@@ -42,6 +45,8 @@ type doors struct {
 	addresses buckets              // by address
 	names     buckets              // by name
 	pairs     buckets              // by name and address
+	codes     buckets              // codes of an app, by name: whoever tries them has the password
+	recovery  buckets              // of what can't be guessed, by address
 	homes     map[string]time.Time // when somebody last signed in from somewhere, by name and address
 }
 
@@ -51,6 +56,8 @@ func newDoors(now func() time.Time) *doors {
 		addresses: buckets{size: tries, every: tryEvery, m: map[string]bucket{}},
 		names:     buckets{size: tries, every: tryEvery, m: map[string]bucket{}},
 		pairs:     buckets{size: alone, every: aloneEvery, m: map[string]bucket{}},
+		codes:     buckets{size: codeTries, every: codeEvery, m: map[string]bucket{}},
+		recovery:  buckets{size: tries, every: tryEvery, m: map[string]bucket{}},
 		homes:     map[string]time.Time{},
 	}
 }
@@ -89,8 +96,53 @@ func (d *doors) try(name, from string) error {
 	if wait == 0 {
 		return nil
 	}
+	return tooSoon(wait)
+}
+
+func tooSoon(wait time.Duration) error {
 	soon := &TooSoon{Wait: time.Duration(math.Ceil(wait.Seconds())) * time.Second}
 	return fault.New(fault.Denied, "too many tries to sign in").Because(soon).WithHint("wait %s, then try again", soon.Wait)
+}
+
+// tryCode takes one try of a code of an app. Its limit is the name's, from wherever it is
+// tried; a recovery code or a passkey is not held up by it.
+func (d *doors) tryCode(name, from string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	wait := d.recovery.take(address(from), now)
+	if wait == 0 {
+		wait = d.codes.take(name, now)
+	}
+	if wait == 0 {
+		return nil
+	}
+	return tooSoon(wait)
+}
+
+// forgiveCode gives it back.
+func (d *doors) forgiveCode(name, from string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.recovery.give(address(from))
+	d.codes.give(name)
+}
+
+// tryRecovery takes one try of what has too many bits to be guessed.
+func (d *doors) tryRecovery(from string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if wait := d.recovery.take(address(from), d.now()); wait > 0 {
+		return tooSoon(wait)
+	}
+	return nil
+}
+
+// forgiveRecovery gives it back.
+func (d *doors) forgiveRecovery(from string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.recovery.give(address(from))
 }
 
 // forgive gives a try back: it was not in vain. Many people who sign in from one

@@ -4,13 +4,12 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"lifeboat/internal/fault"
@@ -22,10 +21,15 @@ import (
 const (
 	absoluteLife  = 12 * time.Hour
 	idleLife      = 30 * time.Minute
-	secretLen     = 32 // bytes: 256 bits
+	idLen         = 16 // bytes: nobody meets one by chance
 	maxSessions   = 1000
 	maxEach       = 20 // of one account or token: nobody can push all others out
 	sessionPrefix = "session/"
+	purpose       = "session" // of the text that a browser holds
+
+	// Proved is how long after somebody has shown who they are they may do what is
+	// dangerous without showing it again.
+	Proved = 10 * time.Minute
 )
 
 // Who is whose a session is: an account, by its name, or a token, by its id.
@@ -56,18 +60,20 @@ type Session struct {
 	Role   role.Role `json:"role"`
 	How    string    `json:"how"` // somebody signed in
 	Opened time.Time `json:"opened"`
-	Seen   time.Time `json:"seen"` // when it was last used
-	Ends   time.Time `json:"ends"` // however much it is used
+	Seen   time.Time `json:"seen"`   // when it was last used
+	Proved time.Time `json:"proved"` // when they last showed who they are
+	Ends   time.Time `json:"ends"`   // however much it is used
 }
 
 // kept is what the store keeps of a session.
 type kept struct {
-	ID     string    `json:"-"`    // it is in the key
-	Hash   string    `json:"hash"` // SHA-256 of the session's text, hex
+	ID     string    `json:"-"`              // it is in the key
+	Hash   string    `json:"hash,omitempty"` // of a session from before they were signed: it opens nothing any more
 	Who    Who       `json:"who"`
 	How    string    `json:"how"`
 	Opened time.Time `json:"opened"`
 	Seen   time.Time `json:"seen"`
+	Proved time.Time `json:"proved,omitzero"`
 }
 
 func (k kept) over(now time.Time) bool {
@@ -76,11 +82,29 @@ func (k kept) over(now time.Time) bool {
 
 // with adds what is not the session's own.
 func (k kept) with(name string, may role.Role) Session {
-	return Session{ID: k.ID, Who: k.Who, Name: name, Role: may, How: k.How, Opened: k.Opened, Seen: k.Seen, Ends: k.Opened.Add(absoluteLife)}
+	return Session{ID: k.ID, Who: k.Who, Name: name, Role: may, How: k.How, Opened: k.Opened, Seen: k.Seen, Proved: k.Proved, Ends: k.Opened.Add(absoluteLife)}
 }
 
-// sessionID is a session's name, for its key and for people.
-func sessionID(hash [sha256.Size]byte) string { return hex.EncodeToString(hash[:8]) }
+// ticket is what a session's text says: enough to know it by where neither memory nor
+// store has it.
+type ticket struct {
+	ID      string    `json:"i"`
+	Account string    `json:"a,omitempty"`
+	Token   string    `json:"t,omitempty"`
+	How     string    `json:"h"`
+	Opened  time.Time `json:"o"`
+}
+
+func (t ticket) kept() kept {
+	return kept{ID: t.ID, Who: Who{Account: t.Account, Token: t.Token}, How: t.How, Opened: t.Opened, Seen: t.Opened}
+}
+
+// newID names a session, for its key and for people.
+func newID() string {
+	var b [idLen]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
 
 // Open makes a session for an account that has just signed in, or for a token that
 // has just been verified. how is one word on it: password, token. raw is for the
@@ -95,48 +119,96 @@ func (b *Book) Open(ctx context.Context, who Who, how string) (raw string, s Ses
 	if !good {
 		return "", Session{}, fault.New(fault.Denied, "this account or token is not good any more").WithHint("ask an admin")
 	}
-	var secret [secretLen]byte
-	_, _ = rand.Read(secret[:]) // never fails
-	raw = base64.RawURLEncoding.EncodeToString(secret[:])
-	hash := sha256.Sum256([]byte(raw))
 	now := b.o.Now().UTC()
-	k := kept{ID: sessionID(hash), Hash: hex.EncodeToString(hash[:]), Who: who, How: how, Opened: now, Seen: now}
 	b.mu.Lock()
+	k := kept{ID: newID(), Who: who, How: how, Opened: now, Seen: now, Proved: now}
+	if before := b.voids[who.String()]; !k.Opened.After(before) { // all others ended at this very moment
+		k.Opened = before.Add(time.Nanosecond)
+	}
 	b.forgetOver(now)
 	b.makeRoom(func(other kept) bool { return other.Who == who }, maxEach)
 	b.makeRoom(func(kept) bool { return true }, maxSessions)
-	b.sessions[hash] = k
+	b.sessions[k.ID] = k
 	b.mu.Unlock()
 	if err := b.flush(ctx); err != nil { // no reason to let nobody in
-		b.o.Logger.Warn("a sign-in can't be kept: it ends with the next restart", "who", who.String(), "cause", err)
+		b.o.Logger.Warn("a sign-in can't be kept; its browser still has it", "who", who.String(), "cause", err)
 	}
-	return raw, k.with(name, may), nil
+	body, err := json.Marshal(ticket{k.ID, who.Account, who.Token, how, k.Opened})
+	if err != nil {
+		return "", Session{}, fmt.Errorf("encode session: %w", err)
+	}
+	return b.o.Ring.Sign(purpose, body, k.Opened.Add(absoluteLife)), k.with(name, may), nil
 }
 
 // Session gives the session of a text, while it is good, and notes that it was used.
-// It reads memory only. Its time tells nothing: what is looked up is a hash.
+// It reads memory only. One that is signed and that nobody has ended counts even where
+// neither memory nor the store knows it: the store was gone when it was opened.
 func (b *Book) Session(raw string) (Session, bool) {
-	hash := sha256.Sum256([]byte(raw))
+	t, signed := b.ticket(raw)
+	if !signed {
+		return Session{}, false
+	}
 	now := b.o.Now().UTC()
-	b.mu.Lock()
-	k, known := b.sessions[hash]
-	b.mu.Unlock()
+	k, known := b.known(t)
 	if !known || k.over(now) {
 		return Session{}, false
 	}
 	name, may, good := b.holder(k.Who)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, known = b.sessions[hash]; !known { // closed meanwhile
+	if b.ended(k) { // closed meanwhile
 		return Session{}, false
 	}
 	if !good { // for good: it must not come back when the account does
-		delete(b.sessions, hash)
+		b.end(k)
 		return Session{}, false
 	}
+	if again, has := b.sessions[k.ID]; has {
+		k = again
+	} else {
+		b.makeRoom(func(kept) bool { return true }, maxSessions)
+	}
 	k.Seen = now
-	b.sessions[hash] = k
+	b.sessions[k.ID] = k
 	return k.with(name, may), true
+}
+
+// ticket reads a session's text, if it is one of ours.
+func (b *Book) ticket(raw string) (t ticket, signed bool) {
+	body, good := b.o.Ring.Read(purpose, raw)
+	if !good || json.Unmarshal(body, &t) != nil || t.ID == "" {
+		return ticket{}, false
+	}
+	return t, true
+}
+
+// known gives the session of a ticket, from memory or from what it says itself. When it
+// was last used is not known then: it counts as used when we started.
+func (b *Book) known(t ticket) (k kept, known bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if k, known = b.sessions[t.ID]; known {
+		return k, true
+	}
+	k = t.kept()
+	if k.Seen.Before(b.started) {
+		k.Seen = b.started
+	}
+	return k, !b.ended(k)
+}
+
+// Prove notes that whoever has this session has just shown again who they are.
+func (b *Book) Prove(raw string) {
+	t, signed := b.ticket(raw)
+	if !signed {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if k, known := b.sessions[t.ID]; known {
+		k.Proved = b.o.Now().UTC()
+		b.sessions[t.ID] = k
+	}
 }
 
 // Sessions gives the sessions of an account or token that are good, the newest first.
@@ -158,11 +230,12 @@ func (b *Book) Sessions(who Who) []Session {
 // Close ends a session. It has ended even if there is an error; the error says that
 // the store does not have it yet.
 func (b *Book) Close(ctx context.Context, raw string) error {
-	hash := sha256.Sum256([]byte(raw))
-	b.mu.Lock()
-	delete(b.sessions, hash)
-	b.mu.Unlock()
-	return b.ended(ctx)
+	if t, signed := b.ticket(raw); signed {
+		b.mu.Lock()
+		b.end(t.kept())
+		b.mu.Unlock()
+	}
+	return b.told(ctx)
 }
 
 // CloseAll ends all sessions of an account or token. They have ended even if there is
@@ -171,10 +244,10 @@ func (b *Book) CloseAll(ctx context.Context, who Who) error {
 	b.mu.Lock()
 	b.drop(who)
 	b.mu.Unlock()
-	return b.ended(ctx)
+	return b.told(ctx)
 }
 
-func (b *Book) ended(ctx context.Context) error {
+func (b *Book) told(ctx context.Context) error {
 	b.writing.Lock()
 	defer b.writing.Unlock()
 	if err := b.flush(ctx); err != nil {
@@ -196,43 +269,82 @@ func (b *Book) holder(who Who) (name string, may role.Role, good bool) {
 	return "", "", false
 }
 
-// drop forgets all sessions of one.
+// drop ends all sessions of one that were opened until now.
 func (b *Book) drop(who Who) { // with mu held
-	for hash, k := range b.sessions {
+	before := b.o.Now().UTC()
+	for id, k := range b.sessions {
 		if k.Who == who {
-			delete(b.sessions, hash)
+			delete(b.sessions, id)
+			if k.Opened.After(before) {
+				before = k.Opened
+			}
 		}
 	}
+	b.voids[who.String()] = before
+}
+
+// ended says whether somebody has ended a session.
+func (b *Book) ended(k kept) bool { // with mu held
+	_, one := b.closed[k.ID]
+	all, any := b.voids[k.Who.String()]
+	return one || any && !k.Opened.After(all)
+}
+
+// maxClosed is how many sessions that were ended one by one are remembered, until they
+// would have ended by themselves.
+const maxClosed = 20_000
+
+// end ends a session for good: its text is signed, and would count again.
+func (b *Book) end(k kept) { // with mu held
+	delete(b.sessions, k.ID)
+	if len(b.closed) >= maxClosed { // nobody gets there but by a script: all of theirs end
+		b.drop(k.Who)
+		return
+	}
+	b.closed[k.ID] = k.Opened.Add(absoluteLife)
 }
 
 // forgetOver forgets the sessions that are over.
 func (b *Book) forgetOver(now time.Time) { // with mu held
-	for hash, k := range b.sessions {
-		if k.over(now) {
-			delete(b.sessions, hash)
+	for id, k := range b.sessions {
+		switch {
+		case now.Sub(k.Opened) >= absoluteLife:
+			delete(b.sessions, id)
+		case k.over(now):
+			b.end(k)
+		}
+	}
+	for id, ends := range b.closed {
+		if !now.Before(ends) {
+			delete(b.closed, id)
+		}
+	}
+	for who, before := range b.voids {
+		if now.Sub(before) >= absoluteLife {
+			delete(b.voids, who)
 		}
 	}
 }
 
-// makeRoom forgets those that were used least recently until there is room for one
-// more of a sort.
+// makeRoom ends those that were used least recently until there is room for one more
+// of a sort.
 func (b *Book) makeRoom(sort func(kept) bool, most int) { // with mu held
 	for {
 		n := 0
-		var oldest [sha256.Size]byte
-		for hash, k := range b.sessions {
+		var oldest kept
+		for _, k := range b.sessions {
 			if !sort(k) {
 				continue
 			}
-			if n == 0 || k.Seen.Before(b.sessions[oldest].Seen) {
-				oldest = hash
+			if n == 0 || k.Seen.Before(oldest.Seen) {
+				oldest = k
 			}
 			n++
 		}
 		if n < most {
 			return
 		}
-		delete(b.sessions, oldest)
+		b.end(oldest)
 	}
 }
 
@@ -265,8 +377,12 @@ func (b *Book) sweep(ctx context.Context) {
 	b.mu.Lock()
 	b.forgetOver(b.o.Now())
 	b.mu.Unlock()
+	if err := b.o.Ring.Rotate(); err != nil {
+		b.o.Logger.Warn("the key of the sign-ins is not changed", "cause", err)
+	}
 	b.writing.Lock()
 	defer b.writing.Unlock()
+	b.keepAll(ctx)
 	if err := b.flush(ctx); err != nil {
 		b.o.Logger.Warn("the store does not take the sign-ins", "cause", err)
 	}
@@ -291,19 +407,25 @@ func (b *Book) flush(ctx context.Context) error { // with writing held
 		}
 		for _, d := range part {
 			if d.write.Delete {
-				delete(b.stored, d.hash)
+				delete(b.stored, d.write.Key)
 			} else {
-				b.stored[d.hash] = d.seen
+				b.stored[d.write.Key] = d.at
 			}
 		}
 	}
 	return nil
 }
 
-// change is what the store must be told of a session.
+// What the store keeps of sessions that were ended: one, until it would have ended by
+// itself; all of somebody's that were opened until then.
+const (
+	closedPrefix = "signed-out/one/"
+	voidPrefix   = "signed-out/all/"
+)
+
+// change is what the store must be told of a key; at tells its value from an older one.
 type change struct {
-	hash  [sha256.Size]byte
-	seen  time.Time
+	at    time.Time
 	write store.Write
 }
 
@@ -313,58 +435,86 @@ func (b *Book) due() ([]change, error) { // with writing held
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var out []change
-	for hash, k := range b.sessions {
-		seen, stored := b.stored[hash]
-		if stored && (!late || k.Seen.Sub(seen) < seenEvery) {
-			continue
+	want := map[string]bool{}
+	add := func(key string, at time.Time, v any, again bool) error {
+		want[key] = true
+		if was, stored := b.stored[key]; stored && (!again || was.Equal(at)) {
+			return nil
 		}
-		value, err := json.Marshal(k)
+		value, err := json.Marshal(v)
 		if err != nil {
-			return nil, fmt.Errorf("encode session: %w", err)
+			return fmt.Errorf("encode session: %w", err)
 		}
-		out = append(out, change{hash, k.Seen, store.Write{Key: sessionPrefix + k.ID, Value: value}})
+		out = append(out, change{at, store.Write{Key: key, Value: value}})
+		return nil
 	}
-	for hash := range b.stored {
-		if _, known := b.sessions[hash]; !known {
-			out = append(out, change{hash: hash, write: store.Write{Key: sessionPrefix + sessionID(hash), Delete: true}})
+	var failed error
+	for _, k := range b.sessions {
+		key := sessionPrefix + k.ID
+		failed = errors.Join(failed, add(key, k.Seen, k, late && k.Seen.Sub(b.stored[key]) >= seenEvery))
+	}
+	for id, ends := range b.closed {
+		failed = errors.Join(failed, add(closedPrefix+id, ends, ends, false))
+	}
+	for who, before := range b.voids {
+		failed = errors.Join(failed, add(voidPrefix+who, before, before, true))
+	}
+	for key := range b.stored {
+		if !want[key] {
+			out = append(out, change{write: store.Write{Key: key, Delete: true}})
 		}
 	}
-	return out, nil
+	return out, failed
 }
 
-// loadSessions reads the sessions of an earlier life.
+// loadSessions reads the sessions of an earlier life, and those that were ended.
 func (b *Book) loadSessions(ctx context.Context) error {
-	kvs, _, err := b.o.Store.List(ctx, sessionPrefix)
-	if err != nil {
-		return fmt.Errorf("read sessions: %w", err)
-	}
 	now := b.o.Now()
-	for _, kv := range kvs {
-		k, hash, err := readSession(kv)
+	for prefix, take := range map[string]func(id string, value []byte) (at time.Time, err error){
+		sessionPrefix: b.loadSession,
+		closedPrefix:  func(id string, value []byte) (time.Time, error) { return loadMoment(b.closed, id, value) },
+		voidPrefix:    func(who string, value []byte) (time.Time, error) { return loadMoment(b.voids, who, value) },
+	} {
+		kvs, _, err := b.o.Store.List(ctx, prefix)
 		if err != nil {
-			b.o.Logger.Warn("a sign-in in the store can't be read", "key", kv.Key, "cause", err)
-			continue
+			return fmt.Errorf("read sessions: %w", err)
 		}
-		b.stored[hash] = k.Seen
-		if !k.over(now) && len(b.sessions) < maxSessions {
-			b.sessions[hash] = k
+		for _, kv := range kvs {
+			at, err := take(strings.TrimPrefix(kv.Key, prefix), kv.Value)
+			if err != nil {
+				b.o.Logger.Warn("a sign-in in the store can't be read", "key", kv.Key, "cause", err)
+				continue
+			}
+			b.stored[kv.Key] = at
+		}
+	}
+	for id, k := range b.sessions {
+		if b.ended(k) || now.Sub(k.Opened) >= absoluteLife {
+			delete(b.sessions, id)
 		}
 	}
 	return nil
 }
 
-func readSession(kv store.KV) (k kept, hash [sha256.Size]byte, err error) {
-	if err := json.Unmarshal(kv.Value, &k); err != nil {
-		return k, hash, err
+func loadMoment(into map[string]time.Time, key string, value []byte) (at time.Time, err error) {
+	if err := json.Unmarshal(value, &at); err != nil {
+		return at, err
 	}
-	raw, err := hex.DecodeString(k.Hash)
-	if err != nil || len(raw) != len(hash) {
-		return k, hash, errors.New("its hash is not one")
+	into[key] = at
+	return at, nil
+}
+
+func (b *Book) loadSession(id string, value []byte) (time.Time, error) {
+	var k kept
+	if err := json.Unmarshal(value, &k); err != nil {
+		return time.Time{}, err
 	}
-	hash = [sha256.Size]byte(raw)
-	k.ID = sessionID(hash)
-	if kv.Key != sessionPrefix+k.ID {
-		return k, hash, errors.New("its key is another's")
+	if len(id) != 2*idLen && k.Hash == "" || k.Who == (Who{}) {
+		return time.Time{}, errors.New("it is nobody's")
 	}
-	return k, hash, nil
+	k.ID = id
+	if k.Hash == "" && len(b.sessions) < maxSessions { // else it is forgotten, and deleted
+		b.sessions[id] = k
+	}
+	return k.Seen, nil
 }

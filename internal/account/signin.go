@@ -9,7 +9,8 @@ import (
 // maxTyped is how many bytes of a password are looked at: all that one may have.
 const maxTyped = maxPassword * 4
 
-// SignIn gives the account that a name and a password belong to. from is the address
+// SignIn gives the account that a name and a password belong to; where Wants says so, that
+// is half of a sign-in, and Second or Passkey finishes it. from is the address
 // of the person's machine, with or without a port; behind something that ends TLS
 // that is the address which it tells of, or all visitors would share one.
 //
@@ -43,7 +44,11 @@ func (b *Book) SignIn(ctx context.Context, name, password, from string) (Account
 	if weak {
 		b.renew(ctx, now, password)
 	}
-	b.o.Logger.Info("somebody signed in", "account", name, "from", from)
+	if now.second() {
+		b.o.Logger.Info("a password was right; a second factor is asked for", "account", name, "from", from)
+	} else {
+		b.o.Logger.Info("somebody signed in", "account", name, "from", from, "with", "password")
+	}
 	return now.Account, nil
 }
 

@@ -91,6 +91,8 @@ type Answer struct {
 	statused  []*standby.Statused // as rendered last; guarded by rendering
 	trusted   prober.Trust        // whom checks trust
 
+	staging sync.Mutex // held while parts are made ready; taken before mu
+
 	mu       sync.Mutex // guards all below
 	key      ed25519.PublicKey
 	manifest snapshot.Manifest
@@ -99,6 +101,7 @@ type Answer struct {
 	local    snapshot.Local
 	life     string // of this process, for the reports' numbers
 	compiled
+	staged   staged              // made ready for a snapshot that is to come
 	proofs   map[string][]string // for certificate authorities: those in force when the zones were last given, by name
 	serials  map[string]uint32   // served now, by apex
 	degraded map[string]bool     // sites that are seen down somewhere
@@ -133,7 +136,7 @@ func New(o Options) (*Answer, error) {
 		}
 	}
 	if o.Dial != nil {
-		a.follow = follow.New(follow.Options{Dial: o.Dial, Hello: a.hello, Take: a.take, Status: a.status, Ring: a.ring, Capture: o.Capture, Now: o.Now, Logger: o.Logger})
+		a.follow = follow.New(follow.Options{Dial: o.Dial, Hello: a.hello, Take: a.take, Stage: a.stage, Status: a.status, Ring: a.ring, Capture: o.Capture, Now: o.Now, Logger: o.Logger})
 	}
 	a.dns.SetCookieSecrets(cookieSecret(o.Dir, o.Logger))
 	a.say(entrance)

@@ -33,8 +33,9 @@ type preparedZone struct {
 }
 
 // compileWith makes the DNS table. A zone that is as before is taken over from what is
-// in force, so that one that changes costs itself and not the others.
-func (a *Answer) compileWith(c snapshot.Contents, copies []*zone.Zone) (compiled, error) { // with mu held
+// in force, so that one that changes costs itself and not the others; so is one that was
+// made ready ahead.
+func (a *Answer) compileWith(c snapshot.Contents, copies []xfr.Held) (compiled, error) { // with mu held
 	made := compiled{prepared: make(map[string]preparedZone, len(c.Zones)), zonesBy: map[string]map[string]bool{}, signed: map[string]*xfr.Signed{}}
 	var list []*authdns.Prepared
 	add := func(apex string, p preparedZone) {
@@ -47,9 +48,9 @@ func (a *Answer) compileWith(c snapshot.Contents, copies []*zone.Zone) (compiled
 			}
 		}
 	}
-	a.memory.Expect(textOf(c.Zones))
+	a.memory.Expect(octetsOf(c))
 	for i := range c.Zones {
-		p, err := a.prepare(&c.Zones[i], c, c.Transfers.Gives(c.Zones[i].Apex))
+		p, err := prepare(&c.Zones[i], c, c.Transfers.Gives(c.Zones[i].Apex), a.staged.prepared, a.prepared)
 		if err != nil {
 			return compiled{}, err
 		}
@@ -61,40 +62,55 @@ func (a *Answer) compileWith(c snapshot.Contents, copies []*zone.Zone) (compiled
 			made.zonesBy[site][c.Zones[i].Apex] = true
 		}
 	}
-	for _, z := range copies {
-		p := a.prepared[z.Apex()]
-		if p.zone != z || p.source.Apex != "" {
-			ready, err := authdns.Prepare(z)
+	for _, h := range copies {
+		p := a.prepared[h.Zone.Apex()]
+		if p.zone != h.Zone || p.source.Apex != "" {
+			ready, err := prepareCopy(h)
 			if err != nil {
 				return compiled{}, err
 			}
-			p = preparedZone{zone: z, ready: ready}
+			p = preparedZone{zone: h.Zone, ready: ready, given: h.Given}
 		}
-		add(z.Apex(), p)
+		add(h.Zone.Apex(), p)
 	}
 	var err error
 	made.table, err = authdns.Assemble(list, positionsOf(c))
 	return made, err
 }
 
-func textOf(zones []zone.Source) (octets int) {
-	for i := range zones {
-		octets += len(zones[i].Text)
+// prepareCopy makes a copy of somebody else's zone ready, with what its primary has signed.
+func prepareCopy(h xfr.Held) (*authdns.Prepared, error) {
+	if h.Signed != nil {
+		return authdns.PrepareForeign(h.Zone, h.Signed)
+	}
+	return authdns.Prepare(h.Zone)
+}
+
+// octetsOf is how much is read: zone text and signatures.
+func octetsOf(c snapshot.Contents) (octets int) {
+	for i := range c.Zones {
+		octets += len(c.Zones[i].Text)
+	}
+	for i := range c.Signed {
+		octets += c.Signed[i].Sets.Octets()
 	}
 	return octets
 }
 
-// prepare makes a zone ready, or takes over what is in force; whole where its text is
-// to be given to others. Where only the signatures over the SOA of a signed zone are
-// others, these are exchanged.
-func (a *Answer) prepare(src *zone.Source, c snapshot.Contents, whole bool) (preparedZone, error) { // with mu held
+// prepare makes a zone ready, or takes over what was made ready before; whole where its
+// text is to be given to others. Where only the signatures over the SOA of a signed zone
+// are others, these are exchanged.
+func prepare(src *zone.Source, c snapshot.Contents, whole bool, before ...map[string]preparedZone) (p preparedZone, err error) {
 	signed, err := signatures(c, *src)
 	if err != nil {
 		return preparedZone{}, err
 	}
 	sites := positionsOf(c)
-	p, known := a.prepared[src.Apex]
-	if known && (p.zone != nil || !whole) && reflect.DeepEqual(p.source, *src) && p.sameSets(signed, sites) {
+	for _, made := range before {
+		p, known := made[src.Apex]
+		if !known || p.zone == nil && whole || !reflect.DeepEqual(p.source, *src) || !p.sameSets(signed, sites) {
+			continue
+		}
 		*src = p.source // one text is kept, not two
 		if !whole {
 			p.zone, p.given = nil, nil

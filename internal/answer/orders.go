@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"time"
 
 	"lifeboat/internal/authdns"
@@ -68,14 +69,28 @@ const (
 // serveOrders answers requests on answer.sock until ctx ends. A fault in accepting
 // passes: the way to safety stays open.
 func (a *Answer) serveOrders(ctx context.Context) {
-	_ = listen.Conns(ctx, a.o.Orders, a.o.Admit, a.o.Logger.With("socket", "answer.sock"), a.speak) // a closed socket ends it, too
+	p := newPages(a.o.Orders.Addr())
+	var served sync.WaitGroup
+	inner, stop := context.WithCancel(ctx)
+	served.Go(func() { a.servePages(inner, p) })                                                                               // ended by stop
+	_ = listen.Conns(ctx, a.o.Orders, a.o.Admit, a.o.Logger.With("socket", "answer.sock"), func(c net.Conn) { a.speak(c, p) }) // a closed socket ends it, too
+	stop()
+	served.Wait()
 }
 
-// speak answers one request; it ends with its deadline.
-func (a *Answer) speak(c net.Conn) {
-	defer func() { _ = c.Close() }()
+// speak answers one request; it ends with its deadline. A browser's connection goes on to
+// the emergency page.
+func (a *Answer) speak(c net.Conn, p *pages) {
 	_ = c.SetDeadline(time.Now().Add(requestLimit))
-	line, err := bufio.NewReader(io.LimitReader(c, maxRequest)).ReadBytes('\n')
+	r := bufio.NewReader(c)
+	if first, err := r.Peek(1); err == nil && isPage(first[0]) {
+		_ = c.SetDeadline(time.Time{}) // the server of pages has its own
+		if p.give(&begun{c, r}) {
+			return
+		}
+	}
+	defer func() { _ = c.Close() }()
+	line, err := bufio.NewReader(io.LimitReader(r, maxRequest)).ReadBytes('\n')
 	if err != nil {
 		return
 	}
@@ -144,6 +159,10 @@ func (a *Answer) Ready() bool {
 
 // pull puts a lever in force as a local order.
 func (a *Answer) pull(name string, c net.Conn) error {
+	return a.pullAs(name, a.caller(c), "Pulled at answer.")
+}
+
+func (a *Answer) pullAs(name, by, reason string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.table == nil {
@@ -153,10 +172,9 @@ func (a *Answer) pull(name string, c net.Conn) error {
 	if !known {
 		return fault.New(fault.NotFound, "there is no lever %q", name).WithHint("see them with: lifeboat answer status")
 	}
-	return a.obey(snapshot.Order{
-		ID: a.o.NewID(), Lever: l.Name, Site: l.Site, Position: l.Position, Feature: l.Feature, Value: l.Value, At: a.o.Now().UTC(),
-		By: a.caller(c), Reason: "Pulled at answer.",
-	})
+	o := leverOrder(l)
+	o.ID, o.At, o.By, o.Reason = a.o.NewID(), a.o.Now().UTC(), by, reason
+	return a.obey(o)
 }
 
 // caller names who is on the other end.

@@ -241,7 +241,7 @@ func (a *Answer) status() feed.Status {
 		})
 	}
 	for site, c := range a.standby.Counts() {
-		st.Visits[site] = feed.Visits{Failover: c.Failover, Late: c.Late, Checks: c.Checks}
+		st.Visits[site] = feed.Visits{Failover: c.Failover, Late: c.Late, Checks: c.Checks, Waiting: c.Waiting}
 	}
 	dns, flags := a.dns.Counts(), a.ofrep.Counts()
 	st.Counters = counters(dns, flags)

@@ -17,9 +17,18 @@ func (a *Answer) hello() feed.Hello {
 	defer a.mu.Unlock()
 	return feed.Hello{
 		Formats: []int{snapshot.Format}, Epoch: a.manifest.Epoch, Revision: a.manifest.Revision, Positions: a.positions(), Shares: a.shares(),
-		Flags: snapshot.EffectiveFlags(a.manifest, a.local), Serials: maps.Clone(a.serials), Orders: slices.Clone(a.local.Orders),
+		Flags: snapshot.EffectiveFlags(a.manifest, a.local), Serials: maps.Clone(a.serials), Keys: a.keyTags(), Orders: slices.Clone(a.local.Orders),
 		LastAuto: maps.Clone(a.local.LastAuto), Parts: a.folder.Parts(), PID: a.o.PID, Version: a.o.Version, Life: a.life,
 	}
+}
+
+// keyTags are those of the keys in the signed zones that are served, by apex.
+func (a *Answer) keyTags() map[string][]uint16 { // with mu held
+	out := map[string][]uint16{}
+	for _, z := range a.contents.Signed {
+		out[z.Apex] = z.Tags()
+	}
+	return out
 }
 
 // inForce is where visitors of each site are told to go.
@@ -87,23 +96,17 @@ func (a *Answer) install(m snapshot.Manifest, parts map[string][]byte) error { /
 		return err
 	}
 	contents, made, fresh := a.contents, a.compiled, !snapshot.OnlyTold(m.Parts, a.manifest.Parts) || a.table == nil
-	part := func(hash string) ([]byte, error) {
-		if b, sent := parts[hash]; sent {
-			return b, nil
-		}
-		return a.folder.Part(hash)
-	}
 	var err error
 	switch {
 	case fresh:
-		if contents, err = snapshot.DecodeContents(m.Parts, part); err != nil {
+		if contents, err = a.decode(m, parts); err != nil {
 			return err
 		}
 		if made, err = a.compile(contents); err != nil {
 			return fault.New(fault.Invalid, "the zones can't be served").Because(err)
 		}
 	case !maps.Equal(m.Parts, a.manifest.Parts):
-		if contents, err = contents.Tell(m.Parts, part); err != nil {
+		if contents, err = contents.Tell(m.Parts, a.part(parts)); err != nil {
 			return err
 		}
 		a.renderSoon()
@@ -142,9 +145,14 @@ func (a *Answer) swap(m snapshot.Manifest, c snapshot.Contents, made compiled, f
 // they have changed.
 func (a *Answer) keep(p feed.Publish) error { // with mu held
 	a.local.Last = &p.Signed
-	err := a.folder.Save(p.Signed, p.Parts)
+	parts := p.Parts
+	if maps.Equal(a.manifest.Parts, a.staged.parts) { // what was made ready is in force
+		parts = a.staged.join(parts)
+		a.staged = staged{}
+	}
+	err := a.folder.Save(p.Signed, parts)
 	if err == nil {
-		a.folder.Prune(a.manifest, a.previous)
+		a.folder.Prune(a.manifest, a.previous, snapshot.Manifest{Parts: a.staged.parts})
 	}
 	return errors.Join(err, a.folder.SaveLocal(a.local))
 }

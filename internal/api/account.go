@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"time"
 
 	"lifeboat/internal/account"
 	"lifeboat/internal/fault"
@@ -43,6 +45,21 @@ type PasswordBody struct {
 	Password string `json:"password" maxLength:"1024" format:"password" doc:"at least 12 characters"`
 }
 
+// InviteBody makes an account whose owner chooses the password.
+type InviteBody struct {
+	Name  string `json:"name" maxLength:"64" doc:"for signing in" example:"ada"`
+	Title string `json:"title,omitempty" maxLength:"64" doc:"as the timeline shows it; the name unless said" example:"Ada Lovelace"`
+	Role  string `json:"role" enum:"viewer,reporter,operator,commander,admin"`
+}
+
+// Invitation lets the owner of an account choose a password, once.
+type Invitation struct {
+	Account Account   `json:"account"`
+	Code    string    `json:"code" doc:"for the page /welcome; it is not kept and can't be shown again"`
+	Link    string    `json:"link,omitempty" doc:"to that page, with the code behind a #, which browsers don't send"`
+	Ends    time.Time `json:"ends"`
+}
+
 // AccountPath is the account that a path names.
 type AccountPath struct {
 	Name string `path:"name" maxLength:"64" doc:"the name for signing in" example:"ada"`
@@ -68,6 +85,11 @@ func (a *api) accountRoutes() {
 	accountAct(a, "enable", "Let an account sign in again, with the password that it had", func(ctx context.Context, name string, _ *NothingBody) error {
 		return a.o.Accounts.Enable(ctx, name)
 	})
+	route(a, post("/accounts/invite", "account-invite", "Make an account whose owner chooses the password by a link that counts once", role.Admin), a.invite)
+	route(a, post("/accounts/{name}/reset", "account-reset", "Take from an account all that it is signed in with, and invite its owner anew", role.Admin), a.reset)
+	factors := get("/accounts/{name}/factors", "account-factors", "What an account is signed in with")
+	factors.least = role.Admin
+	route(a, factors, a.factors)
 	sessions := get("/accounts/{name}/sessions", "sessions", "The sign-ins of an account")
 	sessions.least = role.Admin
 	route(a, sessions, a.sessions)
@@ -101,6 +123,54 @@ func (a *api) createAccount(ctx context.Context, in *struct{ Body AccountBody })
 	}
 	a.o.Logger.Info("an account was made", "account", made.Name, "role", made.Role, "by", actorOf(ctx).Name)
 	return &created[Account]{http.StatusCreated, made}, nil
+}
+
+func (a *api) invite(ctx context.Context, in *struct{ Body InviteBody }) (*created[Invitation], error) {
+	if err := a.haveAccounts(); err != nil {
+		return nil, err
+	}
+	b := in.Body
+	made, code, err := a.o.Accounts.Invite(ctx, account.Account{Name: b.Name, Title: b.Title, Role: role.Role(b.Role)})
+	if err != nil {
+		return nil, err
+	}
+	a.o.Logger.Info("somebody was invited", "account", made.Name, "role", made.Role, "by", actorOf(ctx).Name)
+	return &created[Invitation]{http.StatusCreated, a.invitation(made, code)}, nil
+}
+
+func (a *api) invitation(of Account, code string) Invitation {
+	out := Invitation{Account: of, Code: code}
+	if f, err := a.o.Accounts.Factors(of.Name); err == nil {
+		out.Ends = f.Invited
+	}
+	if a.o.Console != "" {
+		out.Link = a.o.Console + "/welcome#" + url.PathEscape(code)
+	}
+	return out
+}
+
+func (a *api) reset(ctx context.Context, in *struct {
+	AccountPath
+	Body *NothingBody
+}) (*body[Invitation], error) {
+	if err := a.haveAccounts(); err != nil {
+		return nil, err
+	}
+	code, err := a.o.Accounts.Reset(ctx, in.Name, a.o.Root) // who is on the machine itself gets in again
+	if err != nil {
+		return nil, err
+	}
+	of, err := a.o.Accounts.Get(in.Name)
+	a.o.Logger.Warn("an account was reset", "account", of.Name, "by", actorOf(ctx).Name)
+	return &body[Invitation]{a.invitation(of, code)}, err
+}
+
+func (a *api) factors(_ context.Context, in *AccountPath) (*body[account.Factors], error) {
+	if err := a.haveAccounts(); err != nil {
+		return nil, err
+	}
+	f, err := a.o.Accounts.Factors(in.Name)
+	return &body[account.Factors]{f}, err
 }
 
 // accountAct registers a change of an account; it answers with the account as it is then.

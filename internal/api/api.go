@@ -96,12 +96,16 @@ type Accounts interface {
 	Enable(ctx context.Context, name string) error
 	Sessions(who account.Who) []account.Session
 	CloseAll(ctx context.Context, who account.Who) error
+	Invite(ctx context.Context, a account.Account) (account.Account, string, error)
+	Reset(ctx context.Context, name string, sure bool) (string, error)
+	Factors(name string) (account.Factors, error)
 }
 
 // Options of the API. Engine, Tokens, Logger and Now MUST be set.
 type Options struct {
 	Engine   Engine
 	Tokens   Tokens
+	Console  string   // where people reach the pages, for the links of invitations; empty: it is not known
 	Accounts Accounts // its routes say that there are none where it is nil
 	Logger   *slog.Logger
 	Now      func() time.Time
@@ -113,6 +117,8 @@ type Options struct {
 	Board Board // the status page; its routes say that there is none where it is nil
 
 	Outside Outside // what the world sees of our zones; its routes say that nobody looks where it is nil
+
+	Certificates Certificates // nil: the configuration has none
 
 	Registry *prometheus.Registry // of /metrics; one of its own when nil
 }
@@ -204,7 +210,7 @@ func (a *api) routes() []byte {
 	shared(a.h.OpenAPI().Components)
 	for _, register := range []func(){
 		a.statusRoutes, a.leverRoutes, a.siteRoutes, a.evidenceRoutes, a.changeRoutes, a.dataRoutes, a.causeRoutes, a.fixRoutes, a.peopleRoutes,
-		a.incidentRoutes, a.followUpRoutes, a.writeUpRoutes, a.queueRoutes, a.dnsRoutes, a.signingRoutes, a.tokenRoutes, a.accountRoutes, a.boardRoutes,
+		a.incidentRoutes, a.followUpRoutes, a.writeUpRoutes, a.queueRoutes, a.dnsRoutes, a.signingRoutes, a.certificateRoutes, a.tokenRoutes, a.accountRoutes, a.boardRoutes,
 	} {
 		register()
 	}

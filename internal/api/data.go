@@ -28,6 +28,10 @@ type Desk interface {
 	Restore(ctx context.Context, b quarantine.Back, reason string, by incident.Actor) (quarantine.Returned, error)
 	Discard(ctx context.Context, operation string, roots []quarantine.Key, reason string, by incident.Actor) (quarantine.Operation, error)
 	Purge(ctx context.Context, operation string, by incident.Actor) (quarantine.Operation, bool, error)
+	Search(ctx context.Context, r desk.SearchRequest, by incident.Actor) (desk.Search, error)
+	Searches() []desk.Search
+	Searched(id string) (desk.Search, error)
+	StopSearch(id string) error
 }
 
 // DataSource is a database that rows can be taken out of.
@@ -102,6 +106,26 @@ type DataPurged struct {
 	Operation quarantine.Operation `json:"operation"`
 }
 
+// DataSearchBody says where to look for the row that does harm, and by what.
+type DataSearchBody struct {
+	Database string   `json:"database" maxLength:"100" example:"shop"`
+	By       string   `json:"by,omitempty" enum:"query,pages,moving,none" doc:"query where there is one unless said, then pages. Moving takes rows away for moments and puts them back; the others only read"`
+	Paths    []string `json:"paths,omitempty" maxItems:"20" doc:"of pages that fail, as /orders; the first is what moving asks for"`
+	Bodies   []string `json:"bodies,omitempty" maxItems:"20" doc:"what they answered; without bodies and logs the evidence of the open incident is looked at"`
+	Logs     []string `json:"logs,omitempty" maxItems:"20000" doc:"lines since it began"`
+	Usual    []string `json:"usual,omitempty" maxItems:"20000" doc:"lines from before: what they say, too, is not new"`
+}
+
+// DataSearches are the searches of late, newest first.
+type DataSearches struct {
+	Searches []desk.Search `json:"searches"`
+}
+
+// SearchPath names a search; exported as PlanPath is.
+type SearchPath struct {
+	Search string `path:"search" maxLength:"26" doc:"the search's id"`
+}
+
 // PlanPath names a plan. It is exported because the router reads no other embedded fields.
 type PlanPath struct {
 	Plan string `path:"plan" maxLength:"26" doc:"the plan's id"`
@@ -153,6 +177,46 @@ func (a *api) dataRoutes() {
 		return nil, d.Stop(in.Plan)
 	})
 	a.heldRoutes()
+	a.searchRoutes()
+}
+
+func (a *api) searchRoutes() {
+	begin := post("/data/searches", "data-search", "Look for the row that does harm", role.Operator)
+	begin.about = "Answered at once; ask for the search to see how far it is. Moving takes rows away for moments, with what hangs on them, and puts all of them back before it ends."
+	route(a, begin, func(ctx context.Context, in *struct{ Body DataSearchBody }) (*created[desk.Search], error) {
+		d, err := a.desk()
+		if err != nil {
+			return nil, err
+		}
+		s, err := d.Search(ctx, in.Body.request(), actorOf(ctx))
+		return &created[desk.Search]{201, s}, err
+	})
+	route(a, get("/data/searches", "data-searches", "The searches of late, newest first"), func(context.Context, *struct{}) (*body[DataSearches], error) {
+		d, err := a.desk()
+		if err != nil {
+			return nil, err
+		}
+		return &body[DataSearches]{DataSearches{d.Searches()}}, nil
+	})
+	route(a, get("/data/searches/{search}", "data-search-show", "How far a search is, and what came of it"), func(_ context.Context, in *SearchPath) (*body[desk.Search], error) {
+		d, err := a.desk()
+		if err != nil {
+			return nil, err
+		}
+		s, err := d.Searched(in.Search)
+		return &body[desk.Search]{s}, err
+	})
+	route(a, post("/data/searches/{search}/stop", "data-search-stop", "Stop a search; what it has taken away is put back first", role.Operator), func(_ context.Context, in *SearchPath) (*struct{}, error) {
+		d, err := a.desk()
+		if err != nil {
+			return nil, err
+		}
+		return nil, d.StopSearch(in.Search)
+	})
+}
+
+func (b DataSearchBody) request() desk.SearchRequest {
+	return desk.SearchRequest{Database: b.Database, By: b.By, Paths: b.Paths, Bodies: b.Bodies, Logs: b.Logs, Usual: b.Usual}
 }
 
 func (a *api) heldRoutes() {

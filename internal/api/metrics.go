@@ -67,7 +67,7 @@ var (
 	answerLost     = desc("answer_reports_lost_total", "Reports that were lost since answer started, because nobody fetched them in time.")
 	recordDegraded = desc("record_degraded", "1 while the record can't be written and the journal of last resort is in use.")
 	recordPending  = desc("record_pending", "Transactions in the journal that wait for the store.")
-	standbyVisits  = desc("standby_requests_total", "Requests met by the standby, by kind: failover, late (after the return), checks.", "site", "kind")
+	standbyVisits  = desc("standby_requests_total", "Requests met by the standby, by kind: failover, late (after the return), checks, waiting (open pages that ask whether they may come back).", "site", "kind")
 	zoneSeen       = desc("zone_seen", "Whether the world sees what we publish of a zone: 1 it does, 0 not all of it or not at all, -1 nobody can tell.", "zone")
 	zoneSeenAge    = desc("zone_seen_age_seconds", "How old the last look at a zone from outside is.", "zone")
 	domainExpires  = desc("domain_expires_seconds", "How long the domain of a zone is still registered, where the registry is asked.", "zone")
@@ -81,6 +81,11 @@ var (
 	signedCount    = desc("dnssec_signatures", "Signatures of a zone that are made ahead.", "zone")
 	signedMade     = desc("dnssec_signatures_made_total", "Signatures made since control started.")
 	signedTrouble  = desc("dnssec_trouble", "1 while zones could not be signed anew.")
+
+	certificateLeft     = desc("certificate_left_seconds", "How long the certificate that is served for a name is good for; 0 without one.", "site", "name")
+	certificateShare    = desc("certificate_left_ratio", "How much of its lifetime is left, 0 to 1.", "site", "name")
+	certificateReady    = desc("certificate_readiness", "How ready the standby is to answer for a name over HTTPS, 0 to 100.", "site", "name")
+	certificateFailures = desc("certificate_renewal_failures", "Tries in a row to have a certificate made that came to nothing.", "certificate")
 )
 
 // counted are the answer process's own counters, by the names it reports them under.
@@ -133,7 +138,7 @@ var levels = map[string]*prometheus.Desc{"dns_secondaries_behind": behind, "dns_
 var plainDescs = []*prometheus.Desc{
 	buildInfo, siteOrdered, siteSeen, seenAge, siteTTL, autoHeld, incidentsOpen, evidenceHeld, updateOverdue, fixInFlight, fixes, leversParked, parkedOverdue, messages, leverActive, leverArmed, leverDrifted,
 	behind, expired, standbyOpen, answerUp, answerReady, answerWaiting, answerLost, recordDegraded, recordPending, standbyVisits, dnsAnswers, zoneSeen, zoneSeenAge, domainExpires,
-	signedLeft, signedCount, signedMade, signedTrouble, flagClients, flagHeard, flagSlowest,
+	signedLeft, signedCount, signedMade, signedTrouble, certificateLeft, certificateShare, certificateReady, certificateFailures, flagClients, flagHeard, flagSlowest,
 }
 
 // openPhases are the phases in which an incident holds its site.
@@ -171,6 +176,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	s.gauge(buildInfo, 1, c.o.Version)
 	s.answer(o)
 	s.signing(o)
+	if c.o.Certificates != nil {
+		s.certificates(c.o.Certificates.View())
+	}
 	for _, site := range o.Sites {
 		s.site(o.Now, site)
 	}
@@ -245,6 +253,7 @@ func (s sink) site(now time.Time, v SiteView) {
 	s.count(standbyVisits, v.Visits.Failover, v.ID, "failover")
 	s.count(standbyVisits, v.Visits.Late, v.ID, "late")
 	s.count(standbyVisits, v.Visits.Checks, v.ID, "checks")
+	s.count(standbyVisits, v.Visits.Waiting, v.ID, "waiting")
 	s.levers(now, v)
 	s.loop(now, v)
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"lifeboat/internal/account"
 	"lifeboat/internal/api"
 )
 
@@ -128,6 +129,22 @@ func (c *Client) Accounts(ctx context.Context) ([]api.Account, error) {
 // CreateAccount makes an account.
 func (c *Client) CreateAccount(ctx context.Context, b api.AccountBody) (api.Account, error) {
 	return post[api.Account](ctx, c, "/accounts", b)
+}
+
+// Invite makes an account whose owner chooses the password.
+func (c *Client) Invite(ctx context.Context, b api.InviteBody) (api.Invitation, error) {
+	return post[api.Invitation](ctx, c, "/accounts/invite", b)
+}
+
+// ResetAccount takes from an account all that it is signed in with, and invites its owner
+// anew.
+func (c *Client) ResetAccount(ctx context.Context, name string) (api.Invitation, error) {
+	return post[api.Invitation](ctx, c, accountPath(name, "reset"), nil)
+}
+
+// Factors gives what an account is signed in with.
+func (c *Client) Factors(ctx context.Context, name string) (account.Factors, error) {
+	return get[account.Factors](ctx, c, accountPath(name, "factors"))
 }
 
 // SetRole gives an account another role.

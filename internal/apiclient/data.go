@@ -79,3 +79,24 @@ func (c *Client) DiscardData(ctx context.Context, id string, b api.DataDropBody)
 func (c *Client) PurgeData(ctx context.Context, id string) (api.DataPurged, error) {
 	return post[api.DataPurged](ctx, c, held(id, "purge"), nil)
 }
+
+// SearchData begins to look for the row that does harm.
+func (c *Client) SearchData(ctx context.Context, b api.DataSearchBody) (desk.Search, error) {
+	return post[desk.Search](ctx, c, "/data/searches", b)
+}
+
+// DataSearches are the searches of late, newest first.
+func (c *Client) DataSearches(ctx context.Context) ([]desk.Search, error) {
+	s, err := get[api.DataSearches](ctx, c, "/data/searches")
+	return s.Searches, err
+}
+
+// DataSearch says how far a search is.
+func (c *Client) DataSearch(ctx context.Context, id string) (desk.Search, error) {
+	return get[desk.Search](ctx, c, "/data/searches/"+url.PathEscape(id))
+}
+
+// StopSearch stops a search; what it has taken away is put back first.
+func (c *Client) StopSearch(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodPost, "/data/searches/"+url.PathEscape(id)+"/stop", nil, nil)
+}

@@ -182,3 +182,28 @@ func (c *Client) CreateToken(ctx context.Context, b api.TokenBody) (api.NewToken
 func (c *Client) RevokeToken(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodDelete, "/tokens/"+url.PathEscape(id), nil, nil)
 }
+
+// Certificates says how ready each name is, and what is held.
+func (c *Client) Certificates(ctx context.Context) (api.CertificatesView, error) {
+	return get[api.CertificatesView](ctx, c, "/certificates")
+}
+
+// LookAtCertificates looks at all names now.
+func (c *Client) LookAtCertificates(ctx context.Context) (api.CertificatesView, error) {
+	return post[api.CertificatesView](ctx, c, "/certificates/look", nil)
+}
+
+// RenewCertificates has a site's certificates made now.
+func (c *Client) RenewCertificates(ctx context.Context, name string) (api.CertificatesView, error) {
+	return post[api.CertificatesView](ctx, c, "/certificates/renew", api.RenewBody{Name: name})
+}
+
+// ImportCertificate brings a certificate and its key.
+func (c *Client) ImportCertificate(ctx context.Context, b api.ImportBody) (api.CertificateView, error) {
+	return post[api.CertificateView](ctx, c, "/certificates/import", b)
+}
+
+// ForgetCertificate takes a certificate away that was brought.
+func (c *Client) ForgetCertificate(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodDelete, "/certificates/"+url.PathEscape(id), nil, nil)
+}

@@ -13,10 +13,104 @@ import (
 )
 
 func (a *app) account() *cobra.Command {
-	return group("account", "The people who may sign in, and what they may do", a.accountList(), a.accountAdd(), a.accountRole(), a.accountTitle(), a.accountPassword(),
+	people := group("account", "The people who may sign in, and what they may do", a.accountList(), a.accountInvite(), a.accountAdd(), a.accountRole(), a.accountTitle(), a.accountPassword(),
 		a.accountSwitch("disable", "Take an account's rights away, and end its sign-ins", "%s may no longer sign in.", (*apiclient.Client).DisableAccount),
 		a.accountSwitch("enable", "Let an account sign in again, with the password that it had", "%s may sign in again.", (*apiclient.Client).EnableAccount),
-		a.accountSessions(), a.accountSignOut())
+		a.accountReset(), a.accountFactors(), a.accountSessions(), a.accountSignOut())
+	people.Aliases = []string{"people"}
+	return people
+}
+
+func (a *app) accountInvite() *cobra.Command {
+	var b api.InviteBody
+	return a.calling(call{
+		use: "invite NAME", short: "Make an account whose owner chooses the password, by a link that counts once", args: cobra.ExactArgs(1),
+		long:    "Make an account whose owner chooses the password, by a link that counts once, within three days. Hand it over in person, or by a way that you trust.\n" + roleHelp(),
+		example: "  lifeboat account invite ada --title \"Ada Lovelace\" --role operator",
+		flags: func(cmd *cobra.Command) {
+			cmd.Flags().StringVar(&b.Title, "title", "", "as the timeline shows it (default: the name)")
+			cmd.Flags().StringVar(&b.Role, "role", string(role.Operator), "viewer, reporter, operator, commander or admin")
+		},
+		do: func(ctx context.Context, c *apiclient.Client, args []string) (any, string, error) {
+			if _, err := role.ParseRole(b.Role); err != nil {
+				return nil, "", err
+			}
+			b.Name = args[0]
+			in, err := c.Invite(ctx, b)
+			return in, invited(in), err
+		},
+	})
+}
+
+// invited says how the owner of an account goes on.
+func invited(in api.Invitation) string {
+	s := fmt.Sprintf("%s (%s) chooses a password, until %s, ", in.Account.Title, in.Account.Role, day(in.Ends))
+	if in.Link == "" {
+		return s + "on the page /welcome of the console, with this code, which counts once:\n" + in.Code
+	}
+	return s + "by this link, which counts once:\n" + in.Link + "\nor on its page with the code:\n" + in.Code
+}
+
+func (a *app) accountReset() *cobra.Command {
+	return a.calling(call{
+		use: "reset NAME", short: "Let somebody begin anew who can't sign in any more", args: cobra.ExactArgs(1),
+		long: "Let somebody begin anew who can't sign in any more: password, app, passkeys and recovery codes count no more, all sign-ins end, and a link that counts once lets them choose a new password.\n" +
+			"The last admin can be reset only on lifeboat's own machine, as root or as the account that started it.",
+		example: "  lifeboat account reset ada",
+		do: func(ctx context.Context, c *apiclient.Client, args []string) (any, string, error) {
+			in, err := c.ResetAccount(ctx, args[0])
+			return in, invited(in), err
+		},
+	})
+}
+
+func (a *app) accountFactors() *cobra.Command {
+	cmd := &cobra.Command{Use: "factors NAME", Short: "What an account is signed in with", Args: cobra.ExactArgs(1), Example: "  lifeboat account factors ada"}
+	r := a.remote(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := a.client(cmd.Context(), r)
+		if err != nil {
+			return err
+		}
+		f, err := c.Factors(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		if r.json {
+			return a.writeJSON(f)
+		}
+		t := a.table()
+		t.row("password", yesNo(f.Password))
+		if !f.Invited.IsZero() {
+			t.row("invited", "until "+day(f.Invited))
+		}
+		app := "no"
+		if !f.TOTP.IsZero() {
+			app = "since " + day(f.TOTP)
+		}
+		t.row("app for codes", app)
+		t.row("recovery codes", fmt.Sprintf("%d left", f.Codes))
+		for _, k := range f.Passkeys {
+			used := "not used yet"
+			if !k.Used.IsZero() {
+				used = "last used " + day(k.Used)
+			}
+			t.row("passkey", k.Label, "made "+day(k.Added), used)
+		}
+		if f.Company != "" {
+			t.row("company", f.Company)
+		}
+		t.end()
+		return nil
+	}
+	return cmd
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
 }
 
 // roleHelp says what each role may do.

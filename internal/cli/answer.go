@@ -214,6 +214,9 @@ func copyWords(c xfr.Copy) string {
 	case c.Expired:
 		said += ", expired: it is not answered"
 	}
+	if c.Signed {
+		said += ", signed by its primary until " + day(c.Until)
+	}
 	if c.Problem != "" {
 		said += ": " + c.Problem
 	}

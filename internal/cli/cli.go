@@ -110,7 +110,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 refused by a guard rail, 4 not found, 5
 	add(root, groupCrisis, a.addBoard(a.status()), a.declare(), a.levers(), a.pull(), a.putBack(), a.goOn(), a.update(), a.note(),
 		a.evidence(), a.changes(), a.cause(), a.fix(), a.goBack(), a.park(), a.unpark(), a.makePermanent(),
 		a.role(), a.handover(), a.decide(), a.object(), a.severity(), a.link(), a.cancel(), a.timeline(), a.correct(), a.postmortem(), a.followUp(), a.close(), a.incidents())
-	add(root, groupCalm, a.check(), a.drill(), a.features(), a.config(), a.data(), a.zone(), a.account(), a.token(), a.queue(), a.auto())
+	add(root, groupCalm, a.check(), a.drill(), a.features(), a.config(), a.data(), a.zone(), a.certs(), a.account(), a.token(), a.console(), a.queue(), a.auto())
 	p := processes(a.o.Version)
 	add(root, groupRun, a.answer(p), a.version())
 	for _, make := range []func() *cobra.Command{p.Serve, p.Control, p.Demo} {

@@ -1,8 +1,13 @@
 package cli
 
 import (
+	"errors"
+	"slices"
+	"time"
+
 	"github.com/spf13/cobra"
 
+	"lifeboat/internal/certs"
 	"lifeboat/internal/config"
 	"lifeboat/internal/zone"
 )
@@ -23,7 +28,11 @@ func (a *app) configCheck() *cobra.Command {
 			if err != nil {
 				return failed{errLines(err)}
 			}
-			for _, w := range append(c.Warnings(), warnings...) {
+			held, err := configCertificates(c)
+			if err != nil {
+				return failed{errLines(err)}
+			}
+			for _, w := range append(append(c.Warnings(), warnings...), held...) {
 				a.printf("warning: %s\n", w)
 			}
 			for _, n := range notes {
@@ -45,6 +54,31 @@ func configZones(c *config.Config) (warnings, notes []string, err error) {
 		}
 	}
 	return warnings, notes, err
+}
+
+// configCertificates reads the certificates that the file names: a pair that can't be
+// served is an error, what a person should know of the others a warning.
+func configCertificates(c *config.Config) (warnings []string, err error) {
+	if c.Certificates == nil {
+		return nil, nil
+	}
+	var wanted []certs.Wanted
+	for _, s := range c.Sites {
+		if s.Scheme == "https" {
+			wanted = append(wanted, certs.Wanted{ID: s.ID, Names: append(slices.Clone(s.Names), s.StatusName)})
+		}
+	}
+	var bad []error
+	for _, f := range c.Certificates.Files {
+		notes, err := certs.CheckFile(certs.File{ID: f.Name, Certificate: f.Certificate, Key: f.Key}, wanted, time.Now())
+		if err != nil {
+			bad = append(bad, err)
+		}
+		for _, n := range notes {
+			warnings = append(warnings, f.Certificate+": "+n)
+		}
+	}
+	return warnings, errors.Join(bad...)
 }
 
 func (a *app) configShow() *cobra.Command {

@@ -262,13 +262,13 @@ func (a *app) findRow(ctx context.Context, c *config.Config, d config.Database, 
 		}
 	}
 	var p find.Proposal
-	var f *find.Finding
+	var f *find.Located
 	err := signIn(ctx, d, func(_ doctor.Target, conn *sql.Conn) error {
 		var err error
 		if p, err = find.Propose(ctx, conn, t, e); err != nil {
 			return err
 		}
-		var got find.Finding
+		var got find.Located
 		switch by {
 		case "query":
 			got, err = find.ByQuery(ctx, conn, t, p.Candidates)
@@ -296,10 +296,10 @@ func (a *app) findRow(ctx context.Context, c *config.Config, d config.Database, 
 	return nil
 }
 
-func (a *app) askPages(ctx context.Context, c *config.Config, d config.Database, p find.Proposal) (find.Finding, error) {
+func (a *app) askPages(ctx context.Context, c *config.Config, d config.Database, p find.Proposal) (find.Located, error) {
 	i := slices.IndexFunc(c.Sites, func(s config.Site) bool { return s.ID == d.Site })
 	if i < 0 {
-		return find.Finding{}, errors.New("the database belongs to no site")
+		return find.Located{}, errors.New("the database belongs to no site")
 	}
 	s := c.Sites[i]
 	o := slices.IndexFunc(s.Origins, func(o config.Origin) bool { return o.Name == s.Home })
@@ -307,7 +307,7 @@ func (a *app) askPages(ctx context.Context, c *config.Config, d config.Database,
 	return find.ByPages(ctx, p.Candidates, site.Ask)
 }
 
-func (a *app) found(d config.Database, p find.Proposal, f *find.Finding) {
+func (a *app) found(d config.Database, p find.Proposal, f *find.Located) {
 	a.printf("%s in %s, the likeliest first:\n", many(len(p.Candidates), "candidate"), d.Name)
 	t := a.table()
 	t.row("  TABLE", "KEY", "WHY")

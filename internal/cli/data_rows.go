@@ -16,7 +16,7 @@ import (
 
 // dataRows are the commands that take rows out of a database and put them back.
 func (a *app) dataRows() []*cobra.Command {
-	return []*cobra.Command{a.dataPlan(), a.dataPlans(), a.dataShow(), a.dataApprove(), a.dataApply(), a.dataStop(), a.dataHeld(), a.dataVerify(),
+	return []*cobra.Command{a.dataSearch(), a.dataPlan(), a.dataPlans(), a.dataShow(), a.dataApprove(), a.dataApply(), a.dataStop(), a.dataHeld(), a.dataVerify(),
 		a.dataPreview(), a.dataRestore(), a.dataDiscard(), a.dataPurge()}
 }
 
@@ -109,7 +109,7 @@ func planText(k desk.Kept) string {
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(&out, format+"\n", args...) }
 	line("Plan %s for %s: %s.", p.ID, p.Database, k.Title)
 	if p.Mode == quarantine.Move {
-		line("\n%s leave, about %d KB:", many(p.Rows, "row"), (p.Bytes+1023)/1024)
+		line("\n%s, about %d KB:", quarantine.Count(p.Rows, "row leaves", "rows leave"), (p.Bytes+1023)/1024)
 	}
 	for _, t := range p.Tables {
 		line("  %-30s %6d   %s", t.Name, len(t.Frozen), t.Why)
@@ -118,7 +118,7 @@ func planText(k desk.Kept) string {
 		}
 	}
 	for _, d := range p.Detached {
-		line("  %-30s %6d   stay, and lose their link to %s for the time being", d.Link.Child, len(d.Frozen), d.Link.Parent)
+		line("  %-30s %6d   %s link to %s for the time being", d.Link.Child, len(d.Frozen), map[bool]string{true: "stays, and loses its", false: "stay, and lose their"}[len(d.Frozen) == 1], d.Link.Parent)
 	}
 	section := func(title string, lines []string) {
 		if len(lines) > 0 {
@@ -313,7 +313,10 @@ func (a *app) dataVerify() *cobra.Command {
 			var out []string
 			for _, x := range v.Checks {
 				mark := "ok  "
-				if !x.OK {
+				switch {
+				case x.Unknown:
+					mark = "?   "
+				case !x.OK:
 					mark = "NO  "
 				}
 				out = append(out, mark+strings.TrimPrefix(x.Table+": "+x.Detail, ": "))

@@ -87,6 +87,9 @@ func announce(w io.Writer, a supervise.Addresses, data string) {
 	page := "not there: its port is taken"
 	if a.HTTP != "" {
 		page = "http://" + a.HTTP + "/"
+		if f, err := control.ConsoleFingerprint(filepath.Join(data, "control")); err == nil {
+			page += "\n                 https://" + a.HTTP + "/, SHA-256 " + f
+		}
 	}
 	standby := "http://" + a.StandbyHTTP + "/"
 	if a.StandbyHTTPS != "" {
@@ -155,7 +158,7 @@ func runControl(cmd *cobra.Command, data string, cfg *config.Config, l listeners
 	}
 	stderr := cmd.ErrOrStderr()
 	return control.Run(cmd.Context(), control.Options{
-		Dir: filepath.Join(data, "control"), Config: cfg, HTTP: console, Root: root, Feed: feed, OFREP: l.ofrep,
+		Dir: filepath.Join(data, "control"), Config: cfg, HTTP: console, Root: root, Feed: feed, OFREP: l.ofrep, StandbyHTTPS: l.secured,
 		AdmitRoot: func(c net.Conn) error { return handover.Admit(c, handover.StarterUID()) },
 		PeerRoot:  account,
 		AdmitFeed: func(c net.Conn) error { return handover.Admit(c, handover.FeedUID()) },

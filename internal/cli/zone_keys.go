@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -99,6 +102,42 @@ func (a *app) zoneRoll() *cobra.Command {
 			return map[string]any{"rolls": apex}, "The next key stands in the zone. lifeboat goes on by itself and waits for the DS record at the parent. Next: lifeboat zone keys", c.RollKey(ctx, apex)
 		},
 	})
+}
+
+func (a *app) zoneNewKey() *cobra.Command {
+	var data string
+	cmd := &cobra.Command{
+		Use: "new-key ZONE", Short: "Make a new key for a signed zone whose key is lost", Args: cobra.ExactArgs(1), Example: "  lifeboat zone new-key shop.example.com",
+		Long: `Make a new key for a signed zone whose key is lost. lifeboat does not do so by itself: while the zone above has a DS record of the old key, whoever validates takes no answer that is signed with another one.
+
+First look for the old key in a backup. Where there is none, have the DS record taken out at the registrar and wait until its TTL is over; then make the new key here, and give the registrar what "lifeboat zone ds ZONE" says.
+
+The key is made in control's data folder, on control's own machine.`,
+	}
+	dataFlag(cmd, &data)
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		dir := filepath.Join(data, "control", "dnssec")
+		info, err := os.Stat(dir)
+		if err != nil {
+			return failed{fault.New(fault.NotFound, "there is no folder of keys here: %s", dir).WithHint("say with --data where control's data folder is; control makes the folder when it starts with a zone that is to be signed")}
+		}
+		folder, err := signer.OpenFolder(dir)
+		if err != nil {
+			return failed{err}
+		}
+		keys, err := folder.New(absolute(args[0]), time.Now())
+		if err != nil {
+			return failed{err}
+		}
+		if owner, known := info.Sys().(*syscall.Stat_t); known && os.Geteuid() == 0 { // control must be able to read it
+			if err := os.Chown(folder.File(absolute(args[0])), int(owner.Uid), int(owner.Gid)); err != nil {
+				return failed{fault.New(fault.Unavailable, "give the key to control's account").Because(err)}
+			}
+		}
+		a.printf("%s has the new key %d. Control takes it by itself. Give the registrar what this says: lifeboat zone ds %s\n", absolute(args[0]), keys.Keys[0].Tag(), absolute(args[0]))
+		return nil
+	}
+	return cmd
 }
 
 // absolute is a zone's name as lifeboat writes it.

@@ -28,6 +28,7 @@ import (
 	"lifeboat/internal/feature"
 	"lifeboat/internal/lever"
 	"lifeboat/internal/probe"
+	"lifeboat/internal/role"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/zone"
 )
@@ -37,14 +38,18 @@ type Config struct {
 	File       string // as given, for messages
 	ConsoleURL string // where people reach lifeboat's own pages, https://HOST or https://HOST:PORT; "" = not said
 	Sites      []Site // in the file's order
-	Zones      []zone.Source
-	AtLeast    map[string]int  // apex → records that are enough, be they far fewer than last time
-	Levers     []lever.Card    // Config holds ZoneLever, FeatureLever ... as JSON
-	Features   []feature.Flag  // in the file's order
-	Written    feature.Written // the same as they stand in the file: with $ref, and what it stands for
-	Access     feature.Access  // who may ask for features
-	DNS        snapshot.DNS    // what the name server does besides answering
-	Outside    Outside         // the look at our zones as the world sees them
+
+	ConsoleCert, ConsoleKey string  // files with the console's own certificate and key, PEM; "" = none
+	SignIn                  *SignIn // the company's own sign-in; nil = none
+
+	Zones    []zone.Source
+	AtLeast  map[string]int  // apex → records that are enough, be they far fewer than last time
+	Levers   []lever.Card    // Config holds ZoneLever, FeatureLever ... as JSON
+	Features []feature.Flag  // in the file's order
+	Written  feature.Written // the same as they stand in the file: with $ref, and what it stands for
+	Access   feature.Access  // who may ask for features
+	DNS      snapshot.DNS    // what the name server does besides answering
+	Outside  Outside         // the look at our zones as the world sees them
 
 	TransferKeys []TransferKey       // shared with other name servers, in the file's order
 	Secondaries  []snapshot.Exchange // of our zones; the peers' keys are TransferKey names
@@ -58,12 +63,25 @@ type Config struct {
 	Databases   []Database   // what rows can be taken away from, in the file's order
 	Status      *Status      // the status page; nil: each site has a plain one
 
+	Certificates *Certificates // nil: the standby speaks no HTTPS
+
 	warnings []string
 }
 
 // Warnings are what is worth a person's look though the file can be used: each
 // with its place and the next step, in the file's order.
 func (c *Config) Warnings() []string { return slices.Clone(c.warnings) }
+
+// SignIn is the company's own sign-in (OpenID Connect).
+type SignIn struct {
+	Name       string // as the page shows it; "" = in general words
+	Issuer     string
+	ClientID   string
+	SecretFile string               // holds the client's secret
+	Claim      string               // that lists somebody's groups
+	Scopes     []string             // beside openid and profile
+	Groups     map[string]role.Role // what each group may do
+}
 
 // Site is one site with its waits and counts (rule U12: these are the only ones).
 type Site struct {

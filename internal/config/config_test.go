@@ -214,7 +214,7 @@ func TestSecretsAreNotRepeated(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"all", "no_nameservers", "webhooks"} {
+	for _, name := range []string{"all", "primary", "no_nameservers", "webhooks"} {
 		c, err := Parse(name+".yaml", read(t, "testdata/warn/"+name+".yaml"))
 		if err != nil {
 			t.Fatal(err)
@@ -232,9 +232,9 @@ func TestLaterKeysAreRefusedAsNotInThisVersion(t *testing.T) {
 }
 
 var allKeys = []keySet{
-	topKeys, consoleKeys, dnsKeys, watchKeys, siteKeys, originKeys, standbyKeys, checkKeys, httpKeys, tcpKeys, sanityKeys, captureKeys, metricsKeys, fixesKeys, contactKeys,
+	topKeys, consoleKeys, signInKeys, dnsKeys, watchKeys, siteKeys, originKeys, standbyKeys, checkKeys, httpKeys, tcpKeys, sanityKeys, captureKeys, metricsKeys, fixesKeys, contactKeys,
 	zoneKeys, leverKeys, zoneLeverKeys, featureLeverKeys, featureKeys, ofrepKeys, ofrepKeyKeys, actionKeys, undoKeys, webhookKeys, channelKeys, peerKeys, transferKeyKeys, goBackKeys,
-	databaseKeys, logicalKeyKeys, filesLeverKeys, objectsLeverKeys,
+	certificatesKeys, eabKeys, certificateFileKeys, databaseKeys, logicalKeyKeys, filesLeverKeys, objectsLeverKeys,
 	flagdLeverKeys, goffLeverKeys, ofrepRemoteKeys, envFileLeverKeys, reloadKeys, observeKeys, unleashLeverKeys, fliptLeverKeys, launchDarklyLeverKeys,
 }
 

@@ -28,6 +28,7 @@ func (b *builder) console(top section) {
 		return
 	}
 	b.c.ConsoleURL, b.consoleAt = u, at
+	b.certificate(s)
 }
 
 // consoleURL reads scheme, host and port, or says what is wrong and what to write instead.
@@ -38,7 +39,7 @@ func consoleURL(text string) (plain, why, remedy string) {
 	case why != "":
 		return "", why, strings.ReplaceAll(remedy, "ops.example.com/purge", "lifeboat.example.net")
 	case u.Scheme != "https":
-		return "", "is not one of https", "leave console out where nothing ends TLS in front of lifeboat; else write it as people type it, " + example
+		return "", "is not one of https", "write it as people type it, " + example
 	case u.Path != "" && u.Path != "/", u.RawQuery != "" || u.ForceQuery:
 		return "", "has a path or a query: lifeboat's pages are at the top of a name", example
 	}

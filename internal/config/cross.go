@@ -136,6 +136,11 @@ func (b *builder) watched(s Site) {
 // followed warns of names that no lever of ours can move.
 func (b *builder) followed(s Site) {
 	for _, name := range s.Names {
+		if apex, theirs := b.c.PrimaryOf(name + "."); theirs && b.follows(name+".") != s.ID {
+			b.warn(b.nameAt(s, name), "%s lies in %s, whose answers and signatures come from its primary: a lever will not move it", name, apex).
+				WithHint("have the primary delegate %s to a zone of its own under zones, or make it an alias of a name in one", name)
+			continue
+		}
 		if b.follows(name+".") != s.ID {
 			b.warn(b.nameAt(s, name), "no zone lets %s follow site %s: a lever will not move it", name, s.ID).
 				WithHint("add it to follow: of its zone, for example %q: %s", name+".", s.ID)
@@ -154,9 +159,9 @@ func (b *builder) follows(owner string) string {
 
 // spoken warns where the standby can't speak as visitors do.
 func (b *builder) spoken(s Site) {
-	if s.Scheme == "https" && len(s.Standby) > 0 {
-		b.warn(b.keyAt("sites", s.ID, "standby"), "visitors of site %s come by https, and the standby of this version answers over plain http", s.ID).
-			WithHint("let something that holds the site's certificate end TLS at the standby's addresses")
+	if s.Scheme == "https" && len(s.Standby) > 0 && b.c.Certificates == nil {
+		b.warn(b.keyAt("sites", s.ID, "standby"), "visitors of site %s come by https, and the standby has no certificates: it answers over plain http", s.ID).
+			WithHint("add certificates: {ca: letsencrypt, agree: true}, or let something that holds the site's certificate end TLS at the standby's addresses")
 	}
 }
 

@@ -21,33 +21,39 @@ type keySet struct {
 }
 
 var topKeys = keySet{
-	known: []string{"console", "dns", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "evaluators", "ofrep", "actions", "channels", "databases", "status"},
+	known: []string{"console", "sign_in", "dns", "nameservers", "resolvers", "contacts", "sites", "zones", "levers", "features", "evaluators", "ofrep", "actions", "channels", "databases", "certificates", "status"},
 	later: map[string]string{
-		"providers":    "only zones that lifeboat serves itself can be moved; delegate one to it",
-		"certificates": "end TLS in front of lifeboat",
-		"places":       "checks run from this machine only",
-		"alerts":       "declare by hand or let a check propose",
-		"messages":     tellChannel,
-		"notify":       tellChannel,
-		"hooks":        "declare by hand or let a check propose",
-		"people":       "make tokens with lifeboat token",
-		"users":        "make tokens with lifeboat token",
-		"sign_in":      "sign in with a token",
-		"evidence":     "say under capture of a site what is collected",
-		"changes":      "note what changed in the timeline",
-		"drills":       "rehearse with lifeboat drill LEVER",
-		"cluster":      "run one control and one answer",
-		"backup":       "copy the data folder",
-		"telemetry":    "read /metrics",
+		"providers": "only zones that lifeboat serves itself can be moved; delegate one to it",
+		"places":    "checks run from this machine only",
+		"alerts":    "declare by hand or let a check propose",
+		"messages":  tellChannel,
+		"notify":    tellChannel,
+		"hooks":     "declare by hand or let a check propose",
+		"people":    "invite people with lifeboat account invite",
+		"users":     "invite people with lifeboat account invite",
+		"evidence":  "say under capture of a site what is collected",
+		"changes":   "note what changed in the timeline",
+		"drills":    "rehearse with lifeboat drill LEVER",
+		"cluster":   "run one control and one answer",
+		"backup":    "copy the data folder",
+		"telemetry": "read /metrics",
 	},
 }
 
 var consoleKeys = keySet{
-	known: []string{"url"},
+	known: []string{"url", "certificate", "key"},
 	later: map[string]string{
-		"listen": "say --http at the command", "http": "say --http at the command", "tls": "end TLS in front of lifeboat",
-		"certificate": "end TLS in front of lifeboat", "key": "end TLS in front of lifeboat",
+		"listen": "say --http at the command", "http": "say --http at the command", "tls": "write certificate and key",
 		"proxies": "end TLS on lifeboat's own machine: then it knows whom a request comes from",
+	},
+}
+
+var signInKeys = keySet{
+	known: []string{"name", "issuer", "client_id", "secret_file", "claim", "scopes", "groups"},
+	later: map[string]string{
+		"secret": "write the secret into a file, and its name as secret_file", "client_secret": "write the secret into a file, and its name as secret_file",
+		"only": "the ways that lifeboat has itself stay open, whatever happens at the issuer", "required": "the ways that lifeboat has itself stay open, whatever happens at the issuer",
+		"saml": "use an issuer that speaks OpenID Connect", "ldap": "use an issuer that speaks OpenID Connect",
 	},
 }
 
@@ -71,8 +77,8 @@ var siteKeys = keySet{
 		"failover", "take_back", "watch", "armed_for", "settle", "auto_gap", "silence", "capture", "fixes", "update_every", "stuck", "look_back", "look_again"},
 	later: map[string]string{
 		"stages":       "write it inside: go_back: {stages: [10, 50, 100]}",
-		"certificate":  "end TLS in front of lifeboat",
-		"certificates": "end TLS in front of lifeboat",
+		"certificate":  useCertificates,
+		"certificates": useCertificates,
 		"mirror":       "the standby shows the status page only",
 		"copy":         "the standby shows the status page only",
 		"inbox":        "the standby asks visitors to come back later",
@@ -85,6 +91,29 @@ var siteKeys = keySet{
 		"drills":       "rehearse with lifeboat drill LEVER",
 		"readiness":    "see lifeboat check",
 	},
+}
+
+const useCertificates = "write certificates: {ca: letsencrypt, agree: true} at the top of the file"
+
+var certificatesKeys = keySet{
+	known: []string{"ca", "agree", "email", "roots_file", "keys", "profile", "eab", "caa", "files"},
+	later: map[string]string{
+		"directory": "write ca: https://ca.example.net/directory", "acme": "write ca: letsencrypt", "roots": "write roots_file: roots.pem", "key_type": "write keys: [ecdsa]",
+		"on_demand": "names come from the sites, so that nobody can have certificates made by asking for names", "names": "names come from the sites",
+		"http": useDNS, "http01": useDNS, "tls_alpn": useDNS, "dns": "names are proved in the zones that lifeboat serves", "renew": "a third of the lifetime before the end, or when the authority asks for it",
+	},
+}
+
+const useDNS = "names are proved in DNS only: they lead to production while the standby needs its certificates"
+
+var eabKeys = keySet{
+	known: []string{"key_id", "mac_key_file"},
+	later: map[string]string{"mac_key": "write it into a file of its own, and mac_key_file: its name", "kid": "write key_id", "hmac": "write mac_key_file"},
+}
+
+var certificateFileKeys = keySet{
+	known: []string{"certificate", "key"},
+	later: map[string]string{"chain": "put the chain into the certificate's file, behind the leaf", "password": "nobody can type a password in a crisis: keep the key in plain, readable for lifeboat only"},
 }
 
 var originKeys = keySet{
@@ -101,12 +130,12 @@ var originKeys = keySet{
 var standbyKeys = keySet{
 	known: []string{"address", "addresses", "api", "health", "robots", "well_known"},
 	later: map[string]string{
-		"certificate":  "the standby answers over HTTP; end TLS in front of it",
-		"certificates": "the standby answers over HTTP; end TLS in front of it",
-		"key":          "the standby answers over HTTP; end TLS in front of it",
-		"https":        "the standby answers over HTTP; end TLS in front of it",
-		"tls":          "the standby answers over HTTP; end TLS in front of it",
-		"acme":         "the standby answers over HTTP; end TLS in front of it",
+		"certificate":  useCertificates,
+		"certificates": useCertificates,
+		"key":          useCertificates,
+		"https":        useCertificates,
+		"tls":          useCertificates,
+		"acme":         useCertificates,
 		"page":         "the standby shows the status page only",
 		"proxy":        "visitors go back all at once, after the sanity checks",
 		"mirror":       "the standby shows the status page only",

@@ -121,6 +121,7 @@ func (b *builder) build() {
 		return
 	}
 	b.console(top)
+	b.signIn(top)
 	b.dns(top)
 	b.nameservers(top)
 	b.outside(top)
@@ -134,6 +135,7 @@ func (b *builder) build() {
 	b.actions(top)
 	b.channels(top)
 	b.databases(top)
+	b.certificates(top)
 	b.status(top)
 	b.cross()
 }

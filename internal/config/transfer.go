@@ -82,6 +82,23 @@ func (b *builder) peerKey(p section, address netip.AddrPort) string {
 	return name
 }
 
+// PrimaryOf is the zone that a name, absolute, lies in, where that comes from a primary:
+// what it answers can't be changed here, and signed by nobody here.
+func (c *Config) PrimaryOf(name string) (apex string, theirs bool) {
+	under := func(zone string) bool { return len(zone) > len(apex) && strings.HasSuffix("."+name, "."+zone) }
+	for _, x := range c.Primaries {
+		if under(x.Zone) {
+			apex, theirs = x.Zone, true
+		}
+	}
+	for _, z := range c.Zones {
+		if under(z.Apex) {
+			apex, theirs = z.Apex, false
+		}
+	}
+	return apex, theirs
+}
+
 // ownKeys are those that a zone of somebody else's can't have: its primary says it all.
 var ownKeys = []string{"ttl", "ns", "contact", "minimum", "follow", "records", "file", "dnssec"}
 

@@ -18,7 +18,7 @@ import (
 
 // The status page's own pace.
 const (
-	lookEvery = 5 * time.Second // at what is shown, to count it
+	countEvery = 5 * time.Second // at what is shown, to count it
 	tellEvery = 5 * time.Minute // what was measured, to answer
 )
 
@@ -63,7 +63,7 @@ func boardSettings(c *config.Config, key ed25519.PrivateKey) desk.Settings {
 // keepBoard puts what crews tell onto the status page, counts what it shows, announces
 // recurring work, and hands all of it to answer as it changes.
 func keepBoard(ctx context.Context, o Options, d *desk.Desk, eng *engine.Engine, changed <-chan struct{}) {
-	t := time.NewTicker(lookEvery)
+	t := time.NewTicker(countEvery)
 	defer t.Stop()
 	var told time.Time
 	titles := map[string]string{}

@@ -87,7 +87,7 @@ func TestTheEngineGetsAllOfIt(t *testing.T) {
 	t.Parallel()
 	o := Options{Dir: t.TempDir(), Now: time.Now, NewID: func() string { return "id" }, Logger: slog.New(slog.DiscardHandler), Config: &config.Config{}}
 	s := mem.New(mem.Options{})
-	accounts, _, err := openPeople(t.Context(), s, func() bool { return false }, o)
+	accounts, _, _, err := openPeople(t.Context(), s, func() bool { return false }, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,11 +28,13 @@ import (
 	"lifeboat/internal/account"
 	"lifeboat/internal/api"
 	boarddesk "lifeboat/internal/board/desk"
+	"lifeboat/internal/certs"
 	"lifeboat/internal/config"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/feed/publish"
 	"lifeboat/internal/handover"
+	"lifeboat/internal/issuer"
 	"lifeboat/internal/journal"
 	"lifeboat/internal/lever"
 	"lifeboat/internal/lever/featurelever"
@@ -45,6 +48,7 @@ import (
 	"lifeboat/internal/quarantine/desk"
 	"lifeboat/internal/quarantine/doctor"
 	"lifeboat/internal/role"
+	"lifeboat/internal/session"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/store"
 	"lifeboat/internal/store/sqlite"
@@ -62,6 +66,12 @@ type Options struct {
 	Root   net.Listener // control.sock: the API without a token
 	Feed   net.Listener // feed.sock
 	OFREP  string       // address to read flags back at
+
+	// Certificate gives the certificate of the console's own name; nil: the files that the
+	// configuration names, or none.
+	Certificate func() (*tls.Certificate, error)
+
+	StandbyHTTPS string // address where answer serves the standby over TLS; "": nowhere
 
 	AdmitRoot func(net.Conn) error  // who may speak on Root
 	PeerRoot  func(net.Conn) string // what the timeline calls who speaks there; nil: root
@@ -101,7 +111,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	accounts, tokens, err := openPeople(ctx, record, func() bool { _, _, _, degraded := record.Degraded(); return degraded }, o)
+	accounts, tokens, ring, err := openPeople(ctx, record, func() bool { _, _, _, degraded := record.Degraded(); return degraded }, o)
 	if err != nil {
 		return err
 	}
@@ -111,7 +121,9 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	var outside *parentwatch.Watcher // looks once the engine is there
-	with.Outside = func() []engine.Finding { return seen(outside.Reports()) }
+	var held *certs.Keeper           // likewise
+	with.HTTPS = func() *engine.HTTPSView { return httpsView(held) }
+	with.Outside = func() []engine.Finding { return append(seen(outside.Reports()), certificateFindings(held)...) }
 	zones, err := signing(o)
 	if err != nil {
 		return err
@@ -125,7 +137,7 @@ func Run(ctx context.Context, o Options) error {
 		o.Logger.Warn("the secret of session tickets is not kept; browsers shake hands anew after a restart of control", "cause", err)
 	}
 	round, bad := databases(o)
-	rows, err := openDesk(o, rowActs{&eng})
+	rows, err := openDesk(o, round, rowActs{&eng})
 	if err != nil {
 		return err
 	}
@@ -145,6 +157,9 @@ func Run(ctx context.Context, o Options) error {
 	if outside, err = watcher(o, eng); err != nil {
 		return err
 	}
+	if held, err = certificates(o, eng); err != nil {
+		return err
+	}
 	words, changed, err := openBoard(ctx, o, record, key)
 	if err != nil {
 		return err
@@ -153,7 +168,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := eng.Start(ctx, feed); err != nil {
 		return err
 	}
-	return plane{o: o, record: record, accounts: accounts, tokens: tokens, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside, words: words, changed: changed}.serve(ctx)
+	return plane{o: o, record: record, accounts: accounts, tokens: tokens, ring: ring, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside, certs: held, words: words, changed: changed}.serve(ctx)
 }
 
 // plane is the whole control plane, wired.
@@ -162,6 +177,7 @@ type plane struct {
 	record   *store.Guarded
 	accounts *account.Book
 	tokens   *token.Book
+	ring     *session.Ring
 	box      *outbox.Box
 	eng      *engine.Engine
 	feed     *publish.Server
@@ -169,6 +185,7 @@ type plane struct {
 	outside  *parentwatch.Watcher
 	round    *doctor.Round
 	rows     *desk.Desk      // nil without databases
+	certs    *certs.Keeper   // nil without certificates
 	words    *boarddesk.Desk // what people write on the status page
 	changed  chan struct{}   // signalled when they did
 }
@@ -190,11 +207,17 @@ func (p plane) serve(ctx context.Context) error {
 	loops.Go(func() { _ = p.accounts.Run(inner) })
 	loops.Go(func() { _ = p.box.Run(inner) })
 	loops.Go(func() { p.round.Run(inner) })
+	if p.rows != nil {
+		loops.Go(func() { p.rows.Recover(inner, system) })
+	}
 	loops.Go(func() { watchStatus(inner, feed, p.eng) })
 	loops.Go(func() { p.outside.Run(inner) })
+	if p.certs != nil {
+		loops.Go(func() { p.certs.Run(inner) })
+	}
 	loops.Go(func() { keepBoard(inner, o, p.words, p.eng, p.changed) })
 	if o.HTTP != nil {
-		doors.Go(func() { errs <- serveHTTP(ctx, newCrowd(o.HTTP, maxConsole), console, nil, nil) }) // with ctx
+		doors.Go(func() { errs <- p.serveConsole(ctx, console) }) // with ctx
 	}
 	if o.Root != nil {
 		doors.Go(func() { errs <- serveHTTP(ctx, o.Root, root, o.AdmitRoot, o.PeerRoot) })
@@ -260,13 +283,21 @@ func recordView(g *store.Guarded) func() engine.RecordView {
 
 // openPeople opens the books of accounts and tokens, and makes the first token where
 // nobody could sign in yet.
-func openPeople(ctx context.Context, record store.Store, degraded func() bool, o Options) (*account.Book, *token.Book, error) {
+func openPeople(ctx context.Context, record store.Store, degraded func() bool, o Options) (*account.Book, *token.Book, *session.Ring, error) {
 	tokens, err := token.New(ctx, record, o.Now, o.Logger)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
+	}
+	ring, err := session.Open(filepath.Join(o.Dir, "sign-in.keys"), o.Now)
+	if err != nil { // it works all the same; sign-ins end with this process
+		o.Logger.Warn("the keys of the sign-ins", "cause", err)
+	}
+	secret, err := keptSecret(filepath.Join(o.Dir, "second-factor.key"))
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	accounts, err := account.New(ctx, account.Options{
-		Store: record, Now: o.Now, Logger: o.Logger,
+		Store: record, Now: o.Now, Logger: o.Logger, Ring: ring, SecondKey: secret, Console: o.Config.ConsoleURL,
 		Token: func(id string) (string, role.Role, bool) {
 			who, known := tokens.Lookup(id)
 			return who.Name, who.Role, known
@@ -274,12 +305,12 @@ func openPeople(ctx context.Context, record store.Store, degraded func() bool, o
 		Degraded: degraded,
 	})
 	if err != nil || accounts.Count(role.Admin) > 0 {
-		return accounts, tokens, err
+		return accounts, tokens, ring, err
 	}
 	path := filepath.Join(o.Dir, "admin.token")
 	created, raw, err := tokens.EnsureFirst(ctx, path)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if created && o.Tell != nil {
 		if o.Terminal {
@@ -288,7 +319,7 @@ func openPeople(ctx context.Context, record store.Store, degraded func() bool, o
 			o.Tell("the admin token is in " + path)
 		}
 	}
-	return accounts, tokens, nil
+	return accounts, tokens, ring, nil
 }
 
 // drivers is the one table of levers.
@@ -308,7 +339,7 @@ func drivers(o Options, rows *desk.Desk) func(lever.Orders) map[string]lever.Dri
 					id = snapshot.ShadowID(id)
 				}
 				s, known := contents.Site(id)
-				return zonelever.Site{ID: id, Names: names(zones, id), Positions: s.Positions}, known
+				return zonelever.Site{ID: id, Names: names(zones, id), Fixed: fixed(o.Config, s), Positions: s.Positions}, known
 			}}),
 			featurelever.Kind: featurelever.New(featurelever.Options{
 				Orders: orders, OFREP: "http://" + o.OFREP, Key: o.Config.Access.Own(), Now: o.Now, Shadow: config.ShadowFeature,
@@ -319,6 +350,16 @@ func drivers(o Options, rows *desk.Desk) func(lever.Orders) map[string]lever.Dri
 		})
 		return table
 	}
+}
+
+// fixed are those names of a site that lie in zones of somebody else's.
+func fixed(c *config.Config, s snapshot.Site) (out []string) {
+	for _, name := range s.Names {
+		if _, theirs := c.PrimaryOf(name + "."); theirs {
+			out = append(out, name+".")
+		}
+	}
+	return out
 }
 
 // names are the names that follow a site, in all zones.
@@ -342,10 +383,13 @@ func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	machines := api.Options{Engine: p.eng, Desk: p.desk(), Board: p.words, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside}
+	machines := api.Options{Engine: p.eng, Desk: p.desk(), Board: p.words, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside, Console: o.Config.ConsoleURL}
+	if p.certs != nil {
+		machines.Certificates = p.certs
+	}
 	people := web.New(web.Options{
 		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Desk: p.desk(), Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
-		URL: o.Config.ConsoleURL, Ending: ending,
+		URL: o.Config.ConsoleURL, Ending: ending, Company: companySignIn(o), Ring: p.ring,
 	})
 	mux := http.NewServeMux()
 	remote := api.New(machines)
@@ -355,6 +399,24 @@ func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err er
 	}
 	mux.Handle("/", people)
 	return mux, api.New(machines), nil
+}
+
+// companySignIn makes the client of the company's own sign-in; nil without one. What is
+// wrong with it keeps nothing else from starting.
+func companySignIn(o Options) web.Company {
+	c := o.Config.SignIn
+	if c == nil {
+		return nil
+	}
+	key, err := secret(c.SecretFile)
+	if err != nil {
+		o.Logger.Error("the company's sign-in can't be used", "cause", err)
+		return nil
+	}
+	return issuer.New(issuer.Options{
+		Name: c.Name, Issuer: c.Issuer, ClientID: c.ClientID, Secret: string(key), Callback: o.Config.ConsoleURL + web.CompanyPath,
+		Claim: c.Claim, Groups: c.Groups, Scopes: c.Scopes, Now: o.Now,
+	})
 }
 
 // keptSecret reads or makes a secret: the key that signs what the pages carry over a
@@ -391,8 +453,11 @@ func serveHTTP(ctx context.Context, ln net.Listener, h http.Handler, admit func(
 		Handler: h, ReadHeaderTimeout: headerLimit, ReadTimeout: requestTime, WriteTimeout: 2 * requestTime, IdleTimeout: idleLimit, MaxHeaderBytes: 32 << 10,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
-	if c, is := ln.(*crowd); is {
+	switch c := ln.(type) {
+	case *crowd:
 		srv.ConnState = c.stateOf
+	case *either:
+		srv.ConnState = c.Listener.(*crowd).stateOf //nolint:forcetypeassert // serveConsole has put it there
 	}
 	if peer != nil {
 		srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return api.WithPeer(ctx, peer(c)) }

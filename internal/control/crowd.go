@@ -155,7 +155,7 @@ func (c *crowd) forget(g *guest) { // with mu held
 
 // stateOf notes on which connections something is asked for.
 func (c *crowd) stateOf(conn net.Conn, s http.ConnState) {
-	g, is := conn.(*guest)
+	g, is := guestOf(conn)
 	if !is || s != http.StateActive && s != http.StateIdle {
 		return
 	}

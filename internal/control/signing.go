@@ -25,9 +25,11 @@ func signing(o Options) (engine.Signing, error) {
 	if err != nil {
 		return nil, err
 	}
-	return signer.New(signer.Options{Folder: folder, Now: o.Now, Logger: o.Logger, DS: func(ctx context.Context, apex string) ([][]byte, time.Duration, bool) {
-		return lookUpDS(ctx, apex, o.Now)
-	}}), nil
+	look := o.Config.Outside
+	ds := func(ctx context.Context, apex string) ([][]byte, time.Duration, bool) {
+		return lookUpDS(ctx, apex, o.Now, look.From...)
+	}
+	return signer.New(signer.Options{Folder: folder, Now: o.Now, Logger: o.Logger, DS: ds, AskFirst: look.Every > 0}), nil
 }
 
 // lookUpDS asks every server of an apex's parent for the DS records, from the root down

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lifeboat/internal/account"
+	"lifeboat/internal/config"
 	"lifeboat/internal/role"
 	"lifeboat/internal/store/mem"
 )
@@ -21,9 +22,9 @@ func TestFirstTokenIsShownToATerminalOnly(t *testing.T) {
 		var told []string
 		dir := t.TempDir()
 		s := mem.New(mem.Options{})
-		o := Options{Dir: dir, Terminal: terminal, Tell: func(line string) { told = append(told, line) }, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}
+		o := Options{Config: &config.Config{}, Dir: dir, Terminal: terminal, Tell: func(line string) { told = append(told, line) }, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}
 		well := func() bool { return false }
-		_, book, err := openPeople(t.Context(), s, well, o)
+		_, book, _, err := openPeople(t.Context(), s, well, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +43,7 @@ func TestFirstTokenIsShownToATerminalOnly(t *testing.T) {
 		if len(told) != 1 || !strings.Contains(told[0], path) || strings.Contains(told[0], secret) != terminal {
 			t.Errorf("terminal %v: told %d lines, the secret among them %v", terminal, len(told), strings.Contains(strings.Join(told, ""), secret))
 		}
-		if _, _, err := openPeople(t.Context(), s, well, o); err != nil || len(told) != 1 {
+		if _, _, _, err := openPeople(t.Context(), s, well, o); err != nil || len(told) != 1 {
 			t.Errorf("the second start: %v, told %d lines", err, len(told))
 		}
 	}
@@ -53,9 +54,9 @@ func TestFirstTokenIsShownToATerminalOnly(t *testing.T) {
 func TestNoFirstTokenBesideAnAdminAccount(t *testing.T) {
 	t.Parallel()
 	dir, s := t.TempDir(), mem.New(mem.Options{})
-	o := Options{Dir: dir, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}
+	o := Options{Config: &config.Config{}, Dir: dir, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}
 	well := func() bool { return false }
-	accounts, tokens, err := openPeople(t.Context(), s, well, o)
+	accounts, tokens, _, err := openPeople(t.Context(), s, well, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func TestNoFirstTokenBesideAnAdminAccount(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, tokens, err = openPeople(t.Context(), s, well, o); err != nil || len(tokens.List()) != 0 {
+	if _, tokens, _, err = openPeople(t.Context(), s, well, o); err != nil || len(tokens.List()) != 0 {
 		t.Errorf("%d tokens, %v", len(tokens.List()), err)
 	}
 }

@@ -116,7 +116,7 @@ func (b *boat) openShops(ctx, inner context.Context, g *ground) error {
 	place := func(name, ip string) *origin {
 		return &origin{
 			binary: b.o.Binary, name: name, ip: ip, port: g.Port, ofrep: "http://" + g.ofrep, log: b.log,
-			dataFile: filepath.Join(folder, "shop.db"), control: filepath.Join(folder, name+".sock"),
+			dataFile: booksFile(b.o.Data), control: filepath.Join(folder, name+".sock"),
 			stock: b.stockURL, shopLog: shopLog(b.o.Data, name),
 		}
 	}

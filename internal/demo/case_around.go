@@ -3,9 +3,9 @@ package demo
 // Cases in which something that both places share is broken: the books, the disk, the
 // stock service.
 
-var takeRowOut = cure{
-	change: "Take the product out that can't be read.", action: "repair-row",
-	check: "home", within: "8s", wayBack: "Read the supplier's list in again.", takes: "a second",
+var correctRow = cure{
+	change: "Correct the price of product 9 and put it back with what hung on it.",
+	check:  "home", within: "8s", wayBack: "Take product 9 away again: lifeboat data plan products --key 9.", takes: "a second",
 }
 
 func without(c cure, wayBack string) cure {
@@ -13,9 +13,17 @@ func without(c cure, wayBack string) cure {
 	return c
 }
 
+// badRow is the row of the shop's books that breaks what lists it.
+var badRow = row{
+	database: "books", table: "products", key: "9", page: "/",
+	why:    "Product 9 breaks every page that lists it",
+	column: "cents", value: "1950",
+	repairs: "The price was typed with a letter: 19,5O",
+}
+
 var poisonRowCase = Case{
 	Name: "poison-row", phases: straight,
-	Says: "One row in the books breaks every page that lists it, at the backup too. The log names the row.",
+	Says: "One row in the books breaks every page that lists it, at the backup too. It is found, taken away, corrected and put back.",
 	steps: join(story(
 		step{"break", breaks("poison-row", unwell)},
 		step{"press", presses(ada, toStandby)},
@@ -26,19 +34,25 @@ var poisonRowCase = Case{
 			says: "The release is bad.", predicts: "Every page fails, that of a single product too.",
 			clue: clue{kind: "note", line: "/products/1"}, saw: "The page of one product is well; only lists fail.",
 		})},
+		step{"search", findsRow(bob, badRow)},
 		step{"idea 2", considers(bob, idea{
 			says: "A product in the books can't be read, so every page that lists it fails.", predicts: "The log names the row.",
 			clue: clue{kind: "log", from: "shop-main.log", line: `products, id 9 .*is not a whole number of cents`}, saw: "It is always the same one, at both places.", held: true,
 		})},
+		step{"plan", plansRow(bob, badRow)},
+		step{"away", takesRowAway(bob, badRow)},
+		step{"well", rowIsMissed(bob, badRow)},
 		step{"suspect", suspects(bob, "supplier's list", "It brought the product.")},
 		step{"cause", confirms(ada, "The import takes any text for a price.", "One product that can't be read takes the whole list with it.")},
-		step{"no undo", refused("R8", proposes(bob, without(takeRowOut, "")))},
-		step{"propose", proposes(bob, takeRowOut)},
+		step{"no undo", refused("R8", proposes(bob, without(correctRow, "")))},
+		step{"propose", proposes(bob, correctRow)},
 		step{"approve", approves(ada)},
-		step{"fix", works(bob)},
+		step{"begin", begins(bob)},
+		step{"repair", putsRowBack(bob, badRow)},
+		step{"fix", doneByHand(bob)},
 	), closing("", lessons{
 		surprise:  "The books take a letter where a number should be.",
-		help:      "The log had the row's number in every line.",
+		help:      "The row could leave in one press, and nothing else was touched.",
 		hard:      "The backup was no help: it reads the same books.",
 		different: "What comes from outside should be looked at before it is kept.",
 		finding:   "Nobody is told when the import brings something new.",

@@ -112,6 +112,7 @@ func TestCases(t *testing.T) {
 		fixes   string // what each fix came to
 	}{
 		{"kill", thereAndBack, "R6 R9 R18", "worked"},
+		{"poison-row", thereAndBack, "R8 R18", "worked"},
 		{"slow-dependency", neverMoved, "R10 R18", "worked"},
 		{"no-effect", thereAndBack, "R10 R11 R18", "no_effect worked"},
 		{"step-back", thereAndBack, "R18", "worked worked"},

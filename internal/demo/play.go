@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lifeboat/internal/apiclient"
+	"lifeboat/internal/quarantine/desk"
 	"lifeboat/internal/supervise"
 )
 
@@ -112,6 +113,7 @@ type play struct {
 	away     bool              // visitors are at the standby
 	named    []string          // what the write-up has to tell of
 	bodies   map[string]string // of evidence that was read, by its id
+	rows     desk.Kept         // the plan of rows that are to leave
 }
 
 // act is what one step does; it says in a sentence what came of it.

@@ -43,13 +43,16 @@ func (s settings) render() ([]byte, error) {
 	var b bytes.Buffer
 	err := configTemplate.Execute(&b, map[string]any{
 		"Host": Host, "DNS": s.DNS, "Port": s.Port, "Main": mainIP, "Backup": backupIP, "Standby": standbyIP,
-		"Binary": s.Binary, "Data": s.Data, "MainLog": shopLog(s.Data, "main"), "BackupLog": shopLog(s.Data, "backup"),
+		"Binary": s.Binary, "Data": s.Data, "MainLog": shopLog(s.Data, "main"), "BackupLog": shopLog(s.Data, "backup"), "Books": booksFile(s.Data),
 	})
 	return b.Bytes(), err
 }
 
 // shopLog is where a shop writes a line for each request that failed.
 func shopLog(data, name string) string { return filepath.Join(data, "shop-"+name+".log") }
+
+// booksFile is the database that both shops share.
+func booksFile(data string) string { return filepath.Join(data, "shop", "shop.db") }
 
 // kept is a configuration that was found in the demo folder.
 type kept struct {

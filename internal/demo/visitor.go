@@ -119,7 +119,7 @@ func (v *visitor) readStandby(ctx context.Context) error {
 			return fmt.Errorf("visit %s: it answered %d with %q, expected %d with %s", l.host, p.status, p.header.Get("Content-Type"), l.status, l.media)
 		case inCrisis && (p.header.Get(standby.Marker) == "" || p.header.Get("Retry-After") == ""):
 			return fmt.Errorf("visit %s: the page does not say that it is the standby's, or when to come again", l.host)
-		case !strings.Contains(p.header.Get("Cache-Control"), "no-store"):
+		case inCrisis && !strings.Contains(p.header.Get("Cache-Control"), "no-store"): // the status page's own may be asked for again
 			return fmt.Errorf("visit %s: the page may be kept by caches", l.host)
 		}
 	}

@@ -47,6 +47,9 @@ func NewBook(entries []Entry) Book {
 	return Book{b}
 }
 
+// Octets is how much memory the Book takes.
+func (k Book) Octets() int { return len(k.b) }
+
 // Len is how many signatures there are.
 func (k Book) Len() int { return len(k.b) / entrySize }
 
@@ -68,6 +71,39 @@ func (k Book) Find(id ID) (found []Signature) {
 		found = append(found, e.Signature)
 	}
 	return found
+}
+
+// Differs says whether more than so many signatures of two Books are not the same.
+func (k Book) Differs(other Book, more int) bool {
+	if len(k.b) == 0 || len(other.b) == 0 || &k.b[0] != &other.b[0] {
+		i, j, n := 0, 0, 0
+		for i < k.Len() || j < other.Len() {
+			if n > more {
+				return true
+			}
+			switch order := k.compare(i, other, j); {
+			case order < 0:
+				i, n = i+1, n+1
+			case order > 0:
+				j, n = j+1, n+1
+			default:
+				i, j = i+1, j+1
+			}
+		}
+		return n > more
+	}
+	return false
+}
+
+// compare orders two entries by all of their octets; one behind the end comes last.
+func (k Book) compare(i int, other Book, j int) int {
+	switch {
+	case i == k.Len():
+		return 1
+	case j == other.Len():
+		return -1
+	}
+	return bytes.Compare(k.b[i*entrySize:(i+1)*entrySize], other.b[j*entrySize:(j+1)*entrySize])
 }
 
 // Expires is when the first signature of the Book ends; false where there is none.
@@ -147,4 +183,19 @@ func (z Zone) Expires() time.Time {
 func (z Zone) SameSets(other Zone) bool {
 	same := func(a, b Record) bool { return a.Type == b.Type && a.TTL == b.TTL && bytes.Equal(a.Data, b.Data) }
 	return z.Apex == other.Apex && slices.EqualFunc(z.Records, other.Records, same) && bytes.Equal(z.Sets.b, other.Sets.b)
+}
+
+// Equal says whether two zones have the same keys and signatures.
+func (z Zone) Equal(other Zone) bool {
+	return z.First == other.First && bytes.Equal(z.SOA.b, other.SOA.b) && bytes.Equal(z.More.b, other.More.b) && z.SameSets(other)
+}
+
+// Tags are those of the keys that stand in the zone.
+func (z Zone) Tags() (tags []uint16) {
+	for _, r := range z.Records {
+		if r.Type == TypeDNSKEY {
+			tags = append(tags, Tag(r.Data))
+		}
+	}
+	return tags
 }

@@ -27,6 +27,11 @@ func (e *Engine) Connected(ctx context.Context, h feed.Hello) error {
 	if !slices.Contains(h.Formats, snapshot.Format) {
 		return e.unfit(fault.New(fault.NotSupported, "answer does not read manifests of format %d", snapshot.Format).WithHint("upgrade answer first"))
 	}
+	e.hear(h.Keys)
+	_ = e.noteSigning(e.sign(ctx)) // what takes long with large zones is done before acts are held up; below it is made good for the serials that answer has served
+	if err := e.stage(ctx, e.world()); err != nil {
+		return e.unfit(err)
+	}
 	for _, id := range e.allRunners() {
 		e.runners[id].mu.Lock()
 		defer e.runners[id].mu.Unlock()
@@ -37,8 +42,11 @@ func (e *Engine) Connected(ctx context.Context, h feed.Hello) error {
 	if err := e.takeOver(ctx, h.Orders); err != nil {
 		return e.unfit(err)
 	}
-	if err := e.sign(); err != nil { // what was signed before is still there
-		e.o.Logger.Warn("the zones could not be signed anew", "cause", err)
+	if err := e.noteSigning(e.sign(ctx)); err != nil && !e.allSigned() { // else what was signed before is still there
+		return e.unfit(err)
+	}
+	if err := e.stage(ctx, e.world()); err != nil {
+		return e.unfit(err)
 	}
 	if err := e.announce(ctx); err != nil {
 		return e.unfit(err)

@@ -74,7 +74,8 @@ type Company struct {
 	Others   func(a incident.Actor) int           // how many other people may approve a fix (R9)
 	Card     func(name string) (lever.Card, bool) // levers that people made beside the configuration's
 	Tail     func(path string, most int64) capture.Item
-	Outside  func() []Finding // what the world sees of our zones: of each a finding
+	HTTPS    func() *HTTPSView // how ready the standby is to answer over HTTPS; nil: no site wants it
+	Outside  func() []Finding  // what the world sees of our zones: of each a finding
 }
 
 // expectKey and writeKey carry what a request asked for beside its command.

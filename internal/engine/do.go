@@ -41,6 +41,7 @@ type runner struct {
 	said    string    // what a rule complained of last
 
 	arrivals arrivals // has a lock of its own
+	hours    hours    // likewise
 
 	viewMu sync.Mutex // guards view, so that looking never waits for an act
 	view   incident.Incident

@@ -139,6 +139,9 @@ func (e *Engine) box(ctx context.Context, id string, again bool) error {
 
 // Delivered records how a channel took a message; it is the outbox's result.
 func (e *Engine) Delivered(ctx context.Context, m outbox.Message, failed error) {
+	if m.Incident == "" { // it was about none
+		return
+	}
 	c := e.told(m)
 	c.OK = failed == nil
 	if failed != nil {

@@ -22,6 +22,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -37,6 +38,7 @@ import (
 	"lifeboat/internal/feed"
 	"lifeboat/internal/lever"
 	"lifeboat/internal/probe"
+	"lifeboat/internal/signer"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/store"
 )
@@ -45,6 +47,12 @@ import (
 type Feed interface {
 	Publish(ctx context.Context, m snapshot.Manifest, s snapshot.Signed, parts map[string][]byte) (feed.Ack, error)
 	Status() (st feed.Status, at time.Time, connected bool)
+}
+
+// Stager is a Feed that can have answer make the parts of a snapshot ready ahead of its
+// manifest, so that to publish it is quick however large they are.
+type Stager interface {
+	Stage(ctx context.Context, refs map[string]snapshot.Ref, parts map[string][]byte) error
 }
 
 // Options of an Engine. All but Record, Hook and Waits MUST be set.
@@ -119,7 +127,11 @@ type Engine struct {
 	last     snapshot.Manifest // published last
 	problem  string            // why nothing can be published
 	unsigned string            // why zones could not be signed anew
-	homes    map[string]homeOrder
+
+	keyed      map[string][]uint16 // tags of the keys that zones have had, by apex; replaced as a whole
+	servedKeys map[string][]uint16 // the same as answer serves; nil: it was not heard yet
+
+	homes map[string]homeOrder
 }
 
 // New makes an Engine over a configuration; Start must be called before anything
@@ -257,11 +269,11 @@ func (e *Engine) Start(ctx context.Context, f Feed) error {
 			return fmt.Errorf("read the incident of %s: %w", r.id, err)
 		}
 	}
-	if err := e.sign(); err != nil {
-		if !e.allSigned() {
-			return fmt.Errorf("sign the zones: %w", err)
-		}
-		e.o.Logger.Error("the zones could not be signed anew; they go out with the signatures that there are", "cause", err)
+	if err := e.loadKeys(ctx); err != nil {
+		return fmt.Errorf("read which zones have keys: %w", err)
+	}
+	if err := e.noteSigning(e.sign(ctx)); err != nil && !errors.Is(err, signer.ErrKeyLost) && !e.allSigned() {
+		return fmt.Errorf("sign the zones: %w", err)
 	}
 	return nil
 }

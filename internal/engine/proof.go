@@ -161,7 +161,7 @@ func (e *Engine) changeProofs(ctx context.Context, apexes []string, f func(next 
 		if err := f(&draft); err != nil {
 			return err
 		}
-		if err := e.signFor(draft); err != nil {
+		if err := e.signFor(ctx, draft); err != nil {
 			return err
 		}
 	}

@@ -82,6 +82,7 @@ func (e *Engine) Status() {
 		e.seen.status(st)
 		for _, id := range e.ids {
 			e.runners[id].arrivals.note(st.Visits[id], e.o.Now())
+			e.runners[id].hours.note(id, st.Sights)
 		}
 	}
 	if e.heard.Swap(connected) != connected {

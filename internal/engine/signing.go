@@ -2,13 +2,17 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"lifeboat/internal/dnssec"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/signer"
+	"lifeboat/internal/store"
 	"lifeboat/internal/zone"
 )
 
@@ -31,7 +35,7 @@ func (e *Engine) signs() bool {
 // next. It runs beside acts, which only order a position that is signed already. An
 // error leaves the zones that it is about with the signatures that they had; one that
 // never had any is published not at all.
-func (e *Engine) sign() error {
+func (e *Engine) sign(ctx context.Context) error {
 	if !e.signs() {
 		return nil
 	}
@@ -43,24 +47,28 @@ func (e *Engine) sign() error {
 	e.mu.Lock()
 	o := e.ordered.clone()
 	e.mu.Unlock()
-	return e.signFor(o)
+	return e.signFor(ctx, o)
 }
 
-// signFor signs what is to be answered by orders that may be given next.
-func (e *Engine) signFor(o ordered) error { // with signing held
+// signFor signs what is to be answered by orders that may be given next, and has answer
+// make it ready. All that takes time is done without a lock that an act waits for: what
+// was signed holds for every position, so that a move meanwhile takes nothing from it.
+func (e *Engine) signFor(ctx context.Context, o ordered) error { // with signing held
 	job := signer.Job{Zones: e.contents().Zones, Sites: map[string]zone.Positions{}, Serials: o.serials, Proofs: map[string][]string{}}
+	job.Had, job.Wait = e.hadKeys()
 	for _, s := range e.contents().Sites {
 		job.Sites[s.ID] = s.Positions
 	}
 	for name, c := range o.challenges() {
 		job.Proofs[name] = c.Values
 	}
-	signed, changed, err := e.o.Signing.Sign(job)
+	signed, _, err := e.o.Signing.Sign(job)
+	e.rememberKeys(ctx, signed)
 	if n := signatures(signed); n > maxSignatures {
 		return fault.New(fault.Invalid, "the signed zones have %d signatures, and %d can be handed to answer", n, maxSignatures).
 			WithHint("sign fewer zones or smaller ones: a name takes about three, one that follows a site three for each position")
 	}
-	if !changed && len(signed) == len(e.contents().Signed) {
+	if slices.EqualFunc(signed, e.contents().Signed, dnssec.Zone.Equal) {
 		return err
 	}
 	for {
@@ -71,14 +79,35 @@ func (e *Engine) signFor(o ordered) error { // with signing held
 		if failed != nil {
 			return fmt.Errorf("put the signatures into the snapshot: %w", failed)
 		}
+		if failed := e.stage(ctx, after); failed != nil { // answer goes on with what it has
+			return errors.Join(err, failed)
+		}
+		e.o.Hook("signed")
 		if e.exchange(before, after, resigned(before.contents.Signed, signed)) {
 			return err
 		}
 	}
 }
 
-// maxSignatures are as many as fit into one message to answer beside the zones.
-const maxSignatures = 250_000
+// maxSignatures bounds what control and answer hold: each takes some 100 bytes in the
+// snapshot and on disk, and some 300 at answer.
+const maxSignatures = 3_000_000
+
+// stageLimit is how long answer may take to make a snapshot ready.
+const stageLimit = 5 * time.Minute
+
+// stage has answer make ready what is published next. Without an answer, or with one that
+// knows nothing of it, it is sent when it is published. No lock that an act needs may be
+// held.
+func (e *Engine) stage(ctx context.Context, w *world) error {
+	s, can := e.getFeed().(Stager)
+	if !can {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, stageLimit)
+	defer cancel()
+	return s.Stage(ctx, w.refs, w.parts)
+}
 
 func signatures(zones []dnssec.Zone) (n int) {
 	for _, z := range zones {
@@ -142,7 +171,12 @@ func (e *Engine) tendSigning(ctx context.Context) {
 	}
 	defer e.tending.Unlock()
 	e.o.Signing.Tend(ctx, e.anyIncident())
-	err := e.sign()
+	e.noteSigning(e.sign(ctx))
+	e.catchUp(ctx)
+}
+
+// noteSigning keeps why zones could not be signed, for people to see, and gives it back.
+func (e *Engine) noteSigning(err error) error {
 	e.mu.Lock()
 	said := e.unsigned
 	e.unsigned = ""
@@ -154,7 +188,82 @@ func (e *Engine) tendSigning(ctx context.Context) {
 	if fresh {
 		e.o.Logger.Error("the zones could not be signed anew; answers go out with the signatures that there are", "cause", err)
 	}
-	e.catchUp(ctx)
+	return err
+}
+
+// keySigned is APEX → the tags of the zone's keys. Who finds that there were some, and
+// none is here, does not make others in silence.
+const keySigned = "signed/"
+
+// loadKeys reads which zones have had keys.
+func (e *Engine) loadKeys(ctx context.Context) error {
+	tags := map[string][]uint16{}
+	if err := list(ctx, e.o.Store, keySigned, tags); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.keyed = tags
+	return nil
+}
+
+// hadKeys says how it is known of zones that they had a key: from the record, and from
+// answer, which is to be heard before one is made.
+func (e *Engine) hadKeys() (had map[string]string, wait bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	had = map[string]string{}
+	for apex, tags := range e.servedKeys {
+		had[apex] = "answer serves it signed with key " + figures(tags)
+	}
+	for apex, tags := range e.keyed {
+		had[apex] = "the record knows of key " + figures(tags)
+	}
+	return had, e.servedKeys == nil
+}
+
+func figures(tags []uint16) string {
+	out := make([]string, len(tags))
+	for i, t := range tags {
+		out[i] = fmt.Sprint(t)
+	}
+	return strings.Join(out, " and ")
+}
+
+// hear notes with which keys answer serves zones signed.
+func (e *Engine) hear(keys map[string][]uint16) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.servedKeys = keys; keys == nil {
+		e.servedKeys = map[string][]uint16{}
+	}
+}
+
+// rememberKeys writes down which keys zones have. What could not be written is tried
+// again.
+func (e *Engine) rememberKeys(ctx context.Context, signed []dnssec.Zone) {
+	var writes []store.Write
+	fresh := map[string][]uint16{}
+	e.mu.Lock()
+	for _, z := range signed {
+		if tags := z.Tags(); !slices.Equal(tags, e.keyed[z.Apex]) {
+			fresh[z.Apex] = tags
+			writes = append(writes, put(keySigned+z.Apex, tags))
+		}
+	}
+	wait := e.servedKeys == nil
+	e.mu.Unlock()
+	if len(writes) == 0 || wait { // before answer was heard it is not known whether this record is the right one
+		return
+	}
+	if _, err := e.o.Store.Txn(ctx, nil, writes); err != nil {
+		e.o.Logger.Warn("it is not written down yet which keys zones have", "cause", err)
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.keyed = maps.Clone(e.keyed)
+	maps.Copy(e.keyed, fresh)
 }
 
 // anyIncident says whether an incident is open that is no drill.
@@ -188,7 +297,7 @@ func (e *Engine) Signing() *SigningView {
 	}
 	v := &SigningView{Zones: e.o.Signing.Zones(), Made: e.o.Signing.Made()}
 	for _, z := range v.Zones {
-		if v.Until.IsZero() || z.Until.Before(v.Until) {
+		if !z.Until.IsZero() && (v.Until.IsZero() || z.Until.Before(v.Until)) {
 			v.Until = z.Until
 		}
 	}

@@ -2,8 +2,10 @@ package engine_test
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"lifeboat/internal/fault"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/signer"
+	"lifeboat/internal/store/mem"
 )
 
 // signed has the boat's zone signed.
@@ -254,4 +257,97 @@ func TestAProofIsSigned(t *testing.T) {
 		m, wrong := b.secured(name, dns.TypeTXT)
 		return wrong == "" && len(m.Answer) == len(without.Answer)
 	})
+}
+
+// A press while a zone is signed anew waits for nothing of it, wins, and takes nothing
+// from it: what was signed comes into force after it, and holds where the press has led.
+func TestAPressGoesBesideARenewal(t *testing.T) {
+	t.Parallel()
+	b := launch(t, "propose")
+	s := b.newSigner(nil)
+	b.signing = s
+	var renewing atomic.Bool
+	ready, goOn := make(chan struct{}, 16), make(chan struct{})
+	b.hook = func(point string) {
+		if point == "signed" && renewing.Load() { // and ready at answer, and not in force
+			ready <- struct{}{}
+			<-goOn
+		}
+	}
+	b.restart(signed)
+	b.ready()
+	b.holds("127.0.0.1")
+	made, ends := s.Made(), b.eng.Signing().Until
+	renewing.Store(true)
+	b.clockMu.Lock()
+	b.skew = dnssec.Validity - dnssec.Renewal + time.Hour
+	b.clockMu.Unlock()
+	<-ready
+	if s.Made() < 2*made {
+		t.Fatalf("%d signatures, and %d before", s.Made(), made)
+	}
+	must(t, b.pull("to-standby", "a test"))
+	if got := b.addr(); got != "127.0.0.8" {
+		t.Errorf("after the press DNS answers %s", got)
+	}
+	if got := b.eng.Signing().Until; !got.After(ends) {
+		t.Errorf("how the zones are doing is not told while they are signed: until %s", got)
+	}
+	close(goOn)
+	b.eventually("renewed", func() bool { return b.oldest().After(b.now()) })
+	b.holds("127.0.0.8")
+}
+
+// oldest is when the first signature over the addresses of the site ends, as answered.
+func (b *boat) oldest() (ends time.Time) {
+	m, _ := b.secured("shop.example.com.", dns.TypeA)
+	for _, rr := range m.Answer {
+		if sig, ok := rr.(*dns.RRSIG); ok {
+			ends = time.Unix(int64(sig.Expiration), 0).Add(-dnssec.Renewal)
+		}
+	}
+	return ends
+}
+
+// Where a zone's key and all that was kept of it are lost, no other key is made: answer
+// goes on with what it has, and everybody is told, until a person puts the key back or
+// says that there is to be a new one.
+func TestALostKeyIsLoud(t *testing.T) {
+	t.Parallel()
+	for _, what := range []string{"record and answer know", "answer alone knows"} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			b := launch(t, "propose")
+			b.signing = b.newSigner(nil)
+			b.restart(signed)
+			b.ready()
+			b.holds("127.0.0.1")
+			b.stopC()
+			keys := filepath.Join(b.dir, "keys")
+			must(t, os.RemoveAll(keys))
+			if what == "answer alone knows" {
+				b.store = mem.New(mem.Options{})
+			}
+			b.signing = b.newSigner(nil)
+			b.control()
+			b.eventually("told", func() bool {
+				v := b.eng.Signing()
+				return v != nil && strings.Contains(v.Problem, "had a key") && strings.Contains(v.Problem, "gone") && len(v.Zones) == 1
+			})
+			b.eventually("told at the answer process, too", func() bool { return strings.Contains(b.overview().Answer.Problem, "had a key") })
+			if files, _ := filepath.Glob(filepath.Join(keys, "*.keys")); len(files) > 0 {
+				t.Fatalf("a key was made: %v", files)
+			}
+			b.holds("127.0.0.1")
+			folder, err := signer.OpenFolder(keys)
+			must(t, err)
+			made, err := folder.New("shop.example.com.", b.now())
+			must(t, err)
+			b.ready()
+			b.holds("127.0.0.1")
+			if tag := b.eng.Signing().Zones[0].Keys[0].Tag; tag != made.Keys[0].Tag() || b.eng.Signing().Problem != "" {
+				t.Errorf("after a person made a key: %+v", b.eng.Signing())
+			}
+		})
+	}
 }

@@ -27,6 +27,15 @@ type Overview struct {
 	Waiting  int        `json:"waiting,omitempty"`  // messages that could not go out yet
 
 	Signing *SigningView `json:"signing,omitempty"` // of signed zones
+	HTTPS   *HTTPSView   `json:"https,omitempty"`   // of sites that visitors come to by https
+}
+
+// HTTPSView is how ready the standby is to answer over HTTPS.
+type HTTPSView struct {
+	Names int       `json:"names"`
+	Ready int       `json:"ready" doc:"the smallest of the names' readiness, 0 to 100"`
+	Least string    `json:"least" doc:"the name that it is of"`
+	Until time.Time `json:"until,omitzero" doc:"when the first certificate ends; not there where a name has none"`
 }
 
 // Contact is somebody who can be called.
@@ -135,6 +144,9 @@ type RecordView struct {
 func (e *Engine) Overview(ctx context.Context) (Overview, error) {
 	o := Overview{Now: e.o.Now().UTC(), Version: e.o.Version, Answer: e.answerView(), Record: e.o.Record(), Warnings: append(append(e.o.Config.Warnings(), e.homeWarnings()...), e.outsideWarnings()...)}
 	o.Signing = e.Signing()
+	if e.o.Company.HTTPS != nil {
+		o.HTTPS = e.o.Company.HTTPS()
+	}
 	for _, c := range e.o.Config.Contacts {
 		o.Contacts = append(o.Contacts, Contact{Name: c.Name, Phone: c.Phone, Says: c.Says})
 	}

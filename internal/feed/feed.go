@@ -6,7 +6,10 @@
 // follow is answer's. A message of a type that an end does not know is passed over,
 // so that versions can differ. Answer dials, so that an answer elsewhere works the same
 // way. Neither end ever waits for the other without a bound: answer sends at most
-// Window reports ahead of their acknowledgement and a status only when asked.
+// Window reports ahead of their acknowledgement and a status only when asked. A snapshot
+// that is large is sent ahead of its manifest, in pieces between which anything else
+// finds its way, and made ready at answer before the manifest comes: what an order waits
+// for is small, however large the zones are.
 //
 // Concurrency: a Conn may be written from several goroutines and read from one.
 package feed
@@ -28,8 +31,10 @@ import (
 
 // Limits of the wire.
 const (
-	MaxFrame = 64 << 20 // bytes
-	Window   = 256      // reports on their way without acknowledgement
+	MaxFrame  = 64 << 20 // bytes
+	MaxPiece  = 1 << 20  // bytes of a part in one Piece: what else is sent meanwhile waits for no more than that
+	MaxStaged = 2 << 30  // bytes of all parts that are sent ahead at one time
+	Window    = 256      // reports on their way without acknowledgement
 )
 
 // Hello is the first message of answer: what it serves now.
@@ -42,20 +47,45 @@ type Hello struct {
 
 	Shares map[string]*snapshot.Share `json:"shares,omitempty"` // in force, by site, as the manifest orders them
 
-	Serials  map[string]uint32    `json:"serials"` // served, by apex
-	Orders   []snapshot.Order     `json:"orders"`  // local ones, not taken over yet
+	Serials  map[string]uint32    `json:"serials"`        // served, by apex
+	Keys     map[string][]uint16  `json:"keys,omitempty"` // tags of the keys of signed zones that are served, by apex
+	Orders   []snapshot.Order     `json:"orders"`         // local ones, not taken over yet
 	LastAuto map[string]time.Time `json:"last_auto,omitempty"`
 	Parts    []string             `json:"parts"` // hashes held
 	PID      int                  `json:"pid"`
 	Version  string               `json:"version"`
 	Life     string               `json:"life,omitempty"`     // of the process: Report.Seq counts within it
 	Captures bool                 `json:"captures,omitempty"` // it can be asked for evidence
+	Stages   bool                 `json:"stages,omitempty"`   // it takes parts ahead of their snapshot, in pieces
 }
 
 // Publish is a snapshot for answer; parts it holds already are left out.
 type Publish struct {
 	Signed snapshot.Signed   `json:"signed"`
 	Parts  map[string][]byte `json:"parts,omitempty"`
+	Ahead  []string          `json:"ahead,omitempty"` // hashes of parts that have come in pieces before it
+}
+
+// Piece is some of a part that is sent ahead. The pieces of a part follow each other.
+type Piece struct {
+	SHA256 string `json:"sha256"`
+	Size   int    `json:"size"` // of the whole part, in bytes
+	Offset int    `json:"offset"`
+	Data   []byte `json:"data"`
+}
+
+// Stage asks answer to make the parts of a coming snapshot ready, beside all else. It
+// holds them already, or they have come in pieces.
+type Stage struct {
+	ID    uint64                  `json:"id"` // counts within a connection
+	Parts map[string]snapshot.Ref `json:"parts"`
+}
+
+// Staged is answer's word on a Stage: ready, or why not.
+type Staged struct {
+	ID   uint64     `json:"id"`
+	Kind fault.Kind `json:"kind,omitempty"` // of the refusal
+	Err  string     `json:"err,omitempty"`
 }
 
 // Ack is answer's word on a Publish: in force, or why not.
@@ -95,6 +125,7 @@ type Sight struct {
 type Visits struct {
 	Failover uint64 `json:"failover"`
 	Late     uint64 `json:"late"`
+	Waiting  uint64 `json:"waiting,omitempty"` // questions of open pages whether they may come back
 	Checks   uint64 `json:"checks"`
 }
 
@@ -121,6 +152,10 @@ const (
 	TypeSeen    = "reports_seen"
 	TypeAsk     = "ask"
 	TypeStatus  = "status"
+
+	TypePiece  = "piece"  // to answer: a Piece
+	TypeStage  = "stage"  // to answer: a Stage
+	TypeStaged = "staged" // from answer: a Staged, once for each Stage
 
 	TypeCapture     = "capture"      // to answer: a capture.Job
 	TypeCaptured    = "captured"     // from answer: a capture.Item

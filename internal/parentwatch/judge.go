@@ -111,19 +111,22 @@ func (s *sight) judge(z Zone, r *Report) {
 	if ahead > 0 {
 		worse(Partly, "%d of %d name servers %s with a newer serial than our %d: somebody else publishes the zone, too.", ahead, asked, answers(ahead), z.Serial)
 	}
-	s.judgeDS(z, worse)
+	r.DNSSEC = s.judgeDS(z, worse)
 	for _, w := range s.wrong {
 		worse(Partly, "%s.", strings.ToUpper(w[:1])+w[1:])
 	}
 	r.Registration.judge(r.At, worse)
 	r.Verdict = "The world sees what we publish."
+	if r.DNSSEC == Secure {
+		r.Verdict = "The world sees what we publish, and can validate it."
+	}
 	if len(r.Problems) > 0 {
 		r.Verdict = r.Problems[0]
 	}
 }
 
 // judgeDS compares the DS records above with our keys (RFC 4035 section 5).
-func (s *sight) judgeDS(z Zone, worse func(State, string, ...any)) {
+func (s *sight) judgeDS(z Zone, worse func(State, string, ...any)) Security {
 	ours := func(ds string) bool {
 		return slices.ContainsFunc(z.DS, func(k string) bool {
 			return strings.EqualFold(strings.Join(strings.Fields(k), ""), strings.Join(strings.Fields(ds), ""))
@@ -131,13 +134,20 @@ func (s *sight) judgeDS(z Zone, worse func(State, string, ...any)) {
 	}
 	switch {
 	case !s.dsKnown:
+		return Untold
+	case len(s.ds) == 0 && len(z.DS) == 0:
+		return Unsigned
 	case len(s.ds) > 0 && len(z.DS) == 0:
 		worse(Unseen, "The zone above says that %s is signed (DS), and ours is not: resolvers that validate give no answer. Have the DS records taken out.", z.Apex)
+		return Broken
 	case len(s.ds) > 0 && !slices.ContainsFunc(s.ds, ours):
-		worse(Unseen, "The DS records of the zone above fit none of our keys: resolvers that validate give no answer. Have ours put there.")
-	case len(s.ds) == 0 && len(z.DS) > 0:
-		worse(Partly, "The zone is signed, and the zone above has no DS record of it: nobody validates it. Have ours put there.")
+		worse(Unseen, "The DS records of the zone above fit none of our keys: resolvers that validate give no answer. Put this DS record at your registrar: %s.", strings.Join(z.DS, ", or "))
+		return Broken
+	case len(s.ds) == 0:
+		worse(Partly, "Not yet secure: the zone is signed, and the zone above has no DS record of it, so nobody validates it. Put this DS record at your registrar: %s.", strings.Join(z.DS, ", or "))
+		return Open
 	}
+	return Secure
 }
 
 // noWay says why nobody can be asked for the zone.

@@ -51,6 +51,18 @@ const (
 	Unknown State = "unknown" // we can't tell
 )
 
+// Security is whether those who validate can.
+type Security string
+
+// The kinds of security.
+const (
+	Unsigned Security = "unsigned"
+	Secure   Security = "secure"  // the zone above vouches for a key of ours
+	Open     Security = "open"    // the zone is signed, and the zone above does not vouch for it yet
+	Broken   Security = "broken"  // it vouches for keys that are none of ours: whoever validates gets nothing
+	Untold   Security = "unknown" // we can't tell
+)
+
 // Report is one look at one zone.
 type Report struct {
 	Zone     string    `json:"zone" example:"shop.example.com."`
@@ -61,6 +73,7 @@ type Report struct {
 	Serial   uint32    `json:"serial" doc:"that we publish"`
 	Parent   []string  `json:"parent" doc:"the name servers that the zone above names"`
 	DS       []string  `json:"ds" doc:"of the zone above"`
+	DNSSEC   Security  `json:"dnssec" enum:"unsigned,secure,open,broken,unknown" doc:"whether those who validate can: open is a signed zone that the zone above does not vouch for"`
 	Servers  []Server  `json:"servers"`
 
 	Registration *Registration `json:"registration,omitempty" doc:"what the registry says, where it was asked"`
@@ -93,7 +106,7 @@ const maxNames = 4
 
 // Look looks at one zone. It ends with ctx, and after a few times Options.Limit.
 func Look(ctx context.Context, z Zone, o Options) Report {
-	r := Report{Zone: z.Apex, At: o.Now().UTC(), Serial: z.Serial, Problems: []string{}, Parent: []string{}, DS: []string{}, Servers: []Server{}}
+	r := Report{Zone: z.Apex, At: o.Now().UTC(), Serial: z.Serial, DNSSEC: Untold, Problems: []string{}, Parent: []string{}, DS: []string{}, Servers: []Server{}}
 	t, err := o.trace(ctx, z.Apex, "NS", o.From)
 	if err != nil {
 		r.State, r.Verdict = Unknown, "We can't tell what the world sees: "+err.Error()+"."

@@ -141,9 +141,9 @@ func TestWhatTheWorldSees(t *testing.T) {
 		"sent elsewhere": {Zone{Apex: "shop.example.", Serial: 43, NS: []string{"ns.lifeboat.example."}}, all(aboveText, ourText, ourText, ourText), Unseen,
 			"The world is sent to other name servers than ours: the zone above names ns1.shop.example., ns2.shop.example., ns3.shop.example., we publish ns.lifeboat.example.", nil},
 		"DS of an unsigned zone": {ours, all(aboveText+ds, ourText, ourText, old), Unseen, "1 of 3 name servers answers with serial 41", []string{"is signed (DS), and ours is not"}},
-		"DS that fits":           {signed, all(aboveText+ds, ourText, ourText, ourText), Seen, "The world sees", nil},
+		"DS that fits":           {signed, all(aboveText+ds, ourText, ourText, ourText), Seen, "The world sees what we publish, and can validate it.", nil},
 		"DS of another key":      {rolled, all(aboveText+ds, ourText, ourText, ourText), Unseen, "The DS records of the zone above fit none of our keys", nil},
-		"no DS above":            {signed, all(aboveText, ourText, ourText, ourText), Partly, "The zone is signed, and the zone above has no DS record", nil},
+		"no DS above":            {signed, all(aboveText, ourText, ourText, ourText), Partly, "Not yet secure: the zone is signed, and the zone above has no DS record of it, so nobody validates it. Put this DS record at your registrar: 12345 13 2 0102", nil},
 		"no root":                {ours, map[string]string{above: aboveText}, Unknown, "We can't tell what the world sees: ", nil},
 	} {
 		t.Run(about, func(t *testing.T) {
@@ -152,6 +152,10 @@ func TestWhatTheWorldSees(t *testing.T) {
 			verdict := strings.ReplaceAll(r.Verdict, fmt.Sprint(":", from.Port()), ":PORT")
 			if r.State != tt.state || !strings.HasPrefix(verdict, tt.verdict) {
 				t.Errorf("%s: %s; want %s: %s", r.State, verdict, tt.state, tt.verdict)
+			}
+			want := map[string]Security{"DS of an unsigned zone": Broken, "DS that fits": Secure, "DS of another key": Broken, "no DS above": Open, "all is well": Unsigned}[about]
+			if want != "" && r.DNSSEC != want {
+				t.Errorf("security is %q, want %q", r.DNSSEC, want)
 			}
 			for i, part := range tt.more {
 				if len(r.Problems) < i+2 || !strings.Contains(r.Problems[i+1], part) {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // HashSet is the hash of a set of rows: SHA-256 over their sorted hashes, in
@@ -49,10 +48,4 @@ func HashPlan(p Plan) (string, error) {
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:]), nil
-}
-
-// HashKey is a key that can be recorded where the key itself is personal data.
-func HashKey(k Key) string {
-	sum := sha256.Sum256([]byte(strings.Join(k, "\x00")))
-	return hex.EncodeToString(sum[:8])
 }

@@ -311,14 +311,18 @@ type Act struct {
 type Verdict struct {
 	OK     bool    `json:"ok"`
 	Checks []Check `json:"checks"`
+	// Unverified: the database is as it should be, and nothing has said whether the harm
+	// that the rows did is gone.
+	Unverified bool `json:"unverified,omitempty"`
 }
 
 // Check is one thing that Verify looked at.
 type Check struct {
-	Name   string `json:"name"` // absent, copies, orphans, back
-	Table  string `json:"table,omitempty"`
-	OK     bool   `json:"ok"`
-	Detail string `json:"detail"` // one sentence, with figures
+	Name    string `json:"name"` // absent, copies, orphans, back, symptom
+	Table   string `json:"table,omitempty"`
+	OK      bool   `json:"ok"`
+	Unknown bool   `json:"unknown,omitempty"` // it could not be looked at
+	Detail  string `json:"detail"`            // one sentence, with figures
 }
 
 // Policy says what Restore does about a row that can't come back.

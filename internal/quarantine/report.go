@@ -2,6 +2,7 @@ package quarantine
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -72,4 +73,21 @@ func size(bytes int64) string {
 		return fmt.Sprintf("about %d KiB", bytes>>10)
 	}
 	return fmt.Sprintf("about %d MiB", bytes>>20)
+}
+
+// Count says how many: "1 row is gone", "3 rows are gone".
+func Count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
+}
+
+// Of says how many of how many, with its verb: "1 of 3 rows is", "2 of 3 rows are".
+func Of(n, of int, one, many string) string {
+	verb := " are"
+	if n == 1 {
+		verb = " is"
+	}
+	return strconv.Itoa(n) + " of " + Count(of, one, many) + verb
 }

@@ -39,6 +39,9 @@ type keptKey struct {
 	Made    time.Time `json:"made"`
 }
 
+// File is where a zone's keys are kept.
+func (f Folder) File(apex string) string { return f.path(apex) }
+
 // path is a zone's file. A host name has no octet that a file name can't have; what
 // other apexes there are is spelt out.
 func (f Folder) path(apex string) string {
@@ -98,6 +101,16 @@ func (f Folder) Save(apex string, k Keys) error {
 		return fault.New(fault.Unavailable, "keep the keys of zone %s", apex).Because(err).WithHint("is there room on the disk, and may this account write there?")
 	}
 	return nil
+}
+
+// New makes a new key for a zone that has none, because a person says so. Where there is
+// one it is a fault.Conflict: that is what a roll-over is for.
+func (f Folder) New(apex string, now time.Time) (Keys, error) {
+	k, made, err := f.LoadOrMake(apex, now)
+	if err == nil && !made {
+		err = fault.New(fault.Conflict, "zone %s has a key", apex).WithHint("to change it, begin a roll-over: lifeboat zone roll %s", apex)
+	}
+	return k, err
 }
 
 // LoadOrMake reads a zone's keys, and makes its first where it has none.

@@ -25,27 +25,44 @@ const parentEvery = 5 * time.Minute
 // false where not every one of them told, or not the same.
 type LookUp func(ctx context.Context, apex string) (ds [][]byte, ttl time.Duration, asked bool)
 
+// ErrKeyLost is in the chain of an error about a zone that had a key which is gone. No
+// new one is made for it: the world holds answers that were signed with the old one, and
+// a DS record that points at it. A person says that there is to be one (Folder.New).
+var ErrKeyLost = errors.New("the key is lost")
+
+// parentLimit bounds the question whether a parent knows of a key, before a first one is
+// made.
+const parentLimit = 5 * time.Second
+
 // Options of a Signer. All but DS MUST be set.
 type Options struct {
 	Folder Folder
 	Now    func() time.Time
 	Logger *slog.Logger
 	DS     LookUp // nil: nobody can be asked, and a roll-over waits
+
+	// AskFirst has the parent asked before a zone's first key is made: one that points at a
+	// key already knows of one that is not here.
+	AskFirst bool
 }
 
 // Signer keeps the signatures of zones: made ahead, renewed, and kept on disk, so that a
 // start has to make none. A roll-over is taken on by it.
 //
-// Concurrency: all methods may be called from any goroutine; one waits for another.
+// Concurrency: all methods may be called from any goroutine. Those that sign or change
+// keys wait for one another; Zones and Made wait for none of them.
 type Signer struct {
 	o Options
 
-	mu    sync.Mutex // guards all below
+	working sync.Mutex // held while signatures are made or keys changed; taken before mu
+
+	mu    sync.Mutex // guards all below; written with working held, too
 	zones map[string]*held
 	made  uint64
+	lost  map[string]string // by apex: why a key is known to be gone
 }
 
-// held is a zone as it was signed last.
+// held is a zone as it was signed last. It is never changed, but replaced.
 type held struct {
 	keys    Keys
 	z       *zone.Zone
@@ -61,7 +78,7 @@ type held struct {
 
 // New makes a Signer.
 func New(o Options) *Signer {
-	return &Signer{o: o, zones: map[string]*held{}}
+	return &Signer{o: o, zones: map[string]*held{}, lost: map[string]string{}}
 }
 
 // Job is what is to be signed.
@@ -70,14 +87,19 @@ type Job struct {
 	Sites   map[string]zone.Positions
 	Serials map[string]uint32   // by apex: the SOA is signed from here on
 	Proofs  map[string][]string // by name, absolute: texts that its TXT records hold beside the zone's own
+
+	// Had says, by apex, how it is known that a zone has had a key; Wait that this is not
+	// known yet: then no first key is made, and a zone without one is left out.
+	Had  map[string]string
+	Wait bool
 }
 
 // Sign gives what it takes to answer the zones signed. Where nothing is missing, and
 // nothing past half its time, nothing is made and changed is false: that costs a
 // comparison, so that it may be called often.
 func (s *Signer) Sign(j Job) (out []dnssec.Zone, changed bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.working.Lock()
+	defer s.working.Unlock()
 	var problems []error
 	for _, src := range j.Zones {
 		if !src.DNSSEC {
@@ -86,18 +108,33 @@ func (s *Signer) Sign(j Job) (out []dnssec.Zone, changed bool, err error) {
 		moved, err := s.zone(src, j)
 		changed = changed || moved
 		problems = append(problems, err)
-		if h := s.zones[src.Apex]; h != nil && h.signed.Apex != "" {
+		if h := s.get(src.Apex); h != nil && h.signed.Apex != "" {
 			out = append(out, h.signed)
 		}
 	}
 	return out, changed, errors.Join(problems...)
 }
 
+// get gives a zone as it was signed last, nil for none.
+func (s *Signer) get(apex string) *held {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.zones[apex]
+}
+
+// put replaces a zone as it was signed last.
+func (s *Signer) put(apex string, h held, made int) { // with working held
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.zones[apex] = &h
+	s.made += uint64(made)
+}
+
 // zone signs what one zone lacks.
-func (s *Signer) zone(src zone.Source, j Job) (changed bool, err error) { // with mu held
+func (s *Signer) zone(src zone.Source, j Job) (changed bool, err error) { // with working held
 	now := s.o.Now()
-	h, err := s.hold(src, now)
-	if err != nil {
+	h, err := s.hold(src, j, now)
+	if err != nil || h == nil {
 		return false, err
 	}
 	w := Wanted{Zone: h.z, Sites: j.Sites, Serial: j.Serials[src.Apex], Proofs: j.Proofs}
@@ -129,15 +166,16 @@ func (s *Signer) zone(src zone.Source, j Job) (changed bool, err error) { // wit
 	if err != nil {
 		return false, err
 	}
-	s.made += uint64(made)
+	next := *h
 	if whole {
-		h.at = now
+		next.at = now
 	}
-	h.z, h.source, h.sites, h.proofs, h.signed, h.ends, h.fresh = w.Zone, src, j.Sites, w.Proofs, signed, signed.Expires(), false
+	next.z, next.source, next.sites, next.proofs, next.signed, next.ends, next.fresh = w.Zone, src, j.Sites, w.Proofs, signed, signed.Expires(), false
+	s.put(src.Apex, next, made)
 	if whole {
-		s.keep(h)
+		s.keep(signed)
 	}
-	s.o.Logger.Info("a zone was signed", "zone", src.Apex, "signatures", made, "until", h.ends)
+	s.o.Logger.Info("a zone was signed", "zone", src.Apex, "signatures", made, "until", next.ends)
 	return true, nil
 }
 
@@ -162,29 +200,36 @@ func (h *held) low(serial uint32) bool {
 	return !in || used > dnssec.SerialsAhead/2
 }
 
-// hold finds a zone's keys, and its signatures where it has some from before.
-func (s *Signer) hold(src zone.Source, now time.Time) (*held, error) { // with mu held
-	if h := s.zones[src.Apex]; h != nil && len(h.keys.Keys) > 0 {
+// hold finds a zone's keys, and its signatures where it has some from before. It gives
+// nil where a first key waits to be made.
+func (s *Signer) hold(src zone.Source, j Job, now time.Time) (*held, error) { // with working held
+	if h := s.get(src.Apex); h != nil && len(h.keys.Keys) > 0 {
 		return h, nil
 	}
-	h := &held{fresh: true}
+	h := held{fresh: true}
+	var made bool
+	keys, missing := s.o.Folder.Load(src.Apex)
+	if why := s.knownLost(src.Apex); why != "" && fault.KindOf(missing) == fault.NotFound {
+		return nil, s.losing(src.Apex, why)
+	}
 	before, err := s.kept(src.Apex)
 	if err != nil {
 		s.o.Logger.Warn("kept signatures are made anew", "zone", src.Apex, "cause", err)
 	}
-	var made bool
-	if h.keys, err = s.o.Folder.Load(src.Apex); fault.KindOf(err) == fault.NotFound {
-		if before.Apex != "" {
-			err = fault.New(fault.Invalid, "zone %s was signed before, and its key is gone", src.Apex).
-				WithHint("put the key file back from a backup; or take the DS record out at the parent, wait until its TTL is over, and remove %s", s.path(src.Apex))
-		} else {
+	if h.keys, err = keys, missing; fault.KindOf(err) == fault.NotFound {
+		switch why := s.had(src.Apex, before, j); {
+		case why != "":
+			err = s.losing(src.Apex, why)
+		case j.Wait:
+			return nil, nil
+		default:
 			h.keys, made, err = s.o.Folder.LoadOrMake(src.Apex, now)
 		}
 	}
 	if err != nil {
 		if before.Sets.Len() > 0 { // what was signed goes on as long as it may
 			h.signed, h.ends = before, before.Expires()
-			s.zones[src.Apex] = h
+			s.put(src.Apex, h, 0)
 		}
 		return nil, err
 	}
@@ -192,8 +237,50 @@ func (s *Signer) hold(src zone.Source, now time.Time) (*held, error) { // with m
 		s.o.Logger.Info("a zone has its first key", "zone", src.Apex, "tag", h.keys.Keys[0].Tag())
 	}
 	h.signed = before
-	s.zones[src.Apex] = h
-	return h, nil
+	s.put(src.Apex, h, 0)
+	s.found(src.Apex)
+	return &h, nil
+}
+
+// had says how it is known that a zone had a key, "" where it is not.
+func (s *Signer) had(apex string, before dnssec.Zone, j Job) string {
+	switch {
+	case before.Apex != "":
+		return "its signatures are kept here"
+	case j.Had[apex] != "":
+		return j.Had[apex]
+	case j.Wait || !s.o.AskFirst || s.o.DS == nil:
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), parentLimit)
+	defer cancel()
+	if ds, _, asked := s.o.DS(ctx, apex); asked && len(ds) > 0 {
+		return "the zone above has a DS record of it"
+	}
+	return ""
+}
+
+// knownLost says how it is known already that a zone's key is gone.
+func (s *Signer) knownLost(apex string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost[apex]
+}
+
+// losing notes that a zone's key is gone, for as long as there is none.
+func (s *Signer) losing(apex, why string) error { // with working held
+	s.mu.Lock()
+	s.lost[apex] = why
+	s.mu.Unlock()
+	return fault.New(fault.Invalid, "zone %s had a key (%s), and it is gone", apex, why).Because(ErrKeyLost).
+		WithHint("put %s back from a backup; where it is lost for good, take the DS record out at the registrar, wait until its TTL is over, and then say: lifeboat zone new-key %s", s.o.Folder.path(apex), apex)
+}
+
+// found notes that a zone has a key.
+func (s *Signer) found(apex string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.lost, apex)
 }
 
 func (s *Signer) path(apex string) string {
@@ -217,22 +304,22 @@ func (s *Signer) kept(apex string) (signed dnssec.Zone, err error) {
 
 // keep writes a zone's signatures, so that the next start makes none. Without, it makes
 // them again.
-func (s *Signer) keep(h *held) {
-	b, err := json.Marshal(h.signed)
+func (s *Signer) keep(signed dnssec.Zone) {
+	b, err := json.Marshal(signed)
 	if err == nil {
-		err = snapshot.WriteFile(s.path(h.signed.Apex), b)
+		err = snapshot.WriteFile(s.path(signed.Apex), b)
 	}
 	if err != nil {
-		s.o.Logger.Warn("signatures are not kept on disk; the next start makes them again", "zone", h.signed.Apex, "cause", err)
+		s.o.Logger.Warn("signatures are not kept on disk; the next start makes them again", "zone", signed.Apex, "cause", err)
 	}
 }
 
 // Roll begins a roll-over of a zone's key. The rest goes by itself (Tend), but for the
 // DS record where the parent does not read CDS records.
 func (s *Signer) Roll(apex string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	h := s.zones[apex]
+	s.working.Lock()
+	defer s.working.Unlock()
+	h := s.get(apex)
 	if h == nil || h.z == nil {
 		return fault.New(fault.NotFound, "there is no signed zone %s", apex).WithHint("see them with: lifeboat zone keys")
 	}
@@ -244,11 +331,13 @@ func (s *Signer) Roll(apex string) error {
 }
 
 // take puts keys in the place of a zone's: on disk first.
-func (s *Signer) take(h *held, k Keys) error { // with mu held
+func (s *Signer) take(h *held, k Keys) error { // with working held
 	if err := s.o.Folder.Save(h.signed.Apex, k); err != nil {
 		return err
 	}
-	h.keys, h.fresh = k, true
+	next := *h
+	next.keys, next.fresh = k, true
+	s.put(h.signed.Apex, next, 0)
 	return nil
 }
 
@@ -278,20 +367,22 @@ func (s *Signer) rolling() (out []string) {
 
 // asks says whether the parent is to be asked now.
 func (s *Signer) asks(apex string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	h, now := s.zones[apex], s.o.Now()
+	s.working.Lock()
+	defer s.working.Unlock()
+	h, now := s.get(apex), s.o.Now()
 	if !h.keys.Roll.NeedsDS() || now.Sub(h.askedAt) < parentEvery && !now.Before(h.askedAt) {
 		return false
 	}
-	h.askedAt = now
+	next := *h
+	next.askedAt = now
+	s.put(apex, next, 0)
 	return true
 }
 
 func (s *Signer) step(apex string, f dnssec.Facts) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	h := s.zones[apex]
+	s.working.Lock()
+	defer s.working.Unlock()
+	h := s.get(apex)
 	if h.z == nil {
 		return
 	}
@@ -338,12 +429,25 @@ func (s *Signer) Zones() (out []ZoneView) {
 	defer s.mu.Unlock()
 	for apex, h := range s.zones {
 		if h.z == nil {
-			out = append(out, ZoneView{Apex: apex, Says: "The key can't be read.", Until: h.ends, Signatures: h.signed.Sets.Len() + h.signed.SOA.Len()})
+			out = append(out, ZoneView{Apex: apex, Says: s.missing(apex), Until: h.ends, Signatures: h.signed.Sets.Len() + h.signed.SOA.Len()})
 			continue
 		}
 		out = append(out, h.keys.view(apex, h.z.ApexWire(), h.signed, h.ends))
 	}
+	for apex := range s.lost {
+		if s.zones[apex] == nil {
+			out = append(out, ZoneView{Apex: apex, Says: s.missing(apex)})
+		}
+	}
 	return sorted(out)
+}
+
+// missing says why a zone has no key.
+func (s *Signer) missing(apex string) string { // with mu held
+	if s.lost[apex] == "" {
+		return "The key can't be read."
+	}
+	return "The key is gone, and no new one is made: put it back from a backup."
 }
 
 // Made is how many signatures were made since the start.

@@ -2,6 +2,8 @@ package signer
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -373,5 +375,75 @@ func TestAKeyThatIsGone(t *testing.T) {
 	}
 	if back, _, err := s.Sign(j); err != nil || !back[0].SameSets(signed[0]) {
 		t.Errorf("with the key put back: %v", err)
+	}
+}
+
+// Whoever knows that a zone had a key keeps another from being made in silence: the
+// record, answer, the parent, the kept signatures. A person may have one made.
+func TestNoOtherKeyIsMadeInSilence(t *testing.T) {
+	t.Parallel()
+	const apex = "example.com."
+	ds := func(there bool) LookUp {
+		return func(context.Context, string) ([][]byte, time.Duration, bool) {
+			return [][]byte{make([]byte, 36)}, time.Hour, there
+		}
+	}
+	for name, c := range map[string]struct {
+		had  string // what record or answer say
+		ask  bool
+		ds   LookUp
+		lost string
+	}{
+		"nobody knows of one":       {},
+		"the parent can't be asked": {ask: true, ds: ds(false)},
+		"the parent is not asked":   {ds: ds(true)},
+		"the record":                {had: "the record knows of key 7", lost: "key 7"},
+		"the parent":                {ask: true, ds: ds(true), lost: "DS record"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, err := OpenFolder(filepath.Join(t.TempDir(), "keys"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := New(Options{Folder: f, Now: func() time.Time { return now }, Logger: slog.New(slog.DiscardHandler), DS: c.ds, AskFirst: c.ask})
+			j := Job{Zones: []zone.Source{{Apex: apex, Text: sample, DNSSEC: true}}, Serials: map[string]uint32{apex: 7}, Had: map[string]string{apex: c.had}, Wait: true}
+			if c.had == "" {
+				if signed, _, err := s.Sign(j); err != nil || len(signed) > 0 || len(s.Zones()) > 0 {
+					t.Fatalf("before anybody was heard: %d zones, %v", len(signed), err)
+				}
+			}
+			j.Wait = false
+			for range 2 {
+				signed, _, err := s.Sign(j)
+				if c.lost == "" {
+					if err != nil || len(signed) != 1 {
+						t.Fatalf("%d zones, %v", len(signed), err)
+					}
+					continue
+				}
+				if !errors.Is(err, ErrKeyLost) || !strings.Contains(err.Error(), c.lost) || len(signed) > 0 {
+					t.Fatalf("%d zones, %v", len(signed), err)
+				}
+				if v := s.Zones(); len(v) != 1 || !strings.Contains(v[0].Says, "gone") {
+					t.Fatalf("%+v", v)
+				}
+			}
+			if c.lost == "" {
+				return
+			}
+			if _, err := f.Load(apex); fault.KindOf(err) != fault.NotFound {
+				t.Fatalf("a key was made: %v", err)
+			}
+			if _, err := f.New(apex, now); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.New(apex, now); fault.KindOf(err) != fault.Conflict {
+				t.Errorf("a second one: %v", err)
+			}
+			if signed, _, err := s.Sign(j); err != nil || len(signed) != 1 || len(s.Zones()[0].Keys) != 1 {
+				t.Errorf("after a person had one made: %d zones, %v", len(signed), err)
+			}
+		})
 	}
 }

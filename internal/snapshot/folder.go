@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"lifeboat/internal/fault"
 	"lifeboat/internal/slot"
@@ -30,6 +31,7 @@ type Folder struct {
 	manifest *slot.File
 	local    *slot.File
 	pending  map[string][]byte // parts that are not on disk yet
+	staging  atomic.Int32      // parts are being written ahead
 	whole    *Signed           // the newest manifest whose parts are all on disk
 }
 
@@ -125,6 +127,24 @@ func (f *Folder) Save(s Signed, parts map[string][]byte) error {
 		return fmt.Errorf("keep manifest: %w", err)
 	}
 	return failed
+}
+
+// Stage writes parts ahead of the snapshot that names them. It may run beside anything
+// else that is done with the Folder. left are those that could not be written, which
+// Save is to be given.
+func (f *Folder) Stage(parts map[string][]byte) (left map[string][]byte, err error) {
+	f.staging.Add(1)
+	defer f.staging.Add(-1)
+	left = map[string][]byte{}
+	for hash, b := range parts {
+		if f.Has(hash) {
+			continue
+		}
+		if failed := WriteFile(f.part(hash), b); failed != nil {
+			left[hash], err = b, errors.Join(err, fmt.Errorf("keep part: %w", failed))
+		}
+	}
+	return left, err
 }
 
 func (f *Folder) saveManifest(s Signed) error {
@@ -244,8 +264,11 @@ func (f *Folder) Parts() []string {
 }
 
 // Prune removes the parts that none of the manifests names, and what a crash left
-// half written.
+// half written. While parts are written ahead it leaves everything for the next time.
 func (f *Folder) Prune(keep ...Manifest) {
+	if f.staging.Load() > 0 {
+		return
+	}
 	named := map[string]bool{}
 	for _, m := range keep {
 		for _, r := range m.Parts {

@@ -7,7 +7,7 @@
 // takes them; both import this package and it imports only pure ones.
 //
 // Concurrency: all types but Folder are values that nobody changes after they
-// are made; a Folder belongs to one goroutine at a time.
+// are made; a Folder belongs to one goroutine at a time, but for Stage.
 package snapshot
 
 import (

@@ -16,6 +16,11 @@ type ownPart struct {
 	Name     string
 	Role     role.Role
 	Does     string
+	Factors  account.Factors
+	Company  string // the words of the company's own sign-in; "" without
+	Keys     bool   // a passkey can be made: the page was opened under the console's name
+	Where    string // else: under which it could; "" without any
+	None     bool   // there is no account yet, and this is a token that may make one
 }
 
 type sessionRow struct {
@@ -33,11 +38,25 @@ func (s *server) showOwn(w http.ResponseWriter, r *http.Request, who account.Ses
 	if err != nil {
 		s.o.Logger.Warn("an account is shown without what is known of sites", "cause", err)
 	}
-	part := ownPart{Account: who.Who.Account != "", Name: who.Who.Account, Role: who.Role, Does: who.Role.May()}
+	part := ownPart{Account: who.Who.Account != "", Name: who.Who.Account, Role: who.Role, Does: who.Role.May(), Keys: s.named(r)}
+	part.None = !part.Account && who.Role.AtLeast(role.Admin) && len(s.o.Accounts.List()) == 0
+	if part.Account {
+		part.Factors, err = s.o.Accounts.Factors(who.Who.Account)
+		if err != nil {
+			s.fail(w, who, err)
+			return
+		}
+	}
+	if s.o.Company != nil {
+		part.Company = s.o.Company.Title()
+	}
+	if s.o.Accounts.HasPasskeys() && !part.Keys {
+		part.Where = s.o.URL
+	}
 	for _, other := range s.o.Accounts.Sessions(who.Who) {
 		part.Sessions = append(part.Sessions, sessionRow{other, other.ID == who.ID})
 	}
-	p := s.room(who, o, "/account", who.Name+".", "Your sign-ins, your password, and what you may do.")
+	p := s.room(who, o, "/account", who.Name+".", "Your sign-ins, what you sign in with, and what you may do.")
 	p.Say, p.Body = m, part
 	s.show(w, status, "account.html", p)
 }
@@ -99,9 +118,9 @@ func (s *server) accounts(w http.ResponseWriter, r *http.Request, who account.Se
 	p := s.room(who, x.o, "/accounts", count(len(list), "account", "accounts")+".", "Who may sign in, and what they may do. A name in a timeline stays one person’s, so accounts are disabled and never deleted.")
 	p.Say = s.said(r)
 	p.Body = struct {
-		List []account.Account
-		Add  ask
-	}{list, x.ask("account-add")}
+		List  []account.Account
+		Forms []ask
+	}{list, []ask{x.ask("account-invite"), x.ask("account-add")}}
 	s.show(w, http.StatusOK, "accounts.html", p)
 }
 
@@ -121,20 +140,22 @@ func (s *server) oneAccount(w http.ResponseWriter, r *http.Request, who account.
 		s.fail(w, who, err)
 		return
 	}
-	names := []string{"account-role", "account-password", "account-disable"}
+	names := []string{"account-role", "account-password", "account-reset", "account-disable"}
 	if !a.Enabled() {
-		names[2] = "account-enable"
+		names[3] = "account-enable"
 	}
 	var forms []ask
 	for _, name := range names {
 		forms = append(forms, x.ask(name, "name", a.Name))
 	}
 	p := s.room(who, x.o, "/accounts", a.Title+".", a.Role.May())
+	factors, _ := s.o.Accounts.Factors(a.Name) // it is there: Get has found it
 	p.Where, p.Say = []string{a.Name}, s.said(r)
 	p.Body = struct {
 		Account  account.Account
 		Forms    []ask
 		Sessions int
-	}{a, forms, len(s.o.Accounts.Sessions(account.OfAccount(a.Name)))}
+		Factors  account.Factors
+	}{a, forms, len(s.o.Accounts.Sessions(account.OfAccount(a.Name))), factors}
 	s.show(w, http.StatusOK, "one-account.html", p)
 }

@@ -32,6 +32,7 @@ type act struct {
 	beside []string                    // other acts on its page, about the same thing
 	need   incident.Command            // whose role it takes
 	safe   bool                        // leads to safety: nothing holds it up
+	prove  bool                        // changes who may do what, or can't be taken back: who presses shows once more who they are
 	least  role.Role                   // where no command says so
 	fields func(x scope) []field
 	terms  func(x scope) terms
@@ -122,7 +123,12 @@ func (s *server) press(w http.ResponseWriter, r *http.Request, who account.Sessi
 		s.refused(w, r, x, name, fault.New(fault.Unavailable, "too much was sent from your sign-in in a short time, so this was not done").WithHint("wait a second, then send it again"))
 		return
 	}
-	done, err := a.run(expecting(r, who, args, f), x)
+	if a.prove && a.forbidden(x) == "" && !s.fresh(who) {
+		s.askProof(w, r, http.StatusForbidden, who, carry(r), message{})
+		return
+	}
+	var secret once
+	done, err := a.run(context.WithValue(expecting(r, who, args, f), onceKey{}, &secret), x)
 	if err != nil {
 		s.refused(w, r, x, name, err)
 		return
@@ -131,7 +137,23 @@ func (s *server) press(w http.ResponseWriter, r *http.Request, who account.Sessi
 		about := cmp.Or(x.arg("name"), x.arg("new_name"), x.arg("lever"), x.arg("message"))
 		s.o.Logger.Info("something was done by a page", "act", name, "site", x.v.ID, "about", cut(about, 64), "role", cut(x.arg("role"), 20), "by", who.Name)
 	}
+	if secret.code != "" {
+		s.showOnce(w, x, secret.name, done, secret.code)
+		return
+	}
 	s.back(w, r, a.leads(x), done)
+}
+
+// once is what an act gives to be shown this once, and to stand in no address.
+type once struct{ name, code string }
+
+type onceKey struct{}
+
+// shownOnce has what an act made shown in answer to its form.
+func shownOnce(ctx context.Context, name, code string) {
+	if o, has := ctx.Value(onceKey{}).(*once); has {
+		o.name, o.code = name, code
+	}
 }
 
 type fileKey struct{}

@@ -208,7 +208,7 @@ func onePerson(words string) func(scope) string {
 // otherActs are about lifeboat itself: its accounts, its messages, its ledger.
 var otherActs = map[string]act{
 	"account-add": {
-		title: "Add the account", least: role.Admin, after: accountsPath,
+		title: "Add the account", least: role.Admin, prove: true, after: accountsPath,
 		fields: func(x scope) []field {
 			return []field{
 				{Name: "new_name", Kind: line, Label: "Name to sign in with", Holder: "ada.l", Must: true, Max: 32, Auto: "off"},
@@ -222,8 +222,38 @@ var otherActs = map[string]act{
 			return a.Title + " can sign in as " + a.Name + ".", err
 		},
 	},
+	"account-invite": {
+		title: "Invite somebody", least: role.Admin, prove: true, after: accountsPath,
+		fields: func(x scope) []field {
+			return []field{
+				{Name: "new_name", Kind: line, Label: "Name to sign in with", Holder: "ada.l", Must: true, Max: 32, Auto: "off"},
+				{Name: "title", Kind: line, Label: "Name in the timeline", Holder: "Ada L.", Max: 64},
+				{Name: "role", Kind: radio, Label: "What they may do", Must: true, Options: roleOptions(cmp.Or(x.arg("role"), string(role.Reporter)))},
+			}
+		},
+		terms: func(scope) terms {
+			return terms{"You get a link that counts once. They choose their own password with it.", "It counts for three days.", "Disable the account."}
+		},
+		do: func(ctx context.Context, x scope) (string, error) {
+			a, code, err := x.s.o.Accounts.Invite(ctx, account.Account{Name: x.arg("new_name"), Title: x.arg("title"), Role: role.Role(x.arg("role"))})
+			shownOnce(ctx, a.Name, code)
+			return a.Title + " is invited, and will sign in as " + a.Name + ".", err
+		},
+	},
+	"account-reset": {
+		title: "Let them begin anew", least: role.Admin, prove: true, after: onePath, head: onePerson("Let %s begin anew."),
+		fields: func(x scope) []field { return []field{{Name: "name", Kind: hidden, Value: x.arg("name")}} },
+		terms: func(scope) terms {
+			return terms{"Their password, app, passkeys and recovery codes count no more, and their sign-ins end. You get a link that counts once.", "At once. The link counts for three days.", "There is no way back: they choose a new password."}
+		},
+		do: func(ctx context.Context, x scope) (string, error) {
+			code, err := x.s.o.Accounts.Reset(ctx, x.arg("name"), false)
+			shownOnce(ctx, x.arg("name"), code)
+			return x.arg("name") + " has to choose a new password.", err
+		},
+	},
 	"account-role": {
-		title: "Change the role", least: role.Admin, after: onePath, head: onePerson("Change the role of %s."),
+		title: "Change the role", least: role.Admin, prove: true, after: onePath, head: onePerson("Change the role of %s."),
 		fields: func(x scope) []field {
 			a, _ := x.s.o.Accounts.Get(x.arg("name"))
 			return []field{{Name: "name", Kind: hidden, Value: x.arg("name")}, {Name: "role", Kind: radio, Label: "What they may do", Must: true, Options: roleOptions(cmp.Or(x.arg("role"), string(a.Role)))}}
@@ -233,7 +263,7 @@ var otherActs = map[string]act{
 		},
 	},
 	"account-password": {
-		title: "Set a new password", least: role.Admin, after: onePath, head: onePerson("Set a new password for %s."),
+		title: "Set a new password", least: role.Admin, prove: true, after: onePath, head: onePerson("Set a new password for %s."),
 		fields: func(x scope) []field {
 			return []field{{Name: "name", Kind: hidden, Value: x.arg("name")}, {Name: "password", Kind: secret, Label: "New password", Help: "At least 12 characters. All their sign-ins end.", Must: true, Auto: "new-password", Max: 256}}
 		},
@@ -242,14 +272,14 @@ var otherActs = map[string]act{
 		},
 	},
 	"account-disable": {
-		title: "Disable the account", least: role.Admin, after: onePath, head: onePerson("Disable the account %s."),
+		title: "Disable the account", least: role.Admin, prove: true, after: onePath, head: onePerson("Disable the account %s."),
 		fields: func(x scope) []field { return []field{{Name: "name", Kind: hidden, Value: x.arg("name")}} },
 		do: func(ctx context.Context, x scope) (string, error) {
 			return x.arg("name") + " can’t sign in any more.", x.s.o.Accounts.Disable(ctx, x.arg("name"))
 		},
 	},
 	"account-enable": {
-		title: "Let it sign in again", least: role.Admin, after: onePath, head: onePerson("Let %s sign in again."),
+		title: "Let it sign in again", least: role.Admin, prove: true, after: onePath, head: onePerson("Let %s sign in again."),
 		fields: func(x scope) []field { return []field{{Name: "name", Kind: hidden, Value: x.arg("name")}} },
 		do: func(ctx context.Context, x scope) (string, error) {
 			return x.arg("name") + " can sign in again, with the password it had.", x.s.o.Accounts.Enable(ctx, x.arg("name"))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"lifeboat/internal/account"
@@ -11,6 +12,7 @@ import (
 	"lifeboat/internal/fault"
 	"lifeboat/internal/quarantine"
 	"lifeboat/internal/quarantine/desk"
+	"lifeboat/internal/quarantine/find"
 	"lifeboat/internal/role"
 )
 
@@ -44,12 +46,92 @@ func (s *server) data(w http.ResponseWriter, r *http.Request, who account.Sessio
 	p := s.room(who, x.o, "/data", headline, "Rows that do harm leave with everything that hangs on them, in one move, and come back as they were, or repaired.")
 	p.Say = s.said(r)
 	plans := s.o.Desk.Plans()
+	searches := s.o.Desk.Searches()
 	p.Body = struct {
-		Choose ask
-		Held   desk.Holding
-		Plans  []desk.Kept
-	}{x.ask("rows-plan"), held, plans[:min(len(plans), maxRows)]}
+		Choose, Search ask
+		Held           desk.Holding
+		Plans          []desk.Kept
+		Searches       []desk.Search
+	}{x.ask("rows-plan"), x.ask("rows-search"), held, plans[:min(len(plans), maxRows)], searches}
 	s.show(w, http.StatusOK, "data.html", p)
+}
+
+// dataSearch is one search: how far it is, and what came of it.
+func (s *server) dataSearch(w http.ResponseWriter, r *http.Request, who account.Session) {
+	x, err := s.scope(r.Context(), who, "", "", url.Values{})
+	var found desk.Search
+	if err == nil && s.o.Desk == nil {
+		err = noDesk()
+	}
+	if err == nil {
+		found, err = s.o.Desk.Searched(r.PathValue("search"))
+	}
+	if err != nil {
+		s.fail(w, who, err)
+		return
+	}
+	headline, lede := searchWords(found)
+	p := s.room(who, x.o, "/data", headline, lede)
+	p.Say, p.Where = s.said(r), []string{found.Database}
+	type candidate struct {
+		find.Candidate
+		Plan ask
+	}
+	body := struct {
+		desk.Search
+		Stop  *ask
+		Found []candidate
+		Rest  []candidate
+		Again ask
+	}{Search: found, Again: x.ask("rows-search")}
+	offer := func(c find.Candidate) candidate {
+		a := x.ask("rows-plan", "table", found.Database+" "+c.Table, "keys", strings.Join(c.Key, ","))
+		a.Fields, a.Small = slices.DeleteFunc(a.Fields, func(f field) bool { return f.Name != "table" && f.Name != "keys" }), true
+		for i := range a.Fields {
+			a.Fields[i].Kind = hidden
+			a.Fields[i].Value = map[string]string{"table": found.Database + " " + c.Table, "keys": strings.Join(c.Key, ",")}[a.Fields[i].Name]
+		}
+		a.Name = "See what would leave with " + c.Name()
+		return candidate{c, a}
+	}
+	if found.Running {
+		stop := x.ask("rows-search-stop", "search", found.ID)
+		body.Stop, p.Refresh = &stop, 2
+	}
+	if found.Finding != nil {
+		for _, c := range found.Finding.Rows {
+			body.Found = append(body.Found, offer(c))
+		}
+	}
+	for _, c := range found.Candidates[:min(len(found.Candidates), maxCandidates)] {
+		if !slices.ContainsFunc(body.Found, func(f candidate) bool { return f.Name() == c.Name() }) {
+			body.Rest = append(body.Rest, offer(c))
+		}
+	}
+	p.Body = body
+	s.show(w, http.StatusOK, "datasearch.html", p)
+}
+
+// maxCandidates are shown of a search.
+const maxCandidates = 10
+
+// searchWords say in two sentences how far a search is.
+func searchWords(f desk.Search) (headline, lede string) {
+	switch {
+	case f.Running:
+		moved := ""
+		if f.Moves > 0 {
+			moved = ", and rows were away " + count(f.Moves, "time", "times")
+		}
+		return "Looking for the row.", sentence("It "+f.Step) + " " + sentence(count(f.Asked, "question", "questions")+" so far"+moved)
+	case f.Problem != "":
+		return "No row was found.", sentence(f.Problem)
+	case f.Finding == nil:
+		return count(len(f.Candidates), "row may do the harm.", "rows may do the harm."), "They were only proposed. Nothing was changed."
+	case len(f.Finding.Rows) == 0:
+		return "No row was found.", f.Finding.Words
+	}
+	return "Found: " + f.Finding.Rows[0].Name() + ".", f.Finding.Words
 }
 
 // dataPlan is the report of one plan, and what can be done with it.
@@ -131,7 +213,11 @@ func (s *server) dataHeld(w http.ResponseWriter, r *http.Request, who account.Se
 		return
 	}
 	op := h.Operation
-	p := s.room(who, x.o, "/data", count(op.Waiting(), "row waits.", "rows wait."), sentence("Taken out of "+op.Root+" at "+s.date(op.Started)+" by "+op.By)+" "+sentence(op.Reason))
+	headline := count(op.Waiting(), "row waits.", "rows wait.")
+	if op.Waiting() == 0 {
+		headline = "No row waits."
+	}
+	p := s.room(who, x.o, "/data", headline, sentence("Taken out of "+op.Root+" at "+s.date(op.Started)+" by "+op.By)+" "+sentence(op.Reason))
 	p.Say, p.Where = s.said(r), []string{h.Database}
 	body := struct {
 		desk.Held
@@ -161,6 +247,20 @@ var dataActs = withDesk(map[string]act{
 		title: "See what would leave", least: role.Operator, fields: rowFields, do: planRows,
 		lede:  func(scope) string { return "Nothing is changed by this: it shows what would happen." },
 		after: func(x scope) string { return "/data/plans/" + url.PathEscape(x.arg("made")) },
+	},
+	"rows-search": {
+		title: "Find the row", least: role.Operator, fields: searchFields, do: searchRows,
+		after: func(x scope) string { return "/data/searches/" + url.PathEscape(x.arg("made")) },
+	},
+	"rows-search-stop": {
+		title: "Stop", least: role.Operator, safe: true,
+		fields: func(x scope) []field {
+			return []field{{Name: "search", Kind: hidden, Value: x.arg("search")}}
+		},
+		after: func(x scope) string { return "/data/searches/" + url.PathEscape(x.arg("search")) },
+		do: func(_ context.Context, x scope) (string, error) {
+			return "It stops, and what it has taken away is put back.", x.s.o.Desk.StopSearch(x.arg("search"))
+		},
 	},
 	"rows-approve": {
 		title: "I have read it, go ahead", least: role.Operator, fields: planFields, after: planPath,
@@ -198,7 +298,7 @@ var dataActs = withDesk(map[string]act{
 		},
 	},
 	"rows-discard": {
-		title: "Give them up", least: role.Commander, after: heldPath,
+		title: "Give them up", least: role.Commander, prove: true, after: heldPath,
 		fields: func(x scope) []field {
 			return []field{heldField(x), {Name: "text", Label: "Why will they never be needed?", Must: true, Max: 500}}
 		},
@@ -211,7 +311,7 @@ var dataActs = withDesk(map[string]act{
 		},
 	},
 	"rows-purge": {
-		title: "Delete the copies for ever", least: role.Commander, after: heldPath,
+		title: "Delete the copies for ever", least: role.Commander, prove: true, after: heldPath,
 		fields: func(x scope) []field { return []field{heldField(x)} },
 		terms: func(scope) terms {
 			return terms{"The copies are deleted. Hashes, counts and who did it stay.", "As soon as a second person presses, too.", "There is no way back."}
@@ -270,6 +370,41 @@ func rowFields(x scope) []field {
 			{Value: string(quarantine.RuleShare), Label: "More than a tenth of a table leaves"}, {Value: string(quarantine.RuleIndex), Label: "A large table is searched without an index"},
 			{Value: string(quarantine.RuleOpen), Label: "Rows of the table are held already"}}, Fold: true},
 	}
+}
+
+// searchFields say where to look, and what is known.
+func searchFields(x scope) []field {
+	var all []option
+	if x.s.o.Desk != nil {
+		for _, s := range x.s.o.Desk.Sources() {
+			all = append(all, option{Value: s.Name, Label: s.Name})
+		}
+	}
+	return []field{
+		{Name: "database", Kind: choice, Label: "In which database?", Options: all, Must: true},
+		{Name: "page", Kind: line, Label: "Which page fails?", Max: 500, Holder: "/orders"},
+		{Name: "logs", Kind: area, Label: "Lines of its log, or what it answers", Help: "Empty: the evidence of the open incident is looked at.", Rows: 3, Max: 200_000, Fold: true},
+		{Name: "by", Kind: choice, Label: "How is it narrowed down?", Options: []option{
+			{Value: "", Label: "By what is configured: only reads"},
+			{Value: desk.ByMoving, Label: "By taking rows away for moments and asking the page: visitors miss them meanwhile, and all of them come back"},
+			{Value: desk.ByNone, Label: "Not at all: only propose"}}, Fold: true},
+	}
+}
+
+func searchRows(ctx context.Context, x scope) (string, error) {
+	r := desk.SearchRequest{Database: x.arg("database"), By: x.arg("by")}
+	if page := strings.TrimSpace(x.arg("page")); page != "" {
+		r.Paths = []string{page}
+	}
+	if text := strings.TrimSpace(x.arg("logs")); text != "" {
+		r.Logs = strings.Split(text, "\n")
+	}
+	found, err := x.s.o.Desk.Search(ctx, r, x.by())
+	if err != nil {
+		return "", err
+	}
+	x.args.Set("made", found.ID)
+	return "The search has begun.", nil
 }
 
 func planRows(ctx context.Context, x scope) (string, error) {

@@ -97,7 +97,8 @@ func TestPagesAskForTheRolesOfTheAPI(t *testing.T) {
 	routes := map[string]string{
 		"drill": "drill", "resume": "auto-resume", "capture": "evidence-capture", "retry": "queue-retry", "drop": "queue-drop", "finish": "write-up-finish", "change": "change-add",
 		"account-add": "account-create", "account-role": "account-role", "account-password": "account-password", "account-disable": "account-disable", "account-enable": "account-enable",
-		"rows-plan": "data-plan", "rows-approve": "data-approve", "rows-apply": "data-apply", "rows-stop": "data-stop", "rows-restore": "data-restore", "rows-discard": "data-discard", "rows-purge": "data-purge",
+		"rows-plan": "data-plan", "rows-search": "data-search", "rows-search-stop": "data-search-stop", "rows-approve": "data-approve", "rows-apply": "data-apply", "rows-stop": "data-stop", "rows-restore": "data-restore", "rows-discard": "data-discard", "rows-purge": "data-purge",
+		"account-invite": "account-invite", "account-reset": "account-reset",
 	}
 	b := launch(t)
 	reviewing(b)

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"mime"
@@ -91,6 +92,7 @@ type piecePart struct {
 	Problem  string // why its body can't be had
 	Redact   ask
 	HasBody  bool
+	Drawn    drawn
 	Received string
 }
 
@@ -120,12 +122,37 @@ func (s *server) piece(w http.ResponseWriter, r *http.Request, who account.Sessi
 			part.Image = here + "/image"
 		} else if strings.HasPrefix(e.Type, "text/") {
 			part.Body, part.More = firstOf(body)
+			part.Drawn = x.drawnOf(e.Kind, part.Body)
+			part.Drawn.Changed, part.Drawn.Since = s.sinceBefore(r.Context(), x, e, part.Body)
 		}
 	}
 	p := x.incidentRoom(cut(e.Title, 120), "")
 	p.Where = append([]string{e.ID}, p.Where...)
 	p.Say, p.Body = s.said(r), part
 	s.show(w, http.StatusOK, "piece.html", p)
+}
+
+// sinceBefore is what differs from the capture before this one, of the same thing by the
+// same collector, and which that was.
+func (s *server) sinceBefore(ctx context.Context, x scope, e incident.Evidence, text string) ([]diffLine, string) {
+	at := slices.IndexFunc(x.in.Evidence, func(o incident.Evidence) bool { return o.ID == e.ID })
+	for i := at - 1; i >= 0; i-- {
+		o := x.in.Evidence[i]
+		if o.Title != e.Title || o.Kind != e.Kind || o.Source != e.Source || o.Collector != e.Collector || o.Redacted != "" {
+			continue
+		}
+		_, body, err := s.o.Engine.Evidence(ctx, x.in.ID, o.ID)
+		if err != nil || body == nil {
+			return nil, ""
+		}
+		before, more := firstOf(body)
+		_ = body.Close() // it was only read
+		if more {
+			return nil, ""
+		}
+		return diffOf(lasting(before), lasting(text)), o.ID
+	}
+	return nil, ""
 }
 
 // firstOf reads the beginning of a text.

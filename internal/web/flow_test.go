@@ -80,11 +80,11 @@ func TestWholeLoop(t *testing.T) {
 	}
 	p = p.press("Add a finding", "about=process", "text=nobody reads what a release changes").want(http.StatusOK, "nobody reads what a release changes")
 	p = p.press("Add a follow-up", "text=Alarm at 200 connections", "owner=Jonas", "due=2026-03-31", "done_when=a rehearsal raises it").want(http.StatusOK, "Alarm at 200 connections", "31 March 2026")
-	p = p.follow("Change a1").press("Keep the changes", "due=2026-04-02").want(http.StatusOK, "2 April 2026")
+	p = p.follow("Change: a1").press("Keep the changes", "due=2026-04-02").want(http.StatusOK, "2 April 2026")
 	p = p.press("Finish the write-up").want(http.StatusOK, "It is final already.")
 	p = p.press("Close it").want(http.StatusOK, "All is well.")
 	p = p.follow("All of it").want(http.StatusOK, "It is closed.", "Ada closed it. The post-mortem is final.").follow("Write-up")
-	p = p.follow("Say how a1 ended").press("Say how it ended", "state=verified", "text=it rang").want(http.StatusOK, "verified")
+	p = p.follow("Done, or not: a1").press("Say how it ended", "state=verified", "text=it rang").want(http.StatusOK, "verified")
 	p.follow("Ada").press("Sign out").want(http.StatusOK, "Sign in.").b.open("/").want(http.StatusOK, "Sign in.")
 }
 

@@ -29,8 +29,12 @@ func (s *server) forms(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		body, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
-		if err == nil && len(body) > maxForm {
+		most := maxForm
+		if strings.HasPrefix(r.URL.Path, "/sign-in") || r.URL.Path == "/account/prove" { // a form may wait in it
+			most += carriedRoom
+		}
+		body, err := io.ReadAll(io.LimitReader(r.Body, int64(most)+1))
+		if err == nil && len(body) > most {
 			drain(r.Body, maxDrain)
 			s.tooBig(w, r)
 			return
@@ -38,6 +42,10 @@ func (s *server) forms(next http.Handler) http.Handler {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		if err == nil {
 			err = readForm(r)
+		}
+		if err == nil && len(body) > maxForm && r.PostForm.Get(carriedPath) == "" {
+			s.tooBig(w, r)
+			return
 		}
 		if err != nil {
 			who, _, _ := s.session(r)
@@ -89,9 +97,13 @@ var worded = []string{
 
 // typed is all that a person wrote into a form.
 func typed(r *http.Request) string {
+	return wordsOf(r.PostForm)
+}
+
+func wordsOf(form map[string][]string) string {
 	var out []string
 	for _, name := range worded {
-		for _, v := range r.PostForm[name] {
+		for _, v := range form[name] {
 			if v != "" {
 				out = append(out, v)
 			}

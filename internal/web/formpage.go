@@ -137,6 +137,8 @@ func (a *ask) override(reason string) {
 func (x scope) turnDown(p *page, m message) {
 	p.Title = "Not yet"
 	switch {
+	case m.Kind == "again":
+		p.Title, p.Headline, p.Lede = "Press once more", "Welcome back.", "Nothing was done yet, and what you typed is still here."
 	case m.Kind == "stale":
 		p.Headline, p.Lede = "Something has happened meanwhile.", "Nothing was done, and what you typed is still here."
 	case m.Rule == incident.R11.ID:

@@ -182,17 +182,17 @@ func (x scope) promiseAgain(f incident.Fix) template.HTML {
 
 // axis is one time axis from before the first symptom until now: what failed, what was
 // changed, what we did.
-func (x scope) axis(onset time.Time) template.HTML {
+func (x scope) axis(onset, until time.Time) template.HTML {
 	in := *x.in
 	in.Changes, _ = suspects(in)
-	t := timeline{to: x.now(), onset: onset}
-	t.from = onset.Add(-max(15*time.Minute, x.now().Sub(onset)/2))
+	t := timeline{to: until, onset: onset}
+	t.from = onset.Add(-max(15*time.Minute, until.Sub(onset)/2))
 	for _, c := range in.Changes {
-		if c.At.Before(t.from) && onset.Sub(c.At) < min(3*time.Hour, 15*time.Minute+5*x.now().Sub(onset)) {
+		if c.At.Before(t.from) && onset.Sub(c.At) < min(3*time.Hour, 15*time.Minute+5*until.Sub(onset)) {
 			t.from = c.At.Add(-2 * time.Minute)
 		}
 	}
-	if all := t.to.Sub(t.from); all < time.Minute || x.now().Sub(onset) < all/30 { // what matters would be a sliver at its end
+	if all := t.to.Sub(t.from); all < time.Minute || until.Sub(onset) < all/30 { // what matters would be a sliver at its end
 		return ""
 	}
 	label := fmt.Sprintf("One time axis from %s to %s: when checks failed, what was changed, what we did.", x.s.clock(t.from), x.s.clock(t.to))

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"lifeboat/internal/engine"
@@ -40,7 +41,7 @@ func (x scope) quiet(p *page) {
 	b.Ask.Terms, b.Bare = terms{}, true
 	b.After = x.part("next", nil)
 	p.Box = b
-	p.Main = x.part("calm", calmPart{Ready: x.readiness(), Parked: x.parked(), May: p.May, Site: x.v.ID, Warnings: x.o.Warnings, Signed: signedFor(x.o)})
+	p.Main = x.part("calm", calmPart{Ready: x.readiness(), Parked: x.parked(), May: p.May, Site: x.v.ID, Warnings: x.o.Warnings, Signed: signedFor(x.o), Secured: securedFor(x.o)})
 	if x.v.AutoHeld {
 		p.Notices = append(p.Notices, notice{Text: "Nothing moves by itself: a person took an automatic move back.", Href: sitePath(x) + "/resume", Link: "Let rules move it again"})
 	}
@@ -68,6 +69,7 @@ type calmPart struct {
 	Site   string
 
 	Warnings []string // of the configuration
+	Secured  string   // how ready the standby is to answer over HTTPS; "" where it need not be
 	Signed   string   // for how long signed answers validate; "" where none is signed
 }
 
@@ -81,6 +83,21 @@ func signedFor(o engine.Overview) string {
 		return "The zones could not be signed anew. Their answers validate for " + days + " more."
 	}
 	return "DNS answers are signed, and validate for " + days + " without control."
+}
+
+// securedFor says how ready the standby is to answer over HTTPS.
+func securedFor(o engine.Overview) string {
+	h := o.HTTPS
+	switch {
+	case h == nil:
+		return ""
+	case h.Until.IsZero():
+		return "The standby has no certificate for " + h.Least + ": in a crisis its visitors would meet a warning."
+	case !h.Until.After(o.Now):
+		return "A certificate of the standby is over: in a crisis visitors would meet a warning."
+	}
+	days := count(int(h.Until.Sub(o.Now)/(24*time.Hour)), "day", "days")
+	return "The standby holds certificates for " + count(h.Names, "name", "names") + ", good for " + days + ". Readiness " + strconv.Itoa(h.Ready) + " of 100."
 }
 
 // readiness is the lever that would be on top, with its last rehearsal.

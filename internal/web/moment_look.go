@@ -239,7 +239,7 @@ func (x scope) board(may string) template.HTML {
 		b.Causes = append(b.Causes, x.causeItem(c))
 	}
 	slices.SortStableFunc(b.Causes, func(a, c causeItem) int { return rankOf(a.State) - rankOf(c.State) })
-	b.Picture = x.axis(onset)
+	b.Picture = x.axis(onset, x.now())
 	return x.part("board", b)
 }
 

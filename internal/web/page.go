@@ -143,6 +143,7 @@ type noteForm struct {
 
 // placeLine is what is seen of a place.
 type placeLine struct {
+	Hours                   []hourLine // of its checks
 	Place, Words, Age, Mark string
 	Details                 []string
 }
@@ -226,10 +227,12 @@ func (x scope) beside(p *page) {
 	if p.Side == "" && x.open() && x.v.Ordered.Position == "standby" {
 		p.Side = x.arrivalsPicture(x.s.o.Engine.Arrivals(x.v.ID))
 	}
-	oldest := int64(-1)
+	oldest, hours := int64(-1), x.s.o.Engine.Hours(x.v.ID)
 	for _, s := range x.v.Seen {
 		oldest = max(oldest, s.AgeMS)
-		p.Places = append(p.Places, placeOf(s))
+		line := placeOf(s)
+		line.Hours = x.hours(s.Place, hours)
+		p.Places = append(p.Places, line)
 	}
 	if oldest >= 0 {
 		p.Seen = tenths(oldest)

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"lifeboat/internal/account"
-	"lifeboat/internal/fault"
 	"lifeboat/internal/incident"
 )
 
@@ -120,18 +118,25 @@ func (s *server) signedIn(next func(http.ResponseWriter, *http.Request, account.
 }
 
 // stranger sends the browser to the sign-in page. A form is answered with that page
-// itself: nothing was done, and what was typed is there to be copied.
+// itself: nothing was done, and the form comes back once somebody has signed in.
 func (s *server) stranger(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
 		return
 	}
 	m := message{Kind: "failed", Text: "Your sign-in has ended, so nothing was done.", Next: "Sign in again, then press again."}
+	c := carry(r)
 	text := typed(r)
-	if text != "" {
+	switch {
+	case c.Path != "":
+		m.Next = "Sign in again below: the form comes back as you filled it in, and you press once more."
+		if isUpload(r) {
+			m.Next += " Only the file has to be chosen again."
+		}
+	case text != "":
 		m.Next = "Copy what you typed, sign in again, and send it again."
 	}
-	s.showSignIn(w, http.StatusForbidden, signInForm{Typed: text}, m)
+	s.showSignIn(w, r, http.StatusForbidden, signInForm{Typed: text, Then: c}, m)
 }
 
 // setCookie gives a browser its sign-in.
@@ -152,76 +157,6 @@ func clearCookies(w http.ResponseWriter) {
 
 func cookie(name, value string, life time.Duration) *http.Cookie {
 	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: int(life.Seconds()), HttpOnly: true, Secure: name == secureCookie, SameSite: http.SameSiteLaxMode}
-}
-
-// signInForm is what the sign-in page shows again.
-type signInForm struct{ Name, Typed string }
-
-func (s *server) showSignIn(w http.ResponseWriter, status int, f signInForm, m message) {
-	s.show(w, status, "signin.html", page{Title: "Sign in", Bare: true, Room: true, Headline: "Sign in.", Lede: "With your name and password, or with a token.", Say: m, Body: f})
-}
-
-func (s *server) signIn(w http.ResponseWriter, _ *http.Request) {
-	s.showSignIn(w, http.StatusOK, signInForm{}, message{})
-}
-
-// enter takes a name and a password, or a token, and signs the browser in.
-func (s *server) enter(w http.ResponseWriter, r *http.Request) {
-	if s.barred(r) {
-		m := message{Kind: "failed", Text: "This page came to you without TLS, so your browser would not keep the sign-in.", Next: "Open " + s.o.URL + " and sign in there."}
-		s.showSignIn(w, http.StatusForbidden, signInForm{Name: cut(r.PostFormValue("name"), 64)}, m)
-		return
-	}
-	who, how, err := s.proved(r)
-	if err != nil {
-		s.notSignedIn(w, r, err)
-		return
-	}
-	s.open(w, r, who, how)
-}
-
-// proved says who has shown to be somebody.
-func (s *server) proved(r *http.Request) (account.Who, string, error) {
-	raw := strings.TrimSpace(r.PostFormValue("token"))
-	if raw == "" {
-		a, err := s.o.Accounts.SignIn(r.Context(), r.PostFormValue("name"), r.PostFormValue("password"), cameFrom(r))
-		return account.OfAccount(a.Name), "password", err
-	}
-	if wait := s.doors.try(cameFrom(r)); wait > 0 {
-		soon := &account.TooSoon{Wait: wait}
-		return account.Who{}, "", fault.New(fault.Denied, "too many tries to sign in").Because(soon).WithHint("wait %s, then try again", soon.Wait)
-	}
-	id, err := s.o.Tokens.Verify(raw)
-	if err == nil {
-		s.doors.forgive(cameFrom(r))
-	}
-	return account.OfToken(id.ID), "token", err
-}
-
-// open makes a session. The one that the browser had ends: nobody's old text can
-// become somebody's new sign-in.
-func (s *server) open(w http.ResponseWriter, r *http.Request, who account.Who, how string) {
-	if _, old, good := s.session(r); good {
-		_ = s.o.Accounts.Close(r.Context(), old) // it has ended all the same
-	}
-	raw, _, err := s.o.Accounts.Open(r.Context(), who, how)
-	if err != nil {
-		s.notSignedIn(w, r, err)
-		return
-	}
-	s.setCookie(w, r, raw)
-	http.Redirect(w, r, "/", http.StatusSeeOther)
-}
-
-func (s *server) notSignedIn(w http.ResponseWriter, r *http.Request, err error) {
-	m, status := messageOf(err), statusOf(err)
-	m.Kind = "failed"
-	var soon *account.TooSoon
-	if errors.As(err, &soon) {
-		w.Header().Set("Retry-After", seconds(soon.Wait))
-		status, m.Text = http.StatusTooManyRequests, "There were too many tries to sign in."
-	}
-	s.showSignIn(w, status, signInForm{Name: cut(r.PostFormValue("name"), 64)}, m)
 }
 
 // leave ends the session, here and for good.

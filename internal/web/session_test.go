@@ -298,7 +298,7 @@ func TestSignInEndsWhileTyping(t *testing.T) {
 	before := b.in().Seq
 
 	text := "first line\n<b>second</b> & \"third\""
-	lost := note.press("Write down what you see", "text="+text).want(http.StatusForbidden, "Your sign-in has ended, so nothing was done.", "Copy what you typed")
+	lost := note.press("Write down what you see", "text="+text).want(http.StatusForbidden, "Your sign-in has ended, so nothing was done.", "the form comes back as you filled it in")
 	if got := lost.field("typed"); got != text {
 		t.Errorf("what was typed came back as %q", got)
 	}
@@ -307,13 +307,20 @@ func TestSignInEndsWhileTyping(t *testing.T) {
 	}
 	checkPage(t, lost)
 	fix.press("Write down one fix", "text=a smaller pool", "way_back=the old one", "takes=a minute").want(http.StatusForbidden, "a smaller pool", "the old one", "a minute")
-	pressed := p.press("Put back: Show visitors the status page").want(http.StatusForbidden, "nothing was done", "then press again")
+	pressed := p.press("Put back: Show visitors the status page").want(http.StatusForbidden, "nothing was done", "you press once more")
 	if len(pressed.all("textarea")) > 0 {
 		t.Error("nothing was typed, yet there is a field for it")
 	}
-	lost.press("Sign in with the token", "token="+b.token).want(http.StatusOK, "Nothing new for 40 min.")
+	back := lost.press("Sign in with the token", "token="+b.token).want(http.StatusOK, "You are signed in again. Nothing was done yet.")
+	if got := back.field("text"); got != text {
+		t.Errorf("the form came back with %q", got)
+	}
 	if b.in().Seq != before {
-		t.Error("something was done without a sign-in")
+		t.Error("something was done without a press")
+	}
+	back.press("Write down what you see").want(http.StatusOK, "Ada: first line")
+	if b.in().Seq != before+1 {
+		t.Error("the second press did not do it once")
 	}
 }
 

@@ -2,8 +2,10 @@ package web
 
 import (
 	"context"
+	"html/template"
 	"net/http"
 	"slices"
+	"time"
 
 	"lifeboat/internal/account"
 	"lifeboat/internal/incident"
@@ -59,13 +61,32 @@ func (s *server) timeline(w http.ResponseWriter, r *http.Request, who account.Se
 	p.Say, p.Live = s.said(r), true
 	p.Where = p.Where[:2]
 	p.Body = struct {
-		Rows   []eventRow
-		All    bool
-		Broken string
-		Hidden int
-		In     incident.Incident
-	}{x.rows(events, all), all, broken, len(events) - len(x.rows(events, false)), *x.in}
+		Rows    []eventRow
+		All     bool
+		Broken  string
+		Hidden  int
+		In      incident.Incident
+		Picture template.HTML // the same, to scale
+	}{x.rows(events, all), all, broken, len(events) - len(x.rows(events, false)), *x.in, x.axis(x.onset(), x.lastTurn(events))}
 	s.show(w, http.StatusOK, "timeline.html", p)
+}
+
+// lastTurn is a little after the last turning point of an incident that is over; now,
+// while it is open.
+func (x scope) lastTurn(events []incident.Event) time.Time {
+	if x.in.Phase.Open() && x.in.Phase != incident.Review {
+		return x.now()
+	}
+	last := x.in.DeclaredAt
+	for _, e := range events {
+		if slices.Contains(turning, e.Type) && e.At.After(last) {
+			last = e.At
+		}
+	}
+	if end := last.Add(last.Sub(x.onset())/10 + time.Minute); end.Before(x.now()) {
+		return end
+	}
+	return x.now()
 }
 
 // lineOf says in a sentence where an incident stands.

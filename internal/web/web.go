@@ -35,6 +35,7 @@ import (
 	"lifeboat/internal/outbox"
 	"lifeboat/internal/postmortem"
 	"lifeboat/internal/role"
+	"lifeboat/internal/session"
 	"lifeboat/internal/token"
 )
 
@@ -63,6 +64,7 @@ type Engine interface {
 	DropMessage(ctx context.Context, id string) error
 
 	Arrivals(site string) []engine.Arrival
+	Hours(site string) []engine.Hour
 	Changed() <-chan struct{}
 }
 
@@ -79,6 +81,31 @@ type Accounts interface {
 	Sessions(who account.Who) []account.Session
 	Close(ctx context.Context, raw string) error
 	CloseAll(ctx context.Context, who account.Who) error
+	Prove(raw string)
+
+	Wants(name string) bool
+	Half(name string) string
+	HalfOf(text string) (name string, good bool)
+	Second(ctx context.Context, half, code, from string) (a account.Account, how string, err error)
+	Code(ctx context.Context, name, code, from string) (how string, err error)
+	HasPasskeys() bool
+	AskPasskey() (options, state string, err error)
+	Passkey(ctx context.Context, state, response, from string) (account.Account, error)
+
+	Factors(name string) (account.Factors, error)
+	SetTOTP(ctx context.Context, name, secret, code string) error
+	RemoveTOTP(ctx context.Context, name string) error
+	NewCodes(ctx context.Context, name string) ([]string, error)
+	NewPasskey(name string) (options, state string, err error)
+	AddPasskey(ctx context.Context, name, label, state, response string) (account.Passkey, error)
+	RemovePasskey(ctx context.Context, name, id string) error
+
+	Invite(ctx context.Context, a account.Account) (account.Account, string, error)
+	Reset(ctx context.Context, name string, sure bool) (string, error)
+	Accept(ctx context.Context, code, password, from string) (account.Account, error)
+	FromOutside(ctx context.Context, o account.Outside, name, title string, may role.Role) (account.Account, error)
+	Connect(ctx context.Context, name string, o account.Outside) error
+	Disconnect(ctx context.Context, name string) error
 
 	List() []account.Account
 	Get(name string) (account.Account, error)
@@ -94,8 +121,10 @@ type Options struct {
 	Engine   Engine
 	Tokens   Tokens
 	Accounts Accounts
-	Desk     Desk   // nil: the configuration has no databases
-	Key      []byte // signs what a redirect says; 32 bytes
+	Desk     Desk          // nil: the configuration has no databases
+	Company  Company       // the company's own sign-in; nil: none
+	Ring     *session.Ring // signs what waits in a browser; one of the process's own where it is nil
+	Key      []byte        // signs what a redirect says; 32 bytes
 	Now      func() time.Time
 	Logger   *slog.Logger
 	Channels []engine.Channel // who is told what: the message to send names them
@@ -113,7 +142,8 @@ var (
 	article = style + mustRead("page/writeup.css") // of the one page with a long text
 	pages   = template.Must(template.New("").Funcs(funcs(time.UTC)).ParseFS(files, "page/*.html"))
 	script  = mustRead("page/live.js")
-	csp     = "default-src 'none'; script-src 'sha256-" + hash(script) + "'; connect-src 'self'; style-src 'sha256-" + hash(style) + "' 'sha256-" + hash(article) + "'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	signing = mustRead("page/passkey.js") // of the pages that ask for a passkey
+	csp     = "default-src 'none'; script-src 'sha256-" + hash(script) + "' 'sha256-" + hash(signing) + "'; connect-src 'self'; style-src 'sha256-" + hash(style) + "' 'sha256-" + hash(article) + "'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 func mustRead(name string) string {
@@ -151,20 +181,38 @@ func newServer(o Options) *server {
 	if o.Zone == nil {
 		o.Zone = time.Local
 	}
+	if o.Ring == nil {
+		o.Ring = session.New(o.Now)
+	}
 	return &server{o: o, pages: template.Must(pages.Clone()).Funcs(funcs(o.Zone)), doors: newDoors(o.Now, triesAtOnce, tryEvery), brake: newDoors(o.Now, pressesAtOnce, pressEvery), files: newDoors(o.Now, filesAtOnce, fileEvery)}
 }
 
+// CompanyPath is where the company's own sign-in leads back to.
+const CompanyPath = "/sign-in/company/back"
+
 func (s *server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
-	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request, account.Session){
-		"GET /{$}":                s.home,
-		"GET /sites/{site}":       s.site,
-		"GET /sites/{site}/{act}": s.form,
-		"GET /levers":             s.levers,
-		"GET /changes":            s.changes,
-		"GET /messages":           s.messages,
-		"GET /data":               s.data,
-		"GET /data/plans/{plan}":  s.dataPlan,
+	for pattern, h := range s.rooms() {
+		mux.HandleFunc(pattern, s.signedIn(h))
+	}
+	for pattern, h := range s.doorways() {
+		mux.HandleFunc(pattern, h)
+	}
+	return mux
+}
+
+// rooms are the routes of those who are signed in.
+func (s *server) rooms() map[string]func(http.ResponseWriter, *http.Request, account.Session) {
+	return map[string]func(http.ResponseWriter, *http.Request, account.Session){
+		"GET /{$}":                    s.home,
+		"GET /sites/{site}":           s.site,
+		"GET /sites/{site}/{act}":     s.form,
+		"GET /levers":                 s.levers,
+		"GET /changes":                s.changes,
+		"GET /messages":               s.messages,
+		"GET /data":                   s.data,
+		"GET /data/plans/{plan}":      s.dataPlan,
+		"GET /data/searches/{search}": s.dataSearch,
 
 		"GET /data/held/{operation}": s.dataHeld,
 		"GET /incidents":             s.incidents,
@@ -185,21 +233,44 @@ func (s *server) routes() *http.ServeMux {
 		"POST /lifeboat/{act}":       s.act,
 		"GET /lifeboat/{act}":        s.form,
 
-		"GET /account":            s.ownAccount,
-		"POST /account/password":  s.ownPassword,
+		"GET /account":           s.ownAccount,
+		"POST /account/password": s.ownPassword,
+		"POST /account/prove":    s.prove,
+		"GET /account/app":       s.own(s.newApp),
+		"POST /account/app":      s.own(s.setApp),
+		"POST /account/app/off":  s.own(s.dropApp),
+		"POST /account/codes":    s.own(s.newCodes),
+		"GET /account/passkey":   s.own(s.newPasskey),
+		"POST /account/passkey":  s.own(s.addPasskey),
+
+		"POST /account/passkey/off":  s.own(s.dropPasskey),
+		"GET /account/company/prove": s.proveAtCompany,
+		"GET /account/company":       s.own(s.connectCompany),
+		"POST /account/company":      s.own(s.connect),
+		"POST /account/company/off":  s.own(s.dropCompany),
+
 		"POST /account/leave-all": s.leaveAll,
 		"GET /accounts":           s.accounts,
 		"GET /accounts/{name}":    s.oneAccount,
 		"GET /live":               s.live,
 		"/":                       s.noPage,
-	} {
-		mux.HandleFunc(pattern, s.signedIn(h))
 	}
-	mux.HandleFunc("GET /sign-in", s.signIn)
-	mux.HandleFunc("POST /sign-in", s.enter)
-	mux.HandleFunc("POST /sign-in/name", s.enter)
-	mux.HandleFunc("POST /sign-out", s.leave)
-	return mux
+}
+
+// doorways are the routes of everybody.
+func (s *server) doorways() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"GET /sign-in":          s.signIn,
+		"POST /sign-in":         s.enter,
+		"POST /sign-in/name":    s.enter,
+		"POST /sign-in/code":    s.enterCode,
+		"POST /sign-in/passkey": s.enterPasskey,
+		"GET /sign-in/company":  s.toCompany,
+		"GET " + CompanyPath:    s.fromCompany,
+		"GET /welcome":          s.welcome,
+		"POST /welcome":         s.accept,
+		"POST /sign-out":        s.leave,
+	}
 }
 
 func (s *server) noPage(w http.ResponseWriter, r *http.Request, who account.Session) {
@@ -214,6 +285,9 @@ func headers(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "same-origin") // not less: without, browsers tell no Origin, and every form that comes over plain HTTP is a foreign one
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), publickey-credentials-create=(self), publickey-credentials-get=(self)")
 		h.Set("Cache-Control", "no-store")
 		next.ServeHTTP(w, r)
 	})

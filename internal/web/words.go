@@ -20,14 +20,15 @@ const nbsp = "\u00a0"
 func funcs(zone *time.Location) template.FuncMap {
 	return template.FuncMap{
 		"spell": spell, "ms": milli, "size": size,
-		"since": func(now, t time.Time) string { return spell(now.Sub(t)) },
-		"clock": func(t time.Time) string { return t.In(zone).Format("15:04") },
-		"exact": func(t time.Time) string { return t.In(zone).Format("15:04:05") },
-		"utc":   func(t time.Time) string { return beside(t, zone) },
-		"day":   func(t time.Time) string { return t.In(zone).Format("2 January 2006") },
-		"date":  func(t time.Time) string { return t.In(zone).Format("2 Jan 15:04") },
-		"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"place": placeWords, "phase": phaseWords, "state": pullWords, "cause": causeWords, "fix": fixWords, "kind": kindWords,
+		"signing": func() template.JS { return template.JS(signing) }, //nolint:gosec // our own file
+		"since":   func(now, t time.Time) string { return spell(now.Sub(t)) },
+		"clock":   func(t time.Time) string { return t.In(zone).Format("15:04") },
+		"exact":   func(t time.Time) string { return t.In(zone).Format("15:04:05") },
+		"utc":     func(t time.Time) string { return beside(t, zone) },
+		"day":     func(t time.Time) string { return t.In(zone).Format("2 January 2006") },
+		"date":    func(t time.Time) string { return t.In(zone).Format("2 Jan 15:04") },
+		"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"place":   placeWords, "phase": phaseWords, "state": pullWords, "cause": causeWords, "fix": fixWords, "kind": kindWords,
 		"mark": markOf, "sentence": sentence, "cut": cut, "last": newestFirst[incident.Event], "join": listed,
 		"part": func(p string) string { return labelOf(parts, p) },
 		"tel":  tel,

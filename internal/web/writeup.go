@@ -117,7 +117,7 @@ func (x scope) writing(part *writeUpPart, events []incident.Event) {
 		row := followUpRow{FollowUp: f, Class: labelOf(classes, f.Class), Overdue: f.State == "open" && !f.Due.IsZero() && x.now().After(f.Due)}
 		row.Change, row.End = x.ask("follow-up-change", "follow_up", f.ID), x.ask("follow-up-end", "follow_up", f.ID)
 		row.Change.Title, row.End.Title = "Change", "Done, or not"
-		row.Change.Name, row.End.Name = "Change "+f.ID, "Say how "+f.ID+" ended"
+		row.Change.Name, row.End.Name = row.Change.Title+": "+f.ID, row.End.Title+": "+f.ID
 		part.FollowUps = append(part.FollowUps, row)
 	}
 	part.Todo = x.stillToDo(*part)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"lifeboat/internal/dnssec"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/zone"
@@ -45,8 +46,9 @@ type copied struct {
 	zone    *zone.Zone
 	records []zone.Record // all that came, the SOA first, also what zone leaves out
 	serial  uint32
-	steps   bool // it came as differences of the copy before
-	signed  bool // with signatures, which are left out of zone
+	steps   bool            // it came as differences of the copy before
+	signed  *dnssec.Foreign // by its primary; nil where it is not
+	given   *Signed         // the same, for those who get it from here
 }
 
 // fetch gets a zone, or where we have a copy what has changed since (IXFR). It gives the
@@ -369,8 +371,15 @@ func newCopied(apex, from string, records []zone.Record) (*copied, error) {
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "what came of %s is not a zone that can be served", apex).Because(err)
 	}
-	signed := slices.ContainsFunc(records, func(r zone.Record) bool { return r.Type == dns.TypeRRSIG })
-	return &copied{zone: z, records: records, serial: z.Serial(), signed: signed}, nil
+	signed, err := dnssec.ReadForeign(z.ApexWire(), records)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "what came of %s is refused", apex).Because(err)
+	}
+	c := &copied{zone: z, records: records, serial: z.Serial(), signed: signed}
+	if signed != nil {
+		c.given = foreign(z, records)
+	}
+	return c, nil
 }
 
 // textOf writes records as a zone file, one a line.

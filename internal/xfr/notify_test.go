@@ -2,6 +2,7 @@ package xfr
 
 import (
 	"context"
+	"encoding/binary"
 	"net"
 	"net/netip"
 	"strings"
@@ -184,5 +185,20 @@ func TestPlainQueriesCostNothing(t *testing.T) { // not parallel: it counts allo
 	out := make([]byte, 4096)
 	if n := testing.AllocsPerRun(100, func() { w.dns.Handle(out, q, true) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// Who has not seen our messages can't guess the id of the next one.
+func TestIdsCannotBeGuessed(t *testing.T) {
+	t.Parallel()
+	seen, gaps := map[uint16]bool{}, map[uint16]bool{}
+	last := uint16(0)
+	for range 200 {
+		id := binary.BigEndian.Uint16(ask(apex, dns.TypeSOA))
+		seen[id], gaps[id-last] = true, true
+		last = id
+	}
+	if len(seen) < 150 || len(gaps) < 150 {
+		t.Errorf("of 200 ids %d differ, with %d gaps between them", len(seen), len(gaps))
 	}
 }

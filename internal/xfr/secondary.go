@@ -18,6 +18,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"lifeboat/internal/dnssec"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/zone"
@@ -64,8 +65,15 @@ type Change struct {
 	to *copied // nil: expired
 }
 
+// Held is a copy of somebody else's zone.
+type Held struct {
+	Zone   *zone.Zone
+	Signed *dnssec.Foreign // what its primary has signed; nil where it is not signed
+	Given  *Signed         // the same, for those who get the zone from here
+}
+
 // Zones are all copies as they will be, by name.
-func (c Change) Zones() []*zone.Zone {
+func (c Change) Zones() []Held {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	return c.s.zones(c.k.apex, c.to)
@@ -114,6 +122,8 @@ type Copy struct {
 	Serial  uint32    `json:"serial"` // 0: there is no copy
 	Good    time.Time `json:"good,omitzero"`
 	Expired bool      `json:"expired,omitempty"` // no primary was heard for the SOA's expire time: it is not answered
+	Signed  bool      `json:"signed,omitempty"`  // by its primary, and answered so
+	Until   time.Time `json:"until,omitzero"`    // when the first of its signatures ends; its primary makes them anew
 	Problem string    `json:"problem,omitempty"`
 }
 
@@ -160,14 +170,14 @@ func poke(c chan struct{}) {
 }
 
 // Zones are the copies that hold now, by name.
-func (s *Secondary) Zones() []*zone.Zone {
+func (s *Secondary) Zones() []Held {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.zones("", nil)
 }
 
 // zones are the copies that hold, with another one in place of a zone's.
-func (s *Secondary) zones(apex string, other *copied) (out []*zone.Zone) { // with mu held
+func (s *Secondary) zones(apex string, other *copied) (out []Held) { // with mu held
 	for _, k := range s.kept {
 		c := k.copy
 		if k.expired {
@@ -177,10 +187,10 @@ func (s *Secondary) zones(apex string, other *copied) (out []*zone.Zone) { // wi
 			c = other
 		}
 		if c != nil {
-			out = append(out, c.zone)
+			out = append(out, Held{c.zone, c.signed, c.given})
 		}
 	}
-	slices.SortFunc(out, func(a, b *zone.Zone) int { return cmp.Compare(a.Apex(), b.Apex()) })
+	slices.SortFunc(out, func(a, b Held) int { return cmp.Compare(a.Zone.Apex(), b.Zone.Apex()) })
 	return out
 }
 
@@ -192,6 +202,12 @@ func (s *Secondary) Copies() (out []Copy) {
 		c := Copy{Zone: k.apex, Good: k.good, Expired: k.expired, Problem: k.problem}
 		if k.copy != nil {
 			c.Serial = k.copy.serial
+			if signed := k.copy.signed; signed != nil {
+				c.Signed, c.Until = true, signed.Ends
+				if c.Problem == "" && !s.o.Now().Before(signed.Ends) {
+					c.Problem = "signatures of its primary are over: whoever validates does not take all of its answers; have the primary sign it anew"
+				}
+			}
 		}
 		out = append(out, c)
 	}
@@ -365,18 +381,12 @@ func (s *Secondary) take(k *kept, have, got *copied) error {
 		s.came++
 	}
 	k.good, k.problem = now, ""
-	if got.signed {
-		k.problem = unsigned
-	}
 	if err != nil {
 		k.problem = "the copy is in force but could not be kept on disk: " + err.Error()
 		s.o.Logger.Error("a copy of a zone is not kept on disk", "component", "xfr", "zone", k.apex, "cause", err)
 	}
 	return nil
 }
-
-// unsigned warns of what resolvers that validate would not take.
-const unsigned = "the zone is signed, and is answered here without its signatures: delegate it to no server of ours"
 
 // failed notes why there is no word of any primary, and ends a copy that has expired.
 func (s *Secondary) failed(k *kept, err error) {

@@ -6,12 +6,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
 
+	"lifeboat/internal/authdns"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/zone"
@@ -89,7 +91,7 @@ type secondary struct {
 	*Secondary
 	k     *kept
 	now   time.Time
-	taken [][]*zone.Zone
+	taken [][]Held
 	deny  error
 }
 
@@ -101,6 +103,13 @@ func newSecondary(t *testing.T, p *primary, dir string) *secondary {
 		Take: func(c Change) error {
 			if s.deny != nil {
 				return s.deny
+			}
+			for _, h := range c.Zones() {
+				if h.Signed != nil {
+					if _, err := authdns.PrepareForeign(h.Zone, h.Signed); err != nil {
+						return err
+					}
+				}
 			}
 			s.taken = append(s.taken, c.Zones())
 			c.Commit()
@@ -172,7 +181,7 @@ func TestCopyIsKept(t *testing.T) {
 
 	again := newSecondary(t, p, dir)
 	again.now = s.now
-	if z := again.Zones(); len(z) != 1 || z[0].Serial() != 7 || !again.k.good.Equal(s.now) {
+	if z := again.Zones(); len(z) != 1 || z[0].Zone.Serial() != 7 || !again.k.good.Equal(s.now) {
 		t.Fatalf("after a restart: %+v", again.Copies())
 	}
 	p.says(func(*dns.Msg, net.Conn) {})
@@ -232,7 +241,7 @@ func TestDifferencesComeIn(t *testing.T) {
 	if !s.look(t.Context(), s.k) {
 		t.Fatalf("%+v", s.Copies())
 	}
-	got := s.Zones()[0].Text()
+	got := s.Zones()[0].Zone.Text()
 	if !s.k.copy.steps || s.Copies()[0].Serial != 9 || !strings.Contains(got, "192.0.2.2") || !strings.Contains(got, "192.0.2.3") || strings.Contains(got, "192.0.2.1\n") || strings.Contains(got, "old.") {
 		t.Errorf("%+v\n%s", s.Copies(), got)
 	}
@@ -257,14 +266,66 @@ func TestDifferencesComeIn(t *testing.T) {
 	}
 }
 
-// A zone that is signed comes without its signatures, and that is said.
-func TestSignedCopyIsWarnedOf(t *testing.T) {
+// A zone that its primary has signed keeps its signatures, for whoever asks and for those
+// who get it from here. One that could not be answered so that it validates is refused,
+// with what can be done about it.
+func TestSignedCopies(t *testing.T) {
 	t.Parallel()
-	sig := "www." + apex + " 60 IN RRSIG A 13 4 60 20300101000000 20200101000000 1 " + apex + " AAAA"
-	p := newPrimary(t, lines(soaLine(7), nsLine, "www."+apex+" 60 IN A 192.0.2.2", sig, soaLine(7)))
-	s := newSecondary(t, p, t.TempDir())
-	if !s.look(t.Context(), s.k) || !strings.Contains(s.Copies()[0].Problem, "without its signatures") || len(s.Zones()[0].Records()) != 3 {
-		t.Errorf("%+v", s.Copies())
+	over := func(owner, typ string) string {
+		return owner + " 60 IN RRSIG " + typ + " 13 4 60 20300101000000 20200101000000 1 " + apex + " AAAA"
+	}
+	www := "www." + apex
+	key := apex + " 60 IN DNSKEY 257 3 13 AAAA"
+	good := []string{nsLine, www + " 60 IN A 192.0.2.2", key, over(apex, "SOA"), over(apex, "NS"), over(apex, "DNSKEY"), over(apex, "NSEC"), over(www, "A"), over(www, "NSEC"),
+		apex + " 60 IN NSEC " + www + " NS SOA RRSIG NSEC DNSKEY", www + " 60 IN NSEC " + apex + " A RRSIG NSEC"}
+	without := func(parts ...string) (out []string) {
+		for _, l := range good {
+			if !slices.ContainsFunc(parts, func(p string) bool { return strings.Contains(l, p) }) {
+				out = append(out, l)
+			}
+		}
+		return out
+	}
+	for name, c := range map[string]struct {
+		lines []string
+		want  string // what is said; "" where it is taken
+	}{
+		"signed":                   {good, ""},
+		"keys, and nothing signed": {[]string{nsLine, key}, ""},
+		"without a chain":          {without(" NSEC "), "it proves with NSEC3 records, or not at all"},
+		"with NSEC3":               {append(without(" NSEC "), apex+" 0 IN NSEC3PARAM 1 0 0 -", over(apex, "NSEC3PARAM")), "nsec3: off"},
+		"half a chain":             {without(www + " 60 IN NSEC"), "broken behind " + apex},
+		"no SOA signature":         {without("RRSIG SOA"), "its SOA record has no signature"},
+		"no key signature":         {without("RRSIG DNSKEY"), "its DNSKEY record has no signature"},
+		"an unsigned denial":       {without(www + " 60 IN RRSIG NSEC"), "has no signature"},
+		"two denials":              {append(slices.Clone(good), www+" 60 IN NSEC "+www+" A"), "has two NSEC records"},
+		"a name without records":   {append(without(www+" 60 IN NSEC"), www+" 60 IN NSEC x."+apex+" A", "x."+apex+" 60 IN NSEC "+apex+" A", over("x."+apex, "NSEC")), "is of a name that is not there"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPrimary(t, lines(append(append([]string{soaLine(7)}, c.lines...), soaLine(7))...))
+			s := newSecondary(t, p, t.TempDir())
+			took := s.look(t.Context(), s.k)
+			copies := s.Copies()
+			if took != (c.want == "") || !strings.Contains(copies[0].Problem, c.want) || took && copies[0].Problem != "" {
+				t.Fatalf("%+v, want %q", copies, c.want)
+			}
+			if name != "signed" {
+				return
+			}
+			h := s.Zones()[0]
+			if h.Signed == nil || len(h.Signed.Chain) != 2 || len(h.Given.static) != len(good) || !copies[0].Signed || copies[0].Until.Year() != 2030 {
+				t.Errorf("%+v of %+v", h, copies)
+			}
+			again := newSecondary(t, p, s.o.Dir)
+			if kept := again.Zones(); len(kept) != 1 || kept[0].Signed == nil {
+				t.Errorf("after a restart: %+v", kept)
+			}
+			s.now = time.Date(2031, 1, 1, 0, 0, 0, 0, time.UTC)
+			if c := s.Copies()[0]; !strings.Contains(c.Problem, "are over") {
+				t.Errorf("years later: %+v", c)
+			}
+		})
 	}
 }
 
@@ -306,6 +367,11 @@ func FuzzIncoming(f *testing.F) {
 	f.Add(answering(q, 0, soaLine(8), soaLine(7), nsLine, soaLine(8), nsLine, soaLine(8)), true)
 	f.Add(answering(q, 0, soaLine(8)), false)
 	f.Add(answering(q, dns.RcodeRefused), false)
+	signed := []string{soaLine(8), nsLine, apex + " 60 IN DNSKEY 257 3 13 AAAA", apex + " 60 IN NSEC " + apex + " NS SOA RRSIG NSEC DNSKEY"}
+	for _, typ := range []string{"SOA", "NS", "DNSKEY", "NSEC"} {
+		signed = append(signed, apex+" 60 IN RRSIG "+typ+" 13 3 60 20300101000000 20200101000000 1 "+apex+" AAAA")
+	}
+	f.Add(answering(q, 0, append(signed, soaLine(8))...), false)
 	have, err := newCopied(apex, "test", records(soaLine(7), nsLine))
 	must(f, err)
 	f.Fuzz(func(t *testing.T, msg []byte, differences bool) {
@@ -322,6 +388,9 @@ func FuzzIncoming(f *testing.F) {
 		c, err := in.checked("test")
 		if err == nil && (c.serial != in.serial || c.records[0].Type != dns.TypeSOA) {
 			t.Fatalf("serial %d, began with %d", c.serial, in.serial)
+		}
+		if err == nil && c.signed != nil {
+			_, _ = authdns.PrepareForeign(c.zone, c.signed) // refuses, or makes it ready
 		}
 	})
 }

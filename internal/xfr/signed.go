@@ -21,6 +21,8 @@ type Signed struct {
 	moving []moving
 	soa    dnssec.Set // its serial is another
 	apex   string     // wire form
+
+	foreign bool // signed by its primary: all is static, the signatures over the SOA too
 }
 
 // moving is a set of a name that follows a site, with its signatures.
@@ -60,6 +62,17 @@ func Sign(z *zone.Zone, sites map[string]zone.Positions, signed dnssec.Zone) *Si
 	return s
 }
 
+// foreign is a zone with what its primary has signed.
+func foreign(z *zone.Zone, records []zone.Record) *Signed {
+	s := &Signed{soa: dnssec.SOA(z, 0), apex: z.ApexWire(), foreign: true}
+	for _, r := range records {
+		if r.Type != dns.TypeSOA {
+			s.static = append(s.static, r)
+		}
+	}
+	return s
+}
+
 // Ahead is the same with other signatures over the SOA.
 func (s *Signed) Ahead(signed dnssec.Zone) *Signed {
 	out := *s
@@ -92,7 +105,13 @@ func (s *Signed) overSOA(serial uint32) []zone.Record {
 
 // same says whether two hold the same, signatures over the SOA aside.
 func (s *Signed) same(o *Signed) bool {
-	return s == o || s != nil && o != nil && s.zone.SameSets(o.zone)
+	return s == o || s != nil && o != nil && !s.foreign && !o.foreign && s.zone.SameSets(o.zone)
+}
+
+// differs says whether so many signatures are others that secondaries are better off with
+// the whole zone.
+func (s *Signed) differs(o *Signed) bool {
+	return s != nil && o != nil && !s.foreign && !o.foreign && s.zone.Sets.Differs(o.zone.Sets, maxChanged)
 }
 
 // records are the zone under a version: all but the SOA itself.

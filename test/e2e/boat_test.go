@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -55,11 +56,12 @@ type Boat struct {
 	dir     string // everything of this boat
 	data    string
 	config  string
-	failure string // failover
-	site    string // more lines of the site's configuration
-	more    string // more sections
-	net     string // 127.x.y., the first three numbers of its addresses
-	port    int    // the one port of origins, standby, name server and all
+	failure string      // failover
+	site    string      // more lines of the site's configuration
+	more    string      // more sections
+	https   *tls.Config // of the places; nil: plain HTTP
+	net     string      // 127.x.y., the first three numbers of its addresses
+	port    int         // the one port of origins, standby, name server and all
 	main    *Origin
 	backup  *Origin
 
@@ -186,6 +188,9 @@ features:
 
 func (b *Boat) sample() string {
 	text := fmt.Sprintf(sample, b.DNS(), b.port, b.address(home), b.address(backup), b.address(standby), b.failure)
+	if b.https != nil {
+		text = strings.Replace(text, "scheme: http\n", "scheme: https\n    ca_file: ca.pem\n", 1)
+	}
 	return strings.Replace(text, "zones:\n", b.site+"zones:\n", 1) + b.more
 }
 
@@ -343,10 +348,14 @@ func (p *Process) WaitFor(d time.Duration) bool {
 }
 
 func (b *Boat) serveArgs() []string {
-	return []string{
-		"serve", "--data", b.data, "--config", b.config, "--http", b.Console(), "--dns", b.DNS(), "--standby-http", b.host(3), "--ofrep", b.Flags(),
-		"--ready-file", b.readyPath(),
+	standby := []string{"--standby-http", b.host(3)}
+	if b.https != nil {
+		standby = []string{"--standby-http", b.Addr(3) + ":0", "--standby-https", b.host(3)}
 	}
+	return append([]string{
+		"serve", "--data", b.data, "--config", b.config, "--http", b.Console(), "--dns", b.DNS(), "--ofrep", b.Flags(),
+		"--ready-file", b.readyPath(),
+	}, standby...)
 }
 
 func (b *Boat) readyPath() string { return filepath.Join(b.dir, "ready") }

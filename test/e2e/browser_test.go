@@ -20,7 +20,7 @@ type step = chromedp.Action[chromedp.Void]
 func browser(t *testing.T, script bool) context.Context { return browserAt(t, script, "") }
 
 // browserAt is browser with a name that leads to an address.
-func browserAt(t *testing.T, script bool, names string) context.Context {
+func browserAt(t *testing.T, script bool, names string, more ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
@@ -43,6 +43,7 @@ func browserAt(t *testing.T, script bool, names string) context.Context {
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("no-proxy-server", true),
 		chromedp.Flag("host-resolver-rules", names+"MAP * ~NOTFOUND, EXCLUDE 127.*"),
 	)
+	options = append(options, more...)
 	if !script {
 		options = append(options, chromedp.Flag("blink-settings", "scriptEnabled=false"))
 	}

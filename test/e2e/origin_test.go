@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -18,6 +19,7 @@ type Origin struct {
 
 	mu     sync.Mutex
 	server *http.Server // nil while it is down
+	https  *tls.Config  // nil: plain HTTP
 	door   net.Listener
 }
 
@@ -50,6 +52,9 @@ func (o *Origin) Up() {
 		_, _ = fmt.Fprintf(w, "Add to cart: this is %s", o.name)
 	})}
 	o.door = l
+	if o.https != nil {
+		l = tls.NewListener(l, o.https)
+	}
 	go func(s *http.Server) { _ = s.Serve(l) }(o.server) // ends with Down
 }
 

@@ -151,7 +151,7 @@ func (b *Boat) byAPI(may []*Person, id string) {
 	b.Must(err)
 	b.Must(json.NewDecoder(res.Body).Decode(&doc))
 	b.Must(res.Body.Close())
-	real := map[string]string{"site": "shop", "lever": "to-standby", "id": id, "item": "c1", "name": "ann", "plan": "p1", "operation": "p1", "zone": "shop.example.com"}
+	real := map[string]string{"site": "shop", "lever": "to-standby", "id": id, "item": "c1", "name": "ann", "plan": "p1", "operation": "p1", "search": "p1", "zone": "shop.example.com"}
 	asked := 0
 	for path, methods := range doc.Paths {
 		to := parameter.ReplaceAllStringFunc(strings.TrimPrefix(path, "/api/v1"), func(p string) string { return real[strings.Trim(p, "{}")] })

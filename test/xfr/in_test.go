@@ -53,8 +53,8 @@ func TestZonesComeIn(t *testing.T) {
 			}
 			z, err := xfr.Fetch(t.Context(), xfr.FetchOptions{Server: p.addr.String(), Apex: apex, Key: key(), Limit: limit, MaxBytes: 1 << 22})
 			must(t, err)
-			if z.Serial() != 2026010102 || len(z.Records()) != len(b.in.Zones()[0].Records()) {
-				t.Errorf("serial %d with %d records; %d came in", z.Serial(), len(z.Records()), len(b.in.Zones()[0].Records()))
+			if z.Serial() != 2026010102 || len(z.Records()) != len(b.in.Zones()[0].Zone.Records()) {
+				t.Errorf("serial %d with %d records; %d came in", z.Serial(), len(z.Records()), len(b.in.Zones()[0].Zone.Records()))
 			}
 			wrong := key()
 			wrong.Secret = []byte("another secret")

@@ -22,6 +22,9 @@ type setting struct {
 	port int
 	us   netip.AddrPort
 	text string
+	sign string // "nsec" or "nsec3": it signs the zone itself
+
+	known func(peer netip.AddrPort) // is told the peer's address before it runs, and asks us; nil: nobody
 }
 
 const zoneFile = "shop.zone"
@@ -38,7 +41,12 @@ func configureBIND(s setting) (map[string]string, []string) {
 	if s.text != "" {
 		what = fmt.Sprintf("type primary; allow-transfer { key %q; }; notify explicit; also-notify { %s port %d key %q; }; ixfr-from-differences yes;", keyName, s.us.Addr(), s.us.Port(), keyName)
 	}
-	conf := fmt.Sprintf(`options {
+	policy := ""
+	if s.sign != "" {
+		policy = "dnssec-policy \"own\" { keys { csk lifetime unlimited algorithm ecdsap256sha256; }; " + map[string]string{"nsec": "", "nsec3": "nsec3param iterations 0 optout no salt-length 0; "}[s.sign] + "};\n"
+		what += fmt.Sprintf(" dnssec-policy \"own\"; inline-signing yes; key-directory %q; masterfile-format text;", s.dir)
+	}
+	conf := policy + fmt.Sprintf(`options {
   directory %[1]q; pid-file none; lock-file none; session-keyfile none; managed-keys-directory %[1]q;
   listen-on port %[2]d { 127.0.0.1; }; listen-on-v6 { none; };
   recursion no; dnssec-validation no; empty-zones-enable no; notify-delay 0; startup-notify-rate 1000; notify-rate 1000; serial-query-rate 1000;
@@ -54,6 +62,11 @@ func configureKnot(s setting) (map[string]string, []string) {
 	what := "    master: us\n    acl: tell\n    journal-content: changes\n    zonefile-sync: -1\n    zonefile-load: none\n"
 	if s.text != "" {
 		what = "    notify: us\n    acl: give\n    zonefile-load: difference\n    journal-content: changes\n    zonefile-sync: -1\n"
+	}
+	policy := ""
+	if s.sign != "" {
+		policy = "policy:\n  - id: own\n    single-type-signing: on\n    algorithm: ecdsap256sha256\n    nsec3: " + map[string]string{"nsec": "off", "nsec3": "on\n    nsec3-iterations: 0\n    nsec3-salt-length: 0"}[s.sign] + "\n"
+		what += "    dnssec-signing: on\n    dnssec-policy: own\n"
 	}
 	conf := fmt.Sprintf(`server:
   rundir: %[1]q
@@ -83,12 +96,12 @@ acl:
     address: %[5]s
     key: %[3]q
     action: transfer
-zone:
+%[10]szone:
   - domain: %[7]q
     storage: %[1]q
     file: %[8]q
     semantic-checks: off
-%[9]s`, s.dir, s.port, keyName, secret, s.us.Addr(), s.us.Port(), apex, zoneFile, what)
+%[9]s`, s.dir, s.port, keyName, secret, s.us.Addr(), s.us.Port(), apex, zoneFile, what, policy)
 	return map[string]string{"knot.conf": conf}, []string{"-c", filepath.Join(s.dir, "knot.conf")}
 }
 

@@ -160,8 +160,18 @@ func (b *boat) flip(position string) time.Time {
 
 // take puts what came in in force.
 func (b *boat) take(c xfr.Change) error {
-	zones := c.Zones()
-	table, err := authdns.Compile(zones, nil)
+	var prepared []*authdns.Prepared
+	for _, h := range c.Zones() {
+		ready, err := authdns.Prepare(h.Zone)
+		if h.Signed != nil {
+			ready, err = authdns.PrepareForeign(h.Zone, h.Signed)
+		}
+		if err != nil {
+			return err
+		}
+		prepared = append(prepared, ready)
+	}
+	table, err := authdns.Assemble(prepared, nil)
 	if err != nil {
 		return err
 	}
@@ -250,6 +260,9 @@ func start(t *testing.T, k kind, conf setting) *peer {
 		k.prepare(t, conf)
 	}
 	p := &peer{name: k.name, addr: netip.MustParseAddrPort(fmt.Sprintf("127.0.0.1:%d", conf.port)), dir: conf.dir, said: &console{}}
+	if conf.known != nil {
+		conf.known(p.addr)
+	}
 	cmd := exec.Command(copied, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = conf.dir, p.said, p.said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // NSD has children

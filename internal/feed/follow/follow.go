@@ -15,7 +15,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +35,10 @@ type Options struct {
 	Status func() feed.Status
 	Ring   *feed.Ring
 
+	// Stage makes the parts of a coming snapshot ready; those that have come are given by
+	// hash. It is called one at a time, beside all else; nil: nothing is taken ahead.
+	Stage func(s feed.Stage, parts map[string][]byte) feed.Staged
+
 	// Capture does a job and hands over its items, one at a time; nil: none is done.
 	// It MUST return soon after its context ends.
 	Capture func(ctx context.Context, j capture.Job, emit func(capture.Item)) capture.Done
@@ -48,7 +54,7 @@ type Follower struct {
 	heard atomic.Pointer[time.Time] // when control last said something
 
 	capturing chan struct{}  // holds a token while a job is under way
-	captures  sync.WaitGroup // of the goroutines that do jobs
+	captures  sync.WaitGroup // of the goroutines that do jobs and make parts ready
 }
 
 // maxWaiting is how many jobs wait at the most while one is under way.
@@ -113,12 +119,14 @@ func (f *Follower) session(ctx context.Context, c *feed.Conn) (took bool) {
 	defer stop()
 	defer func() { _ = c.Close() }()
 	hello := f.o.Hello()
-	hello.Captures = f.o.Capture != nil
+	hello.Captures, hello.Stages = f.o.Capture != nil, f.o.Stage != nil
 	if c.Send(feed.TypeHello, hello) != nil {
 		return false
 	}
 	jobs := make(chan capture.Job, maxWaiting)
 	f.captures.Go(func() { f.capture(ctx, c, jobs) }) // ends with ctx
+	stages := make(chan staging, 1)
+	f.captures.Go(func() { f.stage(ctx, c, stages) }) // ends with ctx
 	seen := make(chan uint64, 1)
 	done := make(chan struct{})
 	sent := make(chan struct{})
@@ -126,7 +134,7 @@ func (f *Follower) session(ctx context.Context, c *feed.Conn) (took bool) {
 		defer close(sent)
 		f.send(c, seen, done)
 	}()
-	took, err := f.receive(c, seen, jobs)
+	took, err := f.receive(c, seen, jobs, stages)
 	close(done)
 	_ = c.Close()
 	<-sent
@@ -135,7 +143,8 @@ func (f *Follower) session(ctx context.Context, c *feed.Conn) (took bool) {
 }
 
 // receive handles control's messages in order.
-func (f *Follower) receive(c *feed.Conn, seen chan uint64, jobs chan<- capture.Job) (took bool, err error) {
+func (f *Follower) receive(c *feed.Conn, seen chan uint64, jobs chan<- capture.Job, stages chan<- staging) (took bool, err error) {
+	var pieces feed.Pieces
 	for {
 		kind, body, err := c.Receive()
 		if err != nil {
@@ -148,9 +157,17 @@ func (f *Follower) receive(c *feed.Conn, seen chan uint64, jobs chan<- capture.J
 			if err := json.Unmarshal(body, &p); err != nil {
 				return took, fault.New(fault.Invalid, "a snapshot can't be read").Because(err)
 			}
+			if ahead := pieces.Take(slices.Values(p.Ahead)); len(ahead) > 0 {
+				maps.Copy(ahead, p.Parts)
+				p.Parts = ahead
+			}
 			ack := f.o.Take(p)
 			took = took || ack.Err == ""
 			err = c.Send(feed.TypeAck, ack)
+		case feed.TypePiece:
+			err = f.piece(body, &pieces)
+		case feed.TypeStage:
+			err = f.makeReady(c, body, &pieces, stages)
 		case feed.TypeSeen:
 			var seq uint64
 			if err := json.Unmarshal(body, &seq); err != nil {

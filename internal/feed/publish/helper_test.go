@@ -146,6 +146,7 @@ type answer struct {
 	parts []string
 
 	capture func(context.Context, capture.Job, func(capture.Item)) capture.Done
+	stage   func(feed.Stage, map[string][]byte) feed.Staged // nil: it knows nothing of it
 }
 
 func (a *answer) hello(life string) func() feed.Hello {
@@ -184,7 +185,7 @@ func (a *answer) follows(t *testing.T, life string, dial func(context.Context) (
 		a.ring = feed.NewRing()
 	}
 	a.f = follow.New(follow.Options{
-		Dial: dial, Hello: a.hello(life), Take: a.publish, Ring: a.ring, Capture: a.capture, Now: time.Now, Logger: quiet,
+		Dial: dial, Hello: a.hello(life), Take: a.publish, Ring: a.ring, Capture: a.capture, Stage: a.stage, Now: time.Now, Logger: quiet,
 		Status: func() feed.Status { return feed.Status{Epoch: 3, Revision: 4, Problem: life} },
 	})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -59,6 +59,8 @@ type Server struct {
 	heardAt time.Time
 	changed chan struct{} // closed and made anew when conn or status changes
 
+	staging sync.Mutex // held while parts are sent ahead
+
 	handling sync.Mutex // held while the handler works; guards life and handled
 	life     string     // of answer, whose reports have been handled up to
 	handled  uint64     // this number
@@ -73,9 +75,11 @@ type session struct {
 	held     map[string]bool // parts that answer holds
 	evidence *evidence
 
-	mu   sync.Mutex // guards acks
-	acks map[[2]uint64]chan feed.Ack
-	done chan struct{}
+	mu     sync.Mutex // guards held, acks and staged
+	acks   map[[2]uint64]chan feed.Ack
+	stages uint64 // so many have been asked for
+	staged chan feed.Staged
+	done   chan struct{}
 }
 
 // greetLimit is how long a connection may take to its greeting.
@@ -108,7 +112,7 @@ func (s *Server) serve(ctx context.Context, c *feed.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
-	se := &session{Conn: c, held: map[string]bool{}, evidence: newEvidence(), acks: map[[2]uint64]chan feed.Ack{}, done: make(chan struct{})}
+	se := &session{Conn: c, held: map[string]bool{}, evidence: newEvidence(), acks: map[[2]uint64]chan feed.Ack{}, staged: make(chan feed.Staged, 1), done: make(chan struct{})}
 	reports := make(chan []feed.Report, feed.Window)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -167,6 +171,11 @@ func (s *Server) receive(ctx context.Context, se *session, reports chan<- []feed
 		switch kind {
 		case feed.TypeAck:
 			err = se.acked(body)
+		case feed.TypeStaged:
+			var st feed.Staged
+			if err = json.Unmarshal(body, &st); err == nil {
+				se.hear(st)
+			}
 		case feed.TypeReports:
 			var r []feed.Report
 			if err = json.Unmarshal(body, &r); err == nil {
@@ -294,15 +303,22 @@ func (s *Server) Publish(ctx context.Context, m snapshot.Manifest, signed snapsh
 	wait, msg := make(chan feed.Ack, 1), feed.Publish{Signed: signed, Parts: map[string][]byte{}}
 	se.mu.Lock()
 	se.acks[[2]uint64{m.Epoch, m.Revision}] = wait
-	for h, b := range parts {
-		if !se.held[h] {
-			msg.Parts[h] = b
-		}
-	}
 	se.mu.Unlock()
+	missing := se.missing(parts)
 	defer se.forget(m)
 	late := context.AfterFunc(ctx, func() { _ = se.Close() }) // a stopped answer reads nothing: half a message ends the connection
-	err := se.Send(feed.TypePublish, msg)
+	var err error
+	for _, h := range missing {
+		if len(parts[h]) > feed.MaxPiece && se.hello.Stages && err == nil {
+			err = se.sendPart(h, parts[h])
+			msg.Ahead = append(msg.Ahead, h)
+			continue
+		}
+		msg.Parts[h] = parts[h]
+	}
+	if err == nil {
+		err = se.Send(feed.TypePublish, msg)
+	}
 	late()
 	if err != nil {
 		return feed.Ack{}, fault.New(fault.Unavailable, "publish to answer").Because(errors.Join(ErrUnsure, err))
@@ -312,11 +328,7 @@ func (s *Server) Publish(ctx context.Context, m snapshot.Manifest, signed snapsh
 		if a.Err != "" {
 			return a, fault.New(a.Kind, "answer did not take it: %s", a.Err)
 		}
-		se.mu.Lock()
-		for h := range msg.Parts {
-			se.held[h] = true
-		}
-		se.mu.Unlock()
+		se.holds(missing)
 		return a, nil
 	case <-se.done:
 		return feed.Ack{}, fault.New(fault.Unavailable, "answer left").Because(ErrUnsure)

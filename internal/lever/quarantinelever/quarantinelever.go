@@ -149,13 +149,13 @@ func (d *Driver) Observe(ctx context.Context, p lever.Plan, n int) (lever.Observ
 	case op.PlanHash != s.Hash:
 		w.World, w.Value = lever.Foreign, "an operation of this id belongs to another plan"
 	case op.State == quarantine.Restored:
-		w.World, w.Value = lever.Before, fmt.Sprintf("all %d rows are back", op.Restored)
+		w.World, w.Value = lever.Before, quarantine.Count(op.Restored, "row is back", "rows are back, all of them")
 	case op.State == quarantine.Held:
 		w.World, w.Value = d.held(ctx, db, op)
 	case op.State == quarantine.Ended || op.State == quarantine.Purged:
-		w.World, w.Value = lever.Gone, fmt.Sprintf("%d rows were given up, %d are back", op.Discarded, op.Restored)
+		w.World, w.Value = lever.Gone, quarantine.Count(op.Discarded, "row was given up", "rows were given up")+", "+quarantine.Count(op.Restored, "is back", "are back")
 	default:
-		w.World, w.Value = lever.Partial, fmt.Sprintf("%s: %d of %d rows are held", op.State, op.Waiting(), op.Rows)
+		w.World, w.Value = lever.Partial, fmt.Sprintf("%s: %s held", op.State, quarantine.Of(op.Waiting(), op.Rows, "row", "rows"))
 	}
 	return lever.Observation{World: w.World, Detail: w.Value, Seen: []lever.Sighted{w}, At: d.o.Now().UTC()}, nil
 }
@@ -171,7 +171,7 @@ func (d *Driver) held(ctx context.Context, db quarantine.Database, op quarantine
 			return lever.Foreign, strings.TrimPrefix(c.Table+": "+c.Detail, ": ")
 		}
 	}
-	return lever.After, fmt.Sprintf("%d rows of %d tables are gone, their copies whole, and nothing is orphaned", op.Waiting(), len(op.Tables))
+	return lever.After, fmt.Sprintf("%s of %s gone, the copies whole, and nothing is orphaned", quarantine.Count(op.Waiting(), "row", "rows"), quarantine.Count(len(op.Tables), "table is", "tables are"))
 }
 
 // Verify is Observe.

@@ -37,6 +37,7 @@ type Section struct {
 type Site struct {
 	ID        string
 	Names     []string // that follow it, absolute
+	Fixed     []string // of its names, those in zones that come from a primary: they stay where they are
 	Positions zone.Positions
 }
 
@@ -87,7 +88,7 @@ func (d *Driver) Preflight(ctx context.Context, c lever.Card) (lever.Readiness, 
 		problems = append(problems, "No name server is configured to ask, so no effect could be seen: add nameservers to the configuration.")
 	}
 	if len(site.Names) == 0 {
-		problems = append(problems, fmt.Sprintf("No name follows the site %s: add it under follow in a zone.", sec.Site))
+		problems = append(problems, fmt.Sprintf("No name follows the site %s: add it under follow in a zone.%s", sec.Site, stays(site.Fixed)))
 	}
 	for _, s := range d.look(ctx, site, sec.To, sec.To) {
 		if s.World == lever.Unknown {
@@ -107,7 +108,19 @@ func (d *Driver) Plan(ctx context.Context, r lever.Request) (lever.Plan, error) 
 	if err != nil {
 		return lever.Plan{}, err
 	}
-	return lever.NewPlan(r, site.ID, fmt.Sprintf("point %s at %s", strings.Join(site.Names, ", "), sec.To), now, sec.To)
+	says := fmt.Sprintf("point %s at %s", strings.Join(site.Names, ", "), sec.To)
+	if len(site.Fixed) > 0 && !r.Drill {
+		says += fmt.Sprintf("; %s can't be moved here, for the zone comes from its primary", strings.Join(site.Fixed, ", "))
+	}
+	return lever.NewPlan(r, site.ID, says, now, sec.To)
+}
+
+// stays says which names can't follow.
+func stays(fixed []string) string {
+	if len(fixed) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" Not %s: the zone comes from its primary, and what it answers is signed there or nowhere.", strings.Join(fixed, ", "))
 }
 
 // Apply orders the position of the step.

@@ -364,3 +364,25 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+// A plan says which names stay where they are, because others answer for them.
+func TestPlanNamesWhatStays(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	fixed := []string{"www.example.org."}
+	d := func(names ...string) lever.Driver {
+		return zonelever.New(zonelever.Options{Orders: w.orders, Now: time.Now, Site: func(id string, _ bool) (zonelever.Site, bool) {
+			return zonelever.Site{ID: id, Names: names, Fixed: fixed, Positions: w.sites[0].Positions}, true
+		}})
+	}
+	p, err := d("shop.example.com.").Plan(t.Context(), lever.Request{Card: card("standby"), Now: time.Now()})
+	must(t, err)
+	if says := p.Steps[0].Says; !strings.Contains(says, "point shop.example.com. at standby") || !strings.Contains(says, "www.example.org. can't be moved here") {
+		t.Errorf("the plan says %q", says)
+	}
+	r, err := d().Preflight(t.Context(), card("standby"))
+	must(t, err)
+	if r.Ready || !strings.Contains(strings.Join(r.Problems, " "), "Not www.example.org.: the zone comes from its primary") {
+		t.Errorf("%+v", r)
+	}
+}

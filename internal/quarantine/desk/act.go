@@ -1,7 +1,9 @@
 package desk
 
 import (
+	"cmp"
 	"context"
+	"database/sql"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,6 +14,7 @@ import (
 	"lifeboat/internal/fault"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/quarantine"
+	"lifeboat/internal/quarantine/find"
 )
 
 // ready says why a plan can't be carried out now, if it can't.
@@ -48,6 +51,7 @@ func (d *Desk) Apply(ctx context.Context, id, hash, reason string, by incident.A
 		if k.Begun.IsZero() {
 			k.Begun = d.o.Now().UTC()
 		}
+		k.Reason = cmp.Or(strings.TrimSpace(reason), k.Reason)
 		return nil
 	}); err != nil {
 		return k, err
@@ -55,7 +59,7 @@ func (d *Desk) Apply(ctx context.Context, id, hash, reason string, by incident.A
 	if k.Plan.Batch {
 		return k, d.batch(ctx, k, reason, by)
 	}
-	if _, err = d.o.Acts.Pull(ctx, k.Site, k.Lever, reason, by); err != nil {
+	if _, err = d.o.Acts.Pull(ctx, k.Site, k.Lever, reason, by); err != nil && !d.done(ctx, k, err) {
 		return k, err
 	}
 	if strings.TrimSpace(reason) != "" {
@@ -64,6 +68,20 @@ func (d *Desk) Apply(ctx context.Context, id, hash, reason string, by incident.A
 		}
 	}
 	return d.change(id, func(k *Kept) error { k.Done = d.o.Now().UTC(); return nil })
+}
+
+// done says whether a pull was refused because all of it had happened: after a kill of
+// control amid it, the engine goes on by itself.
+func (d *Desk) done(ctx context.Context, k Kept, refused error) bool {
+	if fault.KindOf(refused) != fault.Conflict {
+		return false
+	}
+	db, err := d.Database(k.Plan.Database)
+	if err != nil {
+		return false
+	}
+	op, err := db.Look(ctx, k.Plan.ID)
+	return err == nil && op.State == quarantine.Held && op.PlanHash == k.Plan.Hash
 }
 
 // Progress is how far a batch is.
@@ -154,7 +172,7 @@ func (d *Desk) run(ctx context.Context, db quarantine.Database, k Kept, j *job, 
 			_, err = d.change(k.Plan.ID, func(k *Kept) error { k.Done = d.o.Now().UTC(); return nil })
 		}
 	} else {
-		text := fmt.Sprintf("The batch %s stands at %d of %d rows.", k.Plan.ID, op.Rows, k.Plan.Rows)
+		text := fmt.Sprintf("The batch %s stands at %d of %s.", k.Plan.ID, op.Rows, rows(k.Plan.Rows))
 		if err != nil {
 			text = fmt.Sprintf("The batch %s came to a halt: %s.", k.Plan.ID, err)
 		}
@@ -207,11 +225,20 @@ func (d *Desk) Held(ctx context.Context) Holding {
 			continue
 		}
 		for _, op := range all {
-			out.Held = append(out.Held, Held{Database: s.Name, Site: s.Site, Operation: op})
+			out.Held = append(out.Held, d.held(s, op))
 		}
 	}
 	slices.SortStableFunc(out.Held, func(a, b Held) int { return b.Operation.Started.Compare(a.Operation.Started) })
 	return out
+}
+
+// held is an operation with why it was done: the database knows what the plan was made
+// for, and we what was said when it was carried out.
+func (d *Desk) held(s Source, op quarantine.Operation) Held {
+	if k, err := d.Kept(op.ID); err == nil {
+		op.Reason = cmp.Or(k.Reason, op.Reason)
+	}
+	return Held{Database: s.Name, Site: s.Site, Operation: op}
 }
 
 // Find says which database holds an operation.
@@ -230,7 +257,7 @@ func (d *Desk) Find(ctx context.Context, id string) (Held, quarantine.Database, 
 		case err != nil:
 			problem = err
 		case op.State != quarantine.Absent && op.State != "":
-			return Held{Database: s.Name, Site: s.Site, Operation: op}, db, nil
+			return d.held(s, op), db, nil
 		}
 	}
 	if problem != nil {
@@ -239,13 +266,63 @@ func (d *Desk) Find(ctx context.Context, id string) (Held, quarantine.Database, 
 	return Held{}, nil, fault.New(fault.NotFound, "nothing is held under %q", id).WithHint("see what is with: lifeboat data held")
 }
 
-// Verify looks whether an operation is as it should be.
+// Verify looks whether an operation is as it should be, and whether the harm is gone: by
+// the check and by the query that show it, as far as they are configured.
 func (d *Desk) Verify(ctx context.Context, id string) (quarantine.Verdict, error) {
-	_, db, err := d.Find(ctx, id)
+	h, db, err := d.Find(ctx, id)
 	if err != nil {
 		return quarantine.Verdict{}, err
 	}
-	return db.Verify(ctx, id)
+	v, err := db.Verify(ctx, id)
+	if err != nil {
+		return v, err
+	}
+	s, err := d.source(h.Database)
+	if err != nil {
+		return v, err
+	}
+	v.Unverified = true
+	for _, c := range s.Lookout.symptoms(ctx) {
+		v.Checks = append(v.Checks, c)
+		v.OK, v.Unverified = v.OK && (c.OK || c.Unknown), v.Unverified && c.Unknown
+	}
+	return v, nil
+}
+
+// symptomFor is how long looking whether the harm is gone may take.
+const symptomFor = 5 * time.Second
+
+// symptoms asks whatever shows the harm.
+func (l Lookout) symptoms(ctx context.Context) (out []quarantine.Check) {
+	ctx, cancel := context.WithTimeout(ctx, symptomFor)
+	defer cancel()
+	add := func(a find.Answer, err error) {
+		c := quarantine.Check{Name: "symptom", OK: err == nil && !a.Harm, Unknown: err != nil}
+		switch {
+		case err != nil:
+			c.Detail = "Whether the harm is gone could not be seen: " + strings.TrimSuffix(err.Error(), ".") + "."
+		case a.Harm:
+			c.Detail = "The harm is still there: " + a.Says + ". It is not these rows, or not only these."
+		default:
+			c.Detail = "The harm is gone: " + a.Says + "."
+		}
+		out = append(out, c)
+	}
+	if l.Symptom != nil {
+		add(l.Symptom(ctx))
+	}
+	if l.Target.Query != "" && l.Lend != nil {
+		var a find.Answer
+		err := l.Lend(ctx, func(ctx context.Context, conn *sql.Conn) (err error) {
+			a, err = find.AskQuery(ctx, conn, l.Target)
+			return err
+		})
+		add(a, err)
+	}
+	if len(out) == 0 {
+		out = append(out, quarantine.Check{Name: "symptom", Unknown: true, Detail: "Nobody has looked whether the harm is gone: write symptom or symptom_query under the database, and lifeboat does."})
+	}
+	return out
 }
 
 // Preview says what Restore would do. It changes nothing.
@@ -308,7 +385,7 @@ func afterRestore(b quarantine.Back, r quarantine.Returned) string {
 		text += fmt.Sprintf("; %d could not come back and stay held", n)
 	}
 	if left := r.Operation.Waiting(); left > 0 {
-		text += fmt.Sprintf("; %d are still held", left)
+		text += "; " + quarantine.Count(left, "is", "are") + " still held"
 	}
 	return text + "."
 }

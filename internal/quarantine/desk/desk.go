@@ -35,6 +35,7 @@ import (
 	"lifeboat/internal/incident"
 	"lifeboat/internal/lever"
 	"lifeboat/internal/quarantine"
+	"lifeboat/internal/quarantine/find"
 	"lifeboat/internal/snapshot"
 )
 
@@ -50,6 +51,9 @@ type Acts interface {
 	// Pull pulls a lever, Back puts it back; both return once the outcome is recorded.
 	Pull(ctx context.Context, site, lever, reason string, by incident.Actor) (incident.Incident, error)
 	Back(ctx context.Context, site, lever, reason string, by incident.Actor) (incident.Incident, error)
+	// Evidence gives what was collected of the open incident of a site: answers of pages
+	// and log lines, bounded; none without one.
+	Evidence(ctx context.Context, site string) (find.Evidence, error)
 	// Note writes into the open incident of the site, and does nothing without one.
 	Note(ctx context.Context, site, text string, by incident.Actor) error
 	// Look records what is seen of a pulled lever now, such as that all of it is back.
@@ -64,6 +68,7 @@ type Source struct {
 	Tables   []string
 	Approval bool // another person has to read a plan before it is carried out
 	Open     func() (quarantine.Database, error)
+	Lookout  Lookout // how it is searched
 }
 
 // Options of a Desk. All MUST be set.
@@ -84,6 +89,10 @@ type Desk struct {
 	open  map[string]quarantine.Database
 	jobs  map[string]*job
 	purge map[string]Asked // by operation: what a first person has asked for
+
+	searches []*search // oldest first
+	lent     []lent    // operations of searches whose rows may be away
+	left     []lent    // those that a control before this one has left away; for Recover
 }
 
 // New makes a Desk.
@@ -91,7 +100,10 @@ func New(o Options) (*Desk, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fault.New(fault.Unavailable, "make the folder of the plans").Because(err).WithHint("look at the rights of %s", o.Dir)
 	}
-	return &Desk{o: o, open: map[string]quarantine.Database{}, jobs: map[string]*job{}, purge: map[string]Asked{}}, nil
+	d := &Desk{o: o, open: map[string]quarantine.Database{}, jobs: map[string]*job{}, purge: map[string]Asked{}}
+	d.left = d.readLent()
+	d.lent = slices.Clone(d.left)
+	return d, nil
 }
 
 // Kept is a plan with what became of it.
@@ -103,8 +115,9 @@ type Kept struct {
 	By        string          `json:"by"`
 	Approval  bool            `json:"approval,omitempty"` // another person has to read it
 	Approvals []Approval      `json:"approvals,omitempty"`
-	Begun     time.Time       `json:"begun,omitzero"` // somebody asked for it to be carried out
-	Done      time.Time       `json:"done,omitzero"`  // it was, all of it, as seen in the database
+	Reason    string          `json:"reason,omitempty"` // why it was carried out
+	Begun     time.Time       `json:"begun,omitzero"`   // somebody asked for it to be carried out
+	Done      time.Time       `json:"done,omitzero"`    // it was, all of it, as seen in the database
 	Progress  *Progress       `json:"progress,omitempty"`
 
 	ByID string `json:"by_id,omitempty"`
@@ -184,6 +197,13 @@ func (d *Desk) Close() error {
 	for _, j := range jobs {
 		j.halt()
 		<-j.done
+	}
+	d.mu.Lock()
+	searches := slices.Clone(d.searches)
+	d.mu.Unlock()
+	for _, s := range searches { // rows that are away come back first
+		s.stop()
+		<-s.done
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

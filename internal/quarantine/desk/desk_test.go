@@ -20,6 +20,8 @@ import (
 	"lifeboat/internal/lever/quarantinelever"
 	"lifeboat/internal/quarantine"
 	"lifeboat/internal/quarantine/desk"
+	"lifeboat/internal/quarantine/doctor"
+	"lifeboat/internal/quarantine/find"
 	"lifeboat/internal/quarantine/relational"
 	"lifeboat/internal/quarantine/sqlite"
 )
@@ -45,6 +47,11 @@ type room struct {
 	ids   int
 	notes []string
 	plans map[string]lever.Plan // of pulled levers
+
+	evidence find.Evidence
+	keeper   *doctor.Keeper
+	query    string                                     // the symptom query
+	asked    func(context.Context) (find.Answer, error) // the page; by default bad while order 7 is there
 }
 
 func open(t *testing.T, approval bool) *room {
@@ -65,9 +72,21 @@ func open(t *testing.T, approval bool) *room {
 // reopen makes the desk anew, as after a restart of control.
 func (r *room) reopen(approval bool) {
 	r.t.Helper()
+	target := doctor.Target{Name: "shopdb", Kind: doctor.SQLite, File: r.path, Tables: []string{"orders", "line"}}
+	var err error
+	if r.keeper, err = doctor.Keep(doctor.Options{Target: target, Now: r.clock, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+		r.t.Fatal(err)
+	}
+	look := desk.Lookout{
+		Target: find.Target{Name: "shopdb", Kind: doctor.SQLite, Tables: []string{"orders", "line"}, Query: r.query}, Lend: r.keeper.Do,
+		Page: func(ctx context.Context, path string) (find.Answer, error) { return r.asked(ctx) },
+	}
+	if r.asked == nil {
+		r.asked = r.page
+	}
 	d, err := desk.New(desk.Options{
 		Dir: r.dir, Acts: r, Now: r.clock, NewID: r.id, Logger: slog.New(slog.DiscardHandler),
-		Sources: []desk.Source{{Name: "shopdb", Kind: "quarantine/sqlite", Site: "shop", Tables: []string{"orders", "line"}, Approval: approval, Open: func() (quarantine.Database, error) {
+		Sources: []desk.Source{{Name: "shopdb", Kind: "quarantine/sqlite", Site: "shop", Tables: []string{"orders", "line"}, Approval: approval, Lookout: look, Open: func() (quarantine.Database, error) {
 			return sqlite.Open(r.path, relational.Options{Name: "shopdb", Tables: []string{"orders", "line"}, Now: r.clock, Limits: quarantine.Limits{Batch: 3}})
 		}}},
 	})
@@ -81,6 +100,16 @@ func (r *room) reopen(approval bool) {
 		return k.Plan, err
 	}})
 }
+
+// page fails while order 7 is there.
+func (r *room) page(ctx context.Context) (find.Answer, error) {
+	var n int
+	err := r.sql.QueryRowContext(ctx, "SELECT count(*) FROM orders WHERE id = 7").Scan(&n)
+	return find.Answer{Harm: n > 0, Says: []string{"the page answers 200", "the page answers 500"}[n]}, err
+}
+
+// Evidence implements desk.Acts.
+func (r *room) Evidence(context.Context, string) (find.Evidence, error) { return r.evidence, nil }
 
 func (r *room) clock() time.Time { r.mu.Lock(); defer r.mu.Unlock(); return r.now }
 

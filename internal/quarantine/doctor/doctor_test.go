@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"lifeboat/internal/fault"
 	"lifeboat/internal/quarantine"
 	"lifeboat/internal/quarantine/dbtest"
 	"lifeboat/internal/quarantine/doctor"
@@ -137,12 +138,20 @@ func takesAway(t *testing.T, dsn string, open func(string, relational.Options) (
 		t.Fatal(err)
 	}
 	defer func() { _ = q.Close() }()
+	thereAndBack(t, q)
+}
+
+func thereAndBack(t *testing.T, q *relational.DB) {
+	t.Helper()
 	p, err := q.Plan(t.Context(), quarantine.Request{ID: "op1", Table: "orders", Keys: []quarantine.Key{{"1"}}})
 	if err != nil || len(p.Refused) > 0 {
 		t.Fatalf("%+v %v", p.Refused, err)
 	}
 	if _, err := q.Apply(t.Context(), p, nil); err != nil {
 		t.Fatal(err)
+	}
+	if v, err := q.Verify(t.Context(), "op1"); err != nil || !v.OK {
+		t.Fatalf("%+v %v", v, err)
 	}
 	if _, err := q.Restore(t.Context(), quarantine.Back{Operation: "op1", ID: "back1"}, nil); err != nil {
 		t.Fatal(err)
@@ -204,11 +213,14 @@ func TestKeptWhenAllAreUsedUp(t *testing.T) {
 	type server struct {
 		name, kind string
 		start      func() (*dbtest.Server, error)
+		open       func(string, relational.Options) (*relational.DB, error)
 		grants     []string
 	}
 	for _, tt := range []server{
-		{"PostgreSQL", doctor.Postgres, func() (*dbtest.Server, error) { return dbtest.Postgres("max_connections=6") }, []string{"CREATE ROLE boat LOGIN"}},
-		{"MariaDB", doctor.MariaDB, func() (*dbtest.Server, error) { return dbtest.MariaDB("max_connections=10") }, []string{"CREATE USER boat@localhost", "GRANT SELECT ON crowded.* TO boat@localhost"}},
+		{"PostgreSQL", doctor.Postgres, func() (*dbtest.Server, error) { return dbtest.Postgres("max_connections=6") }, core.Open, []string{"CREATE ROLE boat LOGIN",
+			"CREATE TABLE orders (id int PRIMARY KEY)", "INSERT INTO orders SELECT generate_series(1, 30)", "GRANT ALL ON orders TO boat", "CREATE SCHEMA lifeboat_q AUTHORIZATION boat"}},
+		{"MariaDB", doctor.MariaDB, func() (*dbtest.Server, error) { return dbtest.MariaDB("max_connections=10") }, mysql.Open, []string{"CREATE USER boat@localhost", "GRANT ALL ON crowded.* TO boat@localhost",
+			"CREATE TABLE orders (id int PRIMARY KEY)", "INSERT INTO orders SELECT seq FROM seq_1_to_30", "CREATE DATABASE lifeboat_q_crowded", "GRANT ALL ON lifeboat_q_crowded.* TO boat@localhost"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -237,6 +249,22 @@ func TestKeptWhenAllAreUsedUp(t *testing.T) {
 			if last == nil {
 				t.Fatal("there are connections left")
 			}
+			crowded := relational.Options{Name: "shop", Now: time.Now, Tables: []string{"orders"}}
+			without, err := tt.open(target.DSN, crowded)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = without.Close() }()
+			if _, err := without.Held(t.Context()); fault.KindOf(err) != fault.Unavailable {
+				t.Errorf("without the kept connection it got in: %v", err)
+			}
+			crowded.Lend = k.Do
+			with, err := tt.open(target.DSN, crowded)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = with.Close() }()
+			thereAndBack(t, with)
 			r := k.Check(t.Context())
 			if r.Server == "" || !k.State().Open {
 				t.Errorf("the kept connection does not work: %s", words(r))

@@ -57,6 +57,7 @@ func Open(t Target) (*sql.DB, error) {
 			return nil, badDSN(t, "postgres://lifeboat:PASSWORD@127.0.0.1:5432/shop")
 		}
 		c.ConnectTimeout = dialFor
+		c.DefaultQueryExecMode = pgx.QueryExecModeExec // nothing is prepared, so a pooler may stand between
 		c.RuntimeParams["application_name"] = "lifeboat"
 		return stdlib.OpenDB(*c), nil
 	case MariaDB, MySQL:
@@ -68,7 +69,8 @@ func Open(t Target) (*sql.DB, error) {
 			return nil, badDSN(t, "lifeboat:PASSWORD@tcp(127.0.0.1:3306)/shop, with the database's name at its end")
 		}
 		c.Timeout, c.ReadTimeout, c.WriteTimeout = dialFor, time.Minute, time.Minute
-		c.AllowAllFiles, c.MultiStatements, c.InterpolateParams = false, false, false
+		c.AllowAllFiles, c.MultiStatements, c.ParseTime = false, false, false
+		c.InterpolateParams, c.ClientFoundRows = true, true // as the driver of levers has it, which borrows the connection
 		c.Logger = quiet{}
 		conn, err := mysql.NewConnector(c)
 		if err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"lifeboat/internal/fault"
@@ -33,7 +35,7 @@ const putBackFor = time.Minute
 //
 // All rows are back when it returns without an error. An error of it names the
 // operations that still hold rows.
-func ByMoving(ctx context.Context, list []Candidate, m Moving) (Finding, error) {
+func ByMoving(ctx context.Context, list []Candidate, m Moving) (Located, error) {
 	return Narrow(ctx, list, func(ctx context.Context, rows []Candidate) (Answer, error) {
 		return m.without(ctx, rows)
 	})
@@ -41,14 +43,6 @@ func ByMoving(ctx context.Context, list []Candidate, m Moving) (Finding, error) 
 
 // without moves, asks and puts back.
 func (m Moving) without(ctx context.Context, rows []Candidate) (a Answer, err error) {
-	by := map[string][]quarantine.Key{}
-	var tables []string
-	for _, c := range rows {
-		if by[c.Table] == nil {
-			tables = append(tables, c.Table)
-		}
-		by[c.Table] = append(by[c.Table], c.Key)
-	}
 	var held []string
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putBackFor)
@@ -60,13 +54,19 @@ func (m Moving) without(ctx context.Context, rows []Candidate) (a Answer, err er
 			}
 		}
 	}()
-	for _, table := range tables {
-		p, err := m.Database.Plan(ctx, quarantine.Request{ID: m.NewID(), By: m.By, Incident: m.Incident, Reason: "looking for the row that does the harm", Table: table, Keys: by[table]})
+	away := map[string]bool{} // rows that left along with others
+	for _, part := range byTable(rows) {
+		table, keys := part.table, slices.DeleteFunc(part.keys, func(k quarantine.Key) bool { return away[rowName(part.table, k)] })
+		if len(keys) == 0 {
+			continue
+		}
+		p, err := m.Database.Plan(ctx, quarantine.Request{ID: m.NewID(), By: m.By, Incident: m.Incident, Reason: Looking, Table: table, Keys: keys,
+			Accept: Accepted})
 		if err != nil {
 			return a, err
 		}
 		if len(p.Refused) > 0 {
-			return a, fault.New(fault.Refused, "%d rows of %s can't be taken away: %s", len(by[table]), table, p.Refused[0].Reason).WithHint("%s", p.Refused[0].Satisfy)
+			return a, fault.New(fault.Refused, "%d rows of %s can't be taken away: %s", len(keys), table, p.Refused[0].Reason).WithHint("%s", p.Refused[0].Satisfy)
 		}
 		if err := m.Approve(ctx, p); err != nil {
 			return a, err
@@ -79,6 +79,37 @@ func (m Moving) without(ctx context.Context, rows []Candidate) (a Answer, err er
 			}
 			return a, fmt.Errorf("take rows of %s away: %w", table, err)
 		}
+		for _, t := range p.Tables {
+			for _, r := range t.Frozen {
+				away[rowName(t.Name, r.Key)], away[rowName(t.Name[strings.LastIndex(t.Name, ".")+1:], r.Key)] = true, true
+			}
+		}
 	}
 	return m.Ask(ctx)
 }
+
+// Looking is the reason of the operations that ByMoving makes.
+const Looking = "looking for the row that does the harm"
+
+// Accepted are the rules that whoever asks for a search by moving takes upon them: the
+// rows are back in a moment.
+var Accepted = []quarantine.Rule{quarantine.RuleOpen, quarantine.RuleShare}
+
+type tableKeys struct {
+	table string
+	keys  []quarantine.Key
+}
+
+// byTable groups candidates, in the order in which their tables come up.
+func byTable(list []Candidate) (out []tableKeys) {
+	for _, c := range list {
+		at := slices.IndexFunc(out, func(t tableKeys) bool { return t.table == c.Table })
+		if at < 0 {
+			at, out = len(out), append(out, tableKeys{table: c.Table})
+		}
+		out[at].keys = append(out[at].keys, c.Key)
+	}
+	return out
+}
+
+func rowName(table string, k quarantine.Key) string { return table + "\x00" + strings.Join(k, "\x00") }

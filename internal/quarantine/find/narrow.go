@@ -16,8 +16,8 @@ import (
 	"lifeboat/internal/quarantine/doctor"
 )
 
-// Finding is what narrowing down came to.
-type Finding struct {
+// Located is what narrowing down came to.
+type Located struct {
 	Rows   []Candidate `json:"rows"`   // without all of these the harm is gone; empty: none was found
 	Words  string      `json:"words"`  // the result in a sentence or two
 	Asked  int         `json:"asked"`  // how many questions it took
@@ -38,8 +38,8 @@ type Without func(ctx context.Context, rows []Candidate) (Answer, error)
 // Narrow finds the fewest of some candidates that the harm goes away without. It
 // takes hiding more rows never to bring harm back, and asks about log2(n) questions
 // for each row that is found.
-func Narrow(ctx context.Context, list []Candidate, ask Without) (Finding, error) {
-	f := Finding{Rows: []Candidate{}}
+func Narrow(ctx context.Context, list []Candidate, ask Without) (Located, error) {
+	f := Located{Rows: []Candidate{}}
 	try := func(rows []Candidate) (Answer, error) {
 		f.Asked++
 		return ask(ctx, rows)
@@ -70,7 +70,7 @@ func Narrow(ctx context.Context, list []Candidate, ask Without) (Finding, error)
 
 // search finds one row after another: the last of the shortest beginning that
 // helps is needed, and the search goes on before it.
-func (f *Finding) search(list []Candidate, try func([]Candidate) (Answer, error)) error {
+func (f *Located) search(list []Candidate, try func([]Candidate) (Answer, error)) error {
 	rest := list
 	for len(rest) > 0 {
 		low, high := 0, len(rest) // rest[:high] helps, rest[:low] does not
@@ -99,7 +99,7 @@ func (f *Finding) search(list []Candidate, try func([]Candidate) (Answer, error)
 	return fault.New(fault.Unavailable, "the symptom says one thing and then another: no row can be told from it").WithHint("see that the symptom holds still, then try again")
 }
 
-func (f *Finding) sentence() string {
+func (f *Located) sentence() string {
 	names := make([]string, len(f.Rows))
 	for i, r := range f.Rows {
 		names[i] = r.Name()
@@ -119,15 +119,15 @@ func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // ByQuery narrows down by the symptom query, in one read-only snapshot: all
 // questions see the same world, in which production goes on.
-func ByQuery(ctx context.Context, conn *sql.Conn, t Target, list []Candidate) (Finding, error) {
+func ByQuery(ctx context.Context, conn *sql.Conn, t Target, list []Candidate) (Located, error) {
 	d, err := dialectOf(t.Kind)
 	if err != nil {
-		return Finding{}, err
+		return Located{}, err
 	}
 	if err := askable(t, list); err != nil {
-		return Finding{}, err
+		return Located{}, err
 	}
-	var f Finding
+	var f Located
 	err = d.snapshot(ctx, conn, func(q asker) error {
 		f, err = Narrow(ctx, list, func(ctx context.Context, rows []Candidate) (Answer, error) {
 			query, args := hide(d, t.Query, rows)
@@ -145,6 +145,18 @@ func ByQuery(ctx context.Context, conn *sql.Conn, t Target, list []Candidate) (F
 		err = fault.New(fault.Unavailable, "the symptom query can't be asked: %s", plain(err)).At(t.Name).WithHint("lifeboat data doctor says what is missing")
 	}
 	return f, err
+}
+
+// AskQuery asks the symptom query once, with every row in sight.
+func AskQuery(ctx context.Context, conn *sql.Conn, t Target) (Answer, error) {
+	var a Answer
+	f, err := ByQuery(ctx, conn, t, nil)
+	if err != nil {
+		return a, err
+	}
+	a.Says = f.Before
+	a.Harm = f.Asked > 1 // it is asked again only where there is harm
+	return a, nil
 }
 
 // askable refuses a query that hiding would not work on.

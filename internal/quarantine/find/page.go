@@ -58,8 +58,8 @@ func (s Site) Ask(ctx context.Context, path string) (Answer, error) {
 
 // ByPages asks for each candidate's own page, the likeliest first, read only. Those
 // that fail where others load are the finding.
-func ByPages(ctx context.Context, list []Candidate, ask func(ctx context.Context, path string) (Answer, error)) (Finding, error) {
-	f := Finding{Rows: []Candidate{}}
+func ByPages(ctx context.Context, list []Candidate, ask func(ctx context.Context, path string) (Answer, error)) (Located, error) {
+	f := Located{Rows: []Candidate{}}
 	loaded := 0
 	for _, c := range list {
 		if c.Page == "" || f.Asked == maxPages {

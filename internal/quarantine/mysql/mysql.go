@@ -116,6 +116,12 @@ func (d *dialect) Unlock(ctx context.Context, c *sql.Conn) {
 	_, _ = c.ExecContext(short, "DO RELEASE_LOCK(?)", d.lockName()) // a lost connection has lost its lock, too
 }
 
+// Full implements relational.Dialect: too many connections of all, or of this user.
+func (d *dialect) Full(err error) bool {
+	var e *mysql.MySQLError
+	return errors.As(err, &e) && (e.Number == 1040 || e.Number == 1203 || e.Number == 1226)
+}
+
 // Fault tells an error of the database. Its own texts are left out: they hold cells.
 func (d *dialect) Fault(err error, place string) error {
 	var e *mysql.MySQLError

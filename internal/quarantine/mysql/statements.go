@@ -55,6 +55,18 @@ func (d *dialect) bytes(alias string, c quarantine.Column) string {
 }
 
 func (d *dialect) Hash(alias string, i *relational.Info, columns []string) string {
+	return "SHA2(" + d.text(alias, i, columns) + ", 256)"
+}
+
+// SetHash would need the whole set as one text, and those are bounded here.
+func (d *dialect) SetHash(string) string { return "" }
+
+// Differs implements relational.Dialect.
+func (d *dialect) Differs(table, hold string, now, then *relational.Info, columns []string) string {
+	return d.text(table, now, columns) + " <> " + d.text(hold, then, columns)
+}
+
+func (d *dialect) text(alias string, i *relational.Info, columns []string) string {
 	if columns == nil {
 		for _, c := range i.Columns {
 			columns = append(columns, c.Name)
@@ -66,7 +78,7 @@ func (d *dialect) Hash(alias string, i *relational.Info, columns []string) strin
 		cell := d.bytes(alias, c)
 		parts[n] = "IFNULL(CONCAT(LENGTH(" + cell + "), ':', " + cell + "), '-')"
 	}
-	return "SHA2(CONCAT(" + strings.Join(parts, ", ") + "), 256)"
+	return "CONCAT(" + strings.Join(parts, ", ") + ")"
 }
 
 func (d *dialect) Size(alias string, i *relational.Info) string {

@@ -3,9 +3,11 @@ package mysql_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"lifeboat/internal/fault"
 	"lifeboat/internal/quarantine"
 	"lifeboat/internal/quarantine/dbtest"
 	"lifeboat/internal/quarantine/relational"
@@ -26,6 +28,11 @@ var zoo = []string{
 	"CREATE TABLE egg (id INT NOT NULL PRIMARY KEY, chicken INT NOT NULL, FOREIGN KEY (chicken) REFERENCES chicken (id))",
 	"ALTER TABLE chicken ADD FOREIGN KEY (egg) REFERENCES egg (id)",
 	"CREATE TABLE word (w VARCHAR(40) COLLATE utf8mb4_unicode_ci NOT NULL PRIMARY KEY, tenant BIGINT UNSIGNED NOT NULL, FOREIGN KEY (tenant) REFERENCES tenant (id))",
+	"CREATE TABLE rest (id INT NOT NULL PRIMARY KEY, tenant BIGINT UNSIGNED NOT NULL, r01 TINYTEXT, r02 MEDIUMTEXT, r03 TINYBLOB, r04 BLOB, r05 MEDIUMBLOB, r06 TIME, r07 DATETIME, r08 LINESTRING, r09 POLYGON, r10 MULTIPOINT, " +
+		"r11 MULTILINESTRING, r12 MULTIPOLYGON, r13 GEOMETRYCOLLECTION, r14 FLOAT(7,3), r15 DECIMAL(5,2) ZEROFILL, r16 NCHAR(4), r17 NVARCHAR(9), r18 VARCHAR(200) COMPRESSED, r19 BLOB COMPRESSED, r20 BIT(64), r21 YEAR, r22 VARCHAR(9) COLLATE utf8mb4_bin, " +
+		"FOREIGN KEY (tenant) REFERENCES tenant (id) ON DELETE CASCADE)",
+	"CREATE TABLE parted (id INT NOT NULL, at DATE NOT NULL, v TEXT, PRIMARY KEY (id, at)) PARTITION BY RANGE (YEAR(at)) (PARTITION old VALUES LESS THAN (2020), PARTITION new VALUES LESS THAN MAXVALUE)",
+	"CREATE TABLE angry (id INT NOT NULL PRIMARY KEY, v INT)", "CREATE TRIGGER refuse BEFORE DELETE ON angry FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'secret'",
 	"CREATE TABLE audit (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, what TEXT)",
 	"CREATE TABLE old (id INT NOT NULL PRIMARY KEY, v INT) ENGINE=MyISAM",
 	"CREATE TABLE older (id INT NOT NULL PRIMARY KEY, v INT) ENGINE=Aria",
@@ -39,6 +46,9 @@ var zoo = []string{
 		"SELECT t.seq, IF(k.seq % 2, '1999-12-31', '2026-02-28'), k.seq, CAST(k.seq AS SIGNED) - 100, 65535, -8388608, 7, 18446744073709551615, '123456789012345678901234567890.123456789012345678901234567891', 1.17549435e-38, 0.1e0 + 0.2e0, b'1010101010101', 1, " +
 		"'ab ', 'äöü', 'line\\n''q'' \\\\ tab\\t', '𝄞€', x'00ff', x'0027ff5c', x'00010203', 'b''c', 'x,y', '{\"a\": 1,  \"a\": 2}', '0000-00-00', '-838:59:59.000001', '2026-02-31 25:00:00', '2026-03-29 01:30:00.001', 2026, '::1', POINT(1.5, -2), ST_GeomFromText('LINESTRING(0 0, 1 1)'), UUID(), NULL, '2020-01-01' " +
 		"FROM seq_1_to_120 t, seq_1_to_4 k",
+	"INSERT INTO rest SELECT seq, seq, 'tiny', 'medium', x'00', x'ff00', x'5c27', '-12:00:00', '2026-02-28 23:59:59', ST_GeomFromText('LINESTRING(0 0,1 1)'), ST_GeomFromText('POLYGON((0 0,1 0,1 1,0 0))'), ST_GeomFromText('MULTIPOINT(0 0,1 1)'), " +
+		"ST_GeomFromText('MULTILINESTRING((0 0,1 1),(2 2,3 3))'), ST_GeomFromText('MULTIPOLYGON(((0 0,1 0,1 1,0 0)))'), ST_GeomFromText('GEOMETRYCOLLECTION(POINT(0 0))'), 1234.567, 1.5, 'ä', 'ö', REPEAT('compressed ', 15), REPEAT(x'00ff', 99), b'1', 1901, 'A' FROM seq_1_to_120",
+	"INSERT INTO parted SELECT seq, IF(seq % 2, '2019-12-31', '2026-01-01'), CONCAT('part ', seq) FROM seq_1_to_120", "INSERT INTO angry SELECT seq, 1 FROM seq_1_to_20",
 	"INSERT INTO note SELECT UNHEX(MD5(CONCAT(tenant, at, `odd ``name`))), tenant, at, `odd ``name` FROM `every`",
 	"INSERT INTO chicken SELECT seq, seq, NULL FROM seq_1_to_120", "INSERT INTO egg SELECT seq, seq FROM seq_1_to_120", "UPDATE chicken SET egg = id",
 	"INSERT INTO word SELECT CONCAT('Wört ''', seq), seq FROM seq_1_to_120",
@@ -55,6 +65,7 @@ func TestZoo(t *testing.T) {
 		{Table: "every", Where: &quarantine.Predicate{And: []quarantine.Predicate{
 			{Column: "tenant", Op: quarantine.Equal, Value: &quarantine.Literal{Text: "9", Kind: quarantine.Number}}, {Column: "at", Op: quarantine.Equal, Value: &quarantine.Literal{Text: "1999-12-31", Kind: quarantine.Text}}}}},
 		{Table: "word", Keys: []quarantine.Key{{"Wört '7"}}},
+		{Table: "parted", Keys: []quarantine.Key{{"7", "2019-12-31"}, {"8", "2026-01-01"}}},
 		{Table: "chicken", Keys: []quarantine.Key{{"5"}, {"6"}}},
 	} {
 		r.ID = "zoo" + string(rune('a'+n))
@@ -70,6 +81,25 @@ func open2(t testing.TB, w *dbtest.World) *relational.DB {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	return db
+}
+
+// A trigger that refuses the delete leaves every row where it was, and its words are not
+// repeated: they may hold what is in the row.
+func TestTriggerThatRefuses(t *testing.T) {
+	t.Parallel()
+	w := bench(t, false, zoo...)
+	db := open2(t, w)
+	before := w.Dump(t)
+	p, err := db.Plan(context.Background(), quarantine.Request{ID: "op", Table: "angry", Keys: []quarantine.Key{{"1"}}})
+	if err != nil || len(p.Refused) > 0 || len(p.Tables[0].Triggers) != 1 {
+		t.Fatalf("%v %+v", err, p)
+	}
+	if _, err := db.Apply(context.Background(), p, nil); fault.KindOf(err) != fault.Conflict || strings.Contains(err.Error(), "secret") {
+		t.Error(err)
+	}
+	if after := w.Dump(t); after != before {
+		t.Errorf("something changed:\n%s", dbtest.Differ(before, after))
+	}
 }
 
 // TestRefused: tables without transactions, with a history, and with too few rights.

@@ -75,7 +75,7 @@ func (d *dialect) Begin(ctx context.Context, c *sql.Conn, p relational.Purpose) 
 	}
 	settings := [][2]string{
 		{"search_path", ""}, {"DateStyle", "ISO, YMD"}, {"IntervalStyle", "postgres"}, {"TimeZone", "UTC"}, {"extra_float_digits", "1"},
-		{"bytea_output", "hex"}, {"row_security", "off"}, {"lc_monetary", "C"}, {"xmloption", "content"}, {"client_min_messages", "error"},
+		{"bytea_output", "hex"}, {"row_security", "off"}, {"lc_monetary", "C"}, {"xmloption", "content"}, {"jit", "off"}, {"client_min_messages", "error"},
 		{"statement_timeout", milliseconds(statement)}, {"lock_timeout", milliseconds(d.limits.Lock)}, {"idle_in_transaction_session_timeout", "60000"},
 	}
 	parts := make([]string, len(settings))
@@ -97,6 +97,12 @@ func (d *dialect) TryLock(ctx context.Context, c *sql.Conn) (bool, error) {
 }
 
 func (d *dialect) Unlock(context.Context, *sql.Conn) {} // the end of the transaction does it
+
+// Full implements relational.Dialect: too_many_connections.
+func (d *dialect) Full(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == "53300"
+}
 
 // Fault tells an error of PostgreSQL. Details are left out: they hold cells.
 func (d *dialect) Fault(err error, place string) error {

@@ -37,6 +37,11 @@ CREATE TABLE shop.base (id int PRIMARY KEY, tenant bigint REFERENCES shop.tenant
 CREATE TABLE shop.derived (extra text, PRIMARY KEY (id)) INHERITS (shop.base);
 CREATE TABLE shop.blob (id bytea PRIMARY KEY, tenant bigint NOT NULL REFERENCES shop.tenant);
 CREATE TABLE shop."Mixed Case" ("Id" text, "Tenant" bigint NOT NULL REFERENCES shop.tenant, UNIQUE ("Id"), mood shop.mood NOT NULL, PRIMARY KEY (mood, "Id"));
+CREATE TABLE shop.rest (id int PRIMARY KEY, tenant bigint NOT NULL REFERENCES shop.tenant ON DELETE CASCADE,
+	r01 int2vector, r02 oidvector, r03 refcursor, r04 tid, r05 xid, r06 cid, r07 xid8, r08 regproc, r09 regprocedure, r10 regoper, r11 regoperator, r12 regtype, r13 regnamespace, r14 regrole,
+	r15 regconfig, r16 regdictionary, r17 regcollation, r18 pg_snapshot, r19 int8range, r20 numrange, r21 daterange, r22 tsrange, r23 int4multirange, r24 nummultirange, r25 datemultirange, r26 tsmultirange, r27 tstzmultirange, r28 aclitem);
+CREATE TABLE shop.hidden (id int PRIMARY KEY, tenant bigint NOT NULL REFERENCES shop.tenant, who text);
+ALTER TABLE shop.hidden ENABLE ROW LEVEL SECURITY; ALTER TABLE shop.hidden FORCE ROW LEVEL SECURITY; CREATE POLICY mine ON shop.hidden USING (who = 'nobody');
 CREATE TABLE public.comment (id int PRIMARY KEY, kind text NOT NULL, of bigint NOT NULL);
 CREATE TABLE shop.audit (at serial PRIMARY KEY, what text);
 CREATE MATERIALIZED VIEW shop.names AS SELECT name FROM shop.tenant;
@@ -52,6 +57,10 @@ SELECT g, CASE WHEN k % 2 = 0 THEN DATE '1999-12-31' ELSE DATE '2026-02-28' END,
 	'[1,5)', '[2026-01-01,)', '{[1,3),[5,9)}', '16/B374D848', '10:20:10,14,15', 4294967295, 'pg_class', '[0:2]={1,NULL,3}', '{{a,"b,c"},{"",NULL}}', 'it''s ok',
 	'(1,"a, ""b""")', 'brief', '{sad,happy}', ARRAY[(1,'x')::shop.pair], '$.a[*]', 'odd', NULL, ''
 FROM generate_series(1, 200) g, generate_series(1, 4) k;
+INSERT INTO shop.rest SELECT g, g, '1 -2', '3 4', 'a cursor', '(4294967295,7)', '4294967295', '7', '18446744073709551615', 'pg_catalog.now', 'abs(integer)', '||/', '+(integer,integer)', 'numeric(7,2)', 'shop', 'postgres',
+	'simple', 'simple', '"C"', '10:20:10,14', '[-9223372036854775808,5)', '(1.50,2.5]', '[2026-01-01,infinity)', 'empty', '{[1,3),[5,9)}', '{(,1.50],[2,)}', '{[2026-01-01,2026-02-01)}', '{}', '{[2026-01-01 00:00+00,)}', 'postgres=r*w/postgres'
+FROM generate_series(1, 200) g;
+INSERT INTO shop.hidden SELECT g, g, 'nobody' FROM generate_series(1, 200) g;
 INSERT INTO shop.note (tenant, at, n) SELECT tenant, at, n FROM shop.every;
 BEGIN; ALTER TABLE shop.chicken ALTER CONSTRAINT chicken_egg_fkey DEFERRABLE; SET CONSTRAINTS ALL DEFERRED;
 INSERT INTO shop.chicken SELECT g, g, g FROM generate_series(1, 200) g; INSERT INTO shop.egg SELECT g, g FROM generate_series(1, 200) g; COMMIT;
@@ -74,7 +83,7 @@ func TestZoo(t *testing.T) {
 	for _, table := range p.Tables {
 		names[table.Name] = len(table.Frozen)
 	}
-	want := map[string]int{"shop.tenant": 2, "shop.every": 8, "shop.note": 8, "shop.chicken": 2, "shop.egg": 2, "shop.base": 2, "shop.blob": 2, "shop.Mixed Case": 2}
+	want := map[string]int{"shop.tenant": 2, "shop.every": 8, "shop.note": 8, "shop.chicken": 2, "shop.egg": 2, "shop.base": 2, "shop.blob": 2, "shop.Mixed Case": 2, "shop.rest": 2, "shop.hidden": 2}
 	for name, n := range want {
 		if names[name] != n {
 			t.Errorf("%s: %d rows, want %d (%v)", name, names[name], n, names)
@@ -84,6 +93,18 @@ func TestZoo(t *testing.T) {
 		t.Error("no fan was detached")
 	}
 	t.Log(p.Text())
+}
+
+// Every type that comes with the database and that a column can have is a column of the
+// zoo, but those that have no way in for a value.
+func TestZooIsComplete(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, zoo)
+	if missing := w.one(`SELECT string_agg(t.typname, ', ') FROM pg_type t WHERE t.typnamespace = 'pg_catalog'::regnamespace AND t.typtype IN ('b', 'r', 'm') AND t.typcategory <> 'A'
+		AND t.typname NOT IN ('gtsvector', 'pg_node_tree', 'pg_ndistinct', 'pg_dependencies', 'pg_mcv_list', 'pg_brin_bloom_summary', 'pg_brin_minmax_multi_summary')
+		AND NOT EXISTS (SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE c.relnamespace = 'shop'::regnamespace AND c.relkind IN ('r', 'p') AND a.atttypid = t.oid)`); missing != "" {
+		t.Errorf("the zoo lacks %s", missing)
+	}
 }
 
 // TestZooCircle moves a circle of rows that refer to each other.

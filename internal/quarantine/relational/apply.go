@@ -395,7 +395,7 @@ func (t *tx) copyRows(i *Info, hold string, columns []string, keys []quarantine.
 		}
 	}
 	if total != len(keys) {
-		return stale("%d of %d rows of %s are no longer there", len(keys)-total, len(keys), i.Canonical())
+		return stale("%s no longer there", quarantine.Of(len(keys)-total, len(keys), "row of "+i.Canonical(), "rows of "+i.Canonical()))
 	}
 	return nil
 }
@@ -419,14 +419,33 @@ func (t *tx) narrow(p quarantine.Plan, keys []quarantine.Key) []quarantine.Key {
 
 // compare compares the set hash of a hold with the plan's.
 func (t *tx) compare(name, hold, hash string, i *Info, only []quarantine.Key, want string) error {
-	hashes, err := t.hashes(hold, hash, i, only)
+	got, err := t.setHash(hold, hash, i, only)
 	if err != nil {
 		return err
 	}
-	if quarantine.HashHashes(hashes) != want {
+	if got != want {
 		return stale("rows of %s have been changed meanwhile", name)
 	}
 	return nil
+}
+
+// setHash is HashHashes of the rows of a hold.
+func (t *tx) setHash(hold, hash string, i *Info, only []quarantine.Key) (string, error) {
+	set := t.d.SetHash(hash)
+	if set == "" || len(only) > t.d.Chunk() {
+		hashes, err := t.hashes(hold, hash, i, only)
+		return quarantine.HashHashes(hashes), err
+	}
+	b := NewBuilder(t.d)
+	query := "SELECT " + set + " FROM " + t.d.Hold(hold) + " h"
+	if only != nil {
+		query += " WHERE " + t.d.MatchKeys(b, "h", i, only)
+	}
+	lines, err := t.texts(query+") s", b.Args...)
+	if err != nil {
+		return "", err
+	}
+	return lines[0][0], nil
 }
 
 func (t *tx) hashes(hold, hash string, i *Info, only []quarantine.Key) ([]string, error) {
@@ -633,7 +652,7 @@ func (t *tx) openCircle(p quarantine.Plan, group []string, infos map[string]*Inf
 // run runs Delete or Insert over a group and gives the count of each part.
 func (t *tx) run(parts []Part, build func(*Builder, []Part) string) ([]int, error) {
 	out := make([]int, len(parts))
-	if t.d.Together() {
+	if t.d.Together() && len(parts) > 1 {
 		b := NewBuilder(t.d)
 		lines, err := t.texts(build(b, parts), b.Args...)
 		if err != nil {

@@ -23,6 +23,9 @@ type Options struct {
 	Limits quarantine.Limits
 	Now    func() time.Time
 	Log    *slog.Logger
+	// Lend lends a connection that was opened in calm, for as long as f runs; it is asked
+	// for when the database lets no more in. May be nil.
+	Lend func(ctx context.Context, f func(context.Context, *sql.Conn) error) error
 	// Trace is told each step before it is done; tests cut connections in it. May be nil.
 	Trace func(step string)
 }
@@ -67,6 +70,21 @@ func (db *DB) Pool() *sql.DB { return db.pool }
 // Dialect is the dialect, for the same.
 func (db *DB) Dialect() Dialect { return db.d }
 
+// with runs work on a connection of its own. When the database lets no more in, it
+// runs on the one that is kept for that.
+func (db *DB) with(ctx context.Context, work func(*sql.Conn) error) error {
+	c, err := db.conn(ctx)
+	switch {
+	case err == nil:
+		defer func() { _ = c.Close() }()
+		return work(c)
+	case db.o.Lend == nil || !db.d.Full(err):
+		return db.fault(err)
+	}
+	db.o.Log.Warn("the database lets no more in: the kept connection is used", "database", db.o.Name)
+	return db.o.Lend(ctx, func(_ context.Context, c *sql.Conn) error { return work(c) })
+}
+
 // conn gives a connection that lives; one that the database has ended meanwhile is
 // given up for a new one.
 func (db *DB) conn(ctx context.Context) (*sql.Conn, error) {
@@ -88,11 +106,10 @@ func (db *DB) conn(ctx context.Context) (*sql.Conn, error) {
 // within runs work on a connection of its own inside a transaction, and commits it
 // when work returns nil.
 func (db *DB) within(ctx context.Context, p Purpose, work func(*tx) error) error {
-	c, err := db.conn(ctx)
-	if err != nil {
-		return db.fault(err)
-	}
-	defer c.Close()
+	return db.with(ctx, func(c *sql.Conn) error { return db.withinOn(ctx, c, p, work) })
+}
+
+func (db *DB) withinOn(ctx context.Context, c *sql.Conn, p Purpose, work func(*tx) error) error {
 	if err := db.d.Connect(ctx, c); err != nil {
 		return db.fault(err)
 	}

@@ -99,6 +99,8 @@ type Dialect interface {
 	// Unlock) ends it. False: somebody else has it.
 	TryLock(ctx context.Context, c *sql.Conn) (bool, error)
 	Unlock(ctx context.Context, c *sql.Conn)
+	// Full says whether an error is that the database lets no more connections in.
+	Full(err error) bool
 	// Fault tells an error of the database in our words.
 	Fault(err error, place string) error
 
@@ -115,14 +117,19 @@ type Dialect interface {
 	KeyText(alias string, c quarantine.Column) string
 	// Hash is the hash of a row's cells: of all (columns nil) or of some.
 	Hash(alias string, i *Info, columns []string) string
+	// Differs says whether rows of a table and of its hold differ in any cell, or in some.
+	Differs(table, hold string, now, then *Info, columns []string) string
+	// SetHash is HashHashes of many hashes as the database itself computes it; empty where
+	// it can't, and they are read one by one.
+	SetHash(hash string) string
 	Size(alias string, i *Info) string
 	Same(a, b string, c quarantine.Column) string // equal, or both null, for any type
 	Literal(b *Builder, c quarantine.Column, text string) string
 	MatchKeys(b *Builder, alias string, i *Info, keys []quarantine.Key) string
 	Chunk() int // how many keys MatchKeys takes at once
 	// Together says that Delete and Insert take all tables of a group in one statement,
-	// which gives one row with the count of each; otherwise they take one table, and
-	// the rows affected are the count.
+	// which gives one row with the count of each where there are several; otherwise, and
+	// of one table, the rows affected are the count.
 	Together() bool
 	// Delete deletes the rows of each table whose key is in its hold.
 	Delete(b *Builder, parts []Part) string

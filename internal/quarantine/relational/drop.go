@@ -95,7 +95,7 @@ func (t *tx) discardRows(op operation, d quarantine.Drop) (int, error) {
 // purgeRows notes an operation as purged; its tables go after that is committed.
 func (t *tx) purgeRows(op operation, _ quarantine.Drop) (int, error) {
 	if op.Waiting() > 0 {
-		return 0, fault.New(fault.Refused, "%d rows of operation %s are still held", op.Waiting(), op.ID).At("operation").WithHint("put them back or discard them first")
+		return 0, fault.New(fault.Refused, "%s still held", quarantine.Count(op.Waiting(), "row of operation "+op.ID+" is", "rows of operation "+op.ID+" are")).At("operation").WithHint("put them back or discard them first")
 	}
 	return op.Rows, t.updateOp(op.ID, quarantine.Purged, op.rest, op.Rows, op.cursor)
 }

@@ -312,11 +312,10 @@ func (db *DB) Ready(ctx context.Context) ([]string, error) {
 // alone runs work in a writing transaction while nobody else acts on this database.
 // prepare makes tables: before the transaction where making them would end it.
 func (db *DB) alone(ctx context.Context, prepare, work func(*tx) error) error {
-	c, err := db.conn(ctx)
-	if err != nil {
-		return db.fault(err)
-	}
-	defer c.Close()
+	return db.with(ctx, func(c *sql.Conn) error { return db.aloneOn(ctx, c, prepare, work) })
+}
+
+func (db *DB) aloneOn(ctx context.Context, c *sql.Conn, prepare, work func(*tx) error) error {
 	if err := db.d.Connect(ctx, c); err != nil {
 		return db.fault(err)
 	}

@@ -160,7 +160,7 @@ func missingKeys(f *found, keys []quarantine.Key) error {
 		distinct[keyID(k)] = true
 	}
 	if missing := len(distinct) - len(f.rows); missing > 0 {
-		return fault.New(fault.NotFound, "%d of the %d named rows are not in %s", missing, len(distinct), f.info.Canonical()).At("keys").WithHint("look whether the keys are right; somebody may have deleted the rows already")
+		return fault.New(fault.NotFound, "%s not in %s", quarantine.Of(missing, len(distinct), "named row", "named rows"), f.info.Canonical()).At("keys").WithHint("look whether the keys are right; somebody may have deleted the rows already")
 	}
 	return nil
 }
@@ -227,11 +227,11 @@ func (t *tx) table(p *quarantine.Plan, f *found, n int) (quarantine.Table, error
 		Partition: i.Partitioned, Hold: holdName(p.ID, "", n)}
 	switch {
 	case i.Canonical() == p.Root && p.Mode == quarantine.Replace:
-		out.Why = fmt.Sprintf("You chose %s here; some of their cells get safe values.", count(len(rows), "row"))
+		out.Why = "You chose " + quarantine.Count(len(rows), "row here; some of its", "rows here; some of their") + " cells get safe values."
 	case i.Canonical() == p.Root:
-		out.Why = fmt.Sprintf("You chose rows here; %s leave.", count(len(rows), "row"))
+		out.Why = "You chose rows here; " + quarantine.Count(len(rows), "row leaves.", "rows leave.")
 	default:
-		out.Why = fmt.Sprintf("%s here hang on rows that leave (%s), so they leave with them.", count(len(rows), "row"), f.via)
+		out.Why = quarantine.Count(len(rows), "row here hangs", "rows here hang") + fmt.Sprintf(" on rows that leave (%s), and so ", f.via) + map[bool]string{true: "leaves", false: "leave"}[len(rows) == 1] + " with them."
 	}
 	// Statistics are too coarse for a guard rail: count as far as the share needs.
 	enough := int(float64(max(len(rows), t.db.limits.ShareFloor))/t.db.limits.Share) + 1
@@ -243,13 +243,6 @@ func (t *tx) table(p *quarantine.Plan, f *found, n int) (quarantine.Table, error
 		out.Total = int64(n)
 	}
 	return out, nil
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return strconv.Itoa(n) + " " + what + "s"
 }
 
 // refuseTable gives the reasons that lie in a table itself.
@@ -408,6 +401,9 @@ func masked(c quarantine.Column, length string) string {
 	if length == "-1" {
 		return c.Name + ": empty"
 	}
+	if length == "1" {
+		return c.Name + ": " + string(c.Class) + ", 1 character"
+	}
 	return c.Name + ": " + string(c.Class) + ", " + length + " characters"
 }
 
@@ -436,7 +432,7 @@ func (t *tx) notices(p *quarantine.Plan, c *closure) {
 		}
 	}
 	for _, d := range p.Detached {
-		say(d.Link.Child, "%s stay and lose their link to %s (%s) until the rows come back.", count(len(d.Frozen), "row"), d.Link.Parent, strings.Join(d.Link.ChildColumns, ", "))
+		say(d.Link.Child, "%s link to %s (%s) until the rows come back.", quarantine.Count(len(d.Frozen), "row stays and loses its", "rows stay and lose their"), d.Link.Parent, strings.Join(d.Link.ChildColumns, ", "))
 		for _, trigger := range c.infos[d.Link.Child].Triggers {
 			say(d.Link.Child, "The trigger %s may run.", trigger)
 		}

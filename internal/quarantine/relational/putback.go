@@ -107,7 +107,7 @@ func (t *tx) restore(b quarantine.Back, w quarantine.Watch) (quarantine.Returned
 	}
 	if problems := append(slices.Clone(r.drift), r.conflicts...); b.Policy == quarantine.Abort && len(problems) > 0 {
 		first := problems[0]
-		return out, fault.New(fault.Conflict, "%d rows or links can't come back; the first, %s %s: %s", len(problems), first.Table, strings.Join(first.Key, ", "), strings.TrimSuffix(first.Detail, ".")).
+		return out, fault.New(fault.Conflict, "%s can't come back; the first, %s %s: %s", quarantine.Count(len(problems), "row or link", "rows or links"), first.Table, strings.Join(first.Key, ", "), strings.TrimSuffix(first.Detail, ".")).
 			At("operation").WithHint("nothing was changed; look at the preview, correct the rows, or choose the policy skip-and-report (--skip)")
 	}
 	out.Skipped = append(slices.Clone(r.drift), r.conflicts...)
@@ -341,12 +341,12 @@ func (r *back) same(name string, out *quarantine.Returned) error {
 	}
 	t := r.t
 	t.trace("compare %s", name)
-	different, err := r.differing(h, now, keys, t.d.Hash("t", now, columns)+" <> "+t.d.Hash("h", now.as(h), columns))
+	different, err := r.differing(h, now, keys, t.d.Differs("t", "h", now, now.as(h), columns))
 	if err != nil || len(different) == 0 {
 		return err
 	}
 	if r.b.Policy == quarantine.Abort {
-		return fault.New(fault.Conflict, "%d rows of %s are not as they were once they are back: a trigger changes them", len(different), name).At("operation").
+		return fault.New(fault.Conflict, "%s not as before once back: a trigger changes what comes", quarantine.Count(len(different), "row of "+name+" is", "rows of "+name+" are")).At("operation").
 			WithHint("nothing was changed; look at the triggers (%s), or choose the policy skip-and-report (--skip), which takes the changed rows and tells of them", strings.Join(now.Triggers, ", "))
 	}
 	for _, k := range different {

@@ -62,12 +62,12 @@ func (r *back) copies() ([]quarantine.Check, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := quarantine.Check{Name: "copies", Table: h.Name, OK: len(hashes) == h.Rows && quarantine.HashHashes(hashes) == h.SetHash, Detail: fmt.Sprintf("%d copies are whole.", len(hashes))}
+		c := quarantine.Check{Name: "copies", Table: h.Name, OK: len(hashes) == h.Rows && quarantine.HashHashes(hashes) == h.SetHash, Detail: quarantine.Count(len(hashes), "copy is whole.", "copies are whole.")}
 		switch {
 		case !full:
-			c.OK, c.Detail = len(hashes) <= h.Rows, fmt.Sprintf("%d of %d copies are made.", len(hashes), h.Rows)
+			c.OK, c.Detail = len(hashes) <= h.Rows, fmt.Sprintf("%d of %s made.", len(hashes), quarantine.Count(h.Rows, "copy is", "copies are"))
 		case !c.OK:
-			c.Detail = fmt.Sprintf("The %d copies are not the %d rows that left. Somebody has changed the table %s.", len(hashes), h.Rows, h.Hold)
+			c.Detail = fmt.Sprintf("The copies are not what has left (%s, and %s). Somebody has changed the table %s.", quarantine.Count(len(hashes), "copy", "copies"), quarantine.Count(h.Rows, "row", "rows"), h.Hold)
 		}
 		out = append(out, c)
 	}
@@ -127,16 +127,16 @@ func (r *back) place(h heldTable, lines [][]string) []quarantine.Check {
 	}
 	var out []quarantine.Check
 	if held > 0 || back == 0 {
-		c := quarantine.Check{Name: "absent", Table: h.Name, OK: wrong == 0, Detail: fmt.Sprintf("%d rows are gone from %s.", held, h.Name)}
+		c := quarantine.Check{Name: "absent", Table: h.Name, OK: wrong == 0, Detail: quarantine.Count(held, "row is", "rows are") + " gone from " + h.Name + "."}
 		if wrong > 0 {
-			c.Detail = fmt.Sprintf("%d of %d rows are in %s again: somebody has put rows with these keys there.", wrong, held, h.Name)
+			c.Detail = fmt.Sprintf("%s in %s again: somebody has put rows with these keys there.", quarantine.Of(wrong, held, "row", "rows"), h.Name)
 		}
 		out = append(out, c)
 	}
 	if back > 0 {
-		c := quarantine.Check{Name: "back", Table: h.Name, OK: missing == 0, Detail: fmt.Sprintf("%d rows are back in %s.", back, h.Name)}
+		c := quarantine.Check{Name: "back", Table: h.Name, OK: missing == 0, Detail: quarantine.Count(back, "row is", "rows are") + " back in " + h.Name + "."}
 		if missing > 0 {
-			c.Detail = fmt.Sprintf("%d of %d rows are not in %s: somebody has taken them away since.", missing, back, h.Name)
+			c.Detail = fmt.Sprintf("%s not in %s: somebody has taken them away since.", quarantine.Of(missing, back, "row", "rows"), h.Name)
 		}
 		out = append(out, c)
 	}
@@ -170,7 +170,7 @@ func (r *back) orphans() ([]quarantine.Check, error) {
 		}
 		c := quarantine.Check{Name: "orphans", Table: l.Child, OK: n == 0, Detail: fmt.Sprintf("No row of %s lacks its row of %s.", l.Child, l.Parent)}
 		if n > 0 {
-			c.Detail = fmt.Sprintf("%d rows of %s refer to rows of %s that have left.", n, l.Child, l.Parent)
+			c.Detail = fmt.Sprintf("%s to rows of %s that have left.", quarantine.Count(n, "row of "+l.Child+" refers", "rows of "+l.Child+" refer"), l.Parent)
 		}
 		out = append(out, c)
 	}

@@ -142,6 +142,9 @@ const (
 	codeTrigger    = 1811
 )
 
+// Full implements relational.Dialect: a file has no connections to count.
+func (d *dialect) Full(error) bool { return false }
+
 // Fault tells an error of SQLite.
 func (d *dialect) Fault(err error, place string) error {
 	var e *sqlite.Error

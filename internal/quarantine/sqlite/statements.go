@@ -55,6 +55,14 @@ func (d *dialect) Hash(alias string, i *relational.Info, columns []string) strin
 	return "lifeboat_hash(" + strings.Join(parts, ", ") + ")"
 }
 
+// Differs compares hashes: values of every type are told apart by them alone.
+func (d *dialect) Differs(table, hold string, now, then *relational.Info, columns []string) string {
+	return d.Hash(table, now, columns) + " <> " + d.Hash(hold, then, columns)
+}
+
+// SetHash is read one by one: there is no server that rows would be spared the way from.
+func (d *dialect) SetHash(string) string { return "" }
+
 func (d *dialect) Size(alias string, i *relational.Info) string {
 	parts := make([]string, len(i.Columns))
 	for n, c := range i.Columns {

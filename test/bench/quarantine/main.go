@@ -31,10 +31,14 @@ import (
 	"lifeboat/internal/quarantine/relational"
 )
 
+// showSteps prints each step with the time since the one before.
+var showSteps bool
+
 func main() {
 	planRows := flag.Int("plan-rows", 10_000_000, "rows of the table that a plan is made on")
 	rounds := flag.Int("rounds", 5, "rounds of moving and restoring")
 	only := flag.String("only", "", "only this database")
+	flag.BoolVar(&showSteps, "steps", false, "tell how long each step of lifeboat's own took")
 	flag.Parse()
 	log.SetFlags(0)
 	for _, e := range engines {
@@ -91,7 +95,7 @@ func measure(ctx context.Context, e engine, planRows, rounds int) error {
 	}
 	defer func() { _ = b.db.Close() }()
 	limits := quarantine.Limits{Rows: 20_000}
-	if b.q, err = e.open(s.DSN("", "shop"), relational.Options{Name: "shop", Now: time.Now, Limits: limits, Tables: []string{"accounts", "orders", "order_lines", "payments", "notes", "large", "large_child"}}); err != nil {
+	if b.q, err = e.open(s.DSN("", "shop"), relational.Options{Name: "shop", Now: time.Now, Limits: limits, Trace: steps(), Tables: []string{"accounts", "orders", "order_lines", "payments", "notes", "large", "large_child"}}); err != nil {
 		return err
 	}
 	defer func() { _ = b.q.Close() }()
@@ -102,6 +106,19 @@ func measure(ctx context.Context, e engine, planRows, rounds int) error {
 		return err
 	}
 	return b.plan(ctx, planRows)
+}
+
+// steps tells how long the step before took.
+func steps() func(string) {
+	if !showSteps {
+		return nil
+	}
+	before, last := "", time.Now()
+	return func(step string) {
+		now := time.Now()
+		fmt.Printf("  %8s  %s\n", ms(now.Sub(last)), before)
+		before, last = step, now
+	}
 }
 
 func (b *bench) exec(ctx context.Context, statements ...string) error {
