@@ -19,7 +19,7 @@ import (
 // The status page's own pace.
 const (
 	countEvery = 5 * time.Second // at what is shown, to count it
-	tellEvery = 5 * time.Minute // what was measured, to answer
+	tellEvery  = 5 * time.Minute // what was measured, to answer
 )
 
 // openBoard reads what people wrote on the status page and what was measured for it.
