@@ -12,6 +12,7 @@ import (
 
 	"lifeboat/internal/authdns"
 	"lifeboat/internal/fault"
+	"lifeboat/internal/feed"
 	"lifeboat/internal/listen"
 	"lifeboat/internal/ofrep"
 	"lifeboat/internal/snapshot"
@@ -21,7 +22,7 @@ import (
 
 // Request is one line of JSON on answer.sock.
 type Request struct {
-	Do    string `json:"do"` // status, pull, trust, adopt, sockets
+	Do    string `json:"do"` // status, sights, pull, trust, adopt, sockets
 	Lever string `json:"lever,omitempty"`
 	Key   string `json:"key,omitempty"`
 	Epoch uint64 `json:"epoch,omitempty"`
@@ -35,6 +36,8 @@ type Reply struct {
 	PID    int        `json:"pid"`
 	Ready  bool       `json:"ready"`
 	Status *Standing  `json:"status,omitempty"`
+
+	Sights []feed.Sight `json:"sights,omitempty"` // what the checks saw last, where they were asked for
 }
 
 // Standing is answer's state as its socket tells it.
@@ -108,6 +111,9 @@ func (a *Answer) serveRequest(c net.Conn, q Request) error {
 	switch q.Do {
 	case "status":
 		return nil
+	case "sights":
+		a.send(c, Reply{OK: true, PID: a.o.PID, Ready: a.Ready(), Sights: a.status().Sights})
+		return errReplied
 	case "pull":
 		return a.pull(q.Lever, c)
 	case "trust":
@@ -124,7 +130,7 @@ func (a *Answer) serveRequest(c net.Conn, q Request) error {
 		}
 		return errReplied
 	}
-	return fault.New(fault.Invalid, "unknown request %q", q.Do).WithHint("known: status, pull, trust, adopt, sockets")
+	return fault.New(fault.Invalid, "unknown request %q", q.Do).WithHint("known: status, sights, pull, trust, adopt, sockets")
 }
 
 func (a *Answer) reply(c net.Conn, err error) {
@@ -133,8 +139,12 @@ func (a *Answer) reply(c net.Conn, err error) {
 	if err != nil {
 		r.Err, r.Kind = err.Error(), fault.KindOf(err)
 	}
-	b, merr := json.Marshal(r)
-	if merr != nil { // our own type
+	a.send(c, r)
+}
+
+func (a *Answer) send(c net.Conn, r Reply) {
+	b, err := json.Marshal(r)
+	if err != nil { // our own type
 		return
 	}
 	_, _ = c.Write(append(b, '\n')) // a caller that has gone away misses nothing

@@ -81,20 +81,26 @@ func (a *Answer) renderOnce() {
 func (a *Answer) inView() (sites []snapshot.Site, orders map[string]snapshot.SiteOrder, facts board.Facts, version string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	sites, orders = a.contents.Sites, map[string]snapshot.SiteOrder{}
-	facts = board.Facts{Sheet: a.contents.Boards(), History: a.contents.History, Ordered: map[string]board.Ordered{}, Now: a.o.Now()}
 	for _, part := range []string{snapshot.PartStatus, snapshot.PartHistory, snapshot.PartSites} {
 		version += a.manifest.Parts[part].SHA256
 	}
-	for _, s := range sites {
-		o := a.manifest.Sites[s.ID]
-		if pos := snapshot.Effective(a.manifest, a.local, s); pos != o.Position {
-			o = localOrder(a.local, s, pos)
+	orders, facts = inViewOf(a.manifest, a.contents, a.local, a.o.Now())
+	return a.contents.Sites, orders, facts, version
+}
+
+// inViewOf is what a snapshot and the local orders make of each site.
+func inViewOf(m snapshot.Manifest, c snapshot.Contents, l snapshot.Local, now time.Time) (map[string]snapshot.SiteOrder, board.Facts) {
+	orders := map[string]snapshot.SiteOrder{}
+	facts := board.Facts{Sheet: c.Boards(), History: c.History, Ordered: map[string]board.Ordered{}, Now: now}
+	for _, s := range c.Sites {
+		o := m.Sites[s.ID]
+		if pos := snapshot.Effective(m, l, s); pos != o.Position {
+			o = localOrder(l, s, pos)
 		}
 		orders[s.ID] = o
 		facts.Ordered[s.ID] = ordered(s, o)
 	}
-	return sites, orders, facts, version
+	return orders, facts
 }
 
 // renderSites makes the pages of the sites' own names, with the status pages as they
@@ -125,12 +131,8 @@ func (a *Answer) renderStatus() bool {
 	defer a.writing.Unlock()
 	sites, orders, facts, version := a.inView()
 	facts.Seen = boardSeen(a.prober.Seen())
-	for _, s := range sites {
-		if o := orders[s.ID]; s.Shadow == "" && o.Message != "" {
-			facts = facts.Heard(s.ID, statuspage.Symptom("", s.Title), o.Message, o.Since)
-			version += o.Message
-		}
-	}
+	facts, messages := heard(facts, sites, orders)
+	version += messages
 	pages, err := a.statuses.Render(facts, version)
 	if err != nil {
 		a.o.Logger.Error("the status pages were not rendered", "cause", err)
@@ -140,6 +142,18 @@ func (a *Answer) renderStatus() bool {
 	defer a.rendering.Unlock()
 	a.statused = pages
 	return len(pages) > 0
+}
+
+// heard adds what crews told visitors that the board has not been told yet.
+func heard(f board.Facts, sites []snapshot.Site, orders map[string]snapshot.SiteOrder) (board.Facts, string) {
+	messages := ""
+	for _, s := range sites {
+		if o := orders[s.ID]; s.Shadow == "" && o.Message != "" {
+			f = f.Heard(s.ID, statuspage.Symptom("", s.Title), o.Message, o.Since)
+			messages += o.Message
+		}
+	}
+	return f, messages
 }
 
 // ordered is where a site's visitors are sent, as status pages see it.

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"lifeboat/internal/api"
+	"lifeboat/internal/certs"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/feed"
 	"lifeboat/internal/probe"
@@ -110,7 +111,7 @@ func TestMetricsAreClean(t *testing.T) {
 	b := launch(t, talkative)
 	b.engine.Status()
 	o := b.options()
-	o.Registry, o.Outside, o.Engine = prometheus.NewRegistry(), outsider{}, signing{o.Engine}
+	o.Registry, o.Outside, o.Engine, o.Certificates = prometheus.NewRegistry(), outsider{}, signing{o.Engine}, keeping{}
 	send(t, api.New(o), "GET", "/healthz", "", nil)
 	found, err := o.Registry.Gather()
 	if err != nil {
@@ -141,6 +142,16 @@ func TestMetricsAreClean(t *testing.T) {
 		if !slices.Contains(made, name) {
 			t.Errorf("the reference names %s, which is not there", name)
 		}
+	}
+}
+
+// keeping has a certificate whose renewal failed.
+type keeping struct{ api.Certificates }
+
+func (keeping) View() certs.Holdings {
+	return certs.Holdings{
+		Score: 40, Names: []certs.Readiness{{Site: "shop", Name: "shop.example.com", Score: 40, Left: 0.2, Until: time.Now().Add(time.Hour)}},
+		Renewals: []certs.Renewal{{ID: "shop.ecdsa", Failures: 2}},
 	}
 }
 

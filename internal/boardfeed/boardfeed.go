@@ -133,17 +133,6 @@ func (w *writer) maintenances() []board.Maintenance {
 	return w.b.Maintenances[:min(len(w.b.Maintenances), maxEntries)]
 }
 
-// names are those of components, as a sentence lists them.
-func (w *writer) names(ids []string) string {
-	var out []string
-	for _, id := range ids {
-		if c, known := w.b.Component(id); known {
-			out = append(out, w.say(c.Name))
-		}
-	}
-	return strings.Join(out, ", ")
-}
-
 // words of the states and steps, as readers of Statuspage's feeds know them.
 var words = map[string]string{
 	string(board.Operational): "Operational", string(board.Degraded): "Degraded performance", string(board.Partial): "Partial outage",

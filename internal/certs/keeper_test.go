@@ -56,7 +56,7 @@ func TestIssueAndRenew(t *testing.T) {
 	if second.PublicKey.(*ecdsa.PublicKey).Equal(first.PublicKey) {
 		t.Error("the same key again")
 	}
-	replaced, err := p.ca.db.GetOrderByIssuedSerial(strings.TrimLeft(p.Keeper.View().Certificates[0].Serial, "0"))
+	replaced, err := p.ca.db.GetOrderByIssuedSerial(p.View().Certificates[0].Serial)
 	if err != nil || replaced.Replaces == "" {
 		t.Errorf("the authority was not told what is replaced: %v", err)
 	}

@@ -255,7 +255,7 @@ func (l *lines) String() string {
 // authority.
 func newPort(t *testing.T, change func(p *port, o *Options)) *port {
 	t.Helper()
-	p := &port{t: t, dns: startDNS(t), said: &lines{}, now: time.Now()}
+	p := &port{t: t, dns: startDNS(t), said: &lines{}, now: time.Now().Add(time.Minute)} // not before the authority makes what it makes
 	p.ca = startPebble(t, p.dns.addr.String())
 	servers := func(string) []netip.AddrPort { return []netip.AddrPort{p.dns.addr} }
 	p.o = Options{

@@ -133,8 +133,16 @@ func (p press) headOf(worst board.State) string {
 	return p.w.say(id, with{"Count": n, "All": len(p.b.Components), "Name": name})
 }
 
-// known says how old the knowledge is.
+// known says how old the knowledge is, and of a copy, which it is itself.
 func (p press) known() string {
+	if !p.o.Still {
+		return p.knowledge()
+	}
+	now := p.b.Now.In(p.w.zone)
+	return p.w.say("known.still", with{"Date": p.w.date(now), "Clock": now.Format("15:04") + "\u00a0" + zoneName(now), "Known": p.knowledge()})
+}
+
+func (p press) knowledge() string {
 	k := p.b.Knowledge
 	age := p.w.age(p.b.Now.Sub(k.At))
 	switch {

@@ -31,6 +31,7 @@ type Feed struct{ Title, Type, Path string }
 type Options struct {
 	Feeds  []Feed
 	SignIn string // where people who have an account sign in; "" where nobody can
+	Still  bool   // a copy that nobody makes anew, and which therefore says so
 }
 
 // Limits on what one page holds, so that it loads at once.

@@ -132,6 +132,7 @@ func TestImportDirection(t *testing.T) {
 		{place: "outbox", allowed: []string{"control", "engine", "api", "web"}, reason: "news goes out beside what happens, never in its way"},
 		{place: "action", allowed: []string{"control"}, reason: "the engine runs prepared acts by their names"},
 		{place: "answer", allowed: []string{"cli", "supervise", "demo"}, reason: "answer wires the data plane; only what starts it may know it"},
+		{place: "export", allowed: []string{"cli"}, reason: "a folder of files is for who asks for one; nothing that serves waits for a disk"},
 		{place: "cli", allowed: []string{}, reason: "the command line is the outermost room; only cmd/lifeboat opens it"},
 		{place: "demo", allowed: []string{"cli", "demo"}, reason: "the product must not know its sample site"},
 	}
