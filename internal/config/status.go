@@ -60,9 +60,11 @@ var ruleKeys = keySet{
 }
 
 var privateKeys = keySet{
-	known: []string{"password_hash", "sign_in"},
-	later: map[string]string{"password": "write password_hash: what lifeboat status password prints", "users": "write sign_in: true"},
+	known: []string{"password_hash"},
+	later: map[string]string{"password": useHash, "users": useHash, "sign_in": useHash},
 }
+
+const useHash = "write password_hash: what lifeboat status password prints"
 
 // status reads how the status page looks and what it tells of.
 func (b *builder) status(top section) {
@@ -211,12 +213,12 @@ func (b *builder) private(s section) *board.Private {
 	if !ok {
 		return nil
 	}
-	out := &board.Private{Hash: p.line("password_hash", "", `"$argon2id$v=19$…"`, 256), SignIn: p.truth("sign_in", false)}
+	out := &board.Private{Hash: p.line("password_hash", "", `"$argon2id$v=19$…"`, 256)}
 	if out.Hash != "" && board.CheckHash(out.Hash) != nil {
 		p.invalid(p.at("password_hash"), "%s is not the hash of a password", p.of("password_hash")).WithHint("write what lifeboat status password prints, in quotes")
 	}
-	if out.Hash == "" && !out.SignIn && !p.refused(privateKeys) {
-		p.invalid(n.at, "private of status lets nobody in").WithHint("write password_hash: what lifeboat status password prints, or sign_in: true")
+	if out.Hash == "" && !p.refused(privateKeys) {
+		p.invalid(n.at, "private of status lets nobody in").WithHint(useHash)
 	}
 	return out
 }
