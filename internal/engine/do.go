@@ -369,10 +369,17 @@ func (r *runner) commit(ctx context.Context, drafts []incident.Event, extra []st
 		r.open = rev
 	}
 	r.in = next
-	if len(events) > 0 {
-		r.since(events, next)
+	switch {
+	case len(events) == 0:
+	case !next.Phase.Open():
+		r.parked = next.ParkedPulls()
+	case events[0].Type == incident.Declared:
+		r.parked = nil
 	}
 	r.show(events)
+	if len(events) > 0 && next.Phase.Open() {
+		r.since(events, next) // evidence is taken for an incident that is shown
+	}
 	if !next.Phase.Open() { // it is seen on, but the site is free
 		r.in = incident.Incident{}
 	}
@@ -381,18 +388,14 @@ func (r *runner) commit(ctx context.Context, drafts []incident.Event, extra []st
 
 // since starts what new events call for; nothing here is waited for.
 func (r *runner) since(events []incident.Event, next incident.Incident) {
-	if !next.Phase.Open() {
-		r.parked = next.ParkedPulls()
+	if next.Drill {
 		return
 	}
 	if events[0].Type == incident.Declared {
-		r.parked = nil
-		if !next.Drill {
-			r.collect(next.ID)
-		}
+		r.collect(next.ID)
 		return
 	}
-	if !next.Drill && slices.ContainsFunc(events, func(e incident.Event) bool {
+	if slices.ContainsFunc(events, func(e incident.Event) bool {
 		return e.Type == incident.WatchRelapse || e.Type == incident.SteppedBack
 	}) {
 		r.collectAgain(next.ID)
