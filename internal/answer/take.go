@@ -54,18 +54,19 @@ func (a *Answer) shares() map[string]*snapshot.Share { // with mu held
 // take verifies a snapshot, puts it in force in memory, then keeps it on disk. What
 // can't be taken changes nothing.
 func (a *Answer) take(p feed.Publish) feed.Ack {
-	ack, fresh := a.takeOne(p)
-	if fresh { // new sites have their pages before control is told that they are served
+	ack, other := a.takeOne(p)
+	if other { // who is moved meets the right page before control is told that it is in force
 		a.renderSites()
 		a.renderSoon()
 	}
 	return ack
 }
 
-func (a *Answer) takeOne(p feed.Publish) (_ feed.Ack, fresh bool) {
+// takeOne takes a snapshot; other: it has other sites, or sends visitors elsewhere.
+func (a *Answer) takeOne(p feed.Publish) (_ feed.Ack, other bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	table := a.table
+	table, before := a.table, a.inForce()
 	m, err := snapshot.Open(p.Signed, a.key)
 	ack := feed.Ack{Epoch: m.Epoch, Revision: m.Revision}
 	if err != nil { // the number is for the sender to know its own by; nothing in it is trusted
@@ -87,7 +88,7 @@ func (a *Answer) takeOne(p feed.Publish) (_ feed.Ack, fresh bool) {
 		ack.Kept = err.Error()
 	}
 	ack.Serials = maps.Clone(a.serials)
-	return ack, a.table != table
+	return ack, a.table != table || !maps.Equal(before, a.inForce())
 }
 
 // install puts a manifest in force, or leaves everything as it is.

@@ -22,6 +22,31 @@ import (
 
 type manifest = snapshot.Manifest
 
+// TestThePageTurnsWithTheSite: once a move is acknowledged nobody is given the page of
+// before; a late-comer's connection is ended, so that the name is looked up again.
+func TestThePageTurnsWithTheSite(t *testing.T) {
+	t.Parallel()
+	r := start(t, folder(t))
+	for revision := range uint64(20) {
+		place := []string{"main", snapshot.Standby}[revision%2]
+		r.takes(order(t, 1, revision+1, place))
+		req, err := http.NewRequest(http.MethodGet, "http://"+r.page+"/anything", nil)
+		must(t, err)
+		req.Host = "shop.example.com"
+		client := &http.Client{Transport: &http.Transport{}} // a line of its own: a return ends idle ones
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Errorf("revision %d, at %s: %v", revision+1, place, err)
+			continue
+		}
+		_ = resp.Body.Close()
+		client.CloseIdleConnections()
+		if late := resp.Close; late != (place == "main") {
+			t.Errorf("revision %d, at %s: taken for a late-comer: %t", revision+1, place, late)
+		}
+	}
+}
+
 func TestTakeAndServe(t *testing.T) {
 	t.Parallel()
 	r := start(t, folder(t))

@@ -171,10 +171,12 @@ func reset(c net.Conn) {
 // lease is the front for one HTTP server, which closes the listener that it is given.
 type lease struct {
 	*front
+	ending  sync.Once
 	closing sync.Once
 	leaving sync.Once
 	ended   chan struct{} // closed: no connection is to be taken any more
 	left    chan struct{} // closed: none is
+	closed  chan struct{} // closed: the server is ending
 }
 
 // deadliner is a listener that can be woken.
@@ -184,16 +186,18 @@ func (f *front) lease() *lease {
 	if d, is := f.ln.(deadliner); is {
 		_ = d.SetDeadline(time.Time{})
 	}
-	return &lease{front: f, ended: make(chan struct{}), left: make(chan struct{})}
+	return &lease{front: f, ended: make(chan struct{}), left: make(chan struct{}), closed: make(chan struct{})}
 }
 
-// Accept gives the next connection, until the lease is over.
+// Accept gives the next connection, until the lease is over. Then it waits for the
+// server's end, which it would bring about by returning.
 func (l *lease) Accept() (net.Conn, error) {
 	c, err := l.accept()
 	if err != nil {
 		select {
 		case <-l.ended:
 			l.leaving.Do(func() { close(l.left) })
+			<-l.closed
 			return nil, net.ErrClosed
 		default:
 		}
@@ -201,9 +205,10 @@ func (l *lease) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// Close ends the lease; the listener stays open for the next one where it can be woken.
-func (l *lease) Close() error {
-	l.closing.Do(func() {
+// end takes no further connection; the listener stays open for the next lease where it
+// can be woken.
+func (l *lease) end() {
+	l.ending.Do(func() {
 		close(l.ended)
 		if d, is := l.ln.(deadliner); is {
 			_ = d.SetDeadline(time.Unix(1, 0))
@@ -211,6 +216,12 @@ func (l *lease) Close() error {
 		}
 		l.front.close()
 	})
+}
+
+// Close ends the lease, and what waits in Accept.
+func (l *lease) Close() error {
+	l.end()
+	l.closing.Do(func() { close(l.closed) })
 	return nil
 }
 

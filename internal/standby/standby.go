@@ -182,6 +182,19 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	return s.serveFront(ctx, s.newFront(ln, nil))
 }
 
+// settleTime is how long a server that takes no connection any more goes on: the request
+// of one that it took last is on its way, and a server that is ending answers none.
+const settleTime = 500 * time.Millisecond
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
 // serveFront serves with one HTTP server after the other: the one before ends its idle
 // connections when a site has gone home.
 func (s *Server) serveFront(ctx context.Context, f *front) error {
@@ -204,14 +217,19 @@ func (s *Server) serveFront(ctx context.Context, f *front) error {
 			stop()
 			return <-done
 		case <-turned:
-			stop()
+			lease.end()
 			select {
 			case <-lease.left:
 			case err := <-done:
+				stop()
 				if err != nil {
 					return err
 				}
 			}
+			olds.Go(func() { // ends with ctx
+				defer stop()
+				pause(ctx, settleTime)
+			})
 		}
 	}
 }
