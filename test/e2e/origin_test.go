@@ -21,6 +21,7 @@ type Origin struct {
 	server *http.Server // nil while it is down
 	https  *tls.Config  // nil: plain HTTP
 	door   net.Listener
+	ended  chan struct{} // closed when the server let go of the door
 }
 
 func openOrigin(t *testing.T, name, addr string) *Origin {
@@ -55,16 +56,22 @@ func (o *Origin) Up() {
 	if o.https != nil {
 		l = tls.NewListener(l, o.https)
 	}
-	go func(s *http.Server) { _ = s.Serve(l) }(o.server) // ends with Down
+	o.ended = make(chan struct{})
+	go func(s *http.Server, ended chan struct{}) { // ends with Down
+		defer close(ended)
+		_ = s.Serve(l)
+	}(o.server, o.ended)
 }
 
-// Down takes it down: nobody listens any more.
+// Down takes it down: nobody listens any more, and the address can be had again. A
+// listener that two close at once is closed only when both have returned.
 func (o *Origin) Down() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.server != nil {
 		_ = o.server.Close()
 		_ = o.door.Close() // the server may not have come to it yet
+		<-o.ended
 		o.server = nil
 	}
 }
