@@ -108,6 +108,7 @@ func (d *Desk) Look(ctx context.Context, b board.Board, seen []board.Seen) (wort
 func (d *Desk) Show(b board.Board) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.last = b.Components
 	for _, c := range b.Components {
 		d.shown[c.ID] = c.State
 	}
