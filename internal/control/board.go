@@ -82,6 +82,8 @@ func keepBoard(ctx context.Context, o Options, d *desk.Desk, eng *engine.Engine,
 	words()
 	for {
 		news := eng.Changed()
+		b, _ := visible(d, eng, o.Now())
+		d.Show(b)
 		d.Follow(ctx, crews(eng.Told(), titles, o.Now()))
 		select {
 		case <-ctx.Done():
@@ -102,9 +104,15 @@ func keepBoard(ctx context.Context, o Options, d *desk.Desk, eng *engine.Engine,
 
 // look counts what is shown now.
 func look(ctx context.Context, d *desk.Desk, eng *engine.Engine, now time.Time) bool {
+	b, seen := visible(d, eng, now)
+	return d.Look(ctx, b, seen)
+}
+
+// visible is how every component is shown now, and what the checks see.
+func visible(d *desk.Desk, eng *engine.Engine, now time.Time) (board.Board, []board.Seen) {
 	at, seen := eng.Visible()
 	f := board.Facts{Sheet: d.Sheet(), Ordered: at, Seen: seen, Now: now}
-	return d.Look(ctx, board.Make(board.Page{Zone: d.Settings().Zone.String()}, f), seen)
+	return board.Make(board.Page{Zone: d.Settings().Zone.String()}, f), seen
 }
 
 // crews are the incidents of which the public was told something, in the status page's

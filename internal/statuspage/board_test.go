@@ -312,6 +312,39 @@ func TestTheHeadSays(t *testing.T) {
 	}
 }
 
+// TestTheTextIsMadeOfSentences reads the line below an incident's title.
+func TestTheTextIsMadeOfSentences(t *testing.T) {
+	t.Parallel()
+	page, f := company()
+	for tag, want := range map[string]string{"en": "we know what it is. Began ", "de": ". Begann "} {
+		d := Text(board.Make(page, f), Options{}, tag)
+		if !strings.Contains(strings.ToLower(string(d.Body)), strings.ToLower(want)) {
+			t.Errorf("%s lacks %q:\n%s", tag, want, d.Body)
+		}
+	}
+}
+
+// TestNoEffectIsSaidOnlyWhenItIsKnown opens an incident before anything was seen to fail.
+func TestNoEffectIsSaidOnlyWhenItIsKnown(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		step  board.Step
+		given board.Impact
+		want  string
+	}{
+		"open, nobody knows":     {board.Investigating, "", ""},
+		"open, a person said so": {board.Investigating, board.ImpactNone, "No effect"},
+		"over":                   {board.Resolved, "", "No effect"},
+	} {
+		page, f := company()
+		p := newPress(board.Make(page, f), Options{}, "en")
+		in := board.Incident{ID: "x", Step: c.step, Given: c.given, Impact: board.ImpactNone, StartedAt: noon}
+		if got := p.impact(in); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
 func TestOtherLanguagesAreSaidSo(t *testing.T) {
 	t.Parallel()
 	page, f := company()

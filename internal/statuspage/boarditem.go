@@ -28,7 +28,7 @@ func (p press) incident(in board.Incident, most int) item {
 	v := item{
 		State: letters[stateOfImpact(in.Impact)], Href: p.at + board.PathIncident + in.ID, Title: line(title), Lang: lang, Only: p.w.only(lang),
 		Step: p.w.say("step." + string(in.Step)), When: p.w.say("news.began", with{"Time": p.w.clock(in.StartedAt, p.b.Now).Text}),
-		Impact: p.w.say("impact." + string(in.Impact)), Lasted: p.lasted(in), Touched: p.touched(in.Components), Updates: p.updates(in.Updates, most),
+		Impact: p.impact(in), Lasted: p.lasted(in), Touched: p.touched(in.Components), Updates: p.updates(in.Updates, most),
 	}
 	if in.Open() && !in.NextDue.IsZero() {
 		id := "news.next"
@@ -41,6 +41,15 @@ func (p press) incident(in board.Incident, most int) item {
 		v.State = letters[board.Unknown]
 	}
 	return v
+}
+
+// impact says how much it hurts. "No effect" is said only where a person said so or it is
+// over: of an open incident for which no component has changed yet, nobody knows that.
+func (p press) impact(in board.Incident) string {
+	if in.Open() && in.Impact == board.ImpactNone && in.Given == "" {
+		return ""
+	}
+	return p.w.say("impact." + string(in.Impact))
 }
 
 func (p press) maintenance(m board.Maintenance, most int) item {

@@ -37,7 +37,7 @@ func Text(b board.Board, o Options, tag string) Document {
 var signs = map[string]string{"o": "[+]", "g": "[~]", "p": "[-]", "m": "[x]", "w": "[*]", "u": "[?]"}
 
 func (p press) tellText(t *strings.Builder, v item) {
-	fmt.Fprintf(t, "\n! %s\n  %s, %s\n", v.Title, v.Step, v.When)
+	fmt.Fprintf(t, "\n! %s\n  %s. %s.\n", v.Title, v.Step, v.When)
 	for _, more := range []string{v.Touched, v.Next} {
 		if more != "" {
 			fmt.Fprintf(t, "  %s\n", more)

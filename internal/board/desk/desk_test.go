@@ -197,6 +197,25 @@ func TestRecurringWorkIsAnnounced(t *testing.T) {
 	}
 }
 
+// TestACrewIsBelievedWithWhatIsShownNow pulls a lever and tells of it between two looks.
+func TestACrewIsBelievedWithWhatIsShownNow(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	at := func(state board.State) board.Board {
+		return board.Board{Components: []board.Component{{ID: "shop", State: state}}}
+	}
+	s.Look(context.Background(), at(board.Operational), nil)
+	s.now = s.now.Add(time.Second)
+	s.Show(at(board.Major))
+	if shown := s.Shown(); len(shown) != 1 || shown[0].State != board.Major {
+		t.Errorf("shown: %+v", shown)
+	}
+	s.Follow(context.Background(), []Crew{{ID: "01J", Site: "shop", Title: text("Shop does not open"), Began: s.now, News: []News{{ID: "u1", Text: "We look.", Step: board.Investigating, By: "Ada"}}}})
+	if in := s.Sheet().Incidents; len(in) != 1 || in[0].Impact != board.ImpactCritical || in[0].Says("shop") != board.Major {
+		t.Errorf("%+v", in)
+	}
+}
+
 // TestCrewsAreFollowed puts each message of a crew onto the page once.
 func TestCrewsAreFollowed(t *testing.T) {
 	t.Parallel()

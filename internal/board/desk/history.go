@@ -102,6 +102,18 @@ func (d *Desk) Look(ctx context.Context, b board.Board, seen []board.Seen) (wort
 	return worth
 }
 
+// Show takes what the components are shown as now, and counts nothing. Control calls it
+// before Follow: a message often comes within the same second as the lever that it tells
+// of, and what the last Look saw is older than both.
+func (d *Desk) Show(b board.Board) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last = b.Components
+	for _, c := range b.Components {
+		d.shown[c.ID] = c.State
+	}
+}
+
 // count adds the time to the day's tally, in whole seconds.
 func (h *history) count(c board.Component, now time.Time, elapsed time.Duration, zone *time.Location) {
 	state := c.State
