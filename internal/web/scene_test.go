@@ -445,6 +445,8 @@ var scenes = []scene{
 	{name: "arriving", set: contained, options: func(o *Options) { o.Engine = busy{o.Engine.(*engine.Engine)} }},
 	{name: "sites", set: contained, options: func(o *Options) { o.Engine = two{o.Engine.(*engine.Engine)} }},
 	{name: "levers", set: contained, look: room("/levers")},
+	{name: "features", set: contained, look: room("/features")},
+	{name: "owed", set: closed, look: room("/follow-ups")},
 	{name: "card", set: contained, options: func(o *Options) { o.Fingerprint = func() string { return "AB:CD" } }, look: room("/card")},
 	{name: "changes", set: looking, look: room("/changes")},
 	{name: "change", look: func(p *sheet) *sheet { return p.b.open("/changes").follow("Add a change") }},

@@ -30,6 +30,7 @@ import (
 	"lifeboat/internal/account"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/fault"
+	"lifeboat/internal/feature"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/ledger"
 	"lifeboat/internal/outbox"
@@ -63,6 +64,7 @@ type Engine interface {
 	RetryMessage(ctx context.Context, id string) error
 	DropMessage(ctx context.Context, id string) error
 
+	Features() ([]feature.Flag, map[string]feature.Order)
 	Arrivals(site string) []engine.Arrival
 	Hours(site string) []engine.Hour
 	Changed() <-chan struct{}
@@ -210,6 +212,8 @@ func (s *server) rooms() map[string]func(http.ResponseWriter, *http.Request, acc
 		"GET /sites/{site}/{act}":     s.form,
 		"GET /levers":                 s.levers,
 		"GET /changes":                s.changes,
+		"GET /features":               s.features,
+		"GET /follow-ups":             s.owed,
 		"GET /card":                   s.card,
 		"GET /messages":               s.messages,
 		"GET /data":                   s.data,
