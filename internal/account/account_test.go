@@ -43,6 +43,8 @@ type flaky struct {
 	*mem.Store
 	dead bool
 	txns atomic.Int64
+
+	during func() // called in each transaction
 }
 
 func (f *flaky) Txn(ctx context.Context, c []store.Cond, w []store.Write) (store.Revision, error) {
@@ -51,6 +53,9 @@ func (f *flaky) Txn(ctx context.Context, c []store.Cond, w []store.Write) (store
 	}
 	if len(w) > 0 {
 		f.txns.Add(1)
+	}
+	if f.during != nil {
+		f.during()
 	}
 	return f.Store.Txn(ctx, c, w)
 }
