@@ -35,6 +35,8 @@ type world struct {
 	tokens map[string]role.Role
 	tight  bool // the store is degraded
 
+	console string // where people open the pages
+
 	meanwhile func() // called while a token is looked up
 }
 
@@ -81,7 +83,7 @@ func (w *world) open() *account.Book {
 			r, known := w.tokens[id]
 			return "ci", r, known
 		},
-		Degraded: func() bool { return w.tight },
+		Degraded: func() bool { return w.tight }, Console: w.console,
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -418,3 +418,20 @@ func TestSpentMeanwhile(t *testing.T) {
 		})
 	}
 }
+
+// TestWrongPasskeysTakeNoRoom: answers that are wrong, from however many addresses, keep
+// nobody from signing in by passkey.
+func TestWrongPasskeysTakeNoRoom(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.console = "https://lifeboat.example"
+	b := w.open()
+	for n := range 10_001 {
+		_, state, err := b.AskPasskey()
+		must(t, err)
+		_, err = b.Passkey(t.Context(), state, `{}`, fmt.Sprintf("[2001:db8:%x:%x::1]:443", n>>8, n&0xff))
+		if !strings.Contains(fmt.Sprint(err), "the passkey was not taken") {
+			t.Fatalf("answer %d: %v", n, err)
+		}
+	}
+}
