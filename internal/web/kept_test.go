@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"lifeboat/internal/config"
 	"lifeboat/internal/incident"
 )
 
@@ -61,4 +62,23 @@ func TestWhatIsOwedInItsRoom(t *testing.T) {
 func isBefore(p *sheet, one, other string) bool {
 	i, j := strings.Index(p.text(), one), strings.Index(p.text(), other)
 	return i >= 0 && j > i
+}
+
+// TestSettings: what is in force is told in plain words, and no secret with it.
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	b := launch(t)
+	o := b.options()
+	var err error
+	o.Config, err = config.Parse("lifeboat.yaml", []byte(settings))
+	must(t, err)
+	br := browse(t, New(o))
+	br.open("/")
+	br.enter(b)
+	br.open("/settings").want(http.StatusOK, "What is configured.", "lifeboat.yaml", "shop.example.com", "Home: where visitors belong", "Watched after the return for")
+	for d, want := range map[time.Duration]string{15 * time.Minute: "15m", 720 * time.Hour: "720h", 1500 * time.Millisecond: "1.5s", 10 * time.Second: "10s", 90 * time.Second: "1m30s", 0: "0s", 100 * time.Minute: "1h40m"} {
+		if got := wait(d); got != want {
+			t.Errorf("%s: %q, want %q", d, got, want)
+		}
+	}
 }

@@ -447,6 +447,7 @@ var scenes = []scene{
 	{name: "levers", set: contained, look: room("/levers")},
 	{name: "features", set: contained, look: room("/features")},
 	{name: "owed", set: closed, look: room("/follow-ups")},
+	{name: "settings", look: room("/settings")},
 	{name: "card", set: contained, options: func(o *Options) { o.Fingerprint = func() string { return "AB:CD" } }, look: room("/card")},
 	{name: "changes", set: looking, look: room("/changes")},
 	{name: "change", look: func(p *sheet) *sheet { return p.b.open("/changes").follow("Add a change") }},
