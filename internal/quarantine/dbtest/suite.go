@@ -687,7 +687,11 @@ func testWriters(t *testing.T, bench Bench) {
 		}()
 	}
 	moved, staled := 0, 0
+	began := time.Now()
 	for round := range Rounds(60, 3000) {
+		if round%250 == 249 {
+			t.Logf("round %d after %s: %d moved, %d stale or busy", round+1, time.Since(began).Round(time.Second), moved, staled)
+		}
 		who, id := db, fmt.Sprintf("op%d", round)
 		if round%2 == 1 {
 			who = other
@@ -709,6 +713,9 @@ func testWriters(t *testing.T, bench Bench) {
 		mustVerify(t, who, id)
 		if _, err := restoreAgain(ctx, who, quarantine.Back{Operation: id, ID: "r"}); err != nil {
 			t.Fatal(err)
+		}
+		if round%10 != 0 { // thousands of copies would make every look at the catalogue slow
+			purgeAgain(t, who, id)
 		}
 	}
 	cancel()
@@ -741,6 +748,20 @@ func restoreAgain(ctx context.Context, db *relational.DB, b quarantine.Back) (ou
 		}
 	}
 	return out, err
+}
+
+// purgeAgain purges, and again where somebody else was in the way.
+func purgeAgain(t testing.TB, db *relational.DB, id string) {
+	t.Helper()
+	var err error
+	for range 50 {
+		if _, err = db.Purge(context.Background(), quarantine.Drop{Operation: id, ID: "p", By: "ann", Second: "ben"}); fault.KindOf(err) != fault.Unavailable {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // childVariable tells a test binary that it is to act and die.

@@ -77,6 +77,8 @@ func (d *dialect) Begin(ctx context.Context, c *sql.Conn, p relational.Purpose) 
 		{"search_path", ""}, {"DateStyle", "ISO, YMD"}, {"IntervalStyle", "postgres"}, {"TimeZone", "UTC"}, {"extra_float_digits", "1"},
 		{"bytea_output", "hex"}, {"row_security", "off"}, {"lc_monetary", "C"}, {"xmloption", "content"}, {"jit", "off"}, {"client_min_messages", "error"},
 		{"statement_timeout", milliseconds(statement)}, {"lock_timeout", milliseconds(d.limits.Lock)}, {"idle_in_transaction_session_timeout", "60000"},
+		// For the planner: copies need be counted only, and a few rows are looked for in large tables.
+		{"default_statistics_target", "1"}, {"random_page_cost", "1.1"},
 	}
 	parts := make([]string, len(settings))
 	for i, s := range settings {

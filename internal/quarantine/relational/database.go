@@ -169,8 +169,10 @@ type tx struct {
 	db      *DB
 	d       Dialect
 	c       *sql.Conn
-	ctx     context.Context // of the act; a tx lives no longer than one call
-	discard bool            // roll back although nothing went wrong
+	ctx     context.Context  // of the act; a tx lives no longer than one call
+	discard bool             // roll back although nothing went wrong
+	ours    bool             // our own tables are there
+	locked  map[string]*Info // the tables of the plan as they are, read under their locks
 }
 
 func (t *tx) exec(query string, args ...any) (int64, error) {
