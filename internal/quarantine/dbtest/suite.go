@@ -659,29 +659,39 @@ func testWriters(t *testing.T, bench Bench) {
 	w := bench(t, false, shop(60, 2)...)
 	many := func(o *relational.Options) { o.Limits.Rows = 50_000 }
 	db, other := w.db(t, many), w.db(t, many)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	var inserted atomic.Int64
+	ctx := context.Background()
+	stop, halt := context.WithCancel(ctx)
+	defer halt()
+	var orders, reviews atomic.Int64 // of the writers' that are there, or away and come back
 	var group sync.WaitGroup
 	for n := range 2 {
 		group.Add(1)
-		go func() { // until the rounds are over
+		go func() { // until the rounds are over; a statement is never cut short
 			defer group.Done()
 			pace := time.NewTicker(5 * time.Millisecond)
 			defer pace.Stop()
-			for i := 0; ctx.Err() == nil; i++ {
+			for i := 0; stop.Err() == nil; i++ {
 				<-pace.C
-				account := 1 + rand.IntN(50)
-				switch i % 3 {
-				case 0:
-					id := 1_000_000 + n*500_000 + i
-					if _, err := w.SQL.ExecContext(ctx, fmt.Sprintf("INSERT INTO orders VALUES (%d, %d, 1, 'late')", id, account)); err == nil {
-						inserted.Add(1)
+				account, id := 1+rand.IntN(50), (1+n)*100_000_000+i
+				write := func(query string, args ...any) int64 {
+					r, err := w.SQL.ExecContext(ctx, fmt.Sprintf(query, args...))
+					if err != nil {
+						return 0 // the row is away, or somebody waits for somebody
 					}
+					rows, _ := r.RowsAffected()
+					return rows
+				}
+				switch i % 5 {
+				case 0:
+					orders.Add(write("INSERT INTO orders VALUES (%d, %d, 1, 'late')", id, account))
 				case 1:
-					_, _ = w.SQL.ExecContext(ctx, fmt.Sprintf("UPDATE account SET name = 'renamed %d %d' WHERE id = %d", n, i, account))
+					write("UPDATE account SET name = 'renamed %d %d' WHERE id = %d", n, i, account)
 				case 2:
-					_, _ = w.SQL.ExecContext(ctx, fmt.Sprintf("INSERT INTO review VALUES (%d, %d, 1)", 1_000_000+n*500_000+i, account))
+					reviews.Add(write("INSERT INTO review VALUES (%d, %d, 1)", id, account))
+				case 3: // what was inserted some hundred rounds ago, so that tables don't grow for ever
+					orders.Add(-write("DELETE FROM orders WHERE id = %d", id-3-1500))
+				case 4:
+					reviews.Add(-write("DELETE FROM review WHERE id = %d", id-2-1500))
 				}
 			}
 		}()
@@ -718,10 +728,13 @@ func testWriters(t *testing.T, bench Bench) {
 			purgeAgain(t, who, id)
 		}
 	}
-	cancel()
+	halt()
 	group.Wait()
-	if n := w.count(t, "SELECT count(*) FROM orders WHERE note = 'late'"); int64(n) < inserted.Load() || int64(n) > inserted.Load()+2 {
-		t.Errorf("%d late orders are there, %d were inserted", n, inserted.Load())
+	if n := w.count(t, "SELECT count(*) FROM orders WHERE note = 'late'"); int64(n) != orders.Load() {
+		t.Errorf("%d late orders are there, want %d", n, orders.Load())
+	}
+	if n := w.count(t, "SELECT count(*) FROM review WHERE id >= 1000000"); int64(n) != reviews.Load() {
+		t.Errorf("%d late reviews are there, want %d", n, reviews.Load())
 	}
 	for _, query := range []string{
 		"SELECT count(*) FROM orders o LEFT JOIN account a ON a.id = o.account WHERE a.id IS NULL",
@@ -737,7 +750,7 @@ func testWriters(t *testing.T, bench Bench) {
 			t.Errorf("%d, want %d: %s", n, want, query)
 		}
 	}
-	t.Logf("%d moved and restored, %d stale or busy, %d written meanwhile", moved, staled, inserted.Load())
+	t.Logf("%d moved and restored, %d stale or busy; of the writers' rows %d orders and %d reviews are there", moved, staled, orders.Load(), reviews.Load())
 }
 
 // restoreAgain restores, and again where somebody else was in the way.
