@@ -347,7 +347,7 @@ func (r *back) plainTables() bool {
 	for _, d := range r.op.manifest.Detached {
 		written = append(written, heldTable{Name: d.Link.Child})
 	}
-	return !slices.ContainsFunc(written, func(h heldTable) bool {
+	return r.keysHold() && !slices.ContainsFunc(written, func(h heldTable) bool {
 		now := r.infos[h.Name]
 		return now == nil || len(now.Triggers) > 0 || len(now.Refused) > 0 || now.Partitioned || h.DDLHash != "" && quarantine.HashColumns(now.Columns) != h.DDLHash
 	})
