@@ -721,8 +721,14 @@ func testWriters(t *testing.T, bench Bench) {
 		}
 		moved++
 		mustVerify(t, who, id)
-		if _, err := restoreAgain(ctx, who, quarantine.Back{Operation: id, ID: "r"}); err != nil {
-			t.Fatal(err)
+		back := quarantine.Back{Operation: id, ID: "r"}
+		out, err := restoreAgain(ctx, who, back)
+		if fault.KindOf(err) == fault.Conflict { // a review that had lost its link is deleted meanwhile
+			back.Policy = quarantine.Skip
+			out, err = restoreAgain(ctx, who, back)
+		}
+		if err != nil || out.Operation.Waiting() != 0 || slices.ContainsFunc(out.Skipped, func(c quarantine.Conflict) bool { return c.Kind != "relinked" }) {
+			t.Fatalf("%v %+v", err, out)
 		}
 		if round%10 != 0 { // thousands of copies would make every look at the catalogue slow
 			purgeAgain(t, who, id)
