@@ -696,44 +696,32 @@ func testWriters(t *testing.T, bench Bench) {
 			}
 		}()
 	}
-	moved, staled := 0, 0
-	began := time.Now()
-	for round := range Rounds(60, 3000) {
-		if round%250 == 249 {
-			t.Logf("round %d after %s: %d moved, %d stale or busy", round+1, time.Since(began).Round(time.Second), moved, staled)
-		}
-		who, id := db, fmt.Sprintf("op%d", round)
-		if round%2 == 1 {
-			who = other
-		}
-		// Half of the rounds take an account that the writers write to.
-		account := fmt.Sprint(41 + rand.IntN(20))
-		p, err := who.Plan(ctx, accounts(id, account))
-		if err != nil || len(p.Refused) > 0 {
-			t.Fatalf("%v %+v", err, p.Refused)
-		}
-		if op, err := who.Apply(ctx, p, nil); err != nil {
-			if k := fault.KindOf(err); k != fault.Conflict && k != fault.Unavailable {
-				t.Fatalf("%v %+v", err, op)
+	// Two operators at once, who may want the same rows. Accounts that refer to each other
+	// are never both away: every second one is taken. Half of them are written to.
+	began, rounds := time.Now(), Rounds(60, 3000)
+	var done, moved, staled atomic.Int64
+	var operators sync.WaitGroup
+	for n, who := range []*relational.DB{db, other} {
+		operators.Add(1)
+		go func() { // rounds/2 times
+			defer operators.Done()
+			for round := n; round < rounds && !t.Failed(); round += 2 {
+				ok, err := awayAndBack(ctx, who, fmt.Sprintf("op%d", round), fmt.Sprint(42+2*rand.IntN(10)), round%10 > 1)
+				if err != nil {
+					t.Errorf("round %d: %v", round, err)
+				}
+				if ok {
+					moved.Add(1)
+				} else {
+					staled.Add(1)
+				}
+				if d := done.Add(1); d%250 == 0 {
+					t.Logf("round %d after %s: %d moved, %d stale or busy", d, time.Since(began).Round(time.Second), moved.Load(), staled.Load())
+				}
 			}
-			staled++
-			continue
-		}
-		moved++
-		mustVerify(t, who, id)
-		back := quarantine.Back{Operation: id, ID: "r"}
-		out, err := restoreAgain(ctx, who, back)
-		if fault.KindOf(err) == fault.Conflict { // a review that had lost its link is deleted meanwhile
-			back.Policy = quarantine.Skip
-			out, err = restoreAgain(ctx, who, back)
-		}
-		if err != nil || out.Operation.Waiting() != 0 || slices.ContainsFunc(out.Skipped, func(c quarantine.Conflict) bool { return c.Kind != "relinked" }) {
-			t.Fatalf("%v %+v", err, out)
-		}
-		if round%10 != 0 { // thousands of copies would make every look at the catalogue slow
-			purgeAgain(t, who, id)
-		}
+		}()
 	}
+	operators.Wait()
 	halt()
 	group.Wait()
 	if n := w.count(t, "SELECT count(*) FROM orders WHERE note = 'late'"); int64(n) != orders.Load() {
@@ -756,7 +744,7 @@ func testWriters(t *testing.T, bench Bench) {
 			t.Errorf("%d, want %d: %s", n, want, query)
 		}
 	}
-	t.Logf("%d moved and restored, %d stale or busy; of the writers' rows %d orders and %d reviews are there", moved, staled, orders.Load(), reviews.Load())
+	t.Logf("%d moved and restored, %d stale or busy; of the writers' rows %d orders and %d reviews are there", moved.Load(), staled.Load(), orders.Load(), reviews.Load())
 }
 
 // restoreAgain restores, and again where somebody else was in the way.
@@ -769,18 +757,59 @@ func restoreAgain(ctx context.Context, db *relational.DB, b quarantine.Back) (ou
 	return out, err
 }
 
-// purgeAgain purges, and again where somebody else was in the way.
-func purgeAgain(t testing.TB, db *relational.DB, id string) {
-	t.Helper()
-	var err error
+// awayAndBack takes an account away, verifies, puts it back and, if asked to, purges its
+// copies: thousands of them would make every look at the catalogue slow. False: somebody
+// else had the rows, or changed them, and it was said.
+func awayAndBack(ctx context.Context, db *relational.DB, id, account string, purge bool) (bool, error) {
+	busy := func(err error) bool {
+		k := fault.KindOf(err)
+		return k == fault.Conflict || k == fault.Unavailable
+	}
+	r := accounts(id, account)
+	r.Accept = []quarantine.Rule{quarantine.RuleOpen}
+	p, err := db.Plan(ctx, r)
+	switch {
+	case busy(err) || fault.KindOf(err) == fault.NotFound: // it is away
+		return false, nil
+	case err != nil || len(p.Refused) > 0:
+		return false, fmt.Errorf("plan: %w %+v", err, p.Refused)
+	}
+	if _, err := db.Apply(ctx, p, nil); busy(err) {
+		op, err := db.Look(ctx, id)
+		for range 50 {
+			if fault.KindOf(err) != fault.Unavailable {
+				break
+			}
+			op, err = db.Look(ctx, id)
+		}
+		if err != nil || op.State != quarantine.Absent {
+			return false, fmt.Errorf("it was said that nothing happened: %w %+v", err, op)
+		}
+		return false, nil
+	} else if err != nil {
+		return false, fmt.Errorf("apply: %w", err)
+	}
+	if v, err := db.Verify(ctx, id); err != nil || !v.OK {
+		return true, fmt.Errorf("verify: %w %+v", err, v)
+	}
+	back := quarantine.Back{Operation: id, ID: "r"}
+	out, err := restoreAgain(ctx, db, back)
+	if fault.KindOf(err) == fault.Conflict { // a review that had lost its link is deleted meanwhile
+		back.Policy = quarantine.Skip
+		out, err = restoreAgain(ctx, db, back)
+	}
+	if err != nil || out.Operation.Waiting() != 0 || slices.ContainsFunc(out.Skipped, func(c quarantine.Conflict) bool { return c.Kind != "relinked" }) {
+		return true, fmt.Errorf("restore: %w %+v", err, out)
+	}
 	for range 50 {
-		if _, err = db.Purge(context.Background(), quarantine.Drop{Operation: id, ID: "p", By: "ann", Second: "ben"}); fault.KindOf(err) != fault.Unavailable {
+		if !purge {
+			break
+		}
+		if _, err = db.Purge(ctx, quarantine.Drop{Operation: id, ID: "p", By: "ann", Second: "ben"}); fault.KindOf(err) != fault.Unavailable {
 			break
 		}
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	return true, err
 }
 
 // childVariable tells a test binary that it is to act and die.

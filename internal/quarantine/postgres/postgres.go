@@ -106,6 +106,9 @@ func (d *dialect) Full(err error) bool {
 	return errors.As(err, &e) && e.Code == "53300"
 }
 
+// Again implements relational.Dialect: here tables are made inside of transactions.
+func (d *dialect) Again(error) bool { return false }
+
 // Fault tells an error of PostgreSQL. Details are left out: they hold cells.
 func (d *dialect) Fault(err error, place string) error {
 	var e *pgconn.PgError

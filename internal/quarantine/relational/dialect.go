@@ -101,6 +101,9 @@ type Dialect interface {
 	Unlock(ctx context.Context, c *sql.Conn)
 	// Full says whether an error is that the database lets no more connections in.
 	Full(err error) bool
+	// Again says whether an error is only that a view of the data is too old for a table that
+	// was made meanwhile: the same reading succeeds when it is begun anew.
+	Again(err error) bool
 	// Fault tells an error of the database in our words.
 	Fault(err error, place string) error
 

@@ -301,6 +301,7 @@ func (db *DB) Held(ctx context.Context) ([]quarantine.Operation, error) {
 	var out []quarantine.Operation
 	err := db.within(ctx, Reading, func(t *tx) error {
 		ops, err := t.operations()
+		out = nil
 		for _, o := range ops {
 			out = append(out, o.Operation)
 		}
