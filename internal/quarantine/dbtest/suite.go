@@ -698,7 +698,7 @@ func testWriters(t *testing.T, bench Bench) {
 	}
 	// Two operators at once, who may want the same rows. Accounts that refer to each other
 	// are never both away: every second one is taken. Half of them are written to.
-	began, rounds := time.Now(), Rounds(60, 3000)
+	began, rounds := time.Now(), Rounds(40, 3000)
 	var done, moved, staled atomic.Int64
 	var operators sync.WaitGroup
 	for n, who := range []*relational.DB{db, other} {
