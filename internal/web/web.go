@@ -122,6 +122,7 @@ type Options struct {
 	Tokens      Tokens
 	Accounts    Accounts
 	Desk        Desk          // nil: the configuration has no databases
+	Zones       Zones         // where records are edited; nil: nowhere
 	Company     Company       // the company's own sign-in; nil: none
 	Ring        *session.Ring // signs what waits in a browser; one of the process's own where it is nil
 	Key         []byte        // signs what a redirect says; 32 bytes
