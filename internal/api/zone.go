@@ -201,4 +201,3 @@ func (a *api) draftRoutes() {
 		return z.TakeOut(ctx, in.Zone, who, in.Body.Change)
 	})
 }
-

@@ -105,4 +105,3 @@ func openZones(o Options, record *store.Guarded, book *desk.Book, eng *engine.En
 		},
 	})
 }
-

@@ -220,6 +220,12 @@ func (s *server) rooms() map[string]func(http.ResponseWriter, *http.Request, acc
 		"GET /data/held/{operation}": s.dataHeld,
 		"GET /incidents":             s.incidents,
 
+		"GET /zones":                s.zones,
+		"GET /zones/{zone}":         s.oneZone,
+		"GET /zones/{zone}/plan":    s.zonePlan,
+		"GET /zones/{zone}/history": s.zoneHistory,
+		"GET /zones/{zone}/text":    s.zoneText,
+
 		"GET /incidents/{id}":                        s.timeline,
 		"GET /incidents/{id}/crew":                   s.crew,
 		"GET /incidents/{id}/write-up":               s.writeUp,
@@ -338,7 +344,7 @@ func (b *sending) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
 // show renders a page; a fault of ours in it is logged and told.
 func (s *server) show(w http.ResponseWriter, status int, name string, p page) {
-	p.Demo, p.Rows = demoOf(s.o.Demo), s.o.Desk != nil
+	p.Demo, p.Rows, p.Zones = demoOf(s.o.Demo), s.o.Desk != nil, s.o.Zones != nil
 	if p.Style = template.CSS(style); name == "writeup.html" { //nolint:gosec // our own file
 		p.Style = template.CSS(article) //nolint:gosec // our own file
 	}
