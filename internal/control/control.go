@@ -11,7 +11,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -68,10 +67,6 @@ type Options struct {
 	Root   net.Listener // control.sock: the API without a token
 	Feed   net.Listener // feed.sock
 	OFREP  string       // address to read flags back at
-
-	// Certificate gives the certificate of the console's own name; nil: the files that the
-	// configuration names, or none.
-	Certificate func() (*tls.Certificate, error)
 
 	StandbyHTTPS string // address where answer serves the standby over TLS; "": nowhere
 
@@ -401,7 +396,7 @@ func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err er
 	}
 	people := web.New(web.Options{
 		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Desk: p.desk(), Zones: p.zones, Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
-		URL: o.Config.ConsoleURL, Ending: ending, Company: companySignIn(o), Ring: p.ring,
+		URL: o.Config.ConsoleURL, Config: o.Config, Ending: ending, Company: companySignIn(o), Ring: p.ring,
 		Fingerprint: func() string { f, _ := ConsoleFingerprint(o.Dir); return f }, // without one the card has no such line
 	})
 	mux := http.NewServeMux()

@@ -28,8 +28,10 @@ import (
 	"time"
 
 	"lifeboat/internal/account"
+	"lifeboat/internal/config"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/fault"
+	"lifeboat/internal/feature"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/ledger"
 	"lifeboat/internal/outbox"
@@ -63,6 +65,7 @@ type Engine interface {
 	RetryMessage(ctx context.Context, id string) error
 	DropMessage(ctx context.Context, id string) error
 
+	Features() ([]feature.Flag, map[string]feature.Order)
 	Arrivals(site string) []engine.Arrival
 	Hours(site string) []engine.Hour
 	Changed() <-chan struct{}
@@ -131,6 +134,7 @@ type Options struct {
 	Channels    []engine.Channel // who is told what: the message to send names them
 	Fingerprint func() string    // of the certificate that is shown by address, for the emergency card; nil: there is none
 	Zone        *time.Location   // local time, shown beside UTC; the machine's when nil
+	Config      *config.Config   // what the room of settings shows; nil: nothing
 	Demo        string           // one line on top of every page
 	Ending      <-chan struct{}  // closed when the server is to end: open streams end with it
 	URL         string           // where people reach the pages; https: cookies go over nothing else. Empty: it is not known
@@ -211,6 +215,9 @@ func (s *server) rooms() map[string]func(http.ResponseWriter, *http.Request, acc
 		"GET /sites/{site}/{act}":     s.form,
 		"GET /levers":                 s.levers,
 		"GET /changes":                s.changes,
+		"GET /features":               s.features,
+		"GET /follow-ups":             s.owed,
+		"GET /settings":               s.settings,
 		"GET /card":                   s.card,
 		"GET /messages":               s.messages,
 		"GET /data":                   s.data,
