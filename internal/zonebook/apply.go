@@ -107,16 +107,17 @@ func (f Facts) clean(c Change) (Change, error) {
 	if err := f.editable(name, c.Type); err != nil {
 		return c, err
 	}
-	typ := c.Type
-	if c.Data, typ, err = canonical(f.Zone.Apex, name, c.Type, c.Data); err != nil {
+	data, typ, err := canonical(f.Zone.Apex, name, c.Type, c.Data)
+	if err != nil {
 		return c, err
 	}
-	old := ""
-	if c.Old, old, err = canonical(f.Zone.Apex, name, c.Type, c.Old); err != nil {
+	old, was, err := canonical(f.Zone.Apex, name, c.Type, c.Old)
+	if err != nil {
 		return c, err
 	}
-	if c.Type = typ; len(c.Data) == 0 {
-		c.Type = old
+	c.Data, c.Old = data, old
+	if c.Type = typ; len(data) == 0 {
+		c.Type = was
 	}
 	return c, f.editable(name, c.Type) // TYPE6 is SOA
 }

@@ -87,10 +87,6 @@ type Published struct {
 // a fault.Conflict; the draft stays.
 func (d *Desk) Publish(ctx context.Context, apex string, who zonebook.Who, o Order) (Published, error) {
 	var out Published
-	src, err := d.source(apex)
-	if err != nil {
-		return out, err
-	}
 	if err := d.writable(); err != nil {
 		return out, err
 	}
@@ -99,7 +95,8 @@ func (d *Desk) Publish(ctx context.Context, apex string, who zonebook.Who, o Ord
 	}
 	d.publishing.Lock()
 	defer d.publishing.Unlock()
-	if src, err = d.source(apex); err != nil { // it may have changed while others published
+	src, err := d.source(apex)
+	if err != nil {
 		return out, err
 	}
 	p, draft, err := d.plan(ctx, src, who, o.What)
