@@ -71,7 +71,7 @@ func everybodys(c *config.Config) settingGroup {
 	if c.SignIn != nil {
 		signIn += ", and the company’s own sign-in"
 	}
-	for _, l := range []setting{
+	g.Lines = []setting{
 		{"console.url", "Where people reach these pages", orElse(c.ConsoleURL, "by address")},
 		{"sign_in", "How people sign in", signIn},
 		{"nameservers", "Name servers that are asked what is really answered", list(servers)},
@@ -79,8 +79,6 @@ func everybodys(c *config.Config) settingGroup {
 		{"channels", "Who is told", list(channels)},
 		{"certificates", "Certificates of the standby", certificates},
 		{"databases", "Where rows can be taken away", list(databases)},
-	} {
-		g.Lines = append(g.Lines, l)
 	}
 	return g
 }
