@@ -89,7 +89,7 @@ func draftWords(n int) string {
 // zoneRow is one record in the table.
 type zoneRow struct {
 	zonedesk.Row
-	Short, Kept, Tag, Page, Label string
+	Short, Answer, Kept, Tag, Page, Label string
 }
 
 // oneZone is a zone's records, with the draft of whoever looks on them.
@@ -114,11 +114,11 @@ func (s *server) oneZone(w http.ResponseWriter, r *http.Request, who account.Ses
 		Bar                            zoneBar
 		Add                            []option
 		Others                         []string
-		Keep, Paste                    ask
-		Gap                            string
+		Keep                           ask
+		Paste, Gap                     string
 	}{
 		Sheet: sheet, Name: name, Page: zonePath(sheet.Zone, ""), Find: filter, Stands: s.standsWords(sheet.View), Bar: s.zoneBar(x, sheet.Draft),
-		Keep: x.ask("zone-keep", "zone", name), Paste: x.ask("zone-paste", "zone", name), Gap: gapWords(sheet.Standing),
+		Keep: x.ask("zone-keep", "zone", name), Paste: "/lifeboat/zone-paste?" + url.Values{"zone": {name}}.Encode(), Gap: gapWords(sheet.Standing),
 	}
 	for _, row := range sheet.Rows[from:min(from+zoneRows, len(sheet.Rows))] {
 		body.Lines = append(body.Lines, rowOf(name, row))
@@ -155,6 +155,7 @@ func gapWords(s zonedesk.Standing) string {
 
 func rowOf(zone string, row zonedesk.Row) zoneRow {
 	l := zoneRow{Row: row, Short: shortName(row.Name, zone), Kept: zonediff.Lasting(row.TTL)}
+	l.Answer = cut(zonebook.Shown(row.Type, row.Data), 600)
 	l.Tag = map[zonedesk.Mark]string{zonedesk.MarkNew: "new", zonedesk.MarkGone: "goes away", zonedesk.MarkTTL: "kept differently"}[row.Mark]
 	if row.Fixed == "" && row.Mark != zonedesk.MarkGone {
 		l.Page = "/lifeboat/zone-edit?" + url.Values{"zone": {zone}, "rname": {row.Name}, "rtype": {row.Type}, "rdata": {row.Data}}.Encode()
@@ -176,6 +177,7 @@ type zoneBar struct {
 	Words string
 	Plan  string
 	Lines []zoneChange
+	More  int
 	Throw ask
 }
 
@@ -192,10 +194,10 @@ func (s *server) zoneBar(x scope, d zonebook.Draft) (b zoneBar) {
 		return b
 	}
 	name := strings.TrimSuffix(d.Zone, ".")
-	b = zoneBar{Words: draftWords(len(d.Changes)) + ".", Plan: zonePath(d.Zone, "/plan"), Throw: x.ask("zone-throw", "zone", name)}
+	b = zoneBar{Words: draftWords(len(d.Changes)) + ".", Plan: zonePath(d.Zone, "/plan"), Throw: x.ask("zone-throw", "zone", name), More: max(0, len(d.Changes)-maxBar)}
 	for i, c := range d.Changes[:min(len(d.Changes), maxBar)] {
 		out := x.ask("zone-take-out", "zone", name, "number", strconv.Itoa(i+1))
-		out.Name = "Take out: " + c.Sentence()
+		out.Name = "Take it out: " + c.Sentence()
 		b.Lines = append(b.Lines, zoneChange{c.Sentence(), out})
 	}
 	return b

@@ -5,10 +5,15 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
 	"github.com/miekg/dns"
 
 	"lifeboat/internal/engine"
@@ -17,7 +22,7 @@ import (
 	"lifeboat/internal/store"
 	"lifeboat/internal/zone"
 	zonedesk "lifeboat/internal/zonebook/desk"
-	"net/netip"
+	"lifeboat/test/eyes"
 )
 
 // zones has the boat's records edited; name servers answer with nothing.
@@ -65,11 +70,11 @@ func TestARecordByForms(t *testing.T) {
 	form := br.open("/lifeboat/zone-add?zone=shop.example.com&rtype=MX").want(http.StatusOK, "Mail server")
 	checkPage(t, form)
 	form.press("Add to your changes", "owner=@", "target=192.0.2.1").want(http.StatusBadRequest, "is an address, and a name is needed", "192.0.2.1")
-	p = form.press("Add to your changes", "owner=@", "target=mail.example.net", "kept=1h").want(http.StatusOK, "1 change not published", "mail.example.net.", "new")
+	p = form.press("Add to your changes", "owner=@", "target=mail.example.net", "kept=1h").want(http.StatusOK, "1 change not published", "mail.example.net", "new")
 	checkPage(t, p)
-	plan := p.follow("See the plan").want(http.StatusOK, "shop.example.com MX: new, 10 mail.example.net., kept for 1 h.", "Mail depends on")
+	plan := p.follow("See the plan").want(http.StatusOK, "shop.example.com MX", "New, 10 mail.example.net, kept for 1 h.", "Mail depends on")
 	checkPage(t, plan)
-	p = plan.press("Publish", "note=the mail moves").want(http.StatusOK, "Revision 1 is published.", "10 mail.example.net.")
+	p = plan.press("Publish", "note=the mail moves").want(http.StatusOK, "Revision 1 is published.", "10 mail.example.net")
 	if strings.Contains(p.text(), "not published") {
 		t.Error("what was published is still in the draft")
 	}
@@ -105,7 +110,7 @@ func TestTwoEditThemselves(t *testing.T) {
 	plan.press("Publish", "note=why not").want(http.StatusConflict, "The plan is another one by now", "Since you began")
 	again := two.open("/zones/shop.example.com/plan")
 	checkPage(t, again)
-	again.want(http.StatusOK, "Since you began", "Ada", "revision 1", "api.shop.example.com A: new", "cdn.shop.example.com A: new")
+	again.want(http.StatusOK, "Since you began", "Ada", "revision 1", "api.shop.example.com A: new", "cdn.shop.example.com A", "192.0.2.2")
 	again.press("Publish").want(http.StatusOK, "Revision 2 is published.", "192.0.2.1", "192.0.2.2")
 }
 
@@ -153,4 +158,84 @@ func TestHostileRecords(t *testing.T) {
 		br.post("/lifeboat/zone-paste", url.Values{"zone": {"shop.example.com"}, "records": {nasty}, "how": {"add"}, "key": {"k"}})
 	}
 	br.open("/zones/shop.example.com/plan").want(http.StatusOK)
+}
+
+// zonePages are the pages of zones as a person meets them on the way from a change to the
+// way back.
+func zonePages(t *testing.T) map[string]string {
+	t.Helper()
+	b := launch(t)
+	b.person("jonas", "Jonas", role.Operator)
+	ada := b.editor("")
+	jonas := another(t, &http.Client{}, ada.base)
+	jonas.enterAs("jonas")
+	pages := map[string]string{}
+	keep := func(name string, p *sheet) *sheet { pages[name] = p.raw; return p }
+	add := func(br *browser, typ string, typed ...string) *sheet {
+		return br.open("/lifeboat/zone-add?zone=shop.example.com&rtype="+typ).press("Add to your changes", typed...)
+	}
+	keep("zones", ada.open("/zones"))
+	keep("zone", ada.open("/zones/shop.example.com"))
+	keep("zone-add", ada.open("/lifeboat/zone-add?zone=shop.example.com&rtype=MX"))
+	keep("zone-refused", add(ada, "A", "owner=api", "address=192.0.2").want(http.StatusBadRequest))
+	add(ada, "A", "owner=api", "address=192.0.2.7", "kept=2d")
+	add(ada, "TXT", "owner=@", "text=v=spf1 include:_spf.mail.example.net ip4:192.0.2.0/24 ip6:2001:db8::/32 -all")
+	add(jonas, "MX", "owner=@", "target=mail.example.net")
+	jonas.open("/zones/shop.example.com/plan").press("Publish", "note=mail comes from elsewhere").want(http.StatusOK)
+	keep("zone-edit", ada.open("/zones/shop.example.com").follow("Edit www CNAME shop.example.com."))
+	ada.open("/zones/shop.example.com").follow("Edit www CNAME shop.example.com.").press("Remove it").want(http.StatusOK)
+	keep("zone-draft", ada.open("/zones/shop.example.com").want(http.StatusOK, "3 changes not published"))
+	plan := keep("zone-plan", ada.open("/zones/shop.example.com/plan").want(http.StatusOK, "Since you began"))
+	keep("zone-asks", plan.press("Publish").want(http.StatusConflict))
+	keep("zone-published", plan.press("Publish", "accept=yes", "note=the shop's new interface").want(http.StatusOK, "Revision 2 is published"))
+	keep("zone-history", ada.open("/zones/shop.example.com/history"))
+	keep("zone-undo", ada.open("/zones/shop.example.com/plan?which=undo"))
+	keep("zone-text", ada.open("/zones/shop.example.com/text"))
+	keep("zone-paste", ada.open("/lifeboat/zone-paste?zone=shop.example.com"))
+	keep("zone-none", ada.open("/zones/nowhere.example"))
+	return pages
+}
+
+// TestZonesForEverybody: nobody stumbles over a page of zones, by day on a phone and by
+// night on a desk. LIFEBOAT_SCENES names a folder that the pages are written to.
+func TestZonesForEverybody(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("SKIP: a browser takes some seconds")
+	}
+	pages := zonePages(t)
+	server := httptest.NewServer(headers(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		raw, found := pages[strings.TrimPrefix(r.URL.Path, "/")]
+		if !found {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write([]byte(raw))
+	})))
+	t.Cleanup(server.Close)
+	tab := eyes.Open(t, eyes.Options{})
+	for name, raw := range pages {
+		if dir := os.Getenv("LIFEBOAT_SCENES"); dir != "" {
+			must(t, os.WriteFile(filepath.Join(dir, name+".html"), []byte(raw), 0o600))
+		}
+		if n := compressed(t, raw); n > most {
+			t.Errorf("%s has %d bytes compressed, at most %d", name, n, most)
+		}
+		tab.Do(chromedp.Navigate(server.URL + "/" + name))
+		tab.See(eyes.Phone, false)
+		for _, wrong := range tab.Stumbles() {
+			t.Errorf("%s on a phone: %s", name, wrong)
+		}
+		if wide := eyes.Read[bool](tab, "document.documentElement.scrollWidth > innerWidth"); wide {
+			t.Errorf("%s is wider than a phone", name)
+		}
+		tab.See(eyes.Desktop, true)
+		for _, wrong := range tab.Stumbles("color-contrast", "target-size") {
+			t.Errorf("%s on a desk: %s", name, wrong)
+		}
+	}
+	for _, stray := range tab.Stray() {
+		t.Error(stray)
+	}
 }

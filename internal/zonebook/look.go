@@ -82,31 +82,43 @@ func (l look) words(c zonediff.Change) string {
 		if l.was[c.Name] == nil {
 			more = " The name is new: resolvers that asked for it lately may say for a while that there is none."
 		}
-		return what + "new, " + several(c.New) + ", kept for " + zonediff.Lasting(c.NewTTL) + "." + more
+		return what + "new, " + several(c.Type, c.New) + ", kept for " + zonediff.Lasting(c.NewTTL) + "." + more
 	case zonediff.Removed:
-		return what + several(c.Old) + " goes away." + kept
+		return what + several(c.Type, c.Old) + " goes away." + kept
 	case zonediff.TTL:
 		return what + fmt.Sprintf("kept for %s instead of %s.", zonediff.Lasting(c.NewTTL), zonediff.Lasting(c.OldTTL))
 	}
 	switch {
 	case len(c.Old) == 0:
-		return what + several(c.New) + " is added to what is there." + kept + ttl
+		return what + several(c.Type, c.New) + " is added to what is there." + kept + ttl
 	case len(c.New) == 0:
-		return what + several(c.Old) + " goes away, the others stay." + kept + ttl
+		return what + several(c.Type, c.Old) + " goes away, the others stay." + kept + ttl
 	}
-	return what + several(c.Old) + " → " + several(c.New) + "." + kept + ttl
+	return what + several(c.Type, c.Old) + " → " + several(c.Type, c.New) + "." + kept + ttl
 }
 
-func several(data []string) string {
+// several are the data of some records in words. Names stand without their final dot.
+func several(typ string, data []string) string {
 	var out []string
 	for i, d := range data {
 		if i == 6 {
 			out = append(out, fmt.Sprintf("%d more", len(data)-6))
 			break
 		}
-		out = append(out, short(d, 200))
+		out = append(out, short(Shown(typ, d), 200))
 	}
 	return strings.Join(out, ", ")
+}
+
+// Shown is a record's data as people read it: a name at its end without the final dot.
+func Shown(typ, data string) string {
+	switch typ {
+	case "CNAME", "NS", "MX", "SRV", "PTR", "DNAME":
+		if bare := strings.TrimSuffix(data, "."); bare != "" && !strings.HasSuffix(bare, " ") {
+			return bare
+		}
+	}
+	return data
 }
 
 // summary says in a sentence what would change.
@@ -122,28 +134,23 @@ func (l look) summary() string {
 			other++
 		}
 	}
-	var parts []string
-	for _, p := range []struct {
-		n    int
-		word string
-	}{{other, "changed"}, {add, "new"}, {gone, "removed"}} {
-		switch {
-		case p.n == 1 && len(parts) == 0:
-			parts = append(parts, "1 record set "+p.word)
-		case p.n > 0 && len(parts) == 0:
-			parts = append(parts, fmt.Sprintf("%d record sets %s", p.n, p.word))
-		case p.n > 0:
-			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.word))
-		}
-	}
-	if len(parts) == 0 {
+	if len(l.d.Changes) == 0 {
 		return "Nothing would change."
 	}
 	if len(l.d.Changes) == 1 {
 		c := l.d.Changes[0]
 		return trimmed(c.Name) + " " + c.Type + " " + map[zonediff.Kind]string{zonediff.Added: "is new", zonediff.Removed: "is removed", zonediff.Data: "is changed", zonediff.TTL: "is kept for another time"}[c.Kind] + "."
 	}
-	return strings.Join(parts, ", ") + "."
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		word string
+	}{{other, "changed"}, {add, "new"}, {gone, "removed"}} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.word))
+		}
+	}
+	return fmt.Sprintf("%d record sets: %s.", len(l.d.Changes), strings.Join(parts, ", "))
 }
 
 // asks are what has to be accepted: names that are answered now, and would not be.
@@ -207,7 +214,7 @@ func (l look) warnings() (out []string) {
 		if c.Type == "NS" && c.Name == l.f.Zone.Apex {
 			say("The zone above names the servers of %s, too: have them changed there (at the registrar), or resolvers meet the old ones.", trimmed(c.Name))
 		} else if c.Type == "NS" && c.Kind != zonediff.Removed {
-			say("Everything at and below %s is answered by %s: other records there are not.", trimmed(c.Name), several(l.is[c.Name]["NS"]))
+			say("Everything at and below %s is answered by %s: other records there are not.", trimmed(c.Name), several("NS", l.is[c.Name]["NS"]))
 		}
 		if c.Type == "DS" {
 			say("%s: when it does not fit the keys of %s, nothing below it is believed by whoever checks signatures.", where, trimmed(c.Name))
@@ -355,17 +362,17 @@ func Versus(c zonediff.Change) string {
 	what := trimmed(c.Name) + " " + c.Type + ": "
 	switch c.Kind {
 	case zonediff.Added:
-		return what + several(c.New) + " is in force, and not in the file"
+		return what + several(c.Type, c.New) + " is in force, and not in the file"
 	case zonediff.Removed:
-		return what + several(c.Old) + " is in the file, and not in force"
+		return what + several(c.Type, c.Old) + " is in the file, and not in force"
 	case zonediff.TTL:
 		return what + fmt.Sprintf("kept for %s in force, and %s by the file", zonediff.Lasting(c.NewTTL), zonediff.Lasting(c.OldTTL))
 	}
 	switch {
 	case len(c.Old) == 0:
-		return what + several(c.New) + " is in force, and not in the file"
+		return what + several(c.Type, c.New) + " is in force, and not in the file"
 	case len(c.New) == 0:
-		return what + several(c.Old) + " is in the file, and not in force"
+		return what + several(c.Type, c.Old) + " is in the file, and not in force"
 	}
-	return what + several(c.New) + " is in force, and " + several(c.Old) + " in the file"
+	return what + several(c.Type, c.New) + " is in force, and " + several(c.Type, c.Old) + " in the file"
 }

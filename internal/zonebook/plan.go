@@ -67,6 +67,12 @@ type Line struct {
 	Words string `json:"words" example:"www.example.com A: 192.0.2.1 → 192.0.2.7. Resolvers may keep the old answer for 5 min."`
 }
 
+// Where is what the line is about.
+func (l Line) Where() string { return trimmed(l.Name) + " " + l.Type }
+
+// Says is what becomes of the set.
+func (l Line) Says() string { return upper(strings.TrimPrefix(l.Words, l.Where()+": ")) }
+
 // Plan is what publishing would do.
 type Plan struct {
 	Zone     string     `json:"zone"`

@@ -198,13 +198,13 @@ func (c Change) Sentence() string {
 	}
 	switch {
 	case c.Op == Add:
-		return "Add " + what + ": " + several(c.Data) + kept + "."
+		return "Add " + what + ": " + several(c.Type, c.Data) + kept + "."
 	case c.Op == Remove && len(c.Old) == 0:
 		return "Remove all of " + what + "."
 	case c.Op == Remove:
-		return "Remove " + what + ": " + several(c.Old) + "."
+		return "Remove " + what + ": " + several(c.Type, c.Old) + "."
 	case len(c.Old) == 0:
-		return "Have " + what + " become " + several(c.Data) + kept + "."
+		return "Have " + what + " become " + several(c.Type, c.Data) + kept + "."
 	}
-	return "Change " + what + ": " + several(c.Old) + " → " + several(c.Data) + kept + "."
+	return "Change " + what + ": " + several(c.Type, c.Old) + " → " + several(c.Type, c.Data) + kept + "."
 }

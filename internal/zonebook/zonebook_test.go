@@ -71,7 +71,7 @@ func TestPlan(t *testing.T) {
 		"to the site":   {change: Change{Op: Add, Name: "c", Type: "CNAME", Data: []string{"shop.example.com."}}, notWarns: "no address in this zone"},
 		"by wildcard":   {change: Change{Op: Add, Name: "c", Type: "CNAME", Data: []string{"y.apps.shop.example.com."}}, notWarns: "no address in this zone"},
 		"handed on":     {change: Change{Op: Add, Name: "c", Type: "CNAME", Data: []string{"y.sub.shop.example.com."}}, notWarns: "no address in this zone"},
-		"delegation":    {change: Change{Op: Add, Name: "team", Type: "NS", Data: []string{"ns1.example.org."}}, warns: "Everything at and below team.shop.example.com is answered by ns1.example.org."},
+		"delegation":    {change: Change{Op: Add, Name: "team", Type: "NS", Data: []string{"ns1.example.org."}}, warns: "Everything at and below team.shop.example.com is answered by ns1.example.org"},
 		"in a crisis":   {crisis: true, change: Change{Op: Add, Name: "api", Type: "A", TTL: 86400, Data: []string{"192.0.2.7"}}, says: "kept for 1 min.", warns: "An incident is open"},
 		"not touched":   {crisis: true, change: Change{Op: Add, Name: "api", Type: "A", Data: []string{"192.0.2.7"}}, says: "api.shop.example.com A: new", notWarns: "An incident is open"},
 	} {
