@@ -1,15 +1,22 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/miekg/dns"
 )
+
+// idleMB is the goal for 10,000 idle connections.
+const idleMB = 370
 
 // hold keeps idle connections over TLS and looks at the memory that they take.
 func (b *bench) hold(s *server) error {
@@ -34,7 +41,11 @@ func (b *bench) hold(s *server) error {
 	}
 	now := s.memory()
 	if len(all) > 0 {
-		fmt.Printf("%d idle connections over TLS, %s: %d MB in all, %.1f KiB each\n", len(all), s.name, now>>20, float64(now-before)/1024/float64(len(all)))
+		word := ""
+		if s.name == "lifeboat" && b.idle == 10_000 {
+			word = fmt.Sprintf(" (goal: at most %d MB, %s)", idleMB, held(len(all) == b.idle && now/1_000_000 <= idleMB))
+		}
+		fmt.Printf("%d idle connections over TLS, %s, load %s: %d MB in all, %.1f KiB each%s\n", len(all), s.name, load(), now/1_000_000, float64(now-before)/1024/float64(len(all)), word)
 	}
 	return nil
 }
@@ -56,23 +67,35 @@ func (t *times) add(d time.Duration, err error) {
 	t.all = append(t.all, d)
 }
 
+// at is how long the given share of them took at most; 0 where there is none.
+func (t *times) at(share float64) time.Duration {
+	if len(t.all) == 0 {
+		return 0
+	}
+	slices.Sort(t.all)
+	return t.all[int(share*float64(len(t.all)-1))]
+}
+
+// within: all but one in a hundred were answered, and in time.
+func (t *times) within(limit time.Duration) bool {
+	return len(t.all) > 0 && t.at(.99) <= limit && t.failed*100 <= len(t.all)
+}
+
+func (t *times) join(o *times) { t.all, t.failed = append(t.all, o.all...), t.failed+o.failed }
+
 func (t *times) String() string {
 	if len(t.all) == 0 {
 		return fmt.Sprintf("none answered, %d not", t.failed)
 	}
-	slices.Sort(t.all)
-	at := func(share float64) time.Duration { return t.all[int(share*float64(len(t.all)-1))] }
-	return fmt.Sprintf("p50 %s, p99 %s (%d answered, %d not)", at(.5).Round(10*time.Microsecond), at(.99).Round(10*time.Microsecond), len(t.all), t.failed)
+	return fmt.Sprintf("p50 %s, p99 %s (%d answered, %d not)", t.at(.5).Round(10*time.Microsecond), t.at(.99).Round(10*time.Microsecond), len(t.all), t.failed)
 }
 
-// visit has a good visitor come every few milliseconds, with a new connection each, until
-// stop is closed.
-func (b *bench) visit(s *server, every time.Duration, stop <-chan struct{}) *times {
+// again calls f every so often until stop is closed, each time in a goroutine of its own.
+func again(every time.Duration, stop <-chan struct{}, f func() error) *times {
 	var t times
 	var wg sync.WaitGroup
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	config := b.config(nil)
 	for {
 		select {
 		case <-stop:
@@ -82,107 +105,180 @@ func (b *bench) visit(s *server, every time.Duration, stop <-chan struct{}) *tim
 		}
 		wg.Go(func() {
 			began := time.Now()
-			c, err := b.dial(s, config)
-			if err == nil {
-				err = c.ask()
-				c.close()
-			}
+			err := f()
 			t.add(time.Since(began), err)
 		})
 	}
 }
 
-// during lets good visitors come for a while.
-func (b *bench) during(s *server, length time.Duration) *times {
-	stop := make(chan struct{})
-	time.AfterFunc(length, func() { close(stop) })
-	return b.visit(s, 5*time.Millisecond, stop)
+// visit is a good visitor who comes with a new connection and reads the whole page.
+func (b *bench) visit(s *server, config *tls.Config) error {
+	c, err := b.dial(s, config)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	return c.ask()
 }
 
-// slow holds 2,000 connections that send a byte now and then, and looks at good visitors.
+// during lets good visitors come for a while.
+func (b *bench) during(s *server, length time.Duration) *times {
+	stop, config := make(chan struct{}), b.config(nil)
+	time.AfterFunc(length, func() { close(stop) })
+	return again(5*time.Millisecond, stop, func() error { return b.visit(s, config) })
+}
+
+const (
+	slowOnes   = 2000
+	slowRounds = 5
+)
+
+// slow holds 2,000 connections that send a byte now and then, half of them in their
+// handshake and half in a request's head, and looks at good visitors. Rounds with and
+// without them take turns, since other work on the machine comes and goes.
 func (b *bench) slow(s *server) error {
-	calm := b.during(s, 2*b.each)
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	for i := range 2000 {
-		wg.Go(func() {
-			for {
-				c, err := net.Dial("tcp", s.secure)
-				if err != nil {
-					return
-				}
-				_ = c.(*net.TCPConn).SetLinger(0)
-				// A ClientHello that is said to be long, a byte a second.
-				for _, err = c.Write([]byte{22, 3, 1, 2, 0, 1, 0, 1}); err == nil; _, err = c.Write([]byte{0}) {
-					select {
-					case <-stop:
-						_ = c.Close()
-						return
-					case <-time.After(time.Second + time.Duration(i)*time.Millisecond/4):
-					}
-				}
-				_ = c.Close()
+	var calm, hurt times
+	var alone, beside []float64
+	length := b.each
+	for range slowRounds {
+		t := b.during(s, length)
+		alone = append(alone, t.at(.99).Seconds())
+		calm.join(t)
+		var slow []*generating
+		for _, o := range []order{
+			{Address: netip.MustParseAddrPort(s.secure), First: []byte{22, 3, 1, 2, 0, 1, 0, 1, 252}, Then: []byte{0}}, // a ClientHello that is said to be long
+			{Address: netip.MustParseAddrPort(s.plain), First: []byte("GET / HTTP/1.1\r\nHost: " + siteName + "\r\nX: "), Then: []byte("x")},
+		} {
+			o.Slow, o.Rate, o.For = slowOnes/2, slowOnes/2, length+2*time.Second // a byte each in a second
+			g, err := begin(o)
+			if err != nil {
+				return err
 			}
-		})
+			slow = append(slow, g)
+		}
+		time.Sleep(1500 * time.Millisecond) // all have come
+		t = b.during(s, length)
+		beside = append(beside, t.at(.99).Seconds())
+		hurt.join(t)
+		for _, g := range slow {
+			if _, err := g.end(); err != nil {
+				return err
+			}
+		}
 	}
-	time.Sleep(time.Second)
-	hurt := b.during(s, 2*b.each)
-	close(stop)
-	wg.Wait()
-	fmt.Printf("slow senders, %s: alone %s; beside 2,000 slow ones %s\n", s.name, calm, hurt)
+	share := median(beside) / median(alone)
+	word := "goal: at most 1.10, " + held(share <= 1.1)
+	if s.name != "lifeboat" {
+		word = "no goal"
+	}
+	fmt.Printf("slow senders, %s, load %s: alone %s; beside %d slow ones %s; medians of each round's p99: %.2f ms and %.2f ms, %.2f times (%s)\n",
+		s.name, load(), &calm, slowOnes, &hurt, median(alone)*1000, median(beside)*1000, share, word)
 	return nil
 }
 
+const (
+	stormRate  = 10_000 // connections a second
+	generators = 2
+	answerIn   = time.Second            // the goal for who is answered
+	consoleIn  = 100 * time.Millisecond // what nobody notices at the console
+)
+
+// beside is what else is looked at in a storm: the console, whose process shares the
+// server's core, and the name server in the same process.
+type beside struct{ console, names *times }
+
 // storm offers 10,000 new TLS connections a second, each a ClientHello that makes the
-// server do all of its part, and looks at good visitors among them.
+// server do all of its part up to its signature, and looks at good visitors among them.
 func (b *bench) storm(s *server) error {
 	hello, err := b.hello(s)
 	if err != nil {
 		return err
 	}
-	stop := make(chan struct{})
-	var offered, answered, refused atomic.Int64
-	var wg sync.WaitGroup
-	const workers, second = 200, 10_000
-	for range workers {
-		wg.Go(func() {
-			tick := time.NewTicker(time.Second * workers / second)
-			defer tick.Stop()
-			buffer := make([]byte, 1)
-			for {
-				select {
-				case <-stop:
-					return
-				case <-tick.C:
-				}
-				offered.Add(1)
-				c, err := net.DialTimeout("tcp", s.secure, time.Second)
-				if err != nil {
-					refused.Add(1)
-					continue
-				}
-				_ = c.(*net.TCPConn).SetLinger(0)
-				_ = c.SetDeadline(time.Now().Add(2 * time.Second))
-				_, err = c.Write(hello)
-				if err == nil {
-					_, err = io.ReadFull(c, buffer)
-				}
-				if err == nil {
-					answered.Add(1)
-				} else {
-					refused.Add(1)
-				}
-				_ = c.Close()
-			}
-		})
+	length := 3 * b.each
+	calm := b.watch(s, length)
+	var all []*generating
+	for range generators {
+		g, err := begin(order{Address: netip.MustParseAddrPort(s.secure), Rate: stormRate / generators, For: length + time.Second, First: hello})
+		if err != nil {
+			return err
+		}
+		all = append(all, g)
 	}
-	length := 2 * b.each
-	good := b.during(s, length)
-	close(stop)
-	wg.Wait()
-	seconds := length.Seconds()
-	fmt.Printf("storm, %s: %.0f connections a second offered, %.0f answered, %.0f not; good visitors %s\n", s.name, float64(offered.Load())/seconds, float64(answered.Load())/seconds, float64(refused.Load())/seconds, good)
+	time.Sleep(time.Second / 2)
+	watching := make(chan beside, 1)
+	go func() { watching <- b.watch(s, length) }() // ends with length
+	visitors := b.during(s, length)
+	hurt := <-watching
+	var sum offered
+	rate := 0.0
+	for _, g := range all {
+		o, err := g.end()
+		if err != nil {
+			return err
+		}
+		rate += float64(o.Began) / o.Took.Seconds()
+		sum.Began, sum.Refused, sum.Lost, sum.Failed = sum.Began+o.Began, sum.Refused+o.Refused, sum.Lost+o.Lost, sum.Failed+o.Failed
+		sum.Answered = append(sum.Answered, o.Answered...)
+	}
+	answered := &times{all: sum.Answered}
+	in := (length + time.Second).Seconds()
+	fmt.Printf("storm, %s, load %s: %.0f connections a second offered, %.0f answered, %.0f shed, %.0f lost, %.0f not begun; first answer %s; good visitors, whole page %s%s\n",
+		s.name, load(), rate, float64(len(sum.Answered))/in, float64(sum.Refused)/in, float64(sum.Lost)/in, float64(sum.Failed)/in, answered, visitors, verdict(s, rate, answered, visitors))
+	if s.name == "lifeboat" {
+		fmt.Printf("  the console on the same core: alone %s; in the storm %s (goal: p99 at most %s, %s)\n", calm.console, hurt.console, consoleIn, held(hurt.console.within(consoleIn)))
+		fmt.Printf("  the name server in the same process: alone %s; in the storm %s\n", calm.names, hurt.names)
+	}
 	return nil
+}
+
+func verdict(s *server, rate float64, answered, visitors *times) string {
+	switch {
+	case s.name != "lifeboat":
+		return ""
+	case rate < .99*stormRate:
+		return fmt.Sprintf(" (goal: p99 below %s; NOT PROVED, fewer than %d were offered)", answerIn, stormRate)
+	}
+	return fmt.Sprintf(" (goal: p99 below %s, %s)", answerIn, held(len(answered.all) > 0 && answered.at(.99) < answerIn && len(visitors.all) > 0 && visitors.at(.99) < answerIn))
+}
+
+// watch asks the console and the name server, where the server is lifeboat.
+func (b *bench) watch(s *server, length time.Duration) beside {
+	if s.name != "lifeboat" {
+		return beside{}
+	}
+	stop := make(chan struct{})
+	time.AfterFunc(length, func() { close(stop) })
+	names := make(chan *times, 1)
+	go func() { names <- again(20*time.Millisecond, stop, func() error { return askName(s.extra) }) }() // ends with stop
+	console := again(20*time.Millisecond, stop, func() error { return askConsole(b.console) })
+	return beside{console, <-names}
+}
+
+// askName asks a name server; that it refuses is an answer.
+func askName(addr string) error {
+	m := new(dns.Msg)
+	m.SetQuestion(siteName+".", dns.TypeA)
+	_, _, err := (&dns.Client{Timeout: giveUp}).Exchange(m, addr)
+	return err
+}
+
+// askConsole asks for the console's page with a new connection.
+func askConsole(addr string) error {
+	client := http.Client{
+		Timeout:       giveUp,
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	res, err := client.Get("http://" + addr + "/")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode >= 500 {
+		return errors.New(res.Status)
+	}
+	_, err = io.Copy(io.Discard, res.Body)
+	return err
 }
 
 // recorder keeps what a client sends first.

@@ -58,11 +58,18 @@ type bench struct {
 	serverCPU     string
 	page          *world
 	servers       []*server
+	console       string                          // address of a control process on the servers' core
 	times         map[string]map[string][]float64 // µs, by measurement and server
 }
 
 func main() {
 	log.SetFlags(0)
+	if len(os.Args) == 2 && os.Args[1] == generatorWord {
+		if err := generate(); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	b := bench{times: map[string]map[string][]float64{}}
 	flag.StringVar(&b.lifeboat, "binary", "bin/lifeboat", "the built lifeboat")
 	flag.IntVar(&b.rounds, "rounds", 5, "how often each server is measured")
@@ -120,6 +127,13 @@ func (b *bench) run(storm bool) error {
 		}
 	}
 	if storm {
+		console := consoleServer()
+		b.servers = append(b.servers, console) // to be stopped
+		if err := b.launchConsole(console); err != nil {
+			return fmt.Errorf("console: %w", err)
+		}
+		b.servers, b.console = b.servers[:len(b.servers)-1], console.plain
+		defer console.stop()
 		for _, s := range b.servers {
 			if err := b.slow(s); err != nil {
 				return fmt.Errorf("slow senders, %s: %w", s.name, err)
@@ -179,7 +193,23 @@ func median(all []float64) float64 {
 	return sorted[len(sorted)/2]
 }
 
+// held says whether a goal was reached.
+func held(is bool) string {
+	if is {
+		return "held"
+	}
+	return "MISSED"
+}
+
+// load is how many threads wanted a processor in the last minute: what else went on.
+func load() string {
+	text, _ := os.ReadFile("/proc/loadavg")
+	first, _, _ := strings.Cut(string(text), " ")
+	return cmp.Or(first, "not known")
+}
+
 func (b *bench) print() {
+	fmt.Printf("load of the machine %s, medians of %d rounds\n", load(), b.rounds)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	line := []string{"what", "unit"}
 	for _, s := range b.servers {
@@ -198,11 +228,7 @@ func (b *bench) print() {
 			if theirs == 0 || ours == 0 {
 				continue
 			}
-			word := "held"
-			if theirs/ours < g.ratio {
-				word = "MISSED"
-			}
-			said = append(said, fmt.Sprintf("%s/ours %.2f (≥ %.2f) %s", g.peer, theirs/ours, g.ratio, word))
+			said = append(said, fmt.Sprintf("%s/ours %.2f (≥ %.2f) %s", g.peer, theirs/ours, g.ratio, held(theirs/ours >= g.ratio)))
 		}
 		fmt.Fprintln(w, strings.Join(append(line, cmp.Or(strings.Join(said, ", "), "-")), "\t"))
 	}

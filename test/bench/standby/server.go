@@ -99,8 +99,58 @@ https://shop.bench.test:{secureport} {
 }
 `
 
-// launch starts a server on its core and waits until it answers.
+// consoleServer is a control process: what people use in a crisis, on the core of what is
+// stormed.
+func consoleServer() *server {
+	return &server{
+		name: "console", files: map[string]string{"console.yaml": consoleYAML},
+		command: []string{"{lifeboat}", "control", "--config", "{dir}/console.yaml", "--data", "{dir}/console", "--http", "{plain}", "--dns", "{extra}", "--standby-http", "{secure}"},
+	}
+}
+
+const consoleYAML = `nameservers: {ns1.bench.test.: 127.0.0.1}
+sites:
+  shop:
+    title: Bench
+    names: [shop.bench.test]
+    scheme: http
+    port: 80
+    origins: {main: {address: 127.0.0.2}}
+    standby: {addresses: [127.0.0.4]}
+    checks:
+      home: {http: {path: /}, every: 10s, timeout: 1s, down_after: 3, up_after: 2}
+    failover: off
+zones:
+  shop.bench.test: {ttl: 60s, ns: [ns1.bench.test.], follow: {"@": shop}}
+levers:
+  to-standby: {title: Show visitors the status page, zone: {site: shop, to: standby}}
+`
+
+// launchConsole starts the console and waits until it answers.
+func (b *bench) launchConsole(s *server) error {
+	if err := b.spawn(s); err != nil {
+		return err
+	}
+	return s.until(func() error { return askConsole(s.plain) })
+}
+
+// launch starts a server and waits until it answers.
 func (b *bench) launch(s *server) error {
+	if err := b.spawn(s); err != nil {
+		return err
+	}
+	return s.until(func() error {
+		c, err := b.dial(s, b.config(nil))
+		if err != nil {
+			return err
+		}
+		defer c.close()
+		return c.ask()
+	})
+}
+
+// spawn starts a server on its core.
+func (b *bench) spawn(s *server) error {
 	for _, into := range []*string{&s.plain, &s.secure, &s.extra} {
 		addr, err := freePort()
 		if err != nil {
@@ -140,18 +190,14 @@ func (b *bench) launch(s *server) error {
 		_ = s.cmd.Wait()
 		close(s.ended)
 	}()
-	return b.ready(s)
+	return nil
 }
 
-func (b *bench) ready(s *server) error {
+// until waits until a server answers.
+func (s *server) until(answers func() error) error {
 	var last error
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
-		c, err := b.dial(s, b.config(nil))
-		if err == nil {
-			err = c.ask()
-			c.close()
-		}
-		if last = err; err == nil {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		if last = answers(); last == nil {
 			return nil
 		}
 		select {
