@@ -8,7 +8,10 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // crowd counts connections, and says who may have another.
@@ -82,17 +85,27 @@ func (c *crowd) leave(from netip.Addr) {
 // Go's run queue, so that a storm of them delays neither a query to the name server nor
 // an answer to who is in already; who would wait too long is turned away at once.
 type gate struct {
-	slots   chan struct{}
-	most    int64
-	waiting atomic.Int64
-	shed    atomic.Uint64
+	slots    chan struct{}
+	most     int64
+	patience time.Duration // who has waited longer behind more than few is turned away, too
+	few      int64
+	waiting  atomic.Int64
+	shed     atomic.Uint64
 }
 
-// atOnce is how many handshakes are computed at a time.
-const atOnce = 8
+const (
+	// atOnce is how many handshakes are computed at a time.
+	atOnce = 8
+	// patience is how long a visitor waits in either queue, the kernel's and the gate's,
+	// while many wait: together, with the handshake, they stay below a second.
+	patience = 300 * time.Millisecond
+	// few are served however late they are: they cost a fraction of patience, and a
+	// process that was held up for a moment is no storm.
+	few = 256
+)
 
 func newGate(most int) gate {
-	return gate{slots: make(chan struct{}, atOnce), most: int64(most)}
+	return gate{slots: make(chan struct{}, atOnce), most: int64(most), patience: patience, few: few}
 }
 
 var errShed = errors.New("too many handshakes wait for the processor")
@@ -109,8 +122,13 @@ func (g *gate) enter() error {
 		g.shed.Add(1)
 		return errShed
 	}
+	began := time.Now()
 	g.slots <- struct{}{} // held for a fraction of a millisecond each
-	g.waiting.Add(-1)
+	if behind := g.waiting.Add(-1); behind >= g.few && time.Since(began) > g.patience {
+		g.leave()
+		g.shed.Add(1)
+		return errShed
+	}
 	return nil
 }
 
@@ -119,16 +137,53 @@ func (g *gate) leave() { <-g.slots }
 // packed says whether whoever comes now would be turned away later.
 func (g *gate) packed() bool { return g.waiting.Load() >= g.most }
 
+// backlog watches how late connections come out of the kernel's queue, where no count of
+// ours sees them. Nobody is served in time behind thousands who are late.
+type backlog struct {
+	patience time.Duration
+	few      int64
+	late     atomic.Int64 // in a row
+}
+
+// stale takes the age of the next one, and says whether it is to be turned away.
+func (b *backlog) stale(age time.Duration) bool {
+	if age <= b.patience {
+		b.late.Store(0)
+		return false
+	}
+	return b.late.Add(1) > b.few
+}
+
+// waited is how long ago the other end of a connection was heard of last: of one that has
+// just been accepted, how long it was in the queue. 0 where the kernel does not tell.
+func waited(c net.Conn) (age time.Duration) {
+	t, is := c.(syscall.Conn)
+	if !is {
+		return 0
+	}
+	raw, err := t.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	_ = raw.Control(func(fd uintptr) {
+		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			age = time.Duration(info.Last_data_recv) * time.Millisecond // set when it is established, too
+		}
+	})
+	return age
+}
+
 // front is a listener behind which connections are counted; with a TLS configuration
 // they are secured.
 type front struct {
 	server *Server
 	ln     net.Listener
 	tls    *tls.Config // nil: none
+	queue  backlog
 }
 
 func (s *Server) newFront(ln net.Listener, config *tls.Config) *front {
-	return &front{server: s, ln: ln, tls: config}
+	return &front{server: s, ln: ln, tls: config, queue: backlog{patience: patience, few: few}}
 }
 
 func (f *front) close() { _ = f.ln.Close() }
@@ -142,7 +197,7 @@ func (f *front) accept() (net.Conn, error) {
 			return nil, err
 		}
 		from := network(raw.RemoteAddr())
-		if f.tls != nil && f.server.gate.packed() {
+		if f.tls != nil && (f.queue.stale(waited(raw)) || f.server.gate.packed()) {
 			f.server.gate.shed.Add(1)
 			reset(raw)
 			continue

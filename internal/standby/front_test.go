@@ -9,8 +9,10 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -82,6 +84,111 @@ func TestGate(t *testing.T) {
 	waiting.Wait()
 	if g.packed() || len(g.slots) != 3 {
 		t.Errorf("%d inside", len(g.slots))
+	}
+}
+
+// TestGateIsPatientWithFew: who has waited too long is turned away where many wait
+// behind, and served where few do.
+func TestGateIsPatientWithFew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct {
+			wait, turned int
+			held         time.Duration
+		}{{2, 0, patience + 1}, {4, 2, patience + 1}, {4, 0, patience}} {
+			g := newGate(10)
+			g.few = 2
+			for range atOnce {
+				must(t, g.enter())
+			}
+			var turned atomic.Int64
+			for range c.wait {
+				go func() { // ends with its turn
+					if errors.Is(g.enter(), errShed) {
+						turned.Add(1)
+						return
+					}
+					g.leave()
+				}()
+			}
+			synctest.Wait()
+			time.Sleep(c.held)
+			g.leave()
+			synctest.Wait()
+			if int(turned.Load()) != c.turned || int(g.shed.Load()) != c.turned || g.waiting.Load() != 0 || len(g.slots) != atOnce-1 {
+				t.Errorf("%d waiting for %s: %d turned away, want %d; %d still wait, %d inside", c.wait, c.held, turned.Load(), c.turned, g.waiting.Load(), len(g.slots))
+			}
+		}
+	})
+}
+
+// TestBacklog: a row of late ones longer than few is turned away from there on, until one
+// comes in time.
+func TestBacklog(t *testing.T) {
+	t.Parallel()
+	b := backlog{patience: patience, few: 2}
+	for i, c := range []struct {
+		age  time.Duration
+		want bool
+	}{{0, false}, {patience + 1, false}, {patience + 1, false}, {patience + 1, true}, {time.Hour, true}, {patience, false}, {time.Hour, false}} {
+		if b.stale(c.age) != c.want {
+			t.Errorf("connection %d, %s old: turned away %t", i+1, c.age, !c.want)
+		}
+	}
+}
+
+// TestWaited: the kernel says how long a connection has been in its queue.
+func TestWaited(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer ln.Close()
+	out := dialed(t, ln.Addr().String())
+	_, err = io.WriteString(out, "x")
+	must(t, err)
+	in, err := ln.Accept()
+	must(t, err)
+	defer in.Close()
+	for waited(in) < 20*time.Millisecond { // it grows
+		time.Sleep(time.Millisecond)
+	}
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	if waited(a) != 0 {
+		t.Error("a pipe has no queue")
+	}
+}
+
+// TestLateOnesAreReset: those who were left in the queue are reset before their handshake
+// where there are many, and who comes in time is served again.
+func TestLateOnesAreReset(t *testing.T) {
+	t.Parallel()
+	s := New(Options{})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer ln.Close()
+	f := s.newFront(ln, &tls.Config{})
+	f.queue = backlog{patience: 0, few: 2}
+	var all []net.Conn
+	for range 5 {
+		all = append(all, dialed(t, ln.Addr().String()))
+	}
+	time.Sleep(20 * time.Millisecond) // all are late now
+	go func() {                       // ends with the listener
+		for {
+			if _, err := f.accept(); err != nil {
+				return
+			}
+		}
+	}()
+	for _, c := range all[2:] {
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("a late one: %v", err)
+		}
+	}
+	if l := s.Load(); l.Shed != 3 || l.Open != 2 {
+		t.Errorf("%+v", l)
 	}
 }
 

@@ -205,10 +205,11 @@ func (b *bench) storm(s *server) error {
 		all = append(all, g)
 	}
 	time.Sleep(time.Second / 2)
-	watching := make(chan beside, 1)
+	watching, began := make(chan beside, 1), s.scheduled()
 	go func() { watching <- b.watch(s, length) }() // ends with length
 	visitors := b.during(s, length)
 	hurt := <-watching
+	starved := s.starved(began, length)
 	var sum offered
 	rate := 0.0
 	for _, g := range all {
@@ -222,8 +223,8 @@ func (b *bench) storm(s *server) error {
 	}
 	answered := &times{all: sum.Answered}
 	in := (length + time.Second).Seconds()
-	fmt.Printf("storm, %s, load %s: %.0f connections a second offered, %.0f answered, %.0f shed, %.0f lost, %.0f not begun; first answer %s; good visitors, whole page %s%s\n",
-		s.name, load(), rate, float64(len(sum.Answered))/in, float64(sum.Refused)/in, float64(sum.Lost)/in, float64(sum.Failed)/in, answered, visitors, verdict(s, rate, answered, visitors))
+	fmt.Printf("storm, %s, load %s, the server %s: %.0f connections a second offered, %.0f answered, %.0f shed, %.0f lost, %.0f not begun; first answer %s; good visitors, whole page %s%s\n",
+		s.name, load(), starved, rate, float64(len(sum.Answered))/in, float64(sum.Refused)/in, float64(sum.Lost)/in, float64(sum.Failed)/in, answered, visitors, verdict(s, rate, answered, visitors))
 	if s.name == "lifeboat" {
 		fmt.Printf("  the console on the same core: alone %s; in the storm %s (goal: p99 at most %s, %s)\n", calm.console, hurt.console, consoleIn, held(hurt.console.within(consoleIn)))
 		fmt.Printf("  the name server in the same process: alone %s; in the storm %s\n", calm.names, hurt.names)

@@ -74,20 +74,21 @@ func main() {
 	flag.StringVar(&b.lifeboat, "binary", "bin/lifeboat", "the built lifeboat")
 	flag.IntVar(&b.rounds, "rounds", 5, "how often each server is measured")
 	flag.DurationVar(&b.each, "each", 2*time.Second, "how long a measurement lasts")
+	slow := flag.Bool("slow", true, "measure 2,000 slow senders, too")
 	flag.StringVar(&b.serverCPU, "server-cpu", "0", "the core of the server")
 	flag.IntVar(&b.idle, "idle", 10_000, "idle connections to hold; 0: not measured")
-	storm := flag.Bool("storm", true, "measure slow senders and 10,000 connections a second, too")
+	storm := flag.Bool("storm", true, "measure 10,000 connections a second, too")
 	only := flag.String("only", "", "servers to measure, with commas between; empty: all")
 	flag.Parse()
 	if *only != "" {
 		b.only = strings.Split(*only, ",")
 	}
-	if err := b.run(*storm); err != nil {
+	if err := b.run(*slow, *storm); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func (b *bench) run(storm bool) error {
+func (b *bench) run(slow, storm bool) error {
 	dir, err := os.MkdirTemp("", "bench-standby-")
 	if err != nil {
 		return err
@@ -126,23 +127,25 @@ func (b *bench) run(storm bool) error {
 			}
 		}
 	}
-	if storm {
-		console := consoleServer()
-		b.servers = append(b.servers, console) // to be stopped
-		if err := b.launchConsole(console); err != nil {
-			return fmt.Errorf("console: %w", err)
-		}
-		b.servers, b.console = b.servers[:len(b.servers)-1], console.plain
-		defer console.stop()
+	if slow {
 		for _, s := range b.servers {
 			if err := b.slow(s); err != nil {
 				return fmt.Errorf("slow senders, %s: %w", s.name, err)
 			}
 		}
-		for _, s := range b.servers {
-			if err := b.storm(s); err != nil {
-				return fmt.Errorf("storm, %s: %w", s.name, err)
-			}
+	}
+	if !storm {
+		return nil
+	}
+	console := consoleServer()
+	defer console.stop()
+	if err := b.launchConsole(console); err != nil {
+		return fmt.Errorf("console: %w", err)
+	}
+	b.console = console.plain
+	for _, s := range b.servers {
+		if err := b.storm(s); err != nil {
+			return fmt.Errorf("storm, %s: %w", s.name, err)
 		}
 	}
 	return nil

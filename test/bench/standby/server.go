@@ -266,6 +266,30 @@ func (s *server) cpu() (sum time.Duration, err error) {
 	return sum, nil
 }
 
+// starved says how much of a time the group ran, and how much it would have but for
+// others on its core: figures of a server that others keep from running say little.
+func (s *server) starved(began scheduling, length time.Duration) string {
+	now := s.scheduled()
+	return fmt.Sprintf("ran %.0f %% of the time, was kept waiting %.0f %%", 100*(now.ran-began.ran).Seconds()/length.Seconds(), 100*(now.waited-began.waited).Seconds()/length.Seconds())
+}
+
+// scheduling are the sums of schedstat (Documentation/scheduler/sched-stats.rst).
+type scheduling struct{ ran, waited time.Duration }
+
+func (s *server) scheduled() (sum scheduling) {
+	for _, dir := range s.processes() {
+		threads, _ := filepath.Glob(filepath.Join(dir, "task", "*", "schedstat"))
+		for _, thread := range threads {
+			text, _ := os.ReadFile(thread)
+			var ran, waited int64
+			if _, err := fmt.Sscan(string(text), &ran, &waited); err == nil {
+				sum.ran, sum.waited = sum.ran+time.Duration(ran), sum.waited+time.Duration(waited)
+			}
+		}
+	}
+	return sum
+}
+
 // memory is what the group holds, in bytes.
 func (s *server) memory() (sum int) {
 	for _, dir := range s.processes() {
