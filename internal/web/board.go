@@ -401,7 +401,7 @@ func (x scope) messages(list []board.Update, correct, item string) []messagePart
 		}
 		if correct != "" {
 			a := x.ask(correct, "item", item, "update", u.ID)
-			a.Title, a.Name = "Correct it", "Correct the message of "+x.s.date(u.At)
+			a.Title, a.Name = "Correct it", "Correct it: the message of "+x.s.date(u.At)
 			m.Correct = &a
 		}
 		out = append(out, m)

@@ -82,7 +82,7 @@ func TestTellVisitors(t *testing.T) {
 		t.Errorf("%+v", in)
 	}
 	page := br.open("/status-page/incidents/" + id)
-	page.follow("Correct the message of 12 Mar 03:06").press("Preview", "text=It was the supplier of ours.").press("Publish").want(http.StatusOK, "It was the supplier of ours.")
+	page.follow("Correct it: the message of 12 Mar 03:06").press("Preview", "text=It was the supplier of ours.").press("Publish").want(http.StatusOK, "It was the supplier of ours.")
 	page.follow("Correct its title or impact").press("Preview", "title=Cards fail", "impact=major").press("Publish").want(http.StatusOK, "Cards fail", "large effect")
 	br.open("/status-page/history").want(http.StatusOK, "Ada corrected what visitors are told", "Ada told visitors")
 }
@@ -382,4 +382,30 @@ func TestBoardWithoutAPage(t *testing.T) {
 			}
 		}
 	}
+}
+
+// toldVisitors is a status page on which something of each kind stands.
+func toldVisitors(b *boat) {
+	d := b.writing()
+	do := func(c board.Command) board.Change {
+		b.t.Helper()
+		change, err := d.Do(b.t.Context(), board.Who{Name: "Ada", Via: "web"}, c)
+		must(b.t, err)
+		return change
+	}
+	en := func(text string) board.Text { return board.Text{"": text} }
+	was := do(board.OpenIncident{Title: en("Slow searches"), Text: en("Searches take half a minute."), States: map[string]board.State{"web": board.Degraded}, StartedAt: b.clock().Add(-26 * time.Hour)}).Incident.ID
+	do(board.UpdateIncident{ID: was, Step: board.Resolved, Text: en("Searches are quick again.")})
+	do(board.PublishStory{ID: was, Text: en("# What happened\n\nAn index was missing after Sunday’s work.\n\n# What we owe\n\nA check on it.")})
+	now := do(board.OpenIncident{
+		Title: board.Text{"": "Card payments fail", "de": "Kartenzahlungen schlagen fehl"}, NextIn: 20 * time.Minute, States: map[string]board.State{"checkout": board.Partial}, StartedAt: b.clock().Add(-20 * time.Minute),
+		Text: board.Text{"": "Some cards are declined. Orders that you have placed are safe.", "de": "Manche Karten werden abgelehnt. Ihre Bestellungen sind sicher."},
+	}).Incident.ID
+	do(board.UpdateIncident{ID: now, Step: board.Identified, Text: en("The company that takes the payments has a fault. Invoices work meanwhile."), NextIn: 30 * time.Minute})
+	do(board.SetOverride{Component: "deliveries", State: board.Degraded, Reason: en("The ferry does not sail today."), For: 8 * time.Hour})
+	from := b.clock().Add(40 * time.Hour)
+	do(board.PlanMaintenance{Title: en("The database moves"), Text: en("Orders can’t be placed meanwhile."), From: from, Until: from.Add(2 * time.Hour), Components: []string{"checkout", "web"}})
+	f := board.Facts{Sheet: d.Sheet(), History: d.Past(), Now: b.clock()}
+	f.Ordered, f.Seen = b.eng.Visible()
+	d.Show(board.Make(board.Page{}, f))
 }
