@@ -53,6 +53,7 @@ const (
 type Wanted struct {
 	ID    string   // the site's
 	Names []string // lower case, without final dot; the first one names it for people
+	Here  bool     // served by this process itself (Pair): its key is not handed to answer
 }
 
 // File is a certificate that somebody else keeps up to date.

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -283,7 +284,7 @@ func (k *Keeper) reload(first bool) {
 		switch {
 		case err != nil:
 			problems = append(problems, problem(id, err))
-		case k.wanted(h):
+		case k.wanted(h, true):
 			all = append(all, h)
 		}
 	}
@@ -296,7 +297,7 @@ func (k *Keeper) reload(first bool) {
 		switch {
 		case err != nil:
 			problems = append(problems, problem(f.ID, err))
-		case !k.wanted(h):
+		case !k.wanted(h, true):
 			problems = append(problems, Trouble{f.ID, "the certificate in " + f.Certificate + " is for none of the names of the sites: " + list(h.Names), "Name the right file, or add the names to names: of a site."})
 		default:
 			all = append(all, h)
@@ -318,7 +319,9 @@ func (k *Keeper) reload(first bool) {
 	if changed || first {
 		certs := make([]snapshot.Certificate, 0, len(all))
 		for _, h := range all {
-			certs = append(certs, h.cert)
+			if k.wanted(h, false) {
+				certs = append(certs, h.cert)
+			}
 		}
 		k.o.Publish(certs)
 	}
@@ -336,9 +339,10 @@ func (k *Keeper) heldFile(id string) (Held, bool) {
 	return Held{}, false
 }
 
-// wanted says whether a certificate is for any name of the configuration.
-func (k *Keeper) wanted(h Held) bool {
-	return slices.ContainsFunc(k.o.Wanted, func(w Wanted) bool { return slices.ContainsFunc(w.Names, h.covers) })
+// wanted says whether a certificate is for any name of the configuration, or for one that
+// answer serves.
+func (k *Keeper) wanted(h Held, here bool) bool {
+	return slices.ContainsFunc(k.o.Wanted, func(w Wanted) bool { return (here || !w.Here) && slices.ContainsFunc(w.Names, h.covers) })
 }
 
 func problem(about string, err error) Trouble {
@@ -379,7 +383,7 @@ func CheckFile(f File, wanted []Wanted, now time.Time) (notes []string, err erro
 	}
 	notes = append(notes, h.Notes...)
 	k := &Keeper{o: Options{Wanted: wanted}}
-	if !k.wanted(h) {
+	if !k.wanted(h, true) {
 		notes = append(notes, "it is for none of the names of the sites of scheme https: "+list(h.Names))
 	}
 	switch why := Over(h.From, h.Until, now); {
@@ -454,6 +458,22 @@ func (k *Keeper) tell(how, name, text string, now time.Time) {
 	default:
 		k.o.Logger.Warn("a certificate should have been renewed", "name", name, "text", text)
 	}
+}
+
+// Pair is the certificate for a name that is served by this process itself, with its
+// key; nil where there is none that is good now.
+func (k *Keeper) Pair(name string) *tls.Certificate {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	h := k.serving(name)
+	if h == nil || !h.Until.After(k.o.Now()) {
+		return nil
+	}
+	_, key, err := h.cert.Open()
+	if err != nil {
+		return nil
+	}
+	return &tls.Certificate{Certificate: h.cert.Chain, PrivateKey: key, Leaf: h.leaf}
 }
 
 // serving is the certificate that answer takes for a name; nil where there is none.
@@ -549,7 +569,7 @@ func (k *Keeper) Import(certificate, key []byte) (Held, error) {
 	if why := Over(h.From, h.Until, k.o.Now()); why != "" {
 		return Held{}, fault.New(fault.Invalid, "the certificate can't be used: %s", why).At(certPlace).WithHint("bring one that is good today")
 	}
-	if !k.wanted(h) {
+	if !k.wanted(h, true) {
 		return Held{}, fault.New(fault.Invalid, "the certificate is for none of the names of the sites: %s", list(h.Names)).At(certPlace).WithHint("add the names to names: of a site of scheme https first")
 	}
 	h.ID = imported + strings.ReplaceAll(h.Names[0], "*", "_") + "." + h.Kind

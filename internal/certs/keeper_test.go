@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -259,6 +260,39 @@ func TestRejectedName(t *testing.T) {
 	}
 	if it := p.remembered(); !strings.Contains(it.LastError, "news.example.com") {
 		t.Errorf("it says %q", it.LastError)
+	}
+}
+
+// A name that this process serves itself gets its certificate like others, and its key
+// stays here: answer is not given it.
+func TestServedHere(t *testing.T) {
+	t.Parallel()
+	p := newPort(t, func(_ *port, o *Options) {
+		o.Wanted = append(o.Wanted, Wanted{ID: "console_page", Names: []string{"boat.example.com"}, Here: true})
+	})
+	if p.Pair("boat.example.com") != nil {
+		t.Error("there is a pair before one was made")
+	}
+	p.Tend(t.Context())
+	pair := p.Pair("boat.example.com")
+	if pair == nil || pair.Leaf.VerifyHostname("boat.example.com") != nil || pair.PrivateKey == nil {
+		t.Fatalf("%+v\n%s", pair, p.said)
+	}
+	for _, c := range p.served() {
+		if slices.Contains(c.Names, "boat.example.com") {
+			t.Errorf("answer is given %v", c.Names)
+		}
+	}
+	if len(p.served()) == 0 {
+		t.Error("answer is given nothing")
+	}
+	v := p.View()
+	if slices.ContainsFunc(v.Names, func(r Readiness) bool { return r.Name == "boat.example.com" }) {
+		t.Error("the readiness of sites asks for the console")
+	}
+	p.later(pair.Leaf.NotAfter.Sub(p.clock()) + time.Second)
+	if p.Pair("boat.example.com") != nil && !p.Pair("boat.example.com").Leaf.NotAfter.After(p.clock()) {
+		t.Error("one that is over is shown")
 	}
 }
 

@@ -328,12 +328,27 @@ func (k *Keeper) View() Holdings {
 	v.LookedAt, v.Certificates, v.Problems = k.lookedAt, append(v.Certificates, k.held...), append(v.Problems, k.problems...)
 	for _, w := range k.o.Wanted {
 		for _, name := range w.Names {
+			if w.Here { // visitors of sites do not come to it
+				v.Problems = append(v.Problems, k.lacking(w, name, now)...)
+				continue
+			}
 			r := Ready(k.factsOf(w, name), now)
 			v.Names, v.Score = append(v.Names, r), min(v.Score, r.Score)
 		}
 		v.Renewals = append(v.Renewals, k.renewals(w)...)
 	}
 	return v
+}
+
+// lacking is what is wrong with a name that is served by this process itself: that its
+// certificate could not be had.
+func (k *Keeper) lacking(w Wanted, name string, now time.Time) []Trouble { // with mu held
+	it := k.failing(w.ID)
+	h := k.serving(name)
+	if it.Failures == 0 || h != nil && !h.below(renewLeft, now) {
+		return nil
+	}
+	return []Trouble{{name, "its certificate could not be had: " + it.LastError, "See why: lifeboat certs. Until then the console shows one of its own making, known by its fingerprint: lifeboat console fingerprint."}}
 }
 
 // factsOf joins what was seen with what is held now.

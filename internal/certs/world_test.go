@@ -259,7 +259,7 @@ func newPort(t *testing.T, change func(p *port, o *Options)) *port {
 	p.ca = startPebble(t, p.dns.addr.String())
 	servers := func(string) []netip.AddrPort { return []netip.AddrPort{p.dns.addr} }
 	p.o = Options{
-		Dir: t.TempDir(), Wanted: []Wanted{{"shop", []string{"shop.example.com", "www.shop.example.com"}}},
+		Dir: t.TempDir(), Wanted: []Wanted{{ID: "shop", Names: []string{"shop.example.com", "www.shop.example.com"}}},
 		Authority: &Authority{Directory: p.ca.URL + "/dir", Roots: p.ca.roots, Email: "ops@example.com", Keys: []string{ECDSA}},
 		Solvers:   []Solver{&DNS01{Zones: p.dns, Servers: servers, Ask: Servers(true, p.dns.addr)}},
 		Publish: func(c []snapshot.Certificate) {

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"lifeboat/internal/zone"
 )
 
 // console reads where people reach lifeboat's own pages.
@@ -58,4 +60,19 @@ func (b *builder) consoleReached() {
 				WithHint("use a name that does not follow a site")
 		}
 	}
+}
+
+// AskedConsole is the console's own name where an authority is asked for its
+// certificate: there is one, no files are named, and the name lies in a zone of ours,
+// where it can be proved. Otherwise "".
+func (c *Config) AskedConsole() string {
+	u, err := url.Parse(c.ConsoleURL)
+	if err != nil || c.ConsoleCert != "" || c.Certificates == nil || c.Certificates.Directory == "" {
+		return ""
+	}
+	name := strings.TrimSuffix(u.Hostname(), ".")
+	if name == "" || !slices.ContainsFunc(c.Zones, func(z zone.Source) bool { return below(z.Apex, name) }) {
+		return ""
+	}
+	return name
 }

@@ -46,19 +46,24 @@ func (c *Config) Parts() (sites []snapshot.Site, zones []zone.Source, features [
 }
 
 // proved are the names of a zone that certificates may be asked for: what visitors
-// type, and what follows a site.
+// type, what follows a site, and the console.
 func (c *Config) proved(z zone.Source) []string {
 	names := slices.Collect(maps.Keys(z.Follow))
+	typed := []string{c.AskedConsole()}
 	for _, s := range c.Sites {
-		for _, name := range append(slices.Clone(s.Names), s.StatusName) {
-			if name += "."; name == z.Apex || strings.HasSuffix(name, "."+z.Apex) {
-				names = append(names, name)
-			}
+		typed = append(append(typed, s.Names...), s.StatusName)
+	}
+	for _, name := range typed {
+		if below(z.Apex, name) {
+			names = append(names, name+".")
 		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }
+
+// below says whether a name without final dot lies in the zone of an apex with one.
+func below(apex, name string) bool { return strings.HasSuffix("."+name+".", "."+apex) }
 
 // ShadowFeature is the key of the stand-in that a drill flips in place of a feature.
 func ShadowFeature(key string) string { return snapshot.ShadowID(key) }

@@ -125,8 +125,14 @@ func wantedNames(cfg *config.Config) (out []certs.Wanted) {
 		}
 		out = append(out, certs.Wanted{ID: s.ID, Names: names})
 	}
+	if name := cfg.AskedConsole(); name != "" {
+		out = append(out, certs.Wanted{ID: consoleSet, Names: []string{name}, Here: true})
+	}
 	return out
 }
+
+// consoleSet is what the console's certificate is called; no site has such a name.
+const consoleSet = "console_page"
 
 // ourZones puts proofs into the zones that we serve.
 type ourZones struct{ eng *engine.Engine }

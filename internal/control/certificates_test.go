@@ -41,6 +41,21 @@ func TestWhatCertificatesAreFor(t *testing.T) {
 	if len(got) != 1 || got[0].ID != "shop" || strings.Join(got[0].Names, " ") != "shop.example.com www.shop.example.com status.example.org" {
 		t.Errorf("%+v", got)
 	}
+	for console, want := range map[string]string{
+		"console: {url: \"https://boat.shop.example.com:8443\"}": "boat.shop.example.com", // in a zone of ours
+		"console: {url: \"https://boat.elsewhere.example\"}":     "",
+	} {
+		c := parsed(t, text+console+"\n")
+		c.Certificates = &config.Certificates{Directory: "https://ca.example.net/dir"}
+		got := wantedNames(c)
+		if last := got[len(got)-1]; want == "" && last.Here || want != "" && (!last.Here || last.Names[0] != want) {
+			t.Errorf("%s: %+v, want %q", console, got, want)
+		}
+		c.ConsoleCert = "console.pem"
+		if c.AskedConsole() != "" {
+			t.Error("asked although files are named")
+		}
+	}
 	if got := below(c, "shop.example.com"); strings.Join(got, " ") != "api.shop.example.com www.shop.example.com" {
 		t.Errorf("below: %v", got)
 	}

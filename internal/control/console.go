@@ -25,6 +25,7 @@ import (
 	"sync"
 	"time"
 
+	"lifeboat/internal/certs"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/snapshot"
 )
@@ -168,17 +169,20 @@ func pairOf(cert, key string) (*tls.Certificate, error) {
 	return &pair, err
 }
 
-// consoleTLS is what the console speaks TLS with. named gives the certificate of its own
-// name; nil: there is none.
-func consoleTLS(o Options) (*tls.Config, error) {
+// consoleTLS is what the console speaks TLS with. held has the certificate of its own
+// name where the authority is asked for it.
+func consoleTLS(o Options, held *certs.Keeper) (*tls.Config, error) {
 	own, err := ownCertificate(o.Dir, o.Now)
 	if err != nil {
 		return nil, err
 	}
-	u, _ := url.Parse(o.Config.ConsoleURL) // the configuration has seen to it
-	named := o.Certificate
-	if named == nil && o.Config.ConsoleCert != "" {
+	u, _ := url.Parse(o.Config.ConsoleURL)     // the configuration has seen to it
+	var named func() (*tls.Certificate, error) // nil: its own name has none
+	switch asked := o.Config.AskedConsole(); {
+	case o.Config.ConsoleCert != "":
 		named = fromFiles(o.Config.ConsoleCert, o.Config.ConsoleKey, o.Now, o.Logger)
+	case asked != "" && held != nil:
+		named = func() (*tls.Certificate, error) { return held.Pair(asked), nil }
 	}
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
@@ -291,7 +295,7 @@ func guestOf(c net.Conn) (*guest, bool) {
 // serveConsole serves the pages and the API on one port, with and without TLS.
 func (p plane) serveConsole(ctx context.Context, h http.Handler) error {
 	crowd := newCrowd(p.o.HTTP, maxConsole)
-	conf, err := consoleTLS(p.o)
+	conf, err := consoleTLS(p.o, p.certs)
 	if err != nil { // the pages go on without
 		p.o.Logger.Error("the console speaks no TLS of its own", "cause", err)
 		return serveHTTP(ctx, crowd, h, nil, nil)

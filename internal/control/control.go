@@ -11,7 +11,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -66,10 +65,6 @@ type Options struct {
 	Root   net.Listener // control.sock: the API without a token
 	Feed   net.Listener // feed.sock
 	OFREP  string       // address to read flags back at
-
-	// Certificate gives the certificate of the console's own name; nil: the files that the
-	// configuration names, or none.
-	Certificate func() (*tls.Certificate, error)
 
 	StandbyHTTPS string // address where answer serves the standby over TLS; "": nowhere
 

@@ -108,13 +108,13 @@ func TestCases(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		check   func(t *testing.T, r demo.Report)
-		refused string // the rules that say no
+		refused string // the rules that say no; with "?" one that depends on how fast the crew is
 		fixes   string // what each fix came to
 	}{
 		{"kill", thereAndBack, "R6 R9 R18", "worked"},
 		{"poison-row", thereAndBack, "R8 R18", "worked"},
 		{"slow-dependency", neverMoved, "R10 R18", "worked"},
-		{"no-effect", thereAndBack, "R10 R11 R18", "no_effect worked"},
+		{"no-effect", thereAndBack, "R10 R11? R18", "no_effect worked"},
 		{"step-back", thereAndBack, "R18", "worked worked"},
 		{"false-alarm", putBack, "R5", ""},
 	} {
@@ -133,7 +133,7 @@ func TestCases(t *testing.T) {
 			}
 			checkReport(t, c.name, r)
 			c.check(t, r)
-			if got := refusals(r); got != c.refused {
+			if got := refusals(r); !says(c.refused, got) {
 				t.Errorf("refused by %s, expected %s", got, c.refused)
 			}
 			if got := results(r); got != c.fixes {
@@ -163,6 +163,22 @@ func refusals(r demo.Report) string {
 		}
 	}
 	return strings.Join(rules, " ")
+}
+
+// says tells whether these are the rules that were expected. A rule about time says
+// nothing to a crew that a busy machine made slow.
+func says(expected, got string) bool {
+	all := strings.Fields(got)
+	for _, rule := range strings.Fields(expected) {
+		rule, may := strings.CutSuffix(rule, "?")
+		switch {
+		case len(all) > 0 && all[0] == rule:
+			all = all[1:]
+		case !may:
+			return false
+		}
+	}
+	return len(all) == 0
 }
 
 func results(r demo.Report) string {

@@ -12,7 +12,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -118,7 +120,7 @@ func launch(t *testing.T, failover string) *boat { return launchWith(t, failover
 // launchWith adds levers, as lines of the configuration, and their drivers.
 func launchWith(t *testing.T, failover, levers string, more map[string]lever.Driver) *boat {
 	t.Helper()
-	b := &boat{more: more, t: t, dir: t.TempDir(), up: &sync.Map{}, logs: slog.New(slog.DiscardHandler), store: mem.New(mem.Options{})}
+	b := &boat{more: more, t: t, dir: folder(t), up: &sync.Map{}, logs: slog.New(slog.DiscardHandler), store: mem.New(mem.Options{})}
 	b.origin = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if down, _ := b.up.Load("down"); down == true {
 			w.WriteHeader(http.StatusInternalServerError)
@@ -255,6 +257,23 @@ func (b *boat) control() {
 	b.eng = eng
 	b.stopC = func() { cancel(); wg.Wait() }
 	t.Cleanup(func() { b.stopC() })
+}
+
+// folder is a temporary folder. Unlike that of testing it may be written to while it is
+// taken away: what was handed to the disk when the engine stopped goes on (aside).
+func folder(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "engine")
+	must(t, err)
+	t.Cleanup(func() {
+		for range 1000 {
+			if os.RemoveAll(dir) == nil {
+				return
+			}
+			runtime.Gosched()
+		}
+		t.Errorf("%s can't be taken away", dir)
+	})
+	return dir
 }
 
 func must(t *testing.T, err error) {

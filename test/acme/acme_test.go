@@ -71,8 +71,10 @@ zones:
     follow: {shop: shop, www: shop, api.shop: shop}
     records: |
       status IN A %[4]s
+      boat IN A %[4]s
 levers:
   to-standby: {title: Show visitors the status page, zone: {site: shop, to: standby}}
+console: {url: "https://boat.example.com:%[2]d"}
 certificates: {ca: "%[5]s/dir", agree: true, roots_file: trusted.pem}
 `
 
@@ -264,6 +266,16 @@ func (w *world) visit(name string) (status int, serial string, err error) {
 	return res.StatusCode, res.TLS.PeerCertificates[0].SerialNumber.String(), err
 }
 
+// console comes to the console under its own name, as a browser that trusts nobody but the
+// authority.
+func (w *world) console() error {
+	c, err := tls.Dial("tcp", w.host(5), &tls.Config{RootCAs: w.roots, ServerName: "boat.example.com"})
+	if err == nil {
+		err = c.Close()
+	}
+	return err
+}
+
 // TestCertificatesBeforeTheCrisis: a running lifeboat has certificates made through its
 // own name server while production has the names, serves them at the standby, knows what
 // stands in the way, and goes on with the authority and its own processes gone.
@@ -290,6 +302,10 @@ func TestCertificatesBeforeTheCrisis(t *testing.T) {
 	}
 	if status, _, err := w.visit("shop.example.com"); err != nil || status != http.StatusServiceUnavailable {
 		t.Errorf("the shop's visitors get %d %v", status, err)
+	}
+	w.eventually("the console has a certificate of the authority", func() bool { return w.console() == nil })
+	if _, _, err := w.visit("boat.example.com"); err == nil {
+		t.Error("the standby has the console's certificate")
 	}
 	if _, _, err := w.visit("unknown.example.com"); err == nil {
 		t.Error("a name that is not configured has a certificate")

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+
+	"lifeboat/test/door"
 )
 
 // Origin is a place where the site runs: a web server that can be taken down.
@@ -21,7 +23,6 @@ type Origin struct {
 	server *http.Server // nil while it is down
 	https  *tls.Config  // nil: plain HTTP
 	door   net.Listener
-	ended  chan struct{} // closed when the server let go of the door
 }
 
 func openOrigin(t *testing.T, name, addr string) *Origin {
@@ -56,22 +57,16 @@ func (o *Origin) Up() {
 	if o.https != nil {
 		l = tls.NewListener(l, o.https)
 	}
-	o.ended = make(chan struct{})
-	go func(s *http.Server, ended chan struct{}) { // ends with Down
-		defer close(ended)
-		_ = s.Serve(l)
-	}(o.server, o.ended)
+	go func(s *http.Server) { _ = s.Serve(l) }(o.server) // ends with Down
 }
 
-// Down takes it down: nobody listens any more, and the address can be had again. A
-// listener that two close at once is closed only when both have returned.
+// Down takes it down: nobody listens any more, and the address can be had again.
 func (o *Origin) Down() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.server != nil {
+		door.LetGo(o.t, o.door) // the server may not have come to it yet
 		_ = o.server.Close()
-		_ = o.door.Close() // the server may not have come to it yet
-		<-o.ended
 		o.server = nil
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"lifeboat/test/door"
 )
 
 func TestServeKilled(t *testing.T) {
@@ -44,7 +46,7 @@ func TestDataPortTaken(t *testing.T) {
 		if err == nil || !strings.Contains(said, flag) || !strings.Contains(said, addr) || !strings.Contains(said, "taken") {
 			t.Errorf("with %s taken: %v, said %q", addr, err, said)
 		}
-		b.Must(l.Close())
+		door.LetGo(t, l)
 	}
 	u, err := net.ListenPacket("udp", b.DNS())
 	b.Must(err)
@@ -67,7 +69,7 @@ func TestConsolePortTaken(t *testing.T) {
 		t.Error("the log does not name the console's flag and address")
 	}
 	b.Must(b.PostRoot("/levers/close-checkout/pull", map[string]string{"reason": "never rehearsed"}, nil))
-	b.Must(l.Close())
+	door.LetGo(t, l)
 	b.Eventually("the console is there once its port is free", func() bool {
 		return b.ask(b.web(), "GET", "http://"+b.Console()+"/api/v1/status", nil, nil) == nil
 	})

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lifeboat/internal/demo/shop"
+	"lifeboat/test/door"
 )
 
 // tool finds a program of the system; daemons lie in sbin, which is often not in the
@@ -124,8 +125,7 @@ const shopSign = "Harbour Goods"
 // openShop runs the real sample shop at the home origin.
 func (b *Boat) openShop() (shut func()) {
 	b.t.Helper()
-	l, err := net.Listen("tcp", b.host(1))
-	b.Must(err)
+	l := door.Open(b.t, b.host(1))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { // ends with ctx

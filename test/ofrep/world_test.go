@@ -14,6 +14,7 @@ import (
 
 	"lifeboat/internal/feature"
 	"lifeboat/internal/ofrep"
+	"lifeboat/test/door"
 )
 
 // patience is more than anything here takes.
@@ -60,10 +61,7 @@ func launch(t testing.TB, access feature.Access) *boat {
 // start makes a new process of it, as it were: nothing is remembered.
 func (b *boat) start(access feature.Access) {
 	b.t.Helper()
-	ln, err := net.Listen("tcp", b.addr)
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	ln := door.Open(b.t, b.addr)
 	b.addr = ln.Addr().String()
 	b.server = ofrep.New(ofrep.Options{Heartbeat: time.Second})
 	b.server.Allow(access)
