@@ -163,17 +163,19 @@ func (x scope) boardWords(b board.Board) (headline, lede string) {
 		headline = "Visitors are shown no part yet."
 	case open == 0 && bad == 0:
 		headline = "Visitors read that all works."
-	case bad == 0:
-		headline = "Visitors read of " + count(open, "incident", "incidents") + ", and that all works."
-	case open == 0:
-		headline = "Visitors see that " + count(bad, "part does not work", "parts do not work") + " as it should."
-		if !slices.ContainsFunc(b.Components, func(c board.Component) bool {
-			return c.State != board.Operational && c.State != board.Unknown
-		}) {
-			headline = "Visitors read that we do not know."
-		}
+	case open == 1:
+		headline = "Visitors read: " + ended(cut(x.words(b.Open()[0].Title), 100))
+	case open > 1:
+		headline = "Visitors read of " + count(open, "incident", "incidents") + "."
+	case !slices.ContainsFunc(b.Components, func(c board.Component) bool {
+		return c.State != board.Operational && c.State != board.Unknown
+	}):
+		headline = "Visitors read that we do not know."
 	default:
-		headline = "Visitors read of " + count(open, "incident", "incidents") + " and " + count(bad, "part", "parts") + "."
+		headline = "Visitors see that " + count(bad, "part does not work", "parts do not work") + " as it should."
+		if bad > 1 {
+			headline = "Visitors see that " + count(bad, "part", "parts") + " do not work as they should."
+		}
 	}
 	switch pages := x.s.o.Board.Settings().Pages; len(pages) {
 	case 0:
@@ -222,21 +224,24 @@ func (x scope) parts(b board.Board) []partRow {
 func (x scope) because(c board.Component) string {
 	switch c.Why {
 	case board.ByOverride:
-		return "a person said so"
+		return "A person said so."
 	case board.ByIncident:
-		return "an incident says so"
+		return "An incident says so."
 	case board.ByMaintenance:
-		return "work is under way"
+		return "Work is under way."
 	case board.ByOrder:
-		return "visitors are given the standby page"
+		return "Visitors are given the standby page."
 	case board.ByNobody:
-		return "nothing measures it"
+		return "Nobody said otherwise."
 	}
-	return "the checks say so"
+	return "The checks say so."
 }
 
 func (x scope) publicRow(in board.Incident) publicRow {
 	v := publicRow{Incident: in, Name: x.words(in.Title), Says: publicSteps[in.Step], Impacts: impactWords[in.Impact]}
+	if in.Story != nil {
+		v.Says = publicSteps[board.Resolved]
+	}
 	if n := len(in.Updates); n > 0 {
 		v.Newest = x.words(in.Updates[n-1].Text)
 	}

@@ -76,8 +76,8 @@ func TestTellVisitors(t *testing.T) {
 		t.Errorf("%+v", in)
 	}
 	checkPage(t, done)
-	more := done.follow("Tell visitors more: Card payments fail").press("Preview", "text=It is the supplier.", "step=identified").press("Publish").want(http.StatusOK, "It is the supplier.")
-	more.follow("Tell visitors more: Card payments fail").press("Preview", "text=It works again.", "step=resolved").press("Publish").want(http.StatusOK, "It is over")
+	more := done.follow("Tell visitors more").press("Preview", "text=It is the supplier.", "step=identified").press("Publish").want(http.StatusOK, "It is the supplier.")
+	more.follow("Tell visitors more").press("Preview", "text=It works again.", "step=resolved").press("Publish").want(http.StatusOK, "It is over")
 	if in = d.Records().Incidents[id]; in.Open() || len(in.Updates) != 3 || in.Updates[2].By != "Ada" {
 		t.Errorf("%+v", in)
 	}
