@@ -27,6 +27,7 @@ import (
 	"lifeboat/internal/account"
 	"lifeboat/internal/api"
 	boarddesk "lifeboat/internal/board/desk"
+	"lifeboat/internal/board/door"
 	"lifeboat/internal/certs"
 	"lifeboat/internal/config"
 	"lifeboat/internal/engine"
@@ -155,7 +156,7 @@ func Run(ctx context.Context, o Options) error {
 	if held, err = certificates(o, eng); err != nil {
 		return err
 	}
-	words, changed, err := openBoard(ctx, o, record, key)
+	words, doors, changed, err := openBoard(ctx, o, record, key)
 	if err != nil {
 		return err
 	}
@@ -163,7 +164,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := eng.Start(ctx, feed); err != nil {
 		return err
 	}
-	return plane{o: o, record: record, accounts: accounts, tokens: tokens, ring: ring, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside, certs: held, words: words, changed: changed}.serve(ctx)
+	return plane{o: o, record: record, accounts: accounts, tokens: tokens, ring: ring, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside, certs: held, words: words, doors: doors, changed: changed}.serve(ctx)
 }
 
 // plane is the whole control plane, wired.
@@ -182,6 +183,7 @@ type plane struct {
 	rows     *desk.Desk      // nil without databases
 	certs    *certs.Keeper   // nil without certificates
 	words    *boarddesk.Desk // what people write on the status page
+	doors    *door.Ring      // who signed in reads it
 	changed  chan struct{}   // signalled when they did
 }
 
@@ -210,7 +212,7 @@ func (p plane) serve(ctx context.Context) error {
 	if p.certs != nil {
 		loops.Go(func() { p.certs.Run(inner) })
 	}
-	loops.Go(func() { keepBoard(inner, o, p.words, p.eng, p.changed) })
+	loops.Go(func() { keepBoard(inner, o, p.words, p.doors, p.eng, p.changed) })
 	if o.HTTP != nil {
 		doors.Go(func() { errs <- p.serveConsole(ctx, console) }) // with ctx
 	}
@@ -384,7 +386,7 @@ func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err er
 	}
 	people := web.New(web.Options{
 		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Desk: p.desk(), Board: p.words, Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
-		URL: o.Config.ConsoleURL, Ending: ending, Company: companySignIn(o), Ring: p.ring,
+		URL: o.Config.ConsoleURL, Ending: ending, Company: companySignIn(o), Ring: p.ring, Passes: p.doors.Mint,
 		Fingerprint: func() string { f, _ := ConsoleFingerprint(o.Dir); return f }, // without one the card has no such line
 	})
 	mux := http.NewServeMux()

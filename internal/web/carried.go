@@ -87,7 +87,7 @@ func readWord(into url.Values, part *multipart.Part, left int64) int64 {
 // waiting reads the form that waits beside what was sent.
 func waiting(r *http.Request) (c carried) {
 	path := r.PostFormValue(carriedPath)
-	if actPath(path) == "" {
+	if actPath(path) == "" && path != enterPath {
 		return carried{}
 	}
 	c.Path = path

@@ -124,12 +124,13 @@ type Options struct {
 	Engine      Engine
 	Tokens      Tokens
 	Accounts    Accounts
-	Desk        Desk                         // nil: the configuration has no databases
-	Board       Board                        // the status page; nil: there is none
-	Reach       func(c *board.Change) string // who is told of a change, or of all (nil), in a sentence; nil: nobody is
-	Company     Company                      // the company's own sign-in; nil: none
-	Ring        *session.Ring                // signs what waits in a browser; one of the process's own where it is nil
-	Key         []byte                       // signs what a redirect says; 32 bytes
+	Desk        Desk                              // nil: the configuration has no databases
+	Board       Board                             // the status page; nil: there is none
+	Reach       func(c *board.Change) string      // who is told of a change, or of all (nil), in a sentence; nil: nobody is
+	Passes      func(page, browser string) string // makes the pass to a private status page; nil: nobody signs in to read one
+	Company     Company                           // the company's own sign-in; nil: none
+	Ring        *session.Ring                     // signs what waits in a browser; one of the process's own where it is nil
+	Key         []byte                            // signs what a redirect says; 32 bytes
 	Now         func() time.Time
 	Logger      *slog.Logger
 	Channels    []engine.Channel // who is told what: the message to send names them
@@ -150,7 +151,8 @@ var (
 	script  = mustRead("page/live.js")
 	desked  = style + mustRead("page/board.css") // of the status page's rooms
 	signing = mustRead("page/passkey.js")        // of the pages that ask for a passkey
-	csp     = "default-src 'none'; script-src 'sha256-" + hash(script) + "' 'sha256-" + hash(signing) + "'; connect-src 'self'; style-src 'sha256-" + hash(style) + "' 'sha256-" + hash(article) + "' 'sha256-" + hash(desked) + "'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	leaving = mustRead("page/enter.js")          // of the page that leads to a private status page
+	csp     = "default-src 'none'; script-src 'sha256-" + hash(script) + "' 'sha256-" + hash(signing) + "' 'sha256-" + hash(leaving) + "'; connect-src 'self'; style-src 'sha256-" + hash(style) + "' 'sha256-" + hash(article) + "' 'sha256-" + hash(desked) + "'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 func mustRead(name string) string {
@@ -232,6 +234,8 @@ func (s *server) rooms() map[string]func(http.ResponseWriter, *http.Request, acc
 		"GET /status-page/incidents/{item}":                 s.boardIncident,
 		"GET /status-page/maintenances/{item}":              s.boardWork,
 		"GET /status-page/preview/{draft}/{page}/{path...}": s.showDraft,
+
+		"GET " + enterPath: s.enterStatusPage,
 
 		"GET /incidents/{id}":                        s.timeline,
 		"GET /incidents/{id}/crew":                   s.crew,

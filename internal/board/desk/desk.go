@@ -57,9 +57,10 @@ type Options struct {
 	Settings Settings
 	Now      func() time.Time // time.Now
 	NewID    func() string
-	Logger   *slog.Logger // silent when nil
-	Changed  func()       // called after each change; nil: nobody is told
-	Degraded func() bool  // the store takes only what must not be lost; nil: never
+	Logger   *slog.Logger           // silent when nil
+	Changed  func()                 // called after each change; nil: nobody is told
+	Passes   func() []board.PassKey // what checks who signed in; nil: nobody can
+	Degraded func() bool            // the store takes only what must not be lost; nil: never
 }
 
 // The keys of the store.
@@ -313,6 +314,10 @@ func (d *Desk) sheet(r board.Records) board.Sheet { // with mu held
 	s := board.Sheet{Pages: slices.Clone(d.o.Settings.Pages), Groups: slices.Clone(d.o.Settings.Groups), Components: slices.Clone(d.o.Settings.Components)}
 	for i := range s.Pages {
 		s.Pages[i].CreatedAt = d.born["page/"+s.Pages[i].ID]
+		if p := s.Pages[i].Private; p != nil && p.SignIn && d.o.Passes != nil {
+			private := *p
+			private.Passes, s.Pages[i].Private = d.o.Passes(), &private
+		}
 	}
 	for i := range s.Groups {
 		s.Groups[i].CreatedAt = d.born["group/"+s.Groups[i].ID]
