@@ -22,8 +22,11 @@ type drawn struct {
 	Figure  template.HTML
 	Answers []answerRow // of name servers and resolvers
 	Shown   []shownCert
+	Lines   []lineKind // of a log
 	Changed []diffLine // against the capture before it
 	Since   string     // id of that one
+
+	MoreLines, AllLines int // kinds of lines that are not in Lines; lines of the log
 }
 
 // answerRow is a question to a server, and what it said.
@@ -53,6 +56,8 @@ func (x scope) drawnOf(e incident.Evidence, text string) drawn {
 		return drawn{Answers: answersOf(text)}
 	case e.Kind == capture.KindTLS:
 		return drawn{Shown: certificatesOf(text)}
+	case e.Kind == capture.KindLog:
+		return x.drawnLog(text)
 	}
 	return drawn{}
 }

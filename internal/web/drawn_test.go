@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -76,4 +77,41 @@ func FuzzDrawn(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestDrawnLog: a log is drawn by when its lines were written and by what they say, what
+// tells of trouble first, and as text.
+func TestDrawnLog(t *testing.T) {
+	t.Parallel()
+	b := launch(t)
+	x := scope{s: newServer(b.options())}
+	var log strings.Builder
+	for i := range 60 {
+		fmt.Fprintf(&log, "2026-03-12T02:%02d:00Z GET /orders/%d answered 200 in %d ms\n", i, 4000+i, i)
+		if i > 40 {
+			fmt.Fprintf(&log, "2026-03-12T02:%02d:01Z error: order %d has no <script>\n", i, 4000+i)
+		}
+	}
+	log.WriteString("2026-03-12T02:59:30Z release 412 is in\n")
+	d := x.drawnOf(incident.Evidence{Kind: "log"}, log.String())
+	if len(d.Lines) != 3 || d.AllLines != 80 || !d.Lines[0].Trouble || d.Lines[0].Count != 19 || d.Lines[1].Count != 1 || d.Lines[1].Trouble || d.Lines[2].Count != 60 {
+		t.Errorf("%+v", d.Lines)
+	}
+	for _, want := range []string{"80 lines", "19 tell of trouble", "02:00:00", "02:59:30", `class="bad"`} {
+		if !strings.Contains(strings.ReplaceAll(string(d.Figure), nbsp, " "), want) {
+			t.Errorf("the picture does not hold %q:\n%s", want, d.Figure)
+		}
+	}
+	for name, text := range map[string]string{"nothing": "", "a line": "one", "no times": "one\ntwo\nthree\n", "one time": "2026-03-12 02:00:00 a\n2026-03-12 02:00:00 b\n", "no text": strings.Repeat("\x00\xff\n", 50)} {
+		if d := x.drawnOf(incident.Evidence{Kind: "log"}, text); d.Figure != "" {
+			t.Errorf("%s: it is drawn", name)
+		}
+	}
+	many := ""
+	for i := range 100 {
+		many += strings.Repeat("x", i+1) + "\n"
+	}
+	if d := x.drawnOf(incident.Evidence{Kind: "log"}, many); len(d.Lines) != maxLineKinds || d.MoreLines != 80 {
+		t.Errorf("%d kinds, %d more", len(d.Lines), d.MoreLines)
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"lifeboat/internal/account"
+	"lifeboat/internal/capture"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/incident"
@@ -121,8 +122,9 @@ func (s *server) piece(w http.ResponseWriter, r *http.Request, who account.Sessi
 		if slices.Contains(images, e.Type) && e.Kind == "image" {
 			part.Image = here + "/image"
 		} else if strings.HasPrefix(e.Type, "text/") {
-			part.Body, part.More = firstOf(body)
-			part.Drawn = x.drawnOf(e, part.Body)
+			all, more := firstOf(body, capture.MaxBody)
+			part.Drawn = x.drawnOf(e, all)
+			part.Body, part.More = shownOf(e, all, more)
 			part.Drawn.Changed, part.Drawn.Since = s.sinceBefore(r.Context(), x, e, part.Body)
 		}
 	}
@@ -145,7 +147,7 @@ func (s *server) sinceBefore(ctx context.Context, x scope, e incident.Evidence, 
 		if err != nil || body == nil {
 			return nil, ""
 		}
-		before, more := firstOf(body)
+		before, more := firstOf(body, maxShown)
 		_ = body.Close() // it was only read
 		if more {
 			return nil, ""
@@ -155,14 +157,30 @@ func (s *server) sinceBefore(ctx context.Context, x scope, e incident.Evidence, 
 	return nil, ""
 }
 
-// firstOf reads the beginning of a text.
-func firstOf(r io.Reader) (text string, more bool) {
-	b, err := io.ReadAll(io.LimitReader(r, maxShown+1))
+// shownOf is the part of a text that is shown: its beginning, of a log its end, from the
+// beginning of a line.
+func shownOf(e incident.Evidence, all string, more bool) (text string, cutOff bool) {
+	if len(all) <= maxShown {
+		return all, more
+	}
+	if e.Kind != capture.KindLog {
+		return strings.ToValidUTF8(all[:maxShown], "\ufffd"), true
+	}
+	text = all[len(all)-maxShown:]
+	if _, rest, found := strings.Cut(text, "\n"); found {
+		text = rest
+	}
+	return strings.ToValidUTF8(text, "\ufffd"), true
+}
+
+// firstOf reads the beginning of a text, at most so many bytes.
+func firstOf(r io.Reader, most int) (text string, more bool) {
+	b, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
 	if err != nil {
 		return "It could not be read: " + err.Error(), false
 	}
-	more = len(b) > maxShown
-	b = b[:min(len(b), maxShown)]
+	more = len(b) > most
+	b = b[:min(len(b), most)]
 	for i := len(b) - 1; more && i >= 0 && i >= len(b)-utf8.UTFMax; i-- {
 		if utf8.RuneStart(b[i]) { // the last character, which may be cut in two
 			if !utf8.FullRune(b[i:]) {

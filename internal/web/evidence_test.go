@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"lifeboat/internal/engine"
+	"lifeboat/internal/incident"
 	"lifeboat/internal/role"
 )
 
@@ -226,11 +227,11 @@ func TestBrokenUpload(t *testing.T) {
 // TestLongBody: of a long text the beginning is shown, whole characters only.
 func TestLongBody(t *testing.T) {
 	t.Parallel()
-	text, more := firstOf(strings.NewReader(strings.Repeat("壊", maxShown)))
+	text, more := firstOf(strings.NewReader(strings.Repeat("壊", maxShown)), maxShown)
 	if !more || len(text) > maxShown || strings.Contains(text, "\ufffd") {
 		t.Errorf("%d bytes, more: %v", len(text), more)
 	}
-	if text, more = firstOf(strings.NewReader("a\xffb")); text != "a\ufffdb" || more {
+	if text, more = firstOf(strings.NewReader("a\xffb"), maxShown); text != "a\ufffdb" || more {
 		t.Errorf("%q, %v", text, more)
 	}
 }
@@ -267,5 +268,21 @@ func TestUploadByViewer(t *testing.T) {
 	}
 	if len(b.in().Evidence) > 0 {
 		t.Error("a viewer added evidence")
+	}
+}
+
+// TestTheEndOfALogIsShown: of a long log it is the end that counts, from a whole line on.
+func TestTheEndOfALogIsShown(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a line of the log\n", maxShown/10) + "the last line\n"
+	text, cutOff := shownOf(incident.Evidence{Kind: "log"}, long, false)
+	if !cutOff || !strings.HasPrefix(text, "a line") || !strings.HasSuffix(text, "the last line\n") || len(text) > maxShown {
+		t.Errorf("%t, %d bytes, %.20q", cutOff, len(text), text)
+	}
+	if text, cutOff = shownOf(incident.Evidence{Kind: "http"}, long, false); !cutOff || len(text) != maxShown {
+		t.Errorf("%t, %d bytes", cutOff, len(text))
+	}
+	if text, cutOff = shownOf(incident.Evidence{Kind: "log"}, "short", true); !cutOff || text != "short" {
+		t.Errorf("%t, %q", cutOff, text)
 	}
 }

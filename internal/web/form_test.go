@@ -346,7 +346,7 @@ func TestEngineFails(t *testing.T) {
 	br.enter(b)
 	form := br.open("/sites/shop/note")
 	broken.fails(fmt.Errorf("the store is gone"))
-	for _, path := range []string{"/", "/sites/shop", "/levers", "/incidents", "/incidents/" + b.in().ID, "/changes", "/messages"} {
+	for _, path := range []string{"/", "/sites/shop", "/levers", "/features", "/follow-ups", "/settings", "/incidents", "/incidents/" + b.in().ID, "/changes", "/messages"} {
 		br.open(path).want(http.StatusInternalServerError, "That did not work.", "The store is gone.", "To the first page")
 	}
 	if got := form.press("Write down what you see", "text=it is slow").want(http.StatusInternalServerError).field("typed"); got != "it is slow" {
@@ -390,7 +390,7 @@ func TestHostileText(t *testing.T) {
 		t.Fatalf("the text was not taken: %+v", in)
 	}
 	here := "/incidents/" + in.ID
-	paths := []string{"/", "/levers", "/changes", "/messages", "/incidents", here, here + "?all=1", here + "/crew", here + "/evidence", here + "/evidence/e1", here + "/write-up", here + "/write-up?public=1",
+	paths := []string{"/", "/levers", "/features", "/follow-ups", "/settings", "/changes", "/messages", "/incidents", here, here + "?all=1", here + "/crew", here + "/evidence", here + "/evidence/e1", here + "/write-up", here + "/write-up?public=1",
 		site + "accept?handover=h1", site + "confirm?cause=c1", site + "weigh?cause=c1", site + "pull?lever=" + url.QueryEscape(hostile), site + "note?text=" + url.QueryEscape(hostile),
 		"/sites/" + url.PathEscape(hostile), "/incidents/" + url.PathEscape(hostile), "/?m=" + url.QueryEscape(hostile), site + url.PathEscape(hostile), "/account", here + "/answer?question=" + url.QueryEscape(hostile)}
 	shown := 0

@@ -218,12 +218,7 @@ func (x scope) beside(p *page) {
 	}
 	p.Ordered += "."
 	if slices.ContainsFunc(x.v.Levers, func(l engine.LeverView) bool { return l.Kind == "feature" && l.State != "free" }) {
-		h := x.o.Answer.Heard
-		for _, line := range []string{h.Pages.Words("open page", "open pages", x.s.clock), h.Servers.Words("program", "programs", x.s.clock), h.Copies.Words("copy", "copies", x.s.clock)} {
-			if line != "" {
-				p.Heard = append(p.Heard, line)
-			}
-		}
+		p.Heard = x.s.heard(x.o)
 	}
 	if p.Side == "" && x.open() && x.v.Ordered.Position == "standby" {
 		p.Side = x.arrivalsPicture(x.s.o.Engine.Arrivals(x.v.ID))

@@ -175,7 +175,7 @@ func TestHostileTextInEveryForm(t *testing.T) {
 		t.Errorf("only %d texts were thrown", n)
 	}
 	id := b.in().ID
-	for _, path := range []string{"/", "/sites/shop", "/changes", "/accounts", "/levers", "/incidents/" + id, "/incidents/" + id + "/crew", "/incidents/" + id + "/write-up", "/incidents/" + id + "/evidence"} {
+	for _, path := range []string{"/", "/sites/shop", "/changes", "/features", "/follow-ups", "/settings", "/accounts", "/levers", "/incidents/" + id, "/incidents/" + id + "/crew", "/incidents/" + id + "/write-up", "/incidents/" + id + "/evidence"} {
 		checkQuiet(t, br.open(path))
 	}
 }

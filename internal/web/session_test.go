@@ -263,7 +263,7 @@ func TestNothingWithoutSignIn(t *testing.T) {
 	in := b.in()
 	secret := []string{"Example Shop", "shop.example", "to-standby", "status page", "looked after", "not connected", "Mara", "Release 412", "connections"}
 	here := "/incidents/" + in.ID
-	paths := []string{"/", "/sites/shop", "/sites/shop/pull", "/sites/shop/pull?lever=to-standby", "/sites/nowhere", "/levers", "/changes", "/messages", "/accounts", "/accounts/ada", "/account", "/incidents", here,
+	paths := []string{"/", "/sites/shop", "/sites/shop/pull", "/sites/shop/pull?lever=to-standby", "/sites/nowhere", "/levers", "/features", "/follow-ups", "/settings", "/changes", "/messages", "/accounts", "/accounts/ada", "/account", "/incidents", here,
 		here + "/crew", here + "/write-up", here + "/write-up.md", here + "/write-up.html", here + "/evidence", here + "/evidence/e1", here + "/evidence/e3/image", here + "/evidence/e3/file", here + "/answer", "/lifeboat/change", "/nowhere", "/sign-in", "/sign-out", "/account/password", "/account/leave-all"}
 	for _, path := range paths {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions} {

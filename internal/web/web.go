@@ -30,8 +30,10 @@ import (
 
 	"lifeboat/internal/account"
 	"lifeboat/internal/board"
+	"lifeboat/internal/config"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/fault"
+	"lifeboat/internal/feature"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/ledger"
 	"lifeboat/internal/outbox"
@@ -66,6 +68,7 @@ type Engine interface {
 	DropMessage(ctx context.Context, id string) error
 
 	Visible() (map[string]board.Ordered, []board.Seen)
+	Features() ([]feature.Flag, map[string]feature.Order)
 	Arrivals(site string) []engine.Arrival
 	Hours(site string) []engine.Hour
 	Changed() <-chan struct{}
@@ -136,6 +139,7 @@ type Options struct {
 	Channels    []engine.Channel // who is told what: the message to send names them
 	Fingerprint func() string    // of the certificate that is shown by address, for the emergency card; nil: there is none
 	Zone        *time.Location   // local time, shown beside UTC; the machine's when nil
+	Config      *config.Config   // what the room of settings shows; nil: nothing
 	Demo        string           // one line on top of every page
 	Ending      <-chan struct{}  // closed when the server is to end: open streams end with it
 	URL         string           // where people reach the pages; https: cookies go over nothing else. Empty: it is not known
@@ -220,6 +224,9 @@ func (s *server) rooms() map[string]func(http.ResponseWriter, *http.Request, acc
 		"GET /sites/{site}/{act}":     s.form,
 		"GET /levers":                 s.levers,
 		"GET /changes":                s.changes,
+		"GET /features":               s.features,
+		"GET /follow-ups":             s.owed,
+		"GET /settings":               s.settings,
 		"GET /card":                   s.card,
 		"GET /messages":               s.messages,
 		"GET /data":                   s.data,

@@ -114,11 +114,7 @@ func (x scope) writing(part *writeUpPart, events []incident.Event) {
 		}
 	}
 	for _, f := range x.in.FollowUps {
-		row := followUpRow{FollowUp: f, Class: labelOf(classes, f.Class), Overdue: f.State == "open" && !f.Due.IsZero() && x.now().After(f.Due)}
-		row.Change, row.End = x.ask("follow-up-change", "follow_up", f.ID), x.ask("follow-up-end", "follow_up", f.ID)
-		row.Change.Title, row.End.Title = "Change", "Done, or not"
-		row.Change.Name, row.End.Name = row.Change.Title+": "+f.ID, row.End.Title+": "+f.ID
-		part.FollowUps = append(part.FollowUps, row)
+		part.FollowUps = append(part.FollowUps, x.followUpRow(f))
 	}
 	part.Todo = x.stillToDo(*part)
 	part.Loose = !slices.ContainsFunc(part.Todo, func(t todo) bool { return t.Must })
@@ -199,4 +195,13 @@ func (s *server) takeAlong(w http.ResponseWriter, r *http.Request, who account.S
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'")
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": "write-up-" + id + end}))
 	_, _ = w.Write(b) // a reader that has gone away misses nothing
+}
+
+// followUpRow is a follow-up with what can be done about it.
+func (x scope) followUpRow(f incident.FollowUp) followUpRow {
+	row := followUpRow{FollowUp: f, Class: labelOf(classes, f.Class), Overdue: f.State == "open" && !f.Due.IsZero() && x.now().After(f.Due)}
+	row.Change, row.End = x.ask("follow-up-change", "follow_up", f.ID), x.ask("follow-up-end", "follow_up", f.ID)
+	row.Change.Title, row.End.Title = "Change", "Done, or not"
+	row.Change.Name, row.End.Name = row.Change.Title+": "+f.ID, row.End.Title+": "+f.ID
+	return row
 }

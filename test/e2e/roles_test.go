@@ -181,7 +181,7 @@ func (b *Boat) byPages(admin, viewer *Reader, id string) {
 	at := "/incidents/" + id
 	sent := map[string]bool{}
 	for _, page := range []string{
-		"/", "/sites/shop", "/levers", "/changes", "/messages", "/accounts", "/accounts/vic", at, at + "/evidence", at + "/crew", at + "/write-up", "/lifeboat/change",
+		"/", "/sites/shop", "/levers", "/features", "/follow-ups", "/settings", "/changes", "/messages", "/accounts", "/accounts/vic", at, at + "/evidence", at + "/crew", at + "/write-up", "/lifeboat/change",
 		"/sites/shop/weigh?cause=c1", "/sites/shop/test?cause=c1", "/sites/shop/confirm?cause=c1", "/sites/shop/rule-out?cause=c1", "/sites/shop/tell", "/sites/shop/cancel",
 	} {
 		admin.Open(page)
