@@ -92,7 +92,8 @@ func random(n int) string {
 func (r *Ring) Rotate() (changed bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now, next := r.now(), r.keys
+	now := r.now()
+	var next []key
 	switch age := now.Sub(r.keys[0].Made); {
 	case age >= keyLife:
 		next = []key{fresh(now), r.keys[0]}
