@@ -215,7 +215,7 @@ func (t target) serveStatus(w http.ResponseWriter, r *http.Request, s *Server, f
 	}
 	if p.page.Private != nil {
 		if p.page.Private.SignIn && r.URL.Path == statuspage.PathSignIn {
-			p.toConsole(w, r, s.now())
+			p.toConsole(w, r)
 			return
 		}
 		if ok, trouble := p.admits(r, s); !ok {

@@ -117,8 +117,7 @@ func (p *Statused) unlock(w http.ResponseWriter, r *http.Request, s *Server, for
 		p.refuse(w, r, trouble)
 		return
 	}
-	until := s.now().Add(cookieFor)
-	p.setCookie(w, r, cookieName, board.Admit(p.page.Private.Key, "read "+p.page.ID, until), until)
+	p.setCookie(w, r, cookieName, board.Admit(p.page.Private.Key, "read "+p.page.ID, s.now().Add(cookieFor)), cookieFor)
 	seeOther(w, r, "/")
 }
 
@@ -141,8 +140,10 @@ func (p *Statused) cookieOf(r *http.Request, name string) string {
 	return name
 }
 
-func (p *Statused) setCookie(w http.ResponseWriter, r *http.Request, name, value string, until time.Time) {
-	c := &http.Cookie{Name: p.cookieOf(r, name), Value: value, Path: "/", Expires: until, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: p.overTLS(r)}
+// setCookie gives a browser a cookie for a while: it counts by its own clock, which may be
+// wrong.
+func (p *Statused) setCookie(w http.ResponseWriter, r *http.Request, name, value string, life time.Duration) {
+	c := &http.Cookie{Name: p.cookieOf(r, name), Value: value, Path: "/", MaxAge: int(life / time.Second), HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: p.overTLS(r)}
 	if value == "" {
 		c.MaxAge = -1
 	}

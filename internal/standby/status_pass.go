@@ -21,11 +21,11 @@ const secretLen = 32
 // toConsole sends a browser to the console to sign in. It is given a secret that stays
 // with it; the console hears what the secret is hashed to, and binds the pass to that: a
 // pass that somebody else brings, or sends a link to, opens nothing.
-func (p *Statused) toConsole(w http.ResponseWriter, r *http.Request, now time.Time) {
+func (p *Statused) toConsole(w http.ResponseWriter, r *http.Request) {
 	b := make([]byte, secretLen)
 	_, _ = rand.Read(b) // never fails
 	secret := base64.RawURLEncoding.EncodeToString(b)
-	p.setCookie(w, r, wayCookie, secret, now.Add(wayFor))
+	p.setCookie(w, r, wayCookie, secret, wayFor)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Location", p.page.Private.Console+EnterPath+"?"+url.Values{"page": {p.page.ID}, "browser": {board.Bound(secret)}}.Encode())
 	text(w, r, http.StatusSeeOther, "Sign in at the console.\n")
@@ -39,8 +39,8 @@ func (p *Statused) enter(w http.ResponseWriter, r *http.Request, s *Server, text
 		p.refuse(w, r, statuspage.Stale)
 		return
 	}
-	p.setCookie(w, r, wayCookie, "", now)
-	p.setCookie(w, r, passCookie, secret+"."+text, pass.Until)
+	p.setCookie(w, r, wayCookie, "", 0)
+	p.setCookie(w, r, passCookie, secret+"."+text, pass.Until.Sub(now))
 	seeOther(w, r, "/")
 }
 
