@@ -380,6 +380,8 @@ func (s *server) boardIncident(w http.ResponseWriter, r *http.Request, who accou
 	edit := x.ask("board-edit", "item", in.ID)
 	edit.Title = "Correct its title or impact"
 	v.Edit = &edit
+	attach := x.ask("board-attach", "item", in.ID)
+	v.Attach = &attach
 	if !in.Open() {
 		story := x.ask("board-story", "item", in.ID)
 		if in.Story != nil {

@@ -35,6 +35,12 @@ var boardActs = withBoard(map[string]act{
 			return terms{"The write-up leaves the page and its feeds.", "A few seconds.", "Publish it again."}
 		},
 	},
+	"board-attach": {
+		title: "Tie it to the crew’s incident", fields: attachFields, lede: aboutIncident,
+		terms: func(scope) terms {
+			return terms{"What the crew tells the public from then on is on it by itself.", "At once.", "The same form, with “none of them”."}
+		},
+	},
 	"board-override": {
 		title: "Show it otherwise", fields: overrideFields,
 		head: func(x scope) string { return "How should visitors see it?" },
@@ -53,7 +59,7 @@ var boardActs = withBoard(map[string]act{
 })
 
 // atOnce are those with nothing that visitors could read beforehand.
-var atOnce = []string{"board-story-off", "board-take-back", "board-cancel"}
+var atOnce = []string{"board-story-off", "board-take-back", "board-cancel", "board-attach"}
 
 func withBoard(all map[string]act) map[string]act {
 	for name, a := range all {
@@ -163,6 +169,14 @@ func (x scope) tell(ctx context.Context, a act) (string, error) {
 		return "", noBoard()
 	}
 	c, err := a.tells(x)
+	if attach, is := c.(board.AttachIncident); is && attach.Crew != "" && err == nil {
+		var crew incident.Incident
+		if crew, err = x.s.o.Engine.Incident(ctx, attach.Crew); err == nil && crew.Drill {
+			err = fault.New(fault.Invalid, "%s is a drill: visitors are told nothing of it", crew.ID).At("crew")
+		}
+		attach.Site = crew.Site
+		c = attach
+	}
 	if err != nil {
 		return "", err
 	}

@@ -194,6 +194,21 @@ func storyFields(x scope) []field {
 	}, value)...)
 }
 
+// noCrew is the choice of none.
+const noCrew = "none"
+
+// attachFields offer the crew's incidents of now, and any other by its id.
+func attachFields(x scope) []field {
+	in, _ := x.oneIncident(x.arg("item"))
+	options := []option{{Value: noCrew, Label: "none of them"}}
+	for _, v := range x.o.Sites {
+		if v.Incident != nil && !v.Incident.Drill && v.Incident.ID != "" {
+			options = append(options, option{Value: v.Incident.ID, Label: v.Title + ": " + v.Incident.Title})
+		}
+	}
+	return []field{itemField(x), {Name: "crew", Kind: radio, Label: "Which of the crew’s incidents is it?", Options: marked(cmp.Or(in.Crew, noCrew), options...), Must: true}, {Name: "crew_id", Kind: line, Label: "Or an earlier one, by its id", Max: 64, Fold: true}}
+}
+
 func overrideFields(x scope) []field {
 	if x.s.o.Board == nil {
 		return nil
@@ -303,6 +318,13 @@ var boardCommands = map[string]func(x scope) (board.Command, error){
 		return board.PublishStory{ID: x.arg("item"), Text: text}, nil
 	},
 	"board-story-off": func(x scope) (board.Command, error) { return board.PublishStory{ID: x.arg("item")}, nil },
+	"board-attach": func(x scope) (board.Command, error) {
+		crew := cmp.Or(strings.TrimSpace(x.arg("crew_id")), x.arg("crew"))
+		if crew == noCrew {
+			crew = ""
+		}
+		return board.AttachIncident{ID: x.arg("item"), Crew: crew}, nil
+	},
 	"board-override": func(x scope) (board.Command, error) {
 		d, err := span("for", x.arg("for"), time.Hour)
 		return board.SetOverride{Component: x.arg("item"), State: board.State(x.arg("state")), Reason: x.text("reason_text"), For: d}, err

@@ -270,6 +270,28 @@ func TestStoryByHand(t *testing.T) {
 	}
 }
 
+// TestAttach: what was told by hand becomes the crew's: their next message is on it.
+func TestAttach(t *testing.T) {
+	t.Parallel()
+	b := launch(t)
+	looking(b)
+	toldVisitors(b)
+	br := browse(t, b.handler())
+	br.enter(b)
+	crew := b.in()
+	page := br.open("/status-page").follow("Card payments fail")
+	form := page.follow("Tie it to the crew’s incident").want(http.StatusOK, crew.Title)
+	done := form.press("Tie it to the crew’s incident", "crew="+crew.ID).want(http.StatusOK, "Ada tied", "Their incident")
+	b.words.Follow(t.Context(), []desk.Crew{{ID: crew.ID, Site: "shop", Title: board.Text{"": "Another title"}, News: []desk.News{{ID: "n1", Text: "The crew says so.", Step: board.Identified, By: "Ada"}}}})
+	br.open(done.url.Path).want(http.StatusOK, "The crew says so.")
+	if n := len(b.words.Records().Incidents); n != 2 {
+		t.Errorf("%d incidents", n)
+	}
+	br.open("/status-page").follow("Slow searches").follow("Tie it to the crew’s incident").press("Tie it to the crew’s incident", "crew="+crew.ID).want(http.StatusConflict, "is on")
+	br.open("/status-page").follow("Slow searches").follow("Tie it to the crew’s incident").press("Tie it to the crew’s incident", "crew_id=nothing").want(http.StatusNotFound)
+	br.open(done.url.Path).follow("Tie it to the crew’s incident").press("Tie it to the crew’s incident", "crew=none").want(http.StatusOK, "Ada untied")
+}
+
 // TestBoardRoles: who may not write on the status page reads it, and is offered nothing.
 func TestBoardRoles(t *testing.T) {
 	t.Parallel()
