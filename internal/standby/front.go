@@ -207,7 +207,7 @@ func (f *front) accept() (net.Conn, error) {
 			reset(raw)
 			continue
 		}
-		c := &conn{Conn: raw, server: f.server, from: from, secure: f.tls != nil, early: f.tls != nil}
+		c := &conn{Conn: raw, raw: rawOf(raw), server: f.server, from: from, secure: f.tls != nil, early: f.tls != nil}
 		if f.tls != nil {
 			return tls.Server(c, f.tls), nil
 		}
@@ -286,6 +286,7 @@ func (l *lease) Addr() net.Addr { return l.ln.Addr() }
 // conn is a connection that is counted, and whose handshake waits its turn.
 type conn struct {
 	net.Conn
+	raw    syscall.RawConn // nil: it is no socket
 	server *Server
 	from   netip.Addr
 	secure bool
@@ -300,7 +301,7 @@ type conn struct {
 // who says nothing holds up nobody.
 func (c *conn) Read(b []byte) (int, error) {
 	c.outside()
-	n, err := c.Conn.Read(b)
+	n, err := c.receive(b)
 	if n > 0 {
 		c.got.Add(int64(n))
 		if c.early {
@@ -322,7 +323,7 @@ func (c *conn) Write(b []byte) (int, error) {
 		c.early = false
 		c.outside()
 	}
-	return c.Conn.Write(b)
+	return c.send(b)
 }
 
 func (c *conn) outside() {
@@ -347,6 +348,9 @@ func (c *conn) Close() error {
 type connKey struct{}
 
 func withConn(ctx context.Context, c net.Conn) context.Context {
+	if b, is := c.(*begun); is {
+		c = b.Conn
+	}
 	if t, is := c.(*tls.Conn); is {
 		c = t.NetConn()
 	}
