@@ -157,12 +157,8 @@ func (b *backlog) stale(age time.Duration) bool {
 // waited is how long ago the other end of a connection was heard of last: of one that has
 // just been accepted, how long it was in the queue. 0 where the kernel does not tell.
 func waited(c net.Conn) (age time.Duration) {
-	t, is := c.(syscall.Conn)
-	if !is {
-		return 0
-	}
-	raw, err := t.SyscallConn()
-	if err != nil {
+	raw := rawOf(c)
+	if raw == nil {
 		return 0
 	}
 	_ = raw.Control(func(fd uintptr) {
