@@ -99,6 +99,7 @@ func TestPagesAskForTheRolesOfTheAPI(t *testing.T) {
 		"account-add": "account-create", "account-role": "account-role", "account-password": "account-password", "account-disable": "account-disable", "account-enable": "account-enable",
 		"rows-plan": "data-plan", "rows-search": "data-search", "rows-search-stop": "data-search-stop", "rows-approve": "data-approve", "rows-apply": "data-apply", "rows-stop": "data-stop", "rows-restore": "data-restore", "rows-discard": "data-discard", "rows-purge": "data-purge",
 		"account-invite": "account-invite", "account-reset": "account-reset",
+		"zone-add": "zone-change", "zone-edit": "zone-change", "zone-paste": "zone-paste", "zone-take-out": "zone-take-out", "zone-throw": "zone-take-out", "zone-publish": "zone-publish", "zone-keep": "zone-keep",
 	}
 	b := launch(t)
 	reviewing(b)

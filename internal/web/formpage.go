@@ -39,7 +39,7 @@ func byLink(name string, q url.Values) url.Values {
 }
 
 // targets are the hidden fields that say what a form is about.
-var targets = []string{"lever", "cause", "fix", "change", "evidence", "handover", "decision", "finding", "about", "follow_up", "event", "question", "section", "role", "message", "name", "recurrence", "symptom", "plan", "hash", "operation"}
+var targets = []string{"lever", "cause", "fix", "change", "evidence", "handover", "decision", "finding", "about", "follow_up", "event", "question", "section", "role", "message", "name", "recurrence", "symptom", "plan", "hash", "operation", "zone", "rname", "rtype", "rdata", "which", "revision", "number", "asks"}
 
 // showForm shows a form by itself, with what came of it. What happens to visitors in
 // the meantime stays in sight, and so does the way to safety.
@@ -64,7 +64,9 @@ func (s *server) showForm(w http.ResponseWriter, status int, x scope, name strin
 		b.Says = saysOf[other]
 		p.Others = append(p.Others, b)
 	}
-	p.Back = p.home(x)
+	if p.Back = p.home(x); acts[name].back != nil {
+		p.Back = acts[name].back(x)
+	}
 	if m != nil {
 		x.turnDown(&p, *m)
 	}

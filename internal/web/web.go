@@ -125,6 +125,7 @@ type Options struct {
 	Tokens      Tokens
 	Accounts    Accounts
 	Desk        Desk          // nil: the configuration has no databases
+	Zones       Zones         // where records are edited; nil: nowhere
 	Company     Company       // the company's own sign-in; nil: none
 	Ring        *session.Ring // signs what waits in a browser; one of the process's own where it is nil
 	Key         []byte        // signs what a redirect says; 32 bytes
@@ -225,6 +226,12 @@ func (s *server) rooms() map[string]func(http.ResponseWriter, *http.Request, acc
 
 		"GET /data/held/{operation}": s.dataHeld,
 		"GET /incidents":             s.incidents,
+
+		"GET /zones":                s.zones,
+		"GET /zones/{zone}":         s.oneZone,
+		"GET /zones/{zone}/plan":    s.zonePlan,
+		"GET /zones/{zone}/history": s.zoneHistory,
+		"GET /zones/{zone}/text":    s.zoneText,
 
 		"GET /incidents/{id}":                        s.timeline,
 		"GET /incidents/{id}/crew":                   s.crew,
@@ -344,7 +351,7 @@ func (b *sending) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
 // show renders a page; a fault of ours in it is logged and told.
 func (s *server) show(w http.ResponseWriter, status int, name string, p page) {
-	p.Demo, p.Rows = demoOf(s.o.Demo), s.o.Desk != nil
+	p.Demo, p.Rows, p.Zones = demoOf(s.o.Demo), s.o.Desk != nil, s.o.Zones != nil
 	if p.Style = template.CSS(style); name == "writeup.html" { //nolint:gosec // our own file
 		p.Style = template.CSS(article) //nolint:gosec // our own file
 	}

@@ -86,6 +86,7 @@ type boat struct {
 	eng      *engine.Engine
 	accounts *account.Book
 	tokens   *token.Book
+	store    store.Store
 	ledger   *ledger.Book
 	folder   string // of evidence
 	token    string // Ada's, an admin's
@@ -114,6 +115,7 @@ func launch(t *testing.T) *boat {
 	cfg, err := config.Parse("lifeboat.yaml", []byte(settings))
 	must(t, err)
 	s := mem.New(mem.Options{})
+	b.store = s
 	log := slog.New(slog.DiscardHandler)
 	_, key, err := ed25519.GenerateKey(nil)
 	must(t, err)
