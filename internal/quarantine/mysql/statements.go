@@ -209,7 +209,7 @@ func (d *dialect) CopyHold(hold, of string) string { return "CREATE TABLE " + ho
 
 func (d *dialect) DropHold(hold string) string { return "DROP TABLE IF EXISTS " + hold }
 
-func (d *dialect) CountHold(string) string { return "" }
+func (d *dialect) CountHolds([]string) string { return "" }
 
 func (d *dialect) Holds(ctx context.Context, q relational.Querier) ([]string, error) {
 	lines, err := relational.Texts(ctx, q, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ?", d.schema)

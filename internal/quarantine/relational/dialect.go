@@ -166,8 +166,8 @@ type Dialect interface {
 	HoldsCompare() bool
 	CopyHold(hold, of string) string // same shape, empty
 	DropHold(hold string) string
-	// CountHold lets the planner know how many rows a hold has; empty where it knows.
-	CountHold(hold string) string
+	// CountHolds lets the planner know how many rows holds have; empty where it knows.
+	CountHolds(holds []string) string
 	// Holds lists our tables, for sweeping what a crash left.
 	Holds(ctx context.Context, q Querier) ([]string, error)
 	HasOp(ctx context.Context, q Querier) (bool, error)

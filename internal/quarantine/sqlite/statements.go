@@ -186,7 +186,7 @@ func (d *dialect) CopyHold(hold, of string) string {
 
 func (d *dialect) DropHold(hold string) string { return "DROP TABLE IF EXISTS " + hold }
 
-func (d *dialect) CountHold(string) string { return "" }
+func (d *dialect) CountHolds([]string) string { return "" }
 
 func (d *dialect) Holds(ctx context.Context, q relational.Querier) ([]string, error) {
 	lines, err := relational.Texts(ctx, q, "SELECT substr(name, 12) FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 11) = '"+Prefix+"'")
