@@ -92,6 +92,8 @@ func (d *dialect) Size(alias string, i *relational.Info) string {
 	return strings.Join(parts, " + ")
 }
 
+func (d *dialect) Few(hold, table, on string) string { return table + " JOIN " + hold + " ON " + on }
+
 func (d *dialect) Same(a, b string, _ quarantine.Column) string {
 	return "CAST(" + a + " AS BINARY) <=> CAST(" + b + " AS BINARY)"
 }

@@ -86,6 +86,8 @@ func (d *dialect) Size(alias string, _ *relational.Info) string {
 	return "pg_column_size(" + alias + ".*)"
 }
 
+func (d *dialect) Few(hold, table, on string) string { return table + " JOIN " + hold + " ON " + on }
+
 func (d *dialect) Same(a, b string, _ quarantine.Column) string {
 	return "(" + a + ")::text IS NOT DISTINCT FROM (" + b + ")::text"
 }

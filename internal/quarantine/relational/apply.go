@@ -572,7 +572,7 @@ func (t *tx) outside(p quarantine.Plan, l quarantine.Link, infos map[string]*Inf
 		}
 	}
 	b := NewBuilder(t.d)
-	query := "SELECT count(*) FROM " + t.d.Source(infos[l.Child]) + " c JOIN " + parent + " h ON " + t.linkSQL(b, "c", "h", l, infos)
+	query := "SELECT count(*) FROM " + t.d.Few(parent+" h", t.d.Source(infos[l.Child])+" c", t.linkSQL(b, "c", "h", l, infos))
 	if !left && !p.Batch && len(l.When) == 0 && t.d.HoldsCompare() {
 		// The copies are of rows that are locked, and the same: each is among those that are
 		// counted, so that as many are the same ones. Two counts are quicker than to look for

@@ -130,6 +130,8 @@ type Dialect interface {
 	// copies. Empty where the database can't.
 	Image(alias string, i *Info) string
 	Size(alias string, i *Info) string
+	// Few joins the rows of a hold to those of a table, in whatever way begins at the hold.
+	Few(hold, table, on string) string
 	Same(a, b string, c quarantine.Column) string // equal, or both null, for any type
 	Literal(b *Builder, c quarantine.Column, text string) string
 	MatchKeys(b *Builder, alias string, i *Info, keys []quarantine.Key) string
