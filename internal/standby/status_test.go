@@ -2,6 +2,7 @@ package standby
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -129,7 +130,7 @@ func TestPrivatePages(t *testing.T) {
 	t.Parallel()
 	at := now
 	s := statusServer(t, func(f *board.Facts) {
-		f.Sheet.Pages[0].Private = &board.Private{Hash: board.HashPassword(secret), SignIn: true, Key: []byte("k")}
+		f.Sheet.Pages[0].Private = &board.Private{Hash: board.HashPassword(secret), Key: []byte("k")}
 	}, func() time.Time { return at })
 	form := func(values url.Values) []string {
 		return []string{values.Encode(), "Content-Type", "application/x-www-form-urlencoded"}
@@ -167,9 +168,6 @@ func TestPrivatePages(t *testing.T) {
 	if w := ask(s, "GET", status, "/", "", "Cookie", cookie.Name+"="+cookie.Value); w.Code != 200 || !strings.Contains(w.Body.String(), "Everything works") {
 		t.Errorf("with the cookie: %d", w.Code)
 	}
-	if code, cookie := post(url.Values{"pass": {board.Admit([]byte("k"), "enter shop", now.Add(time.Minute))}}); code != 303 || cookie == nil {
-		t.Errorf("who signed in is answered %d", code)
-	}
 	for _, bad := range []string{cookie.Value[1:], cookie.Value + "A", "", board.Admit([]byte("other"), "read shop", now.Add(time.Hour))} {
 		if w := ask(s, "GET", status, "/", "", "Cookie", cookie.Name+"="+bad); w.Code != 401 {
 			t.Errorf("a cookie that is not ours: %d", w.Code)
@@ -199,6 +197,36 @@ func TestPrivatePages(t *testing.T) {
 	at = at.Add(time.Minute)
 	if code, _ := post(url.Values{"password": {secret}}); code != 303 {
 		t.Errorf("a minute later the password is answered %d", code)
+	}
+}
+
+// TestOneGuesserLocksNobodyOut: tries that are not looked at take nothing from the others.
+func TestOneGuesserLocksNobodyOut(t *testing.T) {
+	t.Parallel()
+	all := newTries()
+	allowed := 0
+	for range 10 * triesAtAll {
+		if all.may("192.0.2.1:1", now) {
+			allowed++
+		}
+	}
+	if allowed != triesPerMinute {
+		t.Errorf("one network was allowed %d tries", allowed)
+	}
+	for n := range 2 * triesAtAll { // a household has a /64
+		_ = all.may(fmt.Sprintf("[2001:db8::%x]:1", n), now)
+	}
+	if !all.may("198.51.100.7:1", now) {
+		t.Error("two who guess lock everybody out")
+	}
+	for n := range 5000 {
+		_ = all.may(fmt.Sprintf("10.%d.%d.1:1", n>>8, n&0xff), now)
+	}
+	if all.may("198.51.100.8:1", now) {
+		t.Error("a flood of networks is allowed more than all together are")
+	}
+	if len(all.by) > triesAtAll {
+		t.Errorf("%d networks are remembered", len(all.by))
 	}
 }
 
