@@ -271,6 +271,11 @@ func TestUploadIsHeldOutsideMemory(t *testing.T) {
 		if err == nil || f != nil || in.n > maxFields+16<<10 || len(args.Encode()) > maxFields {
 			t.Errorf("%s: %d bytes were read, %d are held, %v", name, in.n, len(args.Encode()), err)
 		}
+		r = httptest.NewRequest(http.MethodPost, "/sites/shop/evidence", strings.NewReader(body+"--b--\r\n"))
+		r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+		if c := carry(r); len(r.PostForm.Encode()) > maxFields || len(c.Fields) > maxParts { // of somebody who is not signed in
+			t.Errorf("%s: %d bytes in %d fields are held for a stranger", name, len(r.PostForm.Encode()), len(c.Fields))
+		}
 	}
 	late := named("title", "x") + part(`Content-Disposition: form-data; name="file"; filename="`+long+`"`, "body")
 	r := httptest.NewRequest(http.MethodPost, "/sites/shop/evidence", strings.NewReader(late+named("text", "after the file")+"--b--\r\n"))

@@ -82,12 +82,27 @@ func (x scope) alone(name string, m *message) ask {
 	a := x.ask(name, x.about()...)
 	a.Fields = fill(a.Fields, x.args)
 	a.ID, a.Go, a.Problem = "", true, m
+	if m != nil {
+		a.Fields = append(a.Fields, x.homeless(a.Fields)...)
+	}
 	anyway := x.arg("anyway") != "" && acts[name].forbidden(x) == ""
 	if m != nil && m.Override || anyway || x.arg("reason") != "" && has(a.Fields, "reason") == nil {
 		a.override(x.arg("reason"))
 	}
 	a.numbered()
 	return a
+}
+
+// homeless are the sentences that somebody typed into fields which their form has no more:
+// something has happened meanwhile. They are shown, to be copied.
+func (x scope) homeless(fields []field) []field {
+	var out []field
+	for _, name := range worded {
+		if text := x.arg(name); text != "" && name != "reason" && has(fields, name) == nil {
+			out = append(out, field{Name: name, Kind: area, Label: "What you typed", Help: "This is not asked for any more. Copy it if you need it elsewhere.", Value: text, Rows: 2, Max: 4000})
+		}
+	}
+	return out
 }
 
 // about are the hidden fields of what a form's page is about: name, value, …
