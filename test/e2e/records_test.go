@@ -101,6 +101,18 @@ func TestRecords(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	many := ""
+	for i := range 30 {
+		many += fmt.Sprintf("many%d 60 A 192.0.2.%d\n", i, i+1)
+	}
+	b.Must(b.PostRoot("/zones/shop.example.com/draft/paste", map[string]any{"records": many}, nil))
+	for _, kind := range []string{"draft", "undo"} { // more than half go away, and control still starts
+		if _, err := b.publishes("shop.example.com", kind); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.KillAnswer()
+	b.KillControl()
 	if _, err := b.publishes("shop.example.com", "configuration"); err != nil {
 		t.Fatal(err)
 	}
@@ -110,8 +122,8 @@ func TestRecords(t *testing.T) {
 	b.KillControl()
 	var list struct{ Revisions []zonedesk.Entry }
 	b.Must(b.Get("/zones/shop.example.com/revisions", &list))
-	if kinds := len(list.Revisions); kinds != 6 || address("api.shop.example.com") != "" {
-		t.Errorf("there are %d revisions", kinds)
+	if n := len(list.Revisions); n != 8 || address("api.shop.example.com") != "" {
+		t.Errorf("there are %d revisions", n)
 	}
 	b.Must(b.PostRoot("/levers/to-standby/pull", api.ReasonBody{Reason: "Never rehearsed."}, nil)) // and levers work as ever
 	b.Expect(standby)
