@@ -110,8 +110,15 @@ func TestRecords(t *testing.T) {
 		if _, err := b.publishes("shop.example.com", kind); err != nil {
 			t.Fatal(err)
 		}
+		if kind == "draft" {
+			b.KillControl() // the next one has seen the zone as large as it is now
+		}
 	}
 	b.KillAnswer()
+	b.Eventually("control has greeted the new answer", func() bool {
+		_, err := b.publishes("signed.example", "undo")
+		return err == nil
+	})
 	b.KillControl()
 	if _, err := b.publishes("shop.example.com", "configuration"); err != nil {
 		t.Fatal(err)
