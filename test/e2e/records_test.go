@@ -8,11 +8,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	wire "github.com/miekg/dns"
 
 	"lifeboat/internal/api"
 	"lifeboat/internal/zonebook"
 	zonedesk "lifeboat/internal/zonebook/desk"
+	"lifeboat/test/eyes"
 )
 
 // planOf is the plan of what would be published.
@@ -153,5 +156,63 @@ func (b *Boat) validated(apex, name, typ string) {
 	out, err := exec.Command(tool(b.t, "delv"), "@"+b.Addr(4), "-p", fmt.Sprint(b.port), "-a", file, "+root="+apex, name, typ).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "fully validated") {
 		b.t.Errorf("delv %s %s: %v\n%s", name, typ, err, out)
+	}
+}
+
+// TestRecordsByKeyboard: a record is added, planned, published and undone with nothing but
+// a keyboard, on a phone without JavaScript.
+func TestRecordsByKeyboard(t *testing.T) {
+	t.Parallel()
+	b := Launch(t, Options{Undrilled: true})
+	tab := eyes.Open(t, eyes.Options{NoScript: true})
+	tab.See(eyes.Phone, false)
+	h := &hands{t: t, tab: tab}
+	answer := func() string { return b.dig(b.Addr(4), "+short", "api.shop.example.com", "A") }
+	tab.Do(chromedp.Navigate("http://" + b.Console() + "/"))
+	h.reach("a token's field", `e.id === "token"`)
+	h.types(b.Token())
+	h.enter()
+	h.reads("All is well")
+	h.to("Menu")
+	tab.Do(chromedp.KeyEvent(kb.Enter))
+	h.to("Zones")
+	h.enter()
+	h.reads("1")
+	h.to("shop.example.com")
+	h.enter()
+	h.reads("shop.example.com")
+	h.to("Add a record")
+	tab.Do(chromedp.KeyEvent(kb.Enter))
+	h.reach("the type A", `e.matches("a") && e.textContent.startsWith("AWhere")`)
+	h.enter()
+	h.reads("A new record: A")
+	h.reach("the name", `e.id === "owner"`)
+	h.types("api")
+	h.reach("the address", `e.id === "address"`)
+	h.types("192.0.2.7")
+	h.to("Add to your changes")
+	h.enter()
+	h.to("See the plan")
+	h.enter()
+	h.reads("api.shop.example.com A is new")
+	h.to("Publish")
+	h.enter()
+	h.reads("shop.example.com")
+	if got := answer(); got != "192.0.2.7" {
+		t.Errorf("the name server says %q", got)
+	}
+	h.to("Undo the last publishing")
+	h.enter()
+	h.reads("Undo: back to revision 0")
+	h.reach("what is accepted", `e.type === "checkbox"`)
+	h.types(" ")
+	h.to("Publish")
+	h.enter()
+	h.reads("shop.example.com")
+	if got := answer(); got != "" {
+		t.Errorf("the name server says %q", got)
+	}
+	for _, stray := range tab.Stray() {
+		t.Error(stray)
 	}
 }
