@@ -112,6 +112,11 @@ type StoryBody struct {
 	Texts board.Text `json:"texts,omitempty"`
 }
 
+// AttachBody names the crew's incident that one of the page belongs to.
+type AttachBody struct {
+	Incident string `json:"incident,omitempty" maxLength:"64" doc:"the crew's incident; empty unties it"`
+}
+
 // MaintenanceBody announces work.
 type MaintenanceBody struct {
 	Title      string     `json:"title" maxLength:"200" example:"The database moves"`
@@ -198,6 +203,23 @@ func (a *api) boardRoutes() {
 	})
 	boardAct(a, "/board/incidents/{item}/story", "board-incident-story", "Put the post-mortem on the page, or take it off", func(id string, b StoryBody) board.Command {
 		return board.PublishStory{ID: id, Text: texts(b.Text, b.Texts)}
+	})
+	route(a, post("/board/incidents/{item}/attach", "board-incident-attach", "Tie what visitors are told to the crew's incident", leastFor(incident.SendUpdate{})), func(ctx context.Context, in *struct {
+		BoardItemPath
+		Body AttachBody
+	}) (*body[StatusDone], error) {
+		c := board.AttachIncident{ID: in.Item, Crew: in.Body.Incident}
+		if c.Crew != "" {
+			crew, err := a.o.Engine.Incident(ctx, c.Crew)
+			if err != nil {
+				return nil, err
+			}
+			if crew.Drill {
+				return nil, fault.New(fault.Invalid, "%s is a drill: visitors are told nothing of it", crew.ID).At("incident")
+			}
+			c.Site = crew.Site
+		}
+		return a.boardDo(ctx, c)
 	})
 	route(a, post("/board/maintenances", "board-maintenance-plan", "Announce work", leastFor(incident.SendUpdate{})), func(ctx context.Context, in *struct{ Body MaintenanceBody }) (*body[StatusDone], error) {
 		b := in.Body

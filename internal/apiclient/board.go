@@ -46,6 +46,11 @@ func (c *Client) EditPublicIncident(ctx context.Context, id string, b api.Public
 	return post[api.StatusDone](ctx, c, boardItem("incidents", id, "edit"), b)
 }
 
+// AttachPublicIncident ties what visitors are told to the crew's incident; "" unties it.
+func (c *Client) AttachPublicIncident(ctx context.Context, id, crew string) (api.StatusDone, error) {
+	return post[api.StatusDone](ctx, c, boardItem("incidents", id, "attach"), api.AttachBody{Incident: crew})
+}
+
 // PublishStory puts a post-mortem on the page, or takes it off.
 func (c *Client) PublishStory(ctx context.Context, id string, b api.StoryBody) (api.StatusDone, error) {
 	return post[api.StatusDone](ctx, c, boardItem("incidents", id, "story"), b)

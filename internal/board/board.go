@@ -135,9 +135,11 @@ type Page struct {
 
 // Private says who may read a page.
 type Private struct {
-	Hash   string `json:"hash,omitempty"`    // argon2id, PHC string format: who knows the password
-	SignIn bool   `json:"sign_in,omitempty"` // who has an account
-	Key    []byte `json:"key"`               // what cookies are signed with; control makes it anew with each password
+	Hash    string    `json:"hash,omitempty"`    // argon2id, PHC string format: who knows the password
+	SignIn  bool      `json:"sign_in,omitempty"` // who has an account
+	Console string    `json:"console,omitempty"` // where they sign in: https://lifeboat.example.net
+	Passes  []PassKey `json:"passes,omitempty"`  // what checks that they did
+	Key     []byte    `json:"key"`               // what cookies of the password are signed with; control makes it anew with each password
 }
 
 // Location is the page's time zone, UTC when it can't be had.

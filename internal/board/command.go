@@ -412,7 +412,7 @@ func (c PlanMaintenance) decide(g Given) (Change, error) {
 	}
 	planned := 0
 	for _, m := range g.Records.Maintenances {
-		if !m.At(g.Now).Step.Over() {
+		if !m.Cancelled && !m.At(g.Now).Step.Over() {
 			planned++
 		}
 	}
@@ -533,7 +533,12 @@ func (c CancelMaintenance) decide(g Given) (Change, error) {
 	case m.At(g.Now).Step != Scheduled:
 		return Change{}, fault.New(fault.Conflict, "the work has begun").At("id").WithHint("say that it is completed")
 	}
-	return Change{DropMaintenance: m.ID, Event: Event{Type: "maintenance.cancelled", Subject: m.ID, Text: g.name() + " took back what was announced as " + m.ID + "."}}, nil
+	event := Event{Type: "maintenance.cancelled", Subject: m.ID, Text: g.name() + " took back what was announced as " + m.ID + "."}
+	if m.Rule != "" {
+		m.Cancelled, m.UpdatedAt = true, g.Now.UTC()
+		return Change{Maintenance: &m, Event: event}, nil
+	}
+	return Change{DropMaintenance: m.ID, Event: event}, nil
 }
 
 func (g Given) name() string {
@@ -595,7 +600,7 @@ func (g Given) incident(id string) (Incident, error) {
 
 func (g Given) maintenance(id string) (Maintenance, error) {
 	m, known := g.Records.Maintenances[id]
-	if !known {
+	if !known || m.Cancelled {
 		return m, fault.New(fault.NotFound, "there is no maintenance %q", short(id)).At("id").WithHint("see: lifeboat status page")
 	}
 	return m, nil

@@ -479,7 +479,9 @@ func Listed(r Records, now time.Time) ([]Incident, []Maintenance) {
 		incidents = append(incidents, in)
 	}
 	for _, m := range r.Maintenances {
-		work = append(work, m.At(now))
+		if !m.Cancelled {
+			work = append(work, m.At(now))
+		}
 	}
 	slices.SortFunc(incidents, byNewest)
 	slices.SortFunc(work, byUse)

@@ -53,6 +53,9 @@ type (
 		IncidentUpdates   []apiUpdate    `json:"incident_updates"` // newest first
 		Components        []apiComponent `json:"components"`
 		ReminderIntervals *string        `json:"reminder_intervals"`
+		Postmortem        *string        `json:"postmortem_body"` // null until somebody publishes it
+		PostmortemAt      *stamp         `json:"postmortem_published_at"`
+		PostmortemUpdated *stamp         `json:"postmortem_body_last_updated_at"`
 		ScheduledFor      *stamp         `json:"scheduled_for,omitempty"` // of a maintenance
 		ScheduledUntil    *stamp         `json:"scheduled_until,omitempty"`
 	}
@@ -197,13 +200,27 @@ func (w *writer) touched(ids []string) []apiComponent {
 func (w *writer) apiIncidents(list []board.Incident) []apiIncident {
 	out := []apiIncident{}
 	for _, in := range list[:min(len(list), maxEntries)] {
-		out = append(out, apiIncident{
+		a := apiIncident{
 			ID: in.ID, Name: w.say(in.Title), Status: in.Step, CreatedAt: stamp(w.since(in.CreatedAt, in.StartedAt)), UpdatedAt: stamp(w.since(in.UpdatedAt, in.CreatedAt, in.StartedAt)),
 			MonitoringAt: known(in.Monitoring), ResolvedAt: known(in.ResolvedAt), Impact: cmp.Or(in.Impact, board.ImpactNone), Shortlink: in.Link(w.b.Page),
 			StartedAt: stamp(w.since(in.StartedAt, in.CreatedAt)), PageID: w.b.Page.ID, IncidentUpdates: w.apiUpdates(in.ID, in.Updates), Components: w.touched(in.Components),
-		})
+		}
+		if in.Story != nil {
+			w.apiStory(&a, *in.Story)
+		}
+		out = append(out, a)
 	}
 	return out
+}
+
+// apiStory tells the post-mortem in both ways in which readers look for it: as a field,
+// and as the newest message.
+func (w *writer) apiStory(a *apiIncident, s board.Story) {
+	at := stamp(w.since(s.At))
+	a.Postmortem, a.PostmortemAt, a.PostmortemUpdated = maybe(w.long(s.Text)), &at, &at
+	a.IncidentUpdates = append([]apiUpdate{{
+		ID: a.ID + "-postmortem", Status: board.Postmortem, Body: w.long(s.Text), IncidentID: a.ID, CreatedAt: at, UpdatedAt: at, DisplayAt: at, AffectedComponents: []apiAffected{},
+	}}, a.IncidentUpdates...)
 }
 
 func (w *writer) apiMaintenances(list []board.Maintenance) []apiIncident {

@@ -45,7 +45,7 @@ func company(more string) board.Board {
 				{ID: "u1", Step: board.Investigating, Text: text("We look into it.\n\nOrders are safe."), At: at(-50 * time.Minute), Affected: []board.Affected{{Component: "cards", Old: board.Operational, New: board.Partial}, {Component: "gone", New: board.Major}}},
 				{ID: "u2", Step: board.Identified, Text: text("Found."), At: at(-10 * time.Minute), Silent: true},
 			}},
-			{ID: "slow", Title: text("Slow"), Step: board.Postmortem, Impact: board.ImpactMinor, StartedAt: at(-100 * time.Hour), CreatedAt: at(-100 * time.Hour), UpdatedAt: at(-98 * time.Hour), Monitoring: at(-99 * time.Hour), ResolvedAt: at(-98 * time.Hour)},
+			{ID: "slow", Title: text("Slow"), Step: board.Postmortem, Impact: board.ImpactMinor, StartedAt: at(-100 * time.Hour), CreatedAt: at(-100 * time.Hour), UpdatedAt: at(-98 * time.Hour), Monitoring: at(-99 * time.Hour), ResolvedAt: at(-98 * time.Hour), Story: &board.Story{At: at(-90 * time.Hour), Text: text("# What came together\n\nAn index was missing.")}},
 		},
 		Maintenances: []board.Maintenance{
 			{ID: "now", Title: text("Going on"), Step: board.Scheduled, From: at(-time.Hour), Until: at(time.Hour), Components: []string{"mail"}},
@@ -75,6 +75,37 @@ func read(t *testing.T, docs map[string]statuspage.Document, path string) map[st
 		t.Fatalf("%s: %v", path, err)
 	}
 	return out
+}
+
+// A post-mortem is in the API as a field and as the newest message, and in every feed;
+// without one the field is null.
+func TestStoryIsTold(t *testing.T) {
+	t.Parallel()
+	docs := all(t, company(""))
+	list, _ := read(t, docs, "/api/v2/incidents.json")["incidents"].([]any)
+	for _, v := range list {
+		in, _ := v.(map[string]any)
+		updates, _ := in["incident_updates"].([]any)
+		first, _ := updates[0].(map[string]any)
+		switch in["id"] {
+		case "slow":
+			if in["status"] != "postmortem" || in["postmortem_body"] != "# What came together\n\nAn index was missing." || in["postmortem_published_at"] != "2026-11-18T18:00:00.000Z" || first["status"] != "postmortem" || first["body"] != in["postmortem_body"] {
+				t.Errorf("%v", in)
+			}
+		default:
+			if body, has := in["postmortem_body"]; !has || body != nil || first["status"] == "postmortem" {
+				t.Errorf("%v", in)
+			}
+		}
+	}
+	for path, want := range map[string]string{PathRSS: "What came together&lt;/h3&gt;", PathAtom: "What came together&lt;/h3&gt;", PathJSON: `<h3>What came together</h3>\n<p>An index was missing.</p>`} {
+		if body := string(docs[path].Body); !strings.Contains(body, want) {
+			t.Errorf("%s lacks %q", path, want)
+		}
+	}
+	if body := string(docs[PathJSON].Body); !strings.Contains(body, `"summary":"What happened: An index was missing."`) {
+		t.Errorf("%s", body)
+	}
 }
 
 // Every path that readers of Statuspage's API ask is there, with its keys.

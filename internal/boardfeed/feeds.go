@@ -24,7 +24,12 @@ func (w *writer) entries() []entry {
 	var out []entry
 	for _, in := range w.incidents() {
 		e := entry{id: in.ID, title: w.say(in.Title), link: in.Link(w.b.Page), began: w.since(in.StartedAt, in.CreatedAt), updated: w.since(in.UpdatedAt, in.StartedAt)}
-		out = append(out, w.tell(e, in.Updates, in.Components))
+		e = w.tell(e, in.Updates, in.Components)
+		if in.Story != nil {
+			e.html = w.story(*in.Story) + e.html
+			e.text = "What happened: " + firstWords(w.long(in.Story.Text))
+		}
+		out = append(out, e)
 	}
 	for _, m := range w.maintenances() {
 		e := entry{id: m.ID, title: words[string(m.Step)] + ": " + w.say(m.Title), link: m.Link(w.b.Page), began: w.since(m.CreatedAt, m.From), updated: w.since(m.UpdatedAt, m.CreatedAt, m.From)}
@@ -54,6 +59,36 @@ func (w *writer) tell(e entry, updates []board.Update, components []string) entr
 		}
 	}
 	return e
+}
+
+// story is a post-mortem: a line that begins with # is a heading.
+func (w *writer) story(s board.Story) string {
+	var out strings.Builder
+	at := w.since(s.At).In(w.b.Page.Location())
+	out.WriteString("<p><strong>What happened</strong> – <time datetime=\"" + at.Format(time.RFC3339) + "\">" + at.Format("2 January 2006 15:04 MST") + "</time></p>\n")
+	for _, p := range paragraphs(w.long(s.Text)) {
+		if head, rest, _ := strings.Cut(p, "\n"); strings.HasPrefix(head, "#") {
+			out.WriteString("<h3>" + html.EscapeString(strings.TrimLeft(head, "# ")) + "</h3>\n")
+			p = rest
+		}
+		if p != "" {
+			out.WriteString("<p>" + html.EscapeString(p) + "</p>\n")
+		}
+	}
+	return out.String()
+}
+
+// firstWords is the first paragraph that is no heading, for a summary.
+func firstWords(text string) string {
+	for _, p := range paragraphs(text) {
+		if head, rest, _ := strings.Cut(p, "\n"); strings.HasPrefix(head, "#") {
+			p = rest
+		}
+		if p != "" {
+			return p
+		}
+	}
+	return ""
 }
 
 // paragraphs parts a text at its empty lines.

@@ -246,7 +246,7 @@ func fill(text *string, texts *board.Text, from board.Text) {
 }
 
 func (a *app) boardIncident() *cobra.Command {
-	return group("incident", "Public incidents: what visitors are told of something that is wrong", a.boardOpen(), a.boardUpdate(), a.boardEdit(), a.boardStory())
+	return group("incident", "Public incidents: what visitors are told of something that is wrong", a.boardOpen(), a.boardUpdate(), a.boardEdit(), a.boardAttach(), a.boardStory())
 }
 
 func (a *app) boardOpen() *cobra.Command {
@@ -344,6 +344,22 @@ func (a *app) boardEdit() *cobra.Command {
 			}
 			done, err := c.EditPublicIncident(ctx, args[0], b)
 			return done, "It is corrected.", err
+		},
+	})
+}
+
+func (a *app) boardAttach() *cobra.Command {
+	return a.calling(call{
+		use: "attach ID [INCIDENT]", short: "Tie an incident of the page to the crew's; without INCIDENT it is untied", args: cobra.RangeArgs(1, 2),
+		long:    "Tie an incident of the page to the crew's: what they tell the public from then on is on it, and its write-up can be copied from theirs. Without INCIDENT it is untied.",
+		example: "  lifeboat status incident attach x01j9zz6v3q4w 01JD3Z5K7M9QX2V4B6N8R0T1WA",
+		do: func(ctx context.Context, c *apiclient.Client, args []string) (any, string, error) {
+			crew, says := "", "It is untied."
+			if len(args) > 1 {
+				crew, says = args[1], "What the crew tells the public is on it from now on."
+			}
+			done, err := c.AttachPublicIncident(ctx, args[0], crew)
+			return done, says, err
 		},
 	})
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -60,11 +61,16 @@ var ruleKeys = keySet{
 }
 
 var privateKeys = keySet{
-	known: []string{"password_hash"},
-	later: map[string]string{"password": useHash, "users": useHash, "sign_in": useHash},
+	known: []string{"password_hash", "sign_in"},
+	later: map[string]string{"password": useHash, "users": "write sign_in: true: everybody who has an account reads it"},
 }
 
-const useHash = "write password_hash: what lifeboat status password prints"
+const (
+	useHash  = "write password_hash: what lifeboat status password prints"
+	letIn    = useHash + ", or sign_in: true"
+	atASite  = `add console: {url: "https://lifeboat.example.net"}`
+	overHTTP = "leave out url, or write it with https"
+)
 
 // status reads how the status page looks and what it tells of.
 func (b *builder) status(top section) {
@@ -104,6 +110,9 @@ func (b *builder) statusPage(s section) board.Page {
 		p.LogoType, _ = statuspage.CheckLogo(p.Logo)
 	}
 	p.URL = s.pageURL(p.Hosts)
+	if p.Private != nil && p.Private.SignIn && strings.HasPrefix(p.URL, "http:") && !loopbackURL(p.URL) {
+		s.invalid(s.at("url"), "%s is not one of https: what people get by signing in would be read on the way", s.of("url")).WithHint(overHTTP)
+	}
 	return p
 }
 
@@ -130,6 +139,12 @@ func (s section) pageURL(hosts []string) string {
 		return ""
 	}
 	return u.Scheme + "://" + strings.ToLower(u.Host)
+}
+
+// loopbackURL says whether an address never leaves the machine.
+func loopbackURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Hostname() == "localhost" || strings.HasPrefix(u.Hostname(), "127."))
 }
 
 // colour reads #rrggbb.
@@ -217,8 +232,12 @@ func (b *builder) private(s section) *board.Private {
 	if out.Hash != "" && board.CheckHash(out.Hash) != nil {
 		p.invalid(p.at("password_hash"), "%s is not the hash of a password", p.of("password_hash")).WithHint("write what lifeboat status password prints, in quotes")
 	}
-	if out.Hash == "" && !p.refused(privateKeys) {
-		p.invalid(n.at, "private of status lets nobody in").WithHint(useHash)
+	out.SignIn = p.truth("sign_in", false)
+	switch {
+	case out.Hash == "" && !out.SignIn && !p.refused(privateKeys):
+		p.invalid(n.at, "private of status lets nobody in").WithHint(letIn)
+	case out.SignIn && b.c.ConsoleURL == "":
+		p.invalid(p.at("sign_in"), "%s needs the console's address, where people sign in", p.of("sign_in")).WithHint(atASite)
 	}
 	return out
 }

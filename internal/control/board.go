@@ -5,10 +5,13 @@ import (
 	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha256"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"lifeboat/internal/board"
 	"lifeboat/internal/board/desk"
+	"lifeboat/internal/board/door"
 	"lifeboat/internal/config"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/incident"
@@ -23,10 +26,18 @@ const (
 )
 
 // openBoard reads what people wrote on the status page and what was measured for it.
-func openBoard(ctx context.Context, o Options, record *store.Guarded, key ed25519.PrivateKey) (*desk.Desk, chan struct{}, error) {
+func openBoard(ctx context.Context, o Options, record *store.Guarded, key ed25519.PrivateKey) (*desk.Desk, *door.Ring, chan struct{}, error) {
 	changed := make(chan struct{}, 1)
+	settings := boardSettings(o.Config, key)
+	doors := door.New(o.Now)
+	if slices.ContainsFunc(settings.Pages, func(p board.Page) bool { return p.Private != nil && p.Private.SignIn }) {
+		var err error
+		if doors, err = door.Open(filepath.Join(o.Dir, "passes.key"), o.Now); err != nil {
+			o.Logger.Warn("who reads the status page by signing in may have to do so again", "cause", err)
+		}
+	}
 	d := desk.New(desk.Options{
-		Store: record, Settings: boardSettings(o.Config, key), Now: o.Now, NewID: o.NewID, Logger: o.Logger,
+		Store: record, Settings: settings, Now: o.Now, NewID: o.NewID, Logger: o.Logger, Passes: doors.Keys,
 		Degraded: func() bool { _, _, _, degraded := record.Degraded(); return degraded },
 		Changed: func() {
 			select {
@@ -35,7 +46,7 @@ func openBoard(ctx context.Context, o Options, record *store.Guarded, key ed2551
 			}
 		},
 	})
-	return d, changed, d.Start(ctx)
+	return d, doors, changed, d.Start(ctx)
 }
 
 // boardSettings are what the configuration says of the status page. Cookies of a private
@@ -52,6 +63,7 @@ func boardSettings(c *config.Config, key ed25519.PrivateKey) desk.Settings {
 			continue
 		}
 		private := *p.Private
+		private.Console = c.ConsoleURL
 		mac := hmac.New(sha256.New, key.Seed())
 		mac.Write([]byte("status page\x00" + p.ID + "\x00" + private.Hash))
 		private.Key = mac.Sum(nil)
@@ -62,7 +74,7 @@ func boardSettings(c *config.Config, key ed25519.PrivateKey) desk.Settings {
 
 // keepBoard puts what crews tell onto the status page, counts what it shows, announces
 // recurring work, and hands all of it to answer as it changes.
-func keepBoard(ctx context.Context, o Options, d *desk.Desk, eng *engine.Engine, changed <-chan struct{}) {
+func keepBoard(ctx context.Context, o Options, d *desk.Desk, doors *door.Ring, eng *engine.Engine, changed <-chan struct{}) {
 	t := time.NewTicker(countEvery)
 	defer t.Stop()
 	var told time.Time
@@ -94,6 +106,11 @@ func keepBoard(ctx context.Context, o Options, d *desk.Desk, eng *engine.Engine,
 			words()
 		case <-t.C:
 			d.Tend(ctx)
+			if turned, err := doors.Rotate(); err != nil {
+				o.Logger.Warn("the keys of the passes to the status page stay as they are", "cause", err)
+			} else if turned {
+				words()
+			}
 			if now := o.Now(); look(ctx, d, eng, now) || now.Sub(told) >= tellEvery || now.Before(told) {
 				told = now
 				tell(nil)

@@ -28,6 +28,7 @@ import (
 	"lifeboat/internal/account"
 	"lifeboat/internal/api"
 	boarddesk "lifeboat/internal/board/desk"
+	"lifeboat/internal/board/door"
 	"lifeboat/internal/certs"
 	"lifeboat/internal/config"
 	"lifeboat/internal/engine"
@@ -166,7 +167,7 @@ func Run(ctx context.Context, o Options) error {
 	if held, err = certificates(o, eng); err != nil {
 		return err
 	}
-	words, changed, err := openBoard(ctx, o, record, key)
+	words, doors, changed, err := openBoard(ctx, o, record, key)
 	if err != nil {
 		return err
 	}
@@ -174,7 +175,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := eng.Start(ctx, feed); err != nil {
 		return err
 	}
-	return plane{o: o, record: record, accounts: accounts, tokens: tokens, ring: ring, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside, certs: held, words: words, changed: changed, zones: openZones(o, record, book, eng)}.serve(ctx)
+	return plane{o: o, record: record, accounts: accounts, tokens: tokens, ring: ring, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside, certs: held, words: words, doors: doors, changed: changed, zones: openZones(o, record, book, eng)}.serve(ctx)
 }
 
 // plane is the whole control plane, wired.
@@ -193,6 +194,7 @@ type plane struct {
 	rows     *desk.Desk      // nil without databases
 	certs    *certs.Keeper   // nil without certificates
 	words    *boarddesk.Desk // what people write on the status page
+	doors    *door.Ring      // who signed in reads it
 	changed  chan struct{}   // signalled when they did
 	zones    *zonedesk.Desk  // where records of zones are edited
 }
@@ -222,7 +224,7 @@ func (p plane) serve(ctx context.Context) error {
 	if p.certs != nil {
 		loops.Go(func() { p.certs.Run(inner) })
 	}
-	loops.Go(func() { keepBoard(inner, o, p.words, p.eng, p.changed) })
+	loops.Go(func() { keepBoard(inner, o, p.words, p.doors, p.eng, p.changed) })
 	if o.HTTP != nil {
 		doors.Go(func() { errs <- p.serveConsole(ctx, console) }) // with ctx
 	}
@@ -395,8 +397,8 @@ func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err er
 		machines.Certificates = p.certs
 	}
 	people := web.New(web.Options{
-		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Desk: p.desk(), Zones: p.zones, Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
-		URL: o.Config.ConsoleURL, Config: o.Config, Ending: ending, Company: companySignIn(o), Ring: p.ring,
+		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Desk: p.desk(), Board: p.words, Zones: p.zones, Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
+		URL: o.Config.ConsoleURL, Config: o.Config, Ending: ending, Company: companySignIn(o), Ring: p.ring, Passes: p.doors.Mint,
 		Fingerprint: func() string { f, _ := ConsoleFingerprint(o.Dir); return f }, // without one the card has no such line
 	})
 	mux := http.NewServeMux()

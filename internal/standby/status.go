@@ -24,9 +24,8 @@ type More func(b board.Board) (map[string]statuspage.Document, error)
 // Statuses makes the documents of status pages and keeps what has not changed. It
 // belongs to one goroutine at a time.
 type Statuses struct {
-	More   []More
-	Feeds  []statuspage.Feed // that the pages link to
-	SignIn string            // where people sign in, "" where nobody can
+	More  []More
+	Feeds []statuspage.Feed // that the pages link to
 
 	kept map[string]*kept     // by page
 	last map[string]*Statused // likewise
@@ -77,7 +76,7 @@ func (s *Statuses) Render(f board.Facts, version string) ([]*Statused, error) {
 }
 
 func (s *Statuses) options() statuspage.Options {
-	return statuspage.Options{Feeds: s.Feeds, SignIn: s.SignIn}
+	return statuspage.Options{Feeds: s.Feeds}
 }
 
 // rest gives the documents that tell no age, as they are kept or anew.
@@ -128,7 +127,7 @@ func (s *Statuses) page(b board.Board, k *kept) (*Statused, error) {
 		if b.Page.Private == nil {
 			continue
 		}
-		for _, t := range []statuspage.Trouble{statuspage.NoTrouble, statuspage.Wrong, statuspage.TooMany} {
+		for _, t := range statuspage.Troubles() {
 			d, err := statuspage.Lock(b.Page, s.options(), tag, t, b.Now)
 			if err != nil {
 				return nil, err
@@ -215,6 +214,10 @@ func (t target) serveStatus(w http.ResponseWriter, r *http.Request, s *Server, f
 		return
 	}
 	if p.page.Private != nil {
+		if p.page.Private.SignIn && r.URL.Path == statuspage.PathSignIn {
+			p.toConsole(w, r)
+			return
+		}
 		if ok, trouble := p.admits(r, s); !ok {
 			p.refuse(w, r, trouble)
 			return

@@ -21,14 +21,18 @@ import (
 const (
 	unlockPath  = "/unlock"
 	unlockField = "password"
-	enterField  = "pass" // what the console gave to who has an account
-	cookieName  = "status"
+	enterField  = "pass"        // what the console gave to who has signed in
+	cookieName  = "status"      // who knew the password
+	passCookie  = "status_pass" // who has signed in: the browser's secret and the pass
+	wayCookie   = "status_way"  // who is on the way to sign in: the browser's secret
 	cookieFor   = 30 * 24 * time.Hour
+	wayFor      = 15 * time.Minute
 	maxForm     = 4 << 10
 	maxPassword = 200 // bytes
 
 	triesPerMinute = 10   // of one network
 	triesAtAll     = 120  // a minute, of all together: each costs some 20 ms
+	maxBrought     = 8192 // passes that were brought within their minute
 	maxKnown       = 1024 // Basic credentials that were right, by their hash
 )
 
@@ -40,11 +44,12 @@ type tries struct {
 	all   int
 	by    map[netip.Prefix]int
 	known map[[32]byte]time.Time
-	busy  chan struct{} // holds one for a password that is being tried
+	came  map[string]time.Time // passes that were brought, until they can't be any more
+	busy  chan struct{}        // holds one for a password that is being tried
 }
 
 func newTries() *tries {
-	return &tries{by: map[netip.Prefix]int{}, known: map[[32]byte]time.Time{}, busy: make(chan struct{}, 1)}
+	return &tries{by: map[netip.Prefix]int{}, known: map[[32]byte]time.Time{}, came: map[string]time.Time{}, busy: make(chan struct{}, 1)}
 }
 
 // may counts a try and says whether it is allowed.
@@ -103,24 +108,56 @@ func (p *Statused) unlock(w http.ResponseWriter, r *http.Request, s *Server, for
 	if err != nil {
 		values = url.Values{}
 	}
-	now := s.now()
-	ok, trouble := false, statuspage.Wrong
-	if pass := values.Get(enterField); pass != "" {
-		ok = p.page.Private.SignIn && board.Admits(p.page.Private.Key, "enter "+p.page.ID, pass, now)
-	} else {
-		ok, trouble = p.password(values.Get(unlockField), r, s)
+	if values.Has(enterField) {
+		p.enter(w, r, s, values.Get(enterField))
+		return
 	}
-	if !ok {
+	if ok, trouble := p.password(values.Get(unlockField), r, s); !ok {
 		p.refuse(w, r, trouble)
 		return
 	}
-	until := now.Add(cookieFor)
-	http.SetCookie(w, &http.Cookie{
-		Name: cookieName, Value: board.Admit(p.page.Private.Key, "read "+p.page.ID, until), Path: "/", Expires: until,
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil || strings.HasPrefix(p.page.URL, "https://") && r.Header.Get("X-Forwarded-Proto") == "https",
-	})
-	w.Header().Set("Location", "/")
+	p.setCookie(w, r, cookieName, board.Admit(p.page.Private.Key, "read "+p.page.ID, s.now().Add(cookieFor)), cookieFor)
+	seeOther(w, r, "/")
+}
+
+func seeOther(w http.ResponseWriter, r *http.Request, to string) {
+	w.Header().Set("Location", to)
 	text(w, r, http.StatusSeeOther, "The page is open to you now.\n")
+}
+
+// overTLS says whether the browser speaks TLS, as far as that can be told.
+func (p *Statused) overTLS(r *http.Request) bool {
+	return r.TLS != nil || strings.HasPrefix(p.page.URL, "https://") && r.Header.Get("X-Forwarded-Proto") == "https"
+}
+
+// cookieOf is what a cookie is called: over TLS so that nobody without TLS, and no other
+// name, can set it.
+func (p *Statused) cookieOf(r *http.Request, name string) string {
+	if p.overTLS(r) {
+		return "__Host-" + name
+	}
+	return name
+}
+
+// setCookie gives a browser a cookie for a while: it counts by its own clock, which may be
+// wrong.
+func (p *Statused) setCookie(w http.ResponseWriter, r *http.Request, name, value string, life time.Duration) {
+	c := &http.Cookie{Name: p.cookieOf(r, name), Value: value, Path: "/", MaxAge: int(life / time.Second), HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: p.overTLS(r)}
+	if value == "" {
+		c.MaxAge = -1
+	}
+	if name == wayCookie && c.Secure { // the console is another site, and its form brings the pass
+		c.SameSite = http.SameSiteNoneMode
+	}
+	http.SetCookie(w, c)
+}
+
+func (p *Statused) cookie(r *http.Request, name string) string {
+	c, err := r.Cookie(p.cookieOf(r, name))
+	if err != nil {
+		return ""
+	}
+	return c.Value
 }
 
 // password says whether a password is right. It is slow on purpose, and so bounded.
@@ -145,7 +182,10 @@ func (p *Statused) password(password string, r *http.Request, s *Server) (bool, 
 
 // admits says whether who asks may read a private page.
 func (p *Statused) admits(r *http.Request, s *Server) (bool, statuspage.Trouble) {
-	if c, err := r.Cookie(cookieName); err == nil && board.Admits(p.page.Private.Key, "read "+p.page.ID, c.Value, s.now()) {
+	if c := p.cookie(r, cookieName); c != "" && board.Admits(p.page.Private.Key, "read "+p.page.ID, c, s.now()) {
+		return true, statuspage.NoTrouble
+	}
+	if p.signedIn(r, s.now()) {
 		return true, statuspage.NoTrouble
 	}
 	_, password, basic := r.BasicAuth()

@@ -130,7 +130,7 @@ func TestPrivatePages(t *testing.T) {
 	t.Parallel()
 	at := now
 	s := statusServer(t, func(f *board.Facts) {
-		f.Sheet.Pages[0].Private = &board.Private{Hash: board.HashPassword(secret), SignIn: true, Key: []byte("k")}
+		f.Sheet.Pages[0].Private = &board.Private{Hash: board.HashPassword(secret), Key: []byte("k")}
 	}, func() time.Time { return at })
 	form := func(values url.Values) []string {
 		return []string{values.Encode(), "Content-Type", "application/x-www-form-urlencoded"}
@@ -167,9 +167,6 @@ func TestPrivatePages(t *testing.T) {
 	}
 	if w := ask(s, "GET", status, "/", "", "Cookie", cookie.Name+"="+cookie.Value); w.Code != 200 || !strings.Contains(w.Body.String(), "Everything works") {
 		t.Errorf("with the cookie: %d", w.Code)
-	}
-	if code, cookie := post(url.Values{"pass": {board.Admit([]byte("k"), "enter shop", now.Add(time.Minute))}}); code != 303 || cookie == nil {
-		t.Errorf("who signed in is answered %d", code)
 	}
 	for _, bad := range []string{cookie.Value[1:], cookie.Value + "A", "", board.Admit([]byte("other"), "read shop", now.Add(time.Hour))} {
 		if w := ask(s, "GET", status, "/", "", "Cookie", cookie.Name+"="+bad); w.Code != 401 {

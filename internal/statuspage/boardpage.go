@@ -29,9 +29,8 @@ type Feed struct{ Title, Type, Path string }
 
 // Options of the documents of a page.
 type Options struct {
-	Feeds  []Feed
-	SignIn string // where people who have an account sign in; "" where nobody can
-	Still  bool   // a copy that nobody makes anew, and which therefore says so
+	Feeds []Feed
+	Still bool // a copy that nobody makes anew, and which therefore says so
 }
 
 // Limits on what one page holds, so that it loads at once.

@@ -317,7 +317,14 @@ const (
 	NoTrouble Trouble = ""
 	Wrong     Trouble = "lock.wrong"
 	TooMany   Trouble = "lock.slow"
+	Stale     Trouble = "lock.stale" // of a sign-in, not of a password
 )
+
+// Troubles are all that a lock can be shown with.
+func Troubles() []Trouble { return []Trouble{NoTrouble, Wrong, TooMany, Stale} }
+
+// PathSignIn is where somebody goes to sign in for a private page.
+const PathSignIn = "/sign-in"
 
 // Lock makes the page that asks for a private page's password.
 func Lock(page board.Page, o Options, tag string, t Trouble, now time.Time) (Document, error) {
@@ -327,7 +334,7 @@ func Lock(page board.Page, o Options, tag string, t Trouble, now time.Time) (Doc
 		v.Head, v.Known = p.w.say("lock.signin"), ""
 	}
 	if page.Private != nil && page.Private.SignIn {
-		v.SignIn = o.SignIn
+		v.SignIn = PathSignIn
 	}
 	if t != NoTrouble {
 		v.Trouble = p.w.say(string(t))

@@ -182,11 +182,7 @@ func Rest(b board.Board, o Options) (map[string]Document, error) {
 		}
 	}
 	if at := LogoPath(b.Page); at != "" {
-		kind := "image/svg+xml"
-		if b.Page.LogoType == "image/png" {
-			kind = b.Page.LogoType
-		}
-		out[at] = Document{Type: kind, Body: b.Page.Logo, Policy: "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
+		out[at] = logoOf(b.Page)
 	}
 	return out, nil
 }

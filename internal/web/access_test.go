@@ -23,6 +23,7 @@ const most = 60 << 10
 var looked = []string{
 	"quiet-up", "declared", "contained", "diagnose", "confirm", "touch", "fix", "no-effect", "return-stage", "watch", "review", "drill", "stale", "sign-in-wrong",
 	"sites", "levers", "changes", "card", "piece-text", "crew", "timeline-all", "write-up", "accounts", "incidents", "messages",
+	"status-page", "status-page-tell", "status-page-incident", "status-page-over", "status-page-work", "status-page-history",
 }
 
 // TestEverybody: nobody stumbles over a page, by day on a phone and by night on a desk;

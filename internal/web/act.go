@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"lifeboat/internal/account"
+	"lifeboat/internal/board"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/incident"
@@ -26,19 +27,21 @@ import (
 type act struct {
 	title  string
 	titled func(x scope) string
-	head   func(x scope) string        // the sentence on its own page; its button's words without
-	lede   func(x scope) string        // below that
-	before func(x scope) template.HTML // above its fields
-	beside []string                    // other acts on its page, about the same thing
-	need   incident.Command            // whose role it takes
-	safe   bool                        // leads to safety: nothing holds it up
-	prove  bool                        // changes who may do what, or can't be taken back: who presses shows once more who they are
-	least  role.Role                   // where no command says so
+	head   func(x scope) string               // the sentence on its own page; its button's words without
+	lede   func(x scope) string               // below that
+	load   func(ctx context.Context, x scope) // fills x.args before its page is shown for the first time
+	before func(x scope) template.HTML        // above its fields
+	beside []string                           // other acts on its page, about the same thing
+	need   incident.Command                   // whose role it takes
+	safe   bool                               // leads to safety: nothing holds it up
+	prove  bool                               // changes who may do what, or can't be taken back: who presses shows once more who they are
+	least  role.Role                          // where no command says so
 	fields func(x scope) []field
 	terms  func(x scope) terms
 	off    func(x scope) string // why it can't be pressed now; "" where it can
 	make   func(x scope) (incident.Command, error)
 	do     func(ctx context.Context, x scope) (string, error) // in place of make
+	tells  func(x scope) (board.Command, error)               // what is shown beforehand as visitors will see it
 	after  func(x scope) string                               // where it leads; the scope's page without
 	back   func(x scope) string                               // where leaving its page leads; the scope's page without
 
@@ -51,7 +54,7 @@ var acts map[string]act
 
 func init() { // they refer to each other through pages that hold their forms
 	acts = map[string]act{}
-	for _, part := range []map[string]act{containActs, tellActs, causeActs, fixActs, returnActs, crewActs, evidenceActs, writeUpActs, dataActs, zoneActs, otherActs} {
+	for _, part := range []map[string]act{containActs, tellActs, causeActs, fixActs, returnActs, crewActs, evidenceActs, writeUpActs, dataActs, zoneActs, boardActs, otherActs} {
 		for name, a := range part {
 			acts[name] = a
 		}
@@ -129,6 +132,10 @@ func (s *server) press(w http.ResponseWriter, r *http.Request, who account.Sessi
 	}
 	if a.prove && a.forbidden(x) == "" && !s.fresh(who) {
 		s.askProof(w, r, http.StatusForbidden, who, carry(r), message{})
+		return
+	}
+	if a.tells != nil && a.forbidden(x) == "" {
+		s.tellVisitors(w, r, x, name)
 		return
 	}
 	var secret once

@@ -61,7 +61,7 @@ func readWords(r *http.Request) {
 // waiting reads the form that waits beside what was sent.
 func waiting(r *http.Request) (c carried) {
 	path := r.PostFormValue(carriedPath)
-	if actPath(path) == "" {
+	if actPath(path) == "" && path != enterPath {
 		return carried{}
 	}
 	c.Path = path

@@ -3,6 +3,7 @@ package web
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"time"
 
 	"lifeboat/internal/account"
@@ -24,12 +25,17 @@ type errand struct {
 	State issuer.State `json:"st"`
 	What  string       `json:"w"` // in, prove, connect
 	Who   account.Who  `json:"who"`
+	Then  url.Values   `json:"then,omitempty"` // the status page that they want to read
 }
 
 // toCompany leads there. GET, since the policy of our pages lets no form lead elsewhere;
 // nothing is changed by it.
 func (s *server) toCompany(w http.ResponseWriter, r *http.Request) {
-	s.leadTo(w, r, errand{What: "in"})
+	e := errand{What: "in"}
+	if c := toEnter(r.URL.Query()); c.Path != "" {
+		e.Then = c.values()
+	}
+	s.leadTo(w, r, e)
 }
 
 func (s *server) proveAtCompany(w http.ResponseWriter, r *http.Request, who account.Session) {
@@ -113,7 +119,7 @@ func (s *server) fromCompany(w http.ResponseWriter, r *http.Request) {
 	who, raw, signed := s.session(r)
 	switch {
 	case e.What == "in":
-		s.enterFromCompany(w, r, p)
+		s.enterFromCompany(w, r, p, e.Then)
 	case !signed || who.Who != e.Who:
 		s.companyFailed(w, r, fault.New(fault.Denied, "your sign-in has ended meanwhile").WithHint("sign in again"))
 	case e.What == "prove":
@@ -133,13 +139,19 @@ func outside(p issuer.Person) account.Outside {
 	return account.Outside{Issuer: p.Issuer, Subject: p.Subject}
 }
 
-func (s *server) enterFromCompany(w http.ResponseWriter, r *http.Request, p issuer.Person) {
+func (s *server) enterFromCompany(w http.ResponseWriter, r *http.Request, p issuer.Person, then url.Values) {
 	a, err := s.o.Accounts.FromOutside(r.Context(), outside(p), p.Name, p.Title, p.Role)
 	if err != nil {
 		s.companyFailed(w, r, err)
 		return
 	}
 	s.o.Logger.Info("somebody signed in", "account", a.Name, "from", cameFrom(r), "with", "company")
+	if c := toEnter(then); c.Path != "" {
+		if _, ok := s.openSession(w, r, account.OfAccount(a.Name), "company"); ok {
+			http.Redirect(w, r, enterPath+"?"+c.values().Encode(), http.StatusSeeOther)
+		}
+		return
+	}
 	s.open(w, r, account.OfAccount(a.Name), "company")
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"html/template"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"slices"
@@ -102,7 +103,13 @@ func typed(r *http.Request) string {
 
 func wordsOf(form map[string][]string) string {
 	var out []string
-	for _, name := range worded {
+	names := slices.Clone(worded)
+	for _, name := range slices.Sorted(maps.Keys(form)) { // the same in other languages
+		if strings.HasPrefix(name, "title_") || strings.HasPrefix(name, "text_") || strings.HasPrefix(name, "reason_text") {
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
 		for _, v := range form[name] {
 			if v != "" {
 				out = append(out, v)

@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,9 @@ func (s *server) form(w http.ResponseWriter, r *http.Request, who account.Sessio
 		s.fail(w, who, fault.New(fault.NotFound, "there is no such page").WithHint("go to the first one"))
 		return
 	}
+	if load := acts[name].load; load != nil && acts[name].forbidden(x) == "" {
+		load(r.Context(), x)
+	}
 	s.showForm(w, http.StatusOK, x, name, nil)
 }
 
@@ -39,7 +43,7 @@ func byLink(name string, q url.Values) url.Values {
 }
 
 // targets are the hidden fields that say what a form is about.
-var targets = []string{"lever", "cause", "fix", "change", "evidence", "handover", "decision", "finding", "about", "follow_up", "event", "question", "section", "role", "message", "name", "recurrence", "symptom", "plan", "hash", "operation", "zone", "rname", "rtype", "rdata", "which", "revision", "number", "asks"}
+var targets = []string{"lever", "cause", "fix", "change", "evidence", "handover", "decision", "finding", "about", "follow_up", "event", "question", "section", "role", "message", "name", "recurrence", "symptom", "plan", "hash", "operation", "zone", "rname", "rtype", "rdata", "which", "revision", "number", "asks", "item", "update"}
 
 // showForm shows a form by itself, with what came of it. What happens to visitors in
 // the meantime stays in sight, and so does the way to safety.
@@ -64,8 +68,11 @@ func (s *server) showForm(w http.ResponseWriter, status int, x scope, name strin
 		b.Says = saysOf[other]
 		p.Others = append(p.Others, b)
 	}
-	if p.Back = p.home(x); acts[name].back != nil {
+	switch p.Back = p.home(x); {
+	case acts[name].back != nil:
 		p.Back = acts[name].back(x)
+	case acts[name].tells != nil:
+		p.Back, p.At, p.Where = boardAfter(x), boardPath, []string{"Status page"}
 	}
 	if m != nil {
 		x.turnDown(&p, *m)
@@ -84,6 +91,9 @@ func (x scope) alone(name string, m *message) ask {
 	a.ID, a.Go, a.Problem = "", true, m
 	if m != nil {
 		a.Fields = append(a.Fields, x.homeless(a.Fields)...)
+	}
+	if acts[name].tells != nil && !slices.Contains(atOnce, name) {
+		a.Title = "Preview"
 	}
 	anyway := x.arg("anyway") != "" && acts[name].forbidden(x) == ""
 	if m != nil && m.Override || anyway || x.arg("reason") != "" && has(a.Fields, "reason") == nil {

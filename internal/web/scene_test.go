@@ -551,6 +551,20 @@ var scenes = []scene{
 	{name: "accounts", set: func(b *boat) { b.person("jonas", "Jonas", role.Operator) }, look: room("/accounts")},
 	{name: "one-account", set: func(b *boat) { b.person("jonas", "Jonas", role.Operator) }, look: room("/accounts/jonas")},
 	{name: "no-accounts", set: func(b *boat) { b.person("jonas", "Jonas", role.Operator) }, who: "jonas", look: room("/accounts"), status: http.StatusForbidden},
+	{name: "status-page", set: toldVisitors, look: room("/status-page")},
+	{name: "status-page-well", set: func(b *boat) { b.writing() }, look: room("/status-page")},
+	{name: "status-page-tell", set: toldVisitors, look: room("/lifeboat/board-open?template=looking")},
+	{name: "status-page-refused", set: toldVisitors, status: http.StatusBadRequest, look: func(p *sheet) *sheet {
+		return p.b.open("/lifeboat/board-open").press("Preview", "title=Cards", "text=One.", "next=soon")
+	}},
+	{name: "status-page-preview", set: toldVisitors, look: func(p *sheet) *sheet {
+		return p.b.open("/lifeboat/board-open?template=looking").press("Preview")
+	}},
+	{name: "status-page-incident", set: toldVisitors, look: func(p *sheet) *sheet { return p.b.open("/status-page").follow("Card payments fail") }},
+	{name: "status-page-over", set: toldVisitors, look: func(p *sheet) *sheet { return p.b.open("/status-page").follow("Slow searches") }},
+	{name: "status-page-work", set: toldVisitors, look: func(p *sheet) *sheet { return p.b.open("/status-page").follow("The database moves") }},
+	{name: "status-page-override", set: toldVisitors, look: room("/lifeboat/board-override?item=checkout")},
+	{name: "status-page-history", set: toldVisitors, look: room("/status-page/history")},
 	{name: "no-such-page", status: http.StatusNotFound, look: room("/nowhere")},
 	{name: "no-such-site", status: http.StatusNotFound, look: room("/sites/nowhere")},
 	{name: "sign-in", who: "-"},

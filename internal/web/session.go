@@ -120,6 +120,10 @@ func (s *server) signedIn(next func(http.ResponseWriter, *http.Request, account.
 // stranger sends the browser to the sign-in page. A form is answered with that page
 // itself: nothing was done, and the form comes back once somebody has signed in.
 func (s *server) stranger(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet && r.URL.Path == enterPath {
+		s.showSignIn(w, r, http.StatusOK, signInForm{Then: toEnter(r.URL.Query())}, message{})
+		return
+	}
 	if r.Method != http.MethodPost {
 		http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
 		return

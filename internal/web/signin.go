@@ -25,6 +25,7 @@ type signInForm struct {
 	Name, Typed string
 	Then        carried
 	Passkey     *passkeyForm
+	CompanyPage string // what leads to it
 	Company     string // the words of the way by the company's own sign-in
 	Half        string // the password was right: what the second page sends with the code
 	Codes       bool   // there is an app to take a code from
@@ -56,9 +57,14 @@ func (s *server) named(r *http.Request) bool {
 func (s *server) showSignIn(w http.ResponseWriter, r *http.Request, status int, f signInForm, m message) {
 	f.Passkey = s.passkeys(r)
 	if s.o.Company != nil {
-		f.Company = s.o.Company.Title()
+		f.Company, f.CompanyPage = s.o.Company.Title(), "/sign-in/company"
 	}
-	s.show(w, status, "signin.html", page{Title: "Sign in", Bare: true, Room: true, Headline: "Sign in.", Lede: "With your name and password, or with a token.", Say: m, Body: f})
+	lede := "With your name and password, or with a token."
+	if f.Then.Path == enterPath {
+		lede = "Then you are led back to the status page."
+		f.CompanyPage += "?" + f.Then.values().Encode()
+	}
+	s.show(w, status, "signin.html", page{Title: "Sign in", Bare: true, Room: true, Headline: "Sign in.", Lede: lede, Say: m, Body: f})
 }
 
 func (s *server) signIn(w http.ResponseWriter, r *http.Request) {
@@ -177,7 +183,10 @@ func (s *server) open(w http.ResponseWriter, r *http.Request, who account.Who, h
 	if !ok {
 		return
 	}
-	if c := waiting(r); c.Path != "" {
+	if c := waiting(r); c.Path == enterPath {
+		http.Redirect(w, r, enterPath+"?"+c.values().Encode(), http.StatusSeeOther)
+		return
+	} else if c.Path != "" {
 		s.resume(w, r, who2, c, signedInAgain)
 		return
 	}

@@ -25,9 +25,11 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"lifeboat/internal/account"
+	"lifeboat/internal/board"
 	"lifeboat/internal/config"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/fault"
@@ -65,6 +67,7 @@ type Engine interface {
 	RetryMessage(ctx context.Context, id string) error
 	DropMessage(ctx context.Context, id string) error
 
+	Visible() (map[string]board.Ordered, []board.Seen)
 	Features() ([]feature.Flag, map[string]feature.Order)
 	Arrivals(site string) []engine.Arrival
 	Hours(site string) []engine.Hour
@@ -124,11 +127,14 @@ type Options struct {
 	Engine      Engine
 	Tokens      Tokens
 	Accounts    Accounts
-	Desk        Desk          // nil: the configuration has no databases
-	Zones       Zones         // where records are edited; nil: nowhere
-	Company     Company       // the company's own sign-in; nil: none
-	Ring        *session.Ring // signs what waits in a browser; one of the process's own where it is nil
-	Key         []byte        // signs what a redirect says; 32 bytes
+	Desk        Desk                              // nil: the configuration has no databases
+	Board       Board                             // the status page; nil: there is none
+	Reach       func(c *board.Change) string      // who is told of a change, or of all (nil), in a sentence; nil: nobody is
+	Zones       Zones                             // where records are edited; nil: nowhere
+	Passes      func(page, browser string) string // makes the pass to a private status page; nil: nobody signs in to read one
+	Company     Company                           // the company's own sign-in; nil: none
+	Ring        *session.Ring                     // signs what waits in a browser; one of the process's own where it is nil
+	Key         []byte                            // signs what a redirect says; 32 bytes
 	Now         func() time.Time
 	Logger      *slog.Logger
 	Channels    []engine.Channel // who is told what: the message to send names them
@@ -148,8 +154,10 @@ var (
 	article = style + mustRead("page/writeup.css") // of the one page with a long text
 	pages   = template.Must(template.New("").Funcs(funcs(time.UTC)).ParseFS(files, "page/*.html"))
 	script  = mustRead("page/live.js")
-	signing = mustRead("page/passkey.js") // of the pages that ask for a passkey
-	csp     = "default-src 'none'; script-src 'sha256-" + hash(script) + "' 'sha256-" + hash(signing) + "'; connect-src 'self'; style-src 'sha256-" + hash(style) + "' 'sha256-" + hash(article) + "'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	desked  = style + mustRead("page/board.css") // of the status page's rooms
+	signing = mustRead("page/passkey.js")        // of the pages that ask for a passkey
+	leaving = mustRead("page/enter.js")          // of the page that leads to a private status page
+	csp     = "default-src 'none'; script-src 'sha256-" + hash(script) + "' 'sha256-" + hash(signing) + "' 'sha256-" + hash(leaving) + "'; connect-src 'self'; style-src 'sha256-" + hash(style) + "' 'sha256-" + hash(article) + "' 'sha256-" + hash(desked) + "'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 func mustRead(name string) string {
@@ -173,6 +181,8 @@ type server struct {
 
 	streams streams
 	files   *doors // of what they upload
+	drafts  drafts
+	pressed pressed
 }
 
 // New makes the handler of all pages.
@@ -232,6 +242,14 @@ func (s *server) rooms() map[string]func(http.ResponseWriter, *http.Request, acc
 		"GET /zones/{zone}/plan":    s.zonePlan,
 		"GET /zones/{zone}/history": s.zoneHistory,
 		"GET /zones/{zone}/text":    s.zoneText,
+
+		"GET /status-page":                                  s.boardRoom,
+		"GET /status-page/history":                          s.boardHistory,
+		"GET /status-page/incidents/{item}":                 s.boardIncident,
+		"GET /status-page/maintenances/{item}":              s.boardWork,
+		"GET /status-page/preview/{draft}/{page}/{path...}": s.showDraft,
+
+		"GET " + enterPath: s.enterStatusPage,
 
 		"GET /incidents/{id}":                        s.timeline,
 		"GET /incidents/{id}/crew":                   s.crew,
@@ -351,9 +369,12 @@ func (b *sending) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
 // show renders a page; a fault of ours in it is logged and told.
 func (s *server) show(w http.ResponseWriter, status int, name string, p page) {
-	p.Demo, p.Rows, p.Zones = demoOf(s.o.Demo), s.o.Desk != nil, s.o.Zones != nil
-	if p.Style = template.CSS(style); name == "writeup.html" { //nolint:gosec // our own file
+	p.Demo, p.Rows, p.Public, p.Zones = demoOf(s.o.Demo), s.o.Desk != nil, s.o.Board != nil, s.o.Zones != nil
+	switch p.Style = template.CSS(style); { //nolint:gosec // our own file
+	case name == "writeup.html":
 		p.Style = template.CSS(article) //nolint:gosec // our own file
+	case strings.HasPrefix(name, "board"):
+		p.Style = template.CSS(desked) //nolint:gosec // our own file
 	}
 	if p.Live {
 		p.Script = template.JS(script) //nolint:gosec // our own file

@@ -21,6 +21,7 @@ func funcs(zone *time.Location) template.FuncMap {
 	return template.FuncMap{
 		"spell": spell, "ms": milli, "size": size,
 		"signing": func() template.JS { return template.JS(signing) }, //nolint:gosec // our own file
+		"leaving": func() template.JS { return template.JS(leaving) }, //nolint:gosec // our own file
 		"since":   func(now, t time.Time) string { return spell(now.Sub(t)) },
 		"clock":   func(t time.Time) string { return t.In(zone).Format("15:04") },
 		"exact":   func(t time.Time) string { return t.In(zone).Format("15:04:05") },

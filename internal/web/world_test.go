@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"lifeboat/internal/account"
+	"lifeboat/internal/board/desk"
 	"lifeboat/internal/config"
 	"lifeboat/internal/engine"
 	"lifeboat/internal/evidence"
@@ -88,8 +89,9 @@ type boat struct {
 	tokens   *token.Book
 	store    store.Store
 	ledger   *ledger.Book
-	folder   string // of evidence
-	token    string // Ada's, an admin's
+	folder   string     // of evidence
+	words    *desk.Desk // of the status page, where there is one
+	token    string     // Ada's, an admin's
 	ada      incident.Actor
 	record   func() engine.RecordView
 	others   int
@@ -423,10 +425,14 @@ func (x tray) find(id string, drop bool) error {
 
 // options of a handler around the boat.
 func (b *boat) options() Options {
-	return Options{
+	o := Options{
 		Engine: b.eng, Tokens: b.tokens, Accounts: b.accounts, Key: bytes.Repeat([]byte{7}, 32), Now: b.clock, Logger: slog.New(slog.DiscardHandler), Zone: berlin,
 		Channels: []engine.Channel{{Name: "room", Tells: []string{"public", "staff", "incident"}}},
 	}
+	if b.words != nil {
+		o.Board = b.words
+	}
+	return o
 }
 
 func (b *boat) handler() http.Handler { return New(b.options()) }

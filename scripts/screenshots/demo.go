@@ -112,6 +112,9 @@ func (w *walk) rooms() error {
 			return err
 		}
 	}
+	if err := w.statusPage(); err != nil {
+		return err
+	}
 	if err := w.open("/incidents"); err != nil {
 		return err
 	}
@@ -124,6 +127,30 @@ func (w *walk) rooms() error {
 			return err
 		}
 		if err := w.take(w.tab, room[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// statusPage tells visitors of a fault, by way of the preview.
+func (w *walk) statusPage() error {
+	for _, step := range []func() error{
+		func() error { return w.open("/status-page") },
+		func() error { return w.take(w.tab, "40-status-page") },
+		func() error { return w.open("/lifeboat/board-open") },
+		func() error {
+			return w.do(chromedp.SendKeys(chromedp.CSS("#title"), "Card payments fail"), chromedp.SendKeys(chromedp.CSS("#text"), "Some cards are declined. Orders that you have placed are safe."))
+		},
+		func() error { return w.take(w.tab, "41-status-page-tell") },
+		w.press("Preview"), w.when("This is what visitors will see", "42-status-page-preview"),
+		w.press("Publish"), w.when("Card payments fail", "43-status-page-incident"),
+		func() error { return w.open("/lifeboat/board-plan") },
+		func() error { return w.take(w.tab, "44-status-page-plan") },
+		func() error { return w.open("/status-page/history") },
+		func() error { return w.take(w.tab, "45-status-page-history") },
+	} {
+		if err := step(); err != nil {
 			return err
 		}
 	}

@@ -57,9 +57,10 @@ type Options struct {
 	Settings Settings
 	Now      func() time.Time // time.Now
 	NewID    func() string
-	Logger   *slog.Logger // silent when nil
-	Changed  func()       // called after each change; nil: nobody is told
-	Degraded func() bool  // the store takes only what must not be lost; nil: never
+	Logger   *slog.Logger           // silent when nil
+	Changed  func()                 // called after each change; nil: nobody is told
+	Passes   func() []board.PassKey // what checks who signed in; nil: nobody can
+	Degraded func() bool            // the store takes only what must not be lost; nil: never
 }
 
 // The keys of the store.
@@ -190,9 +191,7 @@ func (d *Desk) Do(ctx context.Context, who board.Who, c board.Command) (board.Ch
 	d.writing.Lock()
 	defer d.writing.Unlock()
 	d.mu.Lock()
-	given := board.Given{
-		Records: d.copied(), Components: d.o.Settings.Components, Shown: maps.Clone(d.shown), Who: who, Now: d.o.Now(), NewID: d.o.NewID,
-	}
+	given := d.given(who)
 	d.mu.Unlock()
 	change, err := board.Decide(c, given)
 	if err != nil {
@@ -203,6 +202,11 @@ func (d *Desk) Do(ctx context.Context, who board.Who, c board.Command) (board.Ch
 	}
 	d.o.Changed()
 	return change, nil
+}
+
+// given is what a command of somebody's is decided with.
+func (d *Desk) given(who board.Who) board.Given { // with mu held
+	return board.Given{Records: d.copied(), Components: d.o.Settings.Components, Shown: maps.Clone(d.shown), Who: who, Now: d.o.Now(), NewID: d.o.NewID}
 }
 
 // copied are the records, shared with nobody who writes.
@@ -243,19 +247,8 @@ func (d *Desk) keep(ctx context.Context, c board.Change) error { // with writing
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.revision[key] = rev
-	switch {
-	case c.Override != nil:
-		d.records.Overrides[c.Override.Component] = *c.Override
-	case c.DropOverride != "":
-		delete(d.records.Overrides, c.DropOverride)
-		delete(d.revision, key)
-	case c.Incident != nil:
-		d.records.Incidents[c.Incident.ID] = *c.Incident
-	case c.Maintenance != nil:
-		d.records.Maintenances[c.Maintenance.ID] = *c.Maintenance
-	case c.DropMaintenance != "":
-		delete(d.records.Maintenances, c.DropMaintenance)
+	d.revision[key], d.records = rev, c.On(d.records)
+	if c.DropOverride != "" || c.DropMaintenance != "" {
 		delete(d.revision, key)
 	}
 	return nil
@@ -313,9 +306,18 @@ func (d *Desk) Events(ctx context.Context) ([]board.Event, error) {
 func (d *Desk) Sheet() board.Sheet {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.sheet(d.records)
+}
+
+// sheet is what of some records leaves for answer.
+func (d *Desk) sheet(r board.Records) board.Sheet { // with mu held
 	s := board.Sheet{Pages: slices.Clone(d.o.Settings.Pages), Groups: slices.Clone(d.o.Settings.Groups), Components: slices.Clone(d.o.Settings.Components)}
 	for i := range s.Pages {
 		s.Pages[i].CreatedAt = d.born["page/"+s.Pages[i].ID]
+		if p := s.Pages[i].Private; p != nil && p.SignIn && d.o.Passes != nil {
+			private := *p
+			private.Passes, s.Pages[i].Private = d.o.Passes(), &private
+		}
 	}
 	for i := range s.Groups {
 		s.Groups[i].CreatedAt = d.born["group/"+s.Groups[i].ID]
@@ -324,25 +326,25 @@ func (d *Desk) Sheet() board.Sheet {
 		s.Components[i].CreatedAt = d.born["component/"+s.Components[i].ID]
 	}
 	now := d.o.Now()
-	for _, id := range slices.Sorted(maps.Keys(d.records.Overrides)) {
-		if o := d.records.Overrides[id]; o.Holds(now) {
+	for _, id := range slices.Sorted(maps.Keys(r.Overrides)) {
+		if o := r.Overrides[id]; o.Holds(now) {
 			o.By = ""
 			s.Overrides = append(s.Overrides, o)
 		}
 	}
-	s.Incidents, s.Maintenances = d.published(now)
+	s.Incidents, s.Maintenances = published(r, now)
 	return s
 }
 
 // published are the incidents, newest first, and maintenances that fit.
-func (d *Desk) published(now time.Time) ([]board.Incident, []board.Maintenance) { // with mu held
-	incidents := slices.SortedFunc(maps.Values(d.records.Incidents), func(a, b board.Incident) int {
+func published(r board.Records, now time.Time) ([]board.Incident, []board.Maintenance) {
+	incidents := slices.SortedFunc(maps.Values(r.Incidents), func(a, b board.Incident) int {
 		if a.Open() != b.Open() {
 			return open(b) - open(a)
 		}
 		return b.StartedAt.Compare(a.StartedAt)
 	})
-	planned := slices.SortedFunc(maps.Values(d.records.Maintenances), func(a, b board.Maintenance) int { return b.From.Compare(a.From) })
+	planned := slices.SortedFunc(maps.Values(r.Maintenances), func(a, b board.Maintenance) int { return b.From.Compare(a.From) })
 	room := maxPublished
 	var in []board.Incident
 	for _, x := range incidents {
@@ -354,6 +356,9 @@ func (d *Desk) published(now time.Time) ([]board.Incident, []board.Maintenance) 
 	}
 	var work []board.Maintenance
 	for _, m := range planned {
+		if m.Cancelled {
+			continue
+		}
 		m.By, m.Updates = "", nameless(m.Updates)
 		if room -= size(m); room < 0 && m.At(now).Step.Over() || len(work) == maxIncidents {
 			break
