@@ -261,5 +261,9 @@ func (s *Server) secured(name string, h *host, r *http.Request) string {
 	if h.port != 443 && h.port != 0 {
 		at += ":" + strconv.Itoa(h.port)
 	}
-	return at + r.URL.RequestURI()
+	to := r.URL.RequestURI()
+	if !strings.HasPrefix(to, "/") { // "GET x:.example.net" would make another name of it
+		to = "/"
+	}
+	return at + to
 }
