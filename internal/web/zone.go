@@ -135,7 +135,7 @@ func (s *server) oneZone(w http.ResponseWriter, r *http.Request, who account.Ses
 			body.Others = append(body.Others, d.By+" has "+draftWords(d.Changes)+", last changed "+s.date(d.At)+".")
 		}
 	}
-	p := s.room(who, x.o, "/zones", name+".", body.Stands)
+	p := s.room(who, x.o, "/zones", name, body.Stands)
 	p.Say, p.Body, p.Title = s.said(r), body, name
 	s.show(w, http.StatusOK, "zone.html", p)
 }
