@@ -308,7 +308,7 @@ var wellKnownRule = []string{"/.well-known"}
 func (s *Server) keep(c *current, o ordinary, key string) *readied {
 	name, ok := hostName(string(o.host))
 	t, known := c.hosts[name]
-	if !ok || !known || !t.ordinary(string(o.path), true) {
+	if !ok || !known || !t.ordinary(string(o.path), true) || len(*c.kept.Load()) >= maxKept { // no work that is thrown away
 		return nil
 	}
 	w := &written{header: http.Header{}}

@@ -230,11 +230,13 @@ func (s *server) notSignedIn(w http.ResponseWriter, r *http.Request, err error) 
 // welcome is the page of an invitation. Its code is behind the # of the link, which is
 // never sent; where no script runs it is typed.
 func (s *server) welcome(w http.ResponseWriter, r *http.Request) {
-	s.showWelcome(w, http.StatusOK, message{})
+	s.showWelcome(w, http.StatusOK, "", message{})
 }
 
-func (s *server) showWelcome(w http.ResponseWriter, status int, m message) {
-	s.show(w, status, "welcome.html", page{Title: "Welcome", Bare: true, Room: true, Headline: "Welcome.", Lede: "Choose your password. After this you can add an app for codes, or a passkey.", Say: m})
+// showWelcome shows it, with the code that was typed: the link that brought it is gone, and
+// it counts as long as nothing was done.
+func (s *server) showWelcome(w http.ResponseWriter, status int, code string, m message) {
+	s.show(w, status, "welcome.html", page{Title: "Welcome", Bare: true, Room: true, Headline: "Welcome.", Lede: "Choose your password. After this you can add an app for codes, or a passkey.", Say: m, Body: cut(code, 64)})
 }
 
 // accept takes an invitation.
@@ -243,13 +245,13 @@ func (s *server) accept(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.PostFormValue("password") != r.PostFormValue("again") {
-		s.showWelcome(w, http.StatusBadRequest, message{Kind: "failed", Text: "The two passwords are not the same, so nothing was done.", Next: "Type it twice."})
+		s.showWelcome(w, http.StatusBadRequest, r.PostFormValue("invitation"), message{Kind: "failed", Text: "The two passwords are not the same, so nothing was done.", Next: "Type it twice."})
 		return
 	}
 	a, err := s.o.Accounts.Accept(r.Context(), r.PostFormValue("invitation"), r.PostFormValue("password"), cameFrom(r))
 	if err != nil {
 		status, m := s.refusal(w, err)
-		s.showWelcome(w, status, m)
+		s.showWelcome(w, status, r.PostFormValue("invitation"), m)
 		return
 	}
 	if _, ok := s.openSession(w, r, account.OfAccount(a.Name), "password"); ok {

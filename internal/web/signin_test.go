@@ -173,7 +173,11 @@ func TestWelcome(t *testing.T) {
 	kim := browse(t, b.handler())
 	w := kim.open("/welcome")
 	checkPage(t, w)
-	w.press("Come in", "invitation="+code[1], "password=four other words", "again=five other words").want(http.StatusBadRequest, "are not the same")
+	again := w.press("Come in", "invitation="+code[1], "password=four other words", "again=five other words").want(http.StatusBadRequest, "are not the same")
+	again = again.press("Come in", "password=short", "again=short").want(http.StatusBadRequest, "fewer than 12")
+	if again.field("invitation") != code[1] || again.field("password") != "" || strings.Contains(again.url.String(), code[1]) {
+		t.Errorf("the code came back as %q at %s", again.field("invitation"), again.url)
+	}
 	w.press("Come in", "invitation="+code[1], "password=short", "again=short").want(http.StatusBadRequest, "fewer than 12")
 	w.press("Come in", "invitation=0000-0000-0000-0000", "password="+password, "again="+password).want(http.StatusForbidden, "does not count")
 	w.press("Come in", "invitation="+code[1], "password="+password, "again="+password).want(http.StatusOK, "Your name for signing in is kim", "Kim <b>").at("/account")
