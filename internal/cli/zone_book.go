@@ -67,7 +67,7 @@ func revisionWords(v zonedesk.View) string {
 	switch {
 	case !v.Editable:
 		return "–"
-	case v.Revision == 0:
+	case v.Revision == 0, v.Standing.State == zonedesk.Unfit:
 		return "the file’s"
 	}
 	return fmt.Sprint(v.Revision)
@@ -101,7 +101,7 @@ func (a *app) zoneStanding(v zonedesk.View) {
 	case zonedesk.Parted:
 		a.printf("\n%s: the file’s records have changed since, and what was published stays in force. Decide: lifeboat zone export %s for the file, lifeboat zone take-file %s, or lifeboat zone keep %s\n", name, name, name, name)
 	case zonedesk.Unfit:
-		a.printf("\n%s: what was published does not fit the configuration any more (%s), so the file’s records are in force.\n", name, v.Standing.Problem)
+		a.printf("\n%s: what was published does not fit the configuration any more, so the file’s records are in force. %s\n", name, v.Standing.Problem)
 	default:
 		return
 	}

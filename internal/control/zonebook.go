@@ -54,7 +54,7 @@ func bookFindings(cfg *config.Config, book *desk.Book) (out []engine.Finding) {
 		switch s := book.Standing(z.Apex); s.State {
 		case desk.Unfit:
 			f.Severity = engine.SeverityProblem
-			f.Text = "The records that were published do not fit the configuration any more, and the file's are served instead: " + s.Problem + "."
+			f.Text = "The records that were published do not fit the configuration any more, and the file's are served instead. " + s.Problem
 			f.Next = "Look at both: lifeboat zone show " + name + ". Mend the configuration, or publish again."
 		case desk.Parted:
 			f.Text = fmt.Sprintf("The file's records have changed, and others were published: those stay in force. They differ in %d: %s.", len(s.Changed), first(s.Changed))

@@ -76,7 +76,7 @@ func (s *server) standsWords(v zonedesk.View) string {
 	switch {
 	case !v.Editable:
 		return v.Why
-	case v.Revision == 0:
+	case v.Revision == 0, v.Standing.State == zonedesk.Unfit:
 		return count(v.Records, "record", "records") + ", as the configuration has them."
 	}
 	return fmt.Sprintf("%s. Revision %d, published %s by %s.", count(v.Records, "record", "records"), v.Revision, s.date(v.At), v.By)
@@ -148,7 +148,7 @@ func gapWords(s zonedesk.Standing) string {
 	case zonedesk.Parted:
 		return "The configuration’s file has other records now than when this was published. What was published stays in force until somebody decides."
 	case zonedesk.Unfit:
-		return "What was published does not fit the configuration any more, so the file’s records are in force: " + s.Problem
+		return "What was published does not fit the configuration any more, so the file’s records are in force. " + s.Problem
 	}
 	return ""
 }

@@ -320,6 +320,15 @@ func problems(err error) (out []Problem) {
 	return []Problem{{Text: text, Hint: f.Hint}}
 }
 
+// Why is an error about a zone in sentences: the first of its problems, with its remedy.
+func Why(err error) string {
+	all := problems(err)
+	if len(all) == 0 {
+		return ""
+	}
+	return all[0].String()
+}
+
 func upper(s string) string {
 	if s == "" || s[0] < 'a' || s[0] > 'z' || !strings.Contains(s, " ") || strings.Contains(strings.SplitN(s, " ", 2)[0], ".") {
 		return s // a name keeps its letters

@@ -102,7 +102,7 @@ func Open(ctx context.Context, s store.Store, zones []zone.Source, sites map[str
 		}
 		out[i] = text.In(src)
 		if err := fits(out, sites); err != nil {
-			b.standing[src.Apex] = Standing{State: Unfit, Problem: err.Error(), Changed: differs(src, text.In(src))}
+			b.standing[src.Apex] = Standing{State: Unfit, Problem: zonebook.Why(err), Changed: differs(src, text.In(src))}
 			out[i] = src
 			continue
 		}
@@ -119,7 +119,7 @@ func fits(zones []zone.Source, sites map[string]zone.Positions) error {
 
 // compare says how the records in force stand to the file's.
 func compare(file, force zone.Source, h Head) Standing {
-	said := differs(file, force)
+	said := differs(file, zonebook.TextOf(force).In(file)) // what is served has names of our own, too
 	switch {
 	case len(said) == 0:
 		return Standing{State: AsFile}
@@ -134,8 +134,8 @@ func compare(file, force zone.Source, h Head) Standing {
 func differs(file, force zone.Source) (out []string) {
 	a, errA := zone.Parse(file)
 	b, errB := zone.Parse(force)
-	if errA != nil || errB != nil {
-		return []string{"one of the two can't be read"}
+	if errA != nil || errB != nil { // it is said elsewhere what is wrong
+		return nil
 	}
 	diff, err := zonediff.Compare(a, b)
 	if err != nil {

@@ -208,7 +208,7 @@ func TestTheFileChanges(t *testing.T) {
 	if err := b.Keep(t.Context(), apex, who("ada")); err != nil {
 		t.Fatal(err)
 	}
-	if st := b.o.Book.Standing(apex); st.State != Ahead {
+	if st := b.o.Book.Standing(apex); st.State != Ahead || len(st.Changed) != 2 {
 		t.Errorf("after a decision it stands %+v", st)
 	}
 	if err := b.Keep(t.Context(), apex, who("ada")); fault.KindOf(err) != fault.Conflict {
