@@ -20,6 +20,7 @@
 package account
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -181,7 +182,7 @@ func (b *Book) Create(ctx context.Context, a Account, password string) (Account,
 	if err := b.free(a); err != nil {
 		return Account{}, err
 	}
-	if err := b.keep(ctx, record{Account: a, Password: hash}, false, []store.Cond{{Key: keyPrefix + a.Name}}); err != nil {
+	if err := b.keep(ctx, record{}, record{Account: a, Password: hash}, false, []store.Cond{{Key: keyPrefix + a.Name}}); err != nil {
 		return Account{}, err
 	}
 	return a, nil
@@ -311,16 +312,19 @@ func (b *Book) change(ctx context.Context, name string, over bool, edit func(*re
 	if err != nil {
 		return err
 	}
-	r, _ := b.record(a.Name) // accounts are never deleted
+	base, _ := b.record(a.Name) // accounts are never deleted
+	r := base
 	if err := edit(&r); err != nil {
 		return err
 	}
-	return b.keep(ctx, r, over, nil)
+	return b.keep(ctx, base, r, over, nil)
 }
 
 // keep puts an account into the store and, once it is there, into memory. With over
-// its sessions leave both: none may come back when the account is enabled again.
-func (b *Book) keep(ctx context.Context, r record, over bool, conds []store.Cond) error { // with writing held
+// its sessions leave both: none may come back when the account is enabled again. base is
+// what r was made of: what was used since then stays used, and is told to the store by
+// whoever used it.
+func (b *Book) keep(ctx context.Context, base, r record, over bool, conds []store.Cond) error { // with writing held
 	value, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("encode account: %w", err)
@@ -341,11 +345,36 @@ func (b *Book) keep(ctx context.Context, r record, over bool, conds []store.Cond
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if now, known := b.accounts[r.Name]; known {
+		r.used(base, now)
+	}
 	b.accounts[r.Name] = r
 	if over {
 		b.drop(OfAccount(r.Name))
 	}
 	return nil
+}
+
+// used takes over what was used, and what the company's sign-in said, between base and now:
+// neither waits for the store, and a code that has counted must not come back with it.
+func (r *record) used(base, now record) {
+	if now.Role != base.Role && r.Role == base.Role {
+		r.Role = now.Role
+	}
+	if bytes.Equal(r.Second.Secret, base.Second.Secret) {
+		r.Second.Last = max(r.Second.Last, now.Second.Last)
+	}
+	r.Second.Codes = slices.DeleteFunc(slices.Clone(r.Second.Codes), func(digest string) bool {
+		return slices.Contains(base.Second.Codes, digest) && !slices.Contains(now.Second.Codes, digest)
+	})
+	r.Passkeys = slices.Clone(r.Passkeys)
+	for i, k := range r.Passkeys {
+		for _, other := range now.Passkeys {
+			if bytes.Equal(k.Credential.ID, other.Credential.ID) && other.Used.After(k.Used) {
+				r.Passkeys[i].Credential, r.Passkeys[i].Used = other.Credential, other.Used
+			}
+		}
+	}
 }
 
 // lastAdmin says whether nobody else could manage accounts.

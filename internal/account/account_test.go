@@ -35,6 +35,8 @@ type world struct {
 	tokens map[string]role.Role
 	tight  bool // the store is degraded
 
+	console string // where people open the pages
+
 	meanwhile func() // called while a token is looked up
 }
 
@@ -43,6 +45,8 @@ type flaky struct {
 	*mem.Store
 	dead bool
 	txns atomic.Int64
+
+	during func() // called in each transaction
 }
 
 func (f *flaky) Txn(ctx context.Context, c []store.Cond, w []store.Write) (store.Revision, error) {
@@ -51,6 +55,9 @@ func (f *flaky) Txn(ctx context.Context, c []store.Cond, w []store.Write) (store
 	}
 	if len(w) > 0 {
 		f.txns.Add(1)
+	}
+	if f.during != nil {
+		f.during()
 	}
 	return f.Store.Txn(ctx, c, w)
 }
@@ -76,7 +83,7 @@ func (w *world) open() *account.Book {
 			r, known := w.tokens[id]
 			return "ci", r, known
 		},
-		Degraded: func() bool { return w.tight },
+		Degraded: func() bool { return w.tight }, Console: w.console,
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -24,3 +24,9 @@ func (b *Book) Derive(meanwhile func()) {
 		return h.Sum(nil)[:keyLen]
 	}
 }
+
+// Spent is the step of the app's code that was used last.
+func (b *Book) Spent(name string) (int64, bool) {
+	r, known := b.record(name)
+	return r.Second.Last, known
+}

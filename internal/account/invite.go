@@ -46,7 +46,7 @@ func (b *Book) Invite(ctx context.Context, a Account) (Account, string, error) {
 	}
 	code := newCode()
 	r := record{Account: a, Invite: b.invitation(code)}
-	if err := b.keep(ctx, r, false, []store.Cond{{Key: keyPrefix + a.Name}}); err != nil {
+	if err := b.keep(ctx, record{}, r, false, []store.Cond{{Key: keyPrefix + a.Name}}); err != nil {
 		return Account{}, "", err
 	}
 	return a, code, nil
@@ -114,15 +114,12 @@ func (b *Book) Accept(ctx context.Context, code, password, from string) (Account
 // has made takes that role each time. The role of one that was made here stays.
 func (b *Book) FromOutside(ctx context.Context, o Outside, name, title string, may role.Role) (Account, error) {
 	if r, known := b.byOutside(o); known {
-		switch {
-		case !r.Enabled():
+		if r.Outside.Made && r.Role != may {
+			r = b.takeRole(r.Name, may)
+			_ = b.keepLater(ctx, r.Name) // it counts already
+		}
+		if !r.Enabled() {
 			return Account{}, fault.New(fault.Denied, "the account %s is disabled", r.Name).WithHint("ask an admin")
-		case r.Outside.Made && r.Role != may:
-			r.Role = may
-			b.mu.Lock()
-			b.accounts[r.Name] = r // it counts now, whether or not the store listens
-			b.mu.Unlock()
-			return r.Account, b.keepLater(ctx, r.Name)
 		}
 		return r.Account, nil
 	}
@@ -139,7 +136,18 @@ func (b *Book) FromOutside(ctx context.Context, o Outside, name, title string, m
 		return Account{}, err
 	}
 	o.Made = true
-	return a, b.keep(ctx, record{Account: a, Outside: &o}, false, []store.Cond{{Key: keyPrefix + a.Name}})
+	return a, b.keep(ctx, record{}, record{Account: a, Outside: &o}, false, []store.Cond{{Key: keyPrefix + a.Name}})
+}
+
+// takeRole gives an account another role at once, whether or not the store listens, and
+// nothing else: it may be changed otherwise at the same moment.
+func (b *Book) takeRole(name string, may role.Role) record {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := b.accounts[name]
+	r.Role = may
+	b.accounts[name] = r
+	return r
 }
 
 func cut(s string, most int) string {

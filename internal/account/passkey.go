@@ -153,13 +153,23 @@ func (b *Book) begun(purpose string, options any, c ceremony) (string, string, e
 	return string(asked), b.o.Ring.Sign(purpose, state, b.o.Now().Add(challengeLife)), nil
 }
 
-// took reads what has come back, once.
-func (b *Book) took(purpose, state string) (c ceremony, err error) {
-	late := fault.New(fault.Denied, "too much time has passed, or this was sent twice").WithHint("press once more")
+// late is what comes back too late, or again.
+func late() error {
+	return fault.New(fault.Denied, "too much time has passed, or this was sent twice").WithHint("press once more")
+}
+
+// read reads what has come back.
+func (b *Book) read(purpose, state string) (c ceremony, err error) {
 	body, good := b.o.Ring.Read(purpose, state)
 	if !good || json.Unmarshal(body, &c) != nil {
-		return c, late
+		return c, late()
 	}
+	return c, nil
+}
+
+// spend takes a challenge whose answer was right: it counts once. A wrong answer takes none,
+// or strangers could use up the room for all.
+func (b *Book) spend(c ceremony) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.o.Now()
@@ -169,13 +179,13 @@ func (b *Book) took(purpose, state string) (c ceremony, err error) {
 		}
 	}
 	if _, again := b.spent[c.Data.Challenge]; again {
-		return c, late
+		return late()
 	}
 	if len(b.spent) >= maxSpent {
-		return c, fault.New(fault.Unavailable, "too many passkeys were tried").WithHint("wait some minutes, or sign in with your password")
+		return fault.New(fault.Unavailable, "too many passkeys were used").WithHint("wait some minutes, or sign in with your password")
 	}
 	b.spent[c.Data.Challenge] = now.Add(challengeLife)
-	return c, nil
+	return nil
 }
 
 // AddPasskey keeps the passkey that a browser has made.
@@ -187,7 +197,7 @@ func (b *Book) AddPasskey(ctx context.Context, name, label, state, response stri
 	if err != nil {
 		return Passkey{}, err
 	}
-	c, err := b.took(forPasskey, state)
+	c, err := b.read(forPasskey, state)
 	if err != nil {
 		return Passkey{}, err
 	}
@@ -203,6 +213,9 @@ func (b *Book) AddPasskey(ctx context.Context, name, label, state, response stri
 	made, err := b.relying.CreateCredential(holder{r}, c.Data, parsed)
 	if err != nil {
 		return Passkey{}, spoilt(err)
+	}
+	if err := b.spend(c); err != nil {
+		return Passkey{}, err
 	}
 	k := passkeyKept{Label: label, Added: b.o.Now().UTC(), Credential: *made}
 	k.Credential.Attestation = webauthn.CredentialAttestation{} // it was looked at, and is nobody's business
@@ -283,7 +296,7 @@ func (b *Book) Passkey(ctx context.Context, state, response, from string) (Accou
 	if err := b.doors.tryRecovery(from); err != nil {
 		return Account{}, err
 	}
-	c, err := b.took(forSignIn, state)
+	c, err := b.read(forSignIn, state)
 	if err != nil {
 		return Account{}, err
 	}
@@ -308,6 +321,9 @@ func (b *Book) Passkey(ctx context.Context, state, response, from string) (Accou
 		return Account{}, spoilt(errors.New("there may be a copy of it"))
 	case !r.Enabled():
 		return Account{}, fault.New(fault.Denied, "this account is disabled").WithHint("ask an admin")
+	}
+	if err := b.spend(c); err != nil {
+		return Account{}, err
 	}
 	b.doors.forgiveRecovery(from)
 	b.doors.remember(r.Name, from)

@@ -240,7 +240,7 @@ func (b *Book) keepAll(ctx context.Context) { // with writing held
 		r, known := b.record(name)
 		err := error(nil)
 		if known {
-			err = b.keep(ctx, r, false, nil)
+			err = b.keep(ctx, r, r, false, nil)
 		}
 		cancel()
 		if err != nil {

@@ -2,7 +2,9 @@ package account_test
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -368,5 +370,68 @@ func TestProve(t *testing.T) {
 	b.Prove("nothing")
 	if got, _ := b.Session(raw); !got.Proved.Equal(w.now) {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestSpentMeanwhile: what is used while the store takes something about the same account
+// counts once all the same, in memory and in the store.
+func TestSpentMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string]func(t *testing.T, b *account.Book, code string){
+		"another code": func(t *testing.T, b *account.Book, code string) {
+			_, err := b.Code(t.Context(), "ada", code, home)
+			must(t, err)
+		},
+		"a role":     func(t *testing.T, b *account.Book, _ string) { must(t, b.SetRole(t.Context(), "ada", role.Operator)) },
+		"a password": func(t *testing.T, b *account.Book, _ string) { must(t, b.SetPassword(t.Context(), "ada", other)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			b := w.open()
+			create(t, b, "ada", role.Viewer)
+			secret := w.app(b, "ada")
+			codes, err := b.NewCodes(t.Context(), "ada")
+			must(t, err)
+			var wait sync.WaitGroup
+			w.store.during = sync.OnceFunc(func() {
+				wait.Go(func() { _, _ = b.Code(t.Context(), "ada", codes[1], home) })
+				wait.Go(func() { _, _ = b.Code(t.Context(), "ada", w.code(secret, 0), home) })
+				for {
+					f, _ := b.Factors("ada")
+					if now, _ := b.Spent("ada"); now == w.now.Unix()/30 && f.Codes <= len(codes)-1 && (name != "another code" || f.Codes == len(codes)-2) {
+						return
+					}
+					runtime.Gosched()
+				}
+			})
+			first(t, b, codes[0])
+			wait.Wait()
+			for where, book := range map[string]*account.Book{"memory": b, "the store": w.open()} {
+				if _, err := book.Code(t.Context(), "ada", codes[1], home); err == nil {
+					t.Errorf("%s: a recovery code counts twice", where)
+				}
+				if _, err := book.Code(t.Context(), "ada", w.code(secret, 0), home); err == nil {
+					t.Errorf("%s: a code of the app counts twice", where)
+				}
+			}
+		})
+	}
+}
+
+// TestWrongPasskeysTakeNoRoom: answers that are wrong, from however many addresses, keep
+// nobody from signing in by passkey.
+func TestWrongPasskeysTakeNoRoom(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.console = "https://lifeboat.example"
+	b := w.open()
+	for n := range 10_001 {
+		_, state, err := b.AskPasskey()
+		must(t, err)
+		_, err = b.Passkey(t.Context(), state, `{}`, fmt.Sprintf("[2001:db8:%x:%x::1]:443", n>>8, n&0xff))
+		if !strings.Contains(fmt.Sprint(err), "the passkey was not taken") {
+			t.Fatalf("answer %d: %v", n, err)
+		}
 	}
 }

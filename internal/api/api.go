@@ -114,6 +114,8 @@ type Options struct {
 	Root     bool         // for control.sock: whoever got in needs no token, and is an admin
 	Ready    func() error // a further condition of /readyz; may be nil
 
+	Zones Zones // where records are edited; its routes say that nobody does where it is nil
+
 	Board Board // the status page; its routes say that there is none where it is nil
 
 	Outside Outside // what the world sees of our zones; its routes say that nobody looks where it is nil
@@ -210,7 +212,7 @@ func (a *api) routes() []byte {
 	shared(a.h.OpenAPI().Components)
 	for _, register := range []func(){
 		a.statusRoutes, a.leverRoutes, a.siteRoutes, a.evidenceRoutes, a.changeRoutes, a.dataRoutes, a.causeRoutes, a.fixRoutes, a.peopleRoutes,
-		a.incidentRoutes, a.followUpRoutes, a.writeUpRoutes, a.queueRoutes, a.dnsRoutes, a.signingRoutes, a.certificateRoutes, a.tokenRoutes, a.accountRoutes, a.boardRoutes,
+		a.incidentRoutes, a.followUpRoutes, a.writeUpRoutes, a.queueRoutes, a.dnsRoutes, a.signingRoutes, a.certificateRoutes, a.tokenRoutes, a.accountRoutes, a.boardRoutes, a.zoneRoutes,
 	} {
 		register()
 	}
@@ -237,6 +239,8 @@ func schemaName(t reflect.Type, hint string) string {
 		return "Quarantine" + huma.DefaultSchemaNamer(t, hint)
 	case "lifeboat/internal/quarantine/desk":
 		return "Desk" + huma.DefaultSchemaNamer(t, hint)
+	case "lifeboat/internal/zonebook", "lifeboat/internal/zonebook/desk", "lifeboat/internal/zonediff":
+		return "Book" + huma.DefaultSchemaNamer(t, hint)
 	}
 	switch t.PkgPath() + "." + t.Name() {
 	case "lifeboat/internal/board.Incident", "lifeboat/internal/board.Update", "lifeboat/internal/board.Event", "lifeboat/internal/board.Override", "lifeboat/internal/board.Who":

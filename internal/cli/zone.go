@@ -31,7 +31,7 @@ import (
 const maxZone = 64 << 20
 
 func (a *app) zone() *cobra.Command {
-	return group("zone", "Look at zones, sign them, or answer from zone files", a.zoneCheck(), a.zoneDiff(), a.zoneTrace(), a.zoneFetch(), a.zoneImport(), a.zoneServe(), a.zoneSign(), a.zoneKeys(), a.zoneDS(), a.zoneRoll(), a.zoneNewKey(), a.zoneChallenge(), a.zoneWatch())
+	return group("zone", "Edit records, look at zones, sign them, or answer from zone files", append(a.zoneBook(), a.zoneCheck(), a.zoneDiff(), a.zoneTrace(), a.zoneFetch(), a.zoneImport(), a.zoneServe(), a.zoneSign(), a.zoneKeys(), a.zoneDS(), a.zoneRoll(), a.zoneNewKey(), a.zoneChallenge(), a.zoneWatch())...)
 }
 
 func (a *app) zoneCheck() *cobra.Command {

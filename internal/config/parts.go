@@ -73,6 +73,16 @@ func ShadowFeature(key string) string { return snapshot.ShadowID(key) }
 // an earlier site has that name. It is "" when no zone follows the site.
 func (c *Config) ShadowName(siteID string) string { return c.shadowNames()[siteID].name }
 
+// Shadow says whether a name, absolute, is one that drills move.
+func (c *Config) Shadow(name string) bool {
+	for _, at := range c.shadowNames() {
+		if at.name == name {
+			return true
+		}
+	}
+	return false
+}
+
 // standIn is a shadow's name and the zone that it is in.
 type standIn struct{ name, apex string }
 

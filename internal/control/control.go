@@ -21,6 +21,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,6 +57,7 @@ import (
 	"lifeboat/internal/token"
 	"lifeboat/internal/web"
 	"lifeboat/internal/zone"
+	zonedesk "lifeboat/internal/zonebook/desk"
 )
 
 // Options of a control plane. Dir, Config, Feed, Now, NewID and Logger MUST be set.
@@ -94,8 +96,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	read, _, err := zone.Readable(o.Config.Zones, o.Config.Positions())
-	if err != nil { // a zone that can't be served must not reach answer
+	if _, _, err := zone.Readable(o.Config.Zones, o.Config.Positions()); err != nil { // a zone that can't be served must not reach answer
 		return err
 	}
 	record, closeRecord, err := openRecord(ctx, o)
@@ -103,6 +104,14 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer closeRecord()
+	book, file, err := openBook(ctx, &o, record)
+	if err != nil {
+		return err
+	}
+	read, _, err := zone.Readable(o.Config.Zones, o.Config.Positions())
+	if err != nil {
+		return err
+	}
 	sizes, err := engine.Sizes(ctx, record, read, o.Config.AtLeast)
 	if err != nil {
 		return err
@@ -119,7 +128,9 @@ func Run(ctx context.Context, o Options) error {
 	var outside *parentwatch.Watcher // looks once the engine is there
 	var held *certs.Keeper           // likewise
 	with.HTTPS = func() *engine.HTTPSView { return httpsView(held) }
-	with.Outside = func() []engine.Finding { return append(seen(outside.Reports()), certificateFindings(held)...) }
+	with.Outside = func() []engine.Finding {
+		return slices.Concat(seen(outside.Reports()), certificateFindings(held), bookFindings(o.Config, book))
+	}
 	zones, err := signing(o)
 	if err != nil {
 		return err
@@ -142,7 +153,7 @@ func Run(ctx context.Context, o Options) error {
 		defer func() { _ = rows.Close() }()
 	}
 	eng, err = engine.New(engine.Options{
-		Transfers: exchanged, Sizes: sizes, TicketSecret: tickets,
+		File: file, Transfers: exchanged, Sizes: sizes, TicketSecret: tickets,
 		Config: o.Config, Store: record, Key: key, Drivers: drivers(o, rows), Ask: trusting(o.Config).Ask, Now: o.Now, NewID: o.NewID, Logger: o.Logger,
 		Version: o.Version, Record: recordView(record), Hook: o.Hook, Company: with, Signing: zones,
 		Beside: databaseFindings(round, bad),
@@ -164,7 +175,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := eng.Start(ctx, feed); err != nil {
 		return err
 	}
-	return plane{o: o, record: record, accounts: accounts, tokens: tokens, ring: ring, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside, certs: held, words: words, doors: doors, changed: changed}.serve(ctx)
+	return plane{o: o, record: record, accounts: accounts, tokens: tokens, ring: ring, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside, certs: held, words: words, doors: doors, changed: changed, zones: openZones(o, record, book, eng)}.serve(ctx)
 }
 
 // plane is the whole control plane, wired.
@@ -185,6 +196,7 @@ type plane struct {
 	words    *boarddesk.Desk // what people write on the status page
 	doors    *door.Ring      // who signed in reads it
 	changed  chan struct{}   // signalled when they did
+	zones    *zonedesk.Desk  // where records of zones are edited
 }
 
 // serve runs all loops and edges; the edges end first.
@@ -380,12 +392,12 @@ func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	machines := api.Options{Engine: p.eng, Desk: p.desk(), Board: p.words, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside, Console: o.Config.ConsoleURL}
+	machines := api.Options{Engine: p.eng, Desk: p.desk(), Board: p.words, Zones: p.zones, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside, Console: o.Config.ConsoleURL}
 	if p.certs != nil {
 		machines.Certificates = p.certs
 	}
 	people := web.New(web.Options{
-		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Desk: p.desk(), Board: p.words, Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
+		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Desk: p.desk(), Zones: p.zones, Board: p.words, Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
 		URL: o.Config.ConsoleURL, Config: o.Config, Ending: ending, Company: companySignIn(o), Ring: p.ring, Passes: p.doors.Mint,
 		Fingerprint: func() string { f, _ := ConsoleFingerprint(o.Dir); return f }, // without one the card has no such line
 	})

@@ -73,6 +73,10 @@ type Options struct {
 	Company Company
 	Signing Signing // nil: no zone can be signed
 
+	// File is the configuration as its file has it, where Config has other records of a
+	// zone, which were published since; nil: it is Config.
+	File *config.Config
+
 	Sizes     map[string]int     // records of each zone, by apex; kept for the next start
 	Transfers snapshot.Transfers // which zones are exchanged with other name servers, with the keys that the configuration only names
 
@@ -160,7 +164,15 @@ func New(o Options) (*Engine, error) {
 	if err := e.setWorld(c); err != nil {
 		return nil, err
 	}
-	e.config = e.world().hash()
+	if e.config = e.world().hash(); o.File != nil {
+		f := c
+		f.Sites, f.Zones, f.Features = o.File.Parts()
+		w, err := newWorld(f)
+		if err != nil {
+			return nil, err
+		}
+		e.config = w.hash()
+	}
 	c.Certificates.TicketSecret = o.TicketSecret // no configuration
 	if err := e.setWorld(c); err != nil {
 		return nil, err

@@ -253,7 +253,7 @@ func (e *Engine) Drill(ctx context.Context, name string, by incident.Actor) (Dri
 		return DrillRecord{}, err
 	}
 	r := e.runners[snapshot.ShadowID(card.Site)]
-	ctx = WithKey(ctx, "") // one key would take the way back for the way there
+	ctx = WithExpect(WithKey(ctx, ""), Expect{}) // one key would take the way back for the way there, and an old page would hold up the way back alone
 	e.awaitAnswer(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -322,6 +322,19 @@ func (b *boat) pull(name, reason string) error {
 	return err
 }
 
+// TestDrillFromAnOldPage: what an old page expects of the incident is not held against the
+// way back alone, or the drill's name would stay moved.
+func TestDrillFromAnOldPage(t *testing.T) {
+	t.Parallel()
+	b := launch(t, "propose")
+	old := engine.WithExpect(context.Background(), engine.Expect{Incident: "another", Phase: incident.Closed})
+	for _, ctx := range []context.Context{old, context.Background()} {
+		if rec, err := b.eng.Drill(ctx, "to-standby", me); err != nil || !rec.OK {
+			t.Errorf("%+v, %v", rec, err)
+		}
+	}
+}
+
 func TestThereAndBack(t *testing.T) {
 	t.Parallel()
 	b := launch(t, "propose")

@@ -120,6 +120,7 @@ type Table struct {
 	Bytes     int64    `json:"bytes"`           // of the frozen rows, about
 	Total     int64    `json:"total"`           // rows in the table, about; -1 when unknown
 	SetHash   string   `json:"set_hash"`        // HashSet of the frozen rows
+	Image     string   `json:"image,omitempty"` // hash of the frozen rows one after the other; empty where the database can't tell
 	DDLHash   string   `json:"ddl_hash"`        // HashColumns of Columns
 	Unique    []Unique `json:"unique"`          // what may be taken by another row meanwhile
 	Triggers  []string `json:"triggers"`        // "orders_audit (BEFORE DELETE, runs shop.audit)"

@@ -32,13 +32,12 @@ const (
 
 	triesPerMinute = 10   // of one network
 	triesAtAll     = 120  // a minute, of all together: each costs some 20 ms
-	maxTriers      = 4096 // networks that are remembered
 	maxBrought     = 8192 // passes that were brought within their minute
 	maxKnown       = 1024 // Basic credentials that were right, by their hash
 )
 
-// tries counts who tries passwords. A flood of networks makes it forget, and then the
-// bound on all together holds.
+// tries counts who tries passwords. The bound on all together bounds the networks that are
+// remembered, too.
 type tries struct {
 	mu    sync.Mutex // guards the rest
 	since time.Time
@@ -57,16 +56,16 @@ func newTries() *tries {
 func (t *tries) may(remote string, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if now.Sub(t.since) >= time.Minute || now.Before(t.since) || len(t.by) >= maxTriers {
-		if len(t.by) < maxTriers {
-			t.all = 0
-		}
-		t.since, t.by = now, map[netip.Prefix]int{}
+	if now.Sub(t.since) >= time.Minute || now.Before(t.since) {
+		t.since, t.all, t.by = now, 0, map[netip.Prefix]int{}
 	}
 	network := networkOf(remote)
+	if t.by[network] >= triesPerMinute || t.all >= triesAtAll { // what is not looked at takes nothing from the others
+		return false
+	}
 	t.all++
 	t.by[network]++
-	return t.all <= triesAtAll && t.by[network] <= triesPerMinute
+	return true
 }
 
 // networkOf is the address of a client, of IPv6 its /64.

@@ -2,6 +2,7 @@ package standby
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -196,6 +197,36 @@ func TestPrivatePages(t *testing.T) {
 	at = at.Add(time.Minute)
 	if code, _ := post(url.Values{"password": {secret}}); code != 303 {
 		t.Errorf("a minute later the password is answered %d", code)
+	}
+}
+
+// TestOneGuesserLocksNobodyOut: tries that are not looked at take nothing from the others.
+func TestOneGuesserLocksNobodyOut(t *testing.T) {
+	t.Parallel()
+	all := newTries()
+	allowed := 0
+	for range 10 * triesAtAll {
+		if all.may("192.0.2.1:1", now) {
+			allowed++
+		}
+	}
+	if allowed != triesPerMinute {
+		t.Errorf("one network was allowed %d tries", allowed)
+	}
+	for n := range 2 * triesAtAll { // a household has a /64
+		_ = all.may(fmt.Sprintf("[2001:db8::%x]:1", n), now)
+	}
+	if !all.may("198.51.100.7:1", now) {
+		t.Error("two who guess lock everybody out")
+	}
+	for n := range 5000 {
+		_ = all.may(fmt.Sprintf("10.%d.%d.1:1", n>>8, n&0xff), now)
+	}
+	if all.may("198.51.100.8:1", now) {
+		t.Error("a flood of networks is allowed more than all together are")
+	}
+	if len(all.by) > triesAtAll {
+		t.Errorf("%d networks are remembered", len(all.by))
 	}
 }
 

@@ -43,6 +43,10 @@ type act struct {
 	do     func(ctx context.Context, x scope) (string, error) // in place of make
 	tells  func(x scope) (board.Command, error)               // what is shown beforehand as visitors will see it
 	after  func(x scope) string                               // where it leads; the scope's page without
+	back   func(x scope) string                               // where leaving its page leads; the scope's page without
+
+	submits []option // several buttons in place of one
+	submit  string   // their name
 }
 
 // acts are all of them. Each name is a route of a page's forms.
@@ -50,7 +54,7 @@ var acts map[string]act
 
 func init() { // they refer to each other through pages that hold their forms
 	acts = map[string]act{}
-	for _, part := range []map[string]act{containActs, tellActs, causeActs, fixActs, returnActs, crewActs, evidenceActs, writeUpActs, dataActs, boardActs, otherActs} {
+	for _, part := range []map[string]act{containActs, tellActs, causeActs, fixActs, returnActs, crewActs, evidenceActs, writeUpActs, dataActs, zoneActs, boardActs, otherActs} {
 		for name, a := range part {
 			acts[name] = a
 		}
@@ -256,6 +260,9 @@ func (s *server) refused(w http.ResponseWriter, r *http.Request, x scope, name s
 	m := messageOf(err)
 	if y, again := s.scope(r.Context(), x.who, r.PathValue("site"), r.PathValue("id"), x.args); again == nil {
 		x = y
+	}
+	if name == "zone-publish" && s.planAgain(w, r, x, m, statusOf(err)) {
+		return
 	}
 	if name == "declare" && x.open() && fault.KindOf(err) == fault.Conflict {
 		s.back(w, r, acts[name].leads(x), "Somebody has called it already. This is where it stands.")

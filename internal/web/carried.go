@@ -1,7 +1,6 @@
 package web
 
 import (
-	"mime/multipart"
 	"net/http"
 	"net/url"
 	"slices"
@@ -52,36 +51,11 @@ func carry(r *http.Request) (c carried) {
 	return c
 }
 
-// readWords reads what was typed beside a file, and leaves the file.
+// readWords reads what was typed beside a file, within the bounds of that form, and leaves
+// the file: who sends it is nobody yet.
 func readWords(r *http.Request) {
-	r.PostForm = url.Values{}
-	parts, err := r.MultipartReader()
-	if err != nil {
-		return
-	}
-	left := int64(maxForm)
-	for {
-		part, err := parts.NextPart()
-		if err != nil || part.FileName() != "" {
-			break
-		}
-		left = readWord(r.PostForm, part, left)
-	}
+	r.PostForm, _, _ = readUpload(r) // what came of it, whole or not, is shown again
 	drain(r.Body, maxDrain)
-}
-
-func readWord(into url.Values, part *multipart.Part, left int64) int64 {
-	b := make([]byte, left)
-	n := 0
-	for n < len(b) {
-		m, err := part.Read(b[n:])
-		n += m
-		if err != nil {
-			break
-		}
-	}
-	into.Add(part.FormName(), string(b[:n]))
-	return left - int64(n)
 }
 
 // waiting reads the form that waits beside what was sent.

@@ -101,6 +101,7 @@ func TestPagesAskForTheRolesOfTheAPI(t *testing.T) {
 		"board-open": "board-incident-open", "board-update": "board-incident-update", "board-edit": "board-incident-edit", "board-story": "board-incident-story", "board-story-off": "board-incident-story",
 		"board-override": "board-override", "board-take-back": "board-take-back", "board-plan": "board-maintenance-plan", "board-work": "board-maintenance-update", "board-work-edit": "board-maintenance-edit", "board-cancel": "board-maintenance-cancel", "board-attach": "board-incident-attach",
 		"account-invite": "account-invite", "account-reset": "account-reset",
+		"zone-add": "zone-change", "zone-edit": "zone-change", "zone-paste": "zone-paste", "zone-take-out": "zone-take-out", "zone-throw": "zone-take-out", "zone-publish": "zone-publish", "zone-keep": "zone-keep",
 	}
 	b := launch(t)
 	reviewing(b)
@@ -271,6 +272,11 @@ func TestUploadIsHeldOutsideMemory(t *testing.T) {
 		args, f, err := readUpload(r)
 		if err == nil || f != nil || in.n > maxFields+16<<10 || len(args.Encode()) > maxFields {
 			t.Errorf("%s: %d bytes were read, %d are held, %v", name, in.n, len(args.Encode()), err)
+		}
+		r = httptest.NewRequest(http.MethodPost, "/sites/shop/evidence", strings.NewReader(body+"--b--\r\n"))
+		r.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+		if c := carry(r); len(r.PostForm.Encode()) > maxFields || len(c.Fields) > maxParts { // of somebody who is not signed in
+			t.Errorf("%s: %d bytes in %d fields are held for a stranger", name, len(r.PostForm.Encode()), len(c.Fields))
 		}
 	}
 	late := named("title", "x") + part(`Content-Disposition: form-data; name="file"; filename="`+long+`"`, "body")

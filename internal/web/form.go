@@ -93,7 +93,7 @@ func readForm(r *http.Request) error {
 // which these are given back where their form is gone.
 var worded = []string{
 	"title", "text", "prediction", "saw", "note", "below", "within", "to", "way_back", "takes", "risk", "owner", "things", "doing", "needs",
-	"question_text", "options", "chosen", "factors", "done_when", "tracker", "ref", "who", "reason", "keys", "where", "set",
+	"question_text", "options", "chosen", "factors", "done_when", "tracker", "ref", "who", "reason", "keys", "where", "set", "records", "address", "target", "data",
 }
 
 // typed is all that a person wrote into a form.

@@ -43,7 +43,7 @@ func byLink(name string, q url.Values) url.Values {
 }
 
 // targets are the hidden fields that say what a form is about.
-var targets = []string{"lever", "cause", "fix", "change", "evidence", "handover", "decision", "finding", "about", "follow_up", "event", "question", "section", "role", "message", "name", "recurrence", "symptom", "plan", "hash", "operation", "item", "update"}
+var targets = []string{"lever", "cause", "fix", "change", "evidence", "handover", "decision", "finding", "about", "follow_up", "event", "question", "section", "role", "message", "name", "recurrence", "symptom", "plan", "hash", "operation", "zone", "rname", "rtype", "rdata", "which", "revision", "number", "asks", "item", "update"}
 
 // showForm shows a form by itself, with what came of it. What happens to visitors in
 // the meantime stays in sight, and so does the way to safety.
@@ -68,9 +68,11 @@ func (s *server) showForm(w http.ResponseWriter, status int, x scope, name strin
 		b.Says = saysOf[other]
 		p.Others = append(p.Others, b)
 	}
-	p.Back = p.home(x)
+	if p.Back = p.home(x); acts[name].back != nil {
+		p.Back = acts[name].back(x)
+	}
 	if acts[name].tells != nil {
-		p.Back, p.At, p.Where = boardAfter(x), boardPath, []string{"Status page"}
+		p.At, p.Where = boardPath, []string{"Status page"}
 	}
 	if m != nil {
 		x.turnDown(&p, *m)
@@ -90,12 +92,27 @@ func (x scope) alone(name string, m *message) ask {
 	if acts[name].tells != nil && !slices.Contains(atOnce, name) {
 		a.Title = "Preview"
 	}
+	if m != nil {
+		a.Fields = append(a.Fields, x.homeless(a.Fields)...)
+	}
 	anyway := x.arg("anyway") != "" && acts[name].forbidden(x) == ""
 	if m != nil && m.Override || anyway || x.arg("reason") != "" && has(a.Fields, "reason") == nil {
 		a.override(x.arg("reason"))
 	}
 	a.numbered()
 	return a
+}
+
+// homeless are the sentences that somebody typed into fields which their form has no more:
+// something has happened meanwhile. They are shown, to be copied.
+func (x scope) homeless(fields []field) []field {
+	var out []field
+	for _, name := range worded {
+		if text := x.arg(name); text != "" && name != "reason" && has(fields, name) == nil {
+			out = append(out, field{Name: name, Kind: area, Label: "What you typed", Help: "This is not asked for any more. Copy it if you need it elsewhere.", Value: text, Rows: 2, Max: 4000})
+		}
+	}
+	return out
 }
 
 // about are the hidden fields of what a form's page is about: name, value, …

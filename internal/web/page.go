@@ -35,6 +35,7 @@ type page struct {
 	At       string // which room
 	Rows     bool   // rows can be taken out of databases
 	Public   bool   // there is a status page
+	Zones    bool   // records of zones can be edited
 	Waiting  int    // messages that could not go out yet
 	Drill    bool
 	Where    []string // the first one in bold

@@ -21,7 +21,7 @@ import (
 // routes of acts one for each act.
 func (b *boat) everyRoute(s *server) []string {
 	in := b.in()
-	real := strings.NewReplacer("{site}", "shop", "{id}", in.ID, "{piece}", "e1", "{plan}", "p", "{operation}", "o", "{name}", "jonas", "{$}", "")
+	real := strings.NewReplacer("{site}", "shop", "{id}", in.ID, "{piece}", "e1", "{plan}", "p", "{operation}", "o", "{name}", "jonas", "{$}", "", "{zone}", "shop.example.com")
 	var out []string
 	add := func(pattern string) {
 		if !strings.Contains(pattern, " ") {

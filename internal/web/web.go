@@ -128,6 +128,7 @@ type Options struct {
 	Tokens      Tokens
 	Accounts    Accounts
 	Desk        Desk                              // nil: the configuration has no databases
+	Zones       Zones                             // where records are edited; nil: nowhere
 	Board       Board                             // the status page; nil: there is none
 	Reach       func(c *board.Change) string      // who is told of a change, or of all (nil), in a sentence; nil: nobody is
 	Passes      func(page, browser string) string // makes the pass to a private status page; nil: nobody signs in to read one
@@ -243,6 +244,12 @@ func (s *server) rooms() map[string]func(http.ResponseWriter, *http.Request, acc
 		"GET /status-page/preview/{draft}/{page}/{path...}": s.showDraft,
 
 		"GET " + enterPath: s.enterStatusPage,
+
+		"GET /zones":                s.zones,
+		"GET /zones/{zone}":         s.oneZone,
+		"GET /zones/{zone}/plan":    s.zonePlan,
+		"GET /zones/{zone}/history": s.zoneHistory,
+		"GET /zones/{zone}/text":    s.zoneText,
 
 		"GET /incidents/{id}":                        s.timeline,
 		"GET /incidents/{id}/crew":                   s.crew,
@@ -362,7 +369,7 @@ func (b *sending) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
 // show renders a page; a fault of ours in it is logged and told.
 func (s *server) show(w http.ResponseWriter, status int, name string, p page) {
-	p.Demo, p.Rows, p.Public = demoOf(s.o.Demo), s.o.Desk != nil, s.o.Board != nil
+	p.Demo, p.Rows, p.Public, p.Zones = demoOf(s.o.Demo), s.o.Desk != nil, s.o.Board != nil, s.o.Zones != nil
 	switch p.Style = template.CSS(style); { //nolint:gosec // our own file
 	case name == "writeup.html":
 		p.Style = template.CSS(article) //nolint:gosec // our own file

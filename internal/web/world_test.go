@@ -87,6 +87,7 @@ type boat struct {
 	eng      *engine.Engine
 	accounts *account.Book
 	tokens   *token.Book
+	store    store.Store
 	ledger   *ledger.Book
 	folder   string     // of evidence
 	words    *desk.Desk // of the status page, where there is one
@@ -116,6 +117,7 @@ func launch(t *testing.T) *boat {
 	cfg, err := config.Parse("lifeboat.yaml", []byte(settings))
 	must(t, err)
 	s := mem.New(mem.Options{})
+	b.store = s
 	log := slog.New(slog.DiscardHandler)
 	_, key, err := ed25519.GenerateKey(nil)
 	must(t, err)

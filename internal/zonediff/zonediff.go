@@ -2,8 +2,8 @@
 // are added, removed or changed, what the serial does, and how long resolvers may keep
 // what they have.
 //
-// It is pure: it reads no file, asks no server and knows no clock; cli does that, and
-// only cli may import it. It judges no zone by itself: package zone has done so before.
+// It is pure: it reads no file, asks no server and knows no clock. It judges no zone by
+// itself: package zone has done so before.
 //
 // Invariants: the serial alone is no change of a record set; names in record data are
 // compared without case (RFC 4343), everything else octet by octet; the order of the
@@ -94,7 +94,7 @@ func Compare(before, after *zone.Zone) (Diff, error) {
 			d.Changes = append(d.Changes, c)
 		}
 	}
-	slices.SortFunc(d.Changes, func(a, b Change) int { return cmp.Or(byTree(a.Name, b.Name), cmp.Compare(a.Type, b.Type)) })
+	slices.SortFunc(d.Changes, func(a, b Change) int { return cmp.Or(ByTree(a.Name, b.Name), cmp.Compare(a.Type, b.Type)) })
 	d.Equal = len(d.Changes) == 0 && d.Serial == Stays
 	d.Summary = d.summary(names(before), names(after))
 	d.Warnings = append(d.serialWarnings(), d.cacheWarnings(negative(before))...)
@@ -124,33 +124,18 @@ type set struct {
 func sets(z *zone.Zone) map[[2]string]*set {
 	out := map[[2]string]*set{}
 	for _, rec := range z.Records() {
-		typ, data := fields(rec)
+		typ, data := rec.Value()
 		k := [2]string{rec.Owner, typ}
 		if out[k] == nil {
 			out[k] = &set{name: zone.Unpack(rec.Owner), typ: typ, ttl: rec.TTL, data: map[string]string{}}
 		}
-		out[k].data[compared(typ, data)] = data
+		out[k].data[Compared(typ, data)] = data
 	}
 	return out
 }
 
-// fields are a record's type and data as text: what follows owner, TTL and class in
-// its line. The owner is cut off first, for it may have blanks in it.
-func fields(rec zone.Record) (typ, data string) {
-	line, owner := rec.String(), zone.Unpack(rec.Owner)
-	if !strings.HasPrefix(line, owner) { // a dollar sign at its beginning is escaped
-		owner = `\` + owner
-	}
-	line = strings.TrimPrefix(line, owner)
-	f := strings.SplitN(strings.TrimSpace(strings.ReplaceAll(line, "\t", " ")), " ", 4)
-	if len(f) < 4 {
-		return f[len(f)-1], ""
-	}
-	return f[2], f[3]
-}
-
-// compared is data in the form in which it is compared.
-func compared(typ, data string) string {
+// Compared is data in the form in which it is compared.
+func Compared(typ, data string) string {
 	switch typ {
 	case "NS", "CNAME", "DNAME", "PTR", "MX", "SRV": // names and figures only
 		return strings.ToLower(data)
@@ -204,7 +189,7 @@ func names(z *zone.Zone) map[string]bool {
 // (RFC 2308 section 5).
 func negative(z *zone.Zone) uint32 {
 	for _, rec := range z.Records() {
-		if typ, _ := fields(rec); typ == "SOA" && len(rec.Data) >= 4 {
+		if typ, _ := rec.Value(); typ == "SOA" && len(rec.Data) >= 4 {
 			tail := rec.Data[len(rec.Data)-4:]
 			return min(rec.TTL, uint32(tail[0])<<24|uint32(tail[1])<<16|uint32(tail[2])<<8|uint32(tail[3]))
 		}
@@ -320,9 +305,9 @@ func Lasting(seconds uint32) string {
 	return strings.Join(parts, " ")
 }
 
-// byTree orders names as RFC 4034 section 6.1 does: what stands below a name comes
+// ByTree orders names as RFC 4034 section 6.1 does: what stands below a name comes
 // right behind it.
-func byTree(a, b string) int {
+func ByTree(a, b string) int {
 	x, y := strings.Split(strings.TrimSuffix(a, "."), "."), strings.Split(strings.TrimSuffix(b, "."), ".")
 	slices.Reverse(x)
 	slices.Reverse(y)

@@ -45,6 +45,16 @@ func (d *dialect) Links(ctx context.Context, q relational.Querier) ([]quarantine
 	return out, nil
 }
 
+// Locate implements relational.Dialect: names say it all.
+func (d *dialect) Locate(_ context.Context, _ relational.Querier, names []string) (map[string]*relational.Info, error) {
+	out := map[string]*relational.Info{}
+	for _, name := range names {
+		schema, table, _ := strings.Cut(name, ".")
+		out[name] = &relational.Info{Schema: schema, Name: table, What: "table"}
+	}
+	return out, nil
+}
+
 func (d *dialect) Describe(ctx context.Context, q relational.Querier, names []string) (map[string]*relational.Info, error) {
 	out := map[string]*relational.Info{}
 	for _, name := range names {

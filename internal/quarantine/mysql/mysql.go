@@ -122,6 +122,13 @@ func (d *dialect) Full(err error) bool {
 	return errors.As(err, &e) && (e.Number == 1040 || e.Number == 1203 || e.Number == 1226)
 }
 
+// Again implements relational.Dialect: another operation has just made or dropped a table
+// (ER_TABLE_DEF_CHANGED).
+func (d *dialect) Again(err error) bool {
+	var e *mysql.MySQLError
+	return errors.As(err, &e) && e.Number == 1412
+}
+
 // Fault tells an error of the database. Its own texts are left out: they hold cells.
 func (d *dialect) Fault(err error, place string) error {
 	var e *mysql.MySQLError
@@ -158,6 +165,8 @@ func tell(code uint16) *fault.Error {
 		return fault.New(fault.Conflict, "a check of the table does not hold").WithHint("nothing was changed; correct the row")
 	case 1644:
 		return fault.New(fault.Conflict, "a trigger of the database refused").WithHint("nothing was changed; look at the triggers that the plan names")
+	case 1412:
+		return fault.New(fault.Unavailable, "tables are being made or changed just now").WithHint("nothing was changed; try again")
 	case 1290, 1792, 1836:
 		return fault.New(fault.Unavailable, "the database is read only just now").WithHint("connect to the primary")
 	case 1146, 1054, 1051, 1049:

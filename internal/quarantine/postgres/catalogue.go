@@ -67,12 +67,25 @@ type description struct {
 	d    *dialect
 	ids  []string
 	byID map[string]*relational.Info
+
+	partitioned, published bool // some of the tables are; there are publications at all
+}
+
+// Locate implements relational.Dialect.
+func (d *dialect) Locate(ctx context.Context, q relational.Querier, names []string) (map[string]*relational.Info, error) {
+	lines, err := relational.Texts(ctx, q, `SELECT n.nspname, c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname || '.' || c.relname = ANY($1)`, names)
+	out := map[string]*relational.Info{}
+	for _, l := range lines {
+		i := &relational.Info{Schema: l[0], Name: l[1], What: kinds[l[2]], Partitioned: l[2] == "p"}
+		out[i.Canonical()] = i
+	}
+	return out, err
 }
 
 // Describe reads the catalogue about some tables.
 func (d *dialect) Describe(ctx context.Context, q relational.Querier, names []string) (map[string]*relational.Info, error) {
 	s := &description{q: q, d: d, byID: map[string]*relational.Info{}}
-	for _, read := range []func(context.Context, []string) error{s.classes, s.columns, s.indexes, s.triggers, s.feeds} {
+	for _, read := range []func(context.Context, []string) error{s.classes, s.parts, s.columns, s.indexes, s.triggers, s.views, s.publications} {
 		if err := read(ctx, names); err != nil {
 			return nil, err
 		}
@@ -100,14 +113,12 @@ func (s *description) classes(ctx context.Context, names []string) error {
 	for _, r := range rights {
 		missing = append(missing, "CASE WHEN has_table_privilege(c.oid, '"+r+"') THEN NULL ELSE '"+r+"' END")
 	}
+	// What only partitions and publications need is asked where there are some: planning
+	// such questions costs more than the rest.
 	lines, err := relational.Texts(ctx, s.q, `SELECT c.oid, n.nspname, c.relname, c.relkind,
-		CASE WHEN c.relkind = 'p' THEN (SELECT sum(CASE WHEN l.reltuples < 0 THEN pg_relation_size(l.oid) / 80 ELSE l.reltuples END) FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid AND t.isleaf)
-			WHEN c.relkind = 'r' AND c.reltuples < 0 THEN pg_relation_size(c.oid) / 80 ELSE c.reltuples END::bigint,
+		CASE WHEN c.relkind = 'r' AND c.reltuples < 0 THEN pg_relation_size(c.oid) / 80 ELSE c.reltuples END::bigint,
 		`+flag("c.relispartition")+", "+flag("row_security_active(c.oid)")+", "+flag("EXISTS (SELECT 1 FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN')")+`,
-		concat_ws(', ', `+strings.Join(missing, ", ")+`), `+flag("has_schema_privilege(n.oid, 'USAGE')")+`,
-		`+flag("c.relkind = 'p' AND EXISTS (SELECT 1 FROM pg_partition_tree(c.oid) t JOIN pg_constraint k ON k.confrelid = t.relid WHERE t.relid <> c.oid AND k.contype = 'f' AND k.conparentid = 0)")+`,
-		`+flag("c.relkind = 'p' AND EXISTS (SELECT 1 FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid WHERE l.relkind = 'f')")+`,
-		`+flag(published)+`, current_user
+		concat_ws(', ', `+strings.Join(missing, ", ")+`), `+flag("has_schema_privilege(n.oid, 'USAGE')")+`, current_user, `+flag("EXISTS (SELECT 1 FROM pg_publication)")+`
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname || '.' || c.relname = ANY($1)`, names)
 	if err != nil {
 		return err
@@ -115,6 +126,7 @@ func (s *description) classes(ctx context.Context, names []string) error {
 	for _, l := range lines {
 		id := l[0]
 		i := &relational.Info{Schema: l[1], Name: l[2], What: kinds[l[3]], Partitioned: l[3] == "p"}
+		s.published, s.partitioned = l[11] == yes, s.partitioned || i.Partitioned
 		i.Rows, _ = strconv.ParseInt(l[4], 10, 64)
 		s.ids, s.byID[id] = append(s.ids, id), i
 		if i.Schema == Schema || i.Schema == "information_schema" || strings.HasPrefix(i.Schema, "pg_") {
@@ -124,23 +136,54 @@ func (s *description) classes(ctx context.Context, names []string) error {
 			s.refuse(id, quarantine.RulePartition, "%s is one part of a larger table.", "Name the whole table; foreign keys of single parts can't be followed.")
 		}
 		if l[6] == yes {
-			s.refuse(id, quarantine.RuleRowControl, "Row security hides some rows of %s from us.", "Let the role bypass row security: ALTER ROLE "+s.d.Quote(l[13])+" BYPASSRLS.")
+			s.refuse(id, quarantine.RuleRowControl, "Row security hides some rows of %s from us.", "Let the role bypass row security: ALTER ROLE "+s.d.Quote(l[10])+" BYPASSRLS.")
 		}
 		if l[7] == yes {
 			s.refuse(id, quarantine.RuleRules, "%s has rewrite rules, which turn a delete into something else.", "Take the rows out by hand, or turn the rules into triggers.")
 		}
 		if i.What == "table" && (l[8] != "" || l[9] != yes) {
 			s.refuse(id, quarantine.RulePrivilege, "The database role lacks rights on %s: "+firstOf(l[8], "USAGE on the schema")+".",
-				fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO %s; GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %[2]s.", s.d.Quote(i.Schema), s.d.Quote(l[13]), s.d.Target(i)))
-		}
-		if l[10] == yes || l[11] == yes {
-			s.refuse(id, quarantine.RulePartition, "Foreign keys name single parts of %s, or some of its parts are foreign tables.", "Take the rows out by hand.")
-		}
-		if l[12] == yes {
-			s.refuse(id, quarantine.RulePublished, "%s is published for replication without an identity, so the database refuses every delete.", "Give it a primary key, or: ALTER TABLE "+s.d.Target(i)+" REPLICA IDENTITY FULL.")
+				fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO %s; GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %[2]s.", s.d.Quote(i.Schema), s.d.Quote(l[10]), s.d.Target(i)))
 		}
 	}
 	return nil
+}
+
+// parts reads what only partitioned tables have.
+func (s *description) parts(ctx context.Context, _ []string) error {
+	if !s.partitioned {
+		return nil
+	}
+	lines, err := relational.Texts(ctx, s.q, `SELECT c.oid, (SELECT sum(CASE WHEN l.reltuples < 0 THEN pg_relation_size(l.oid) / 80 ELSE l.reltuples END) FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid AND t.isleaf)::bigint,
+		`+flag("EXISTS (SELECT 1 FROM pg_partition_tree(c.oid) t JOIN pg_constraint k ON k.confrelid = t.relid WHERE t.relid <> c.oid AND k.contype = 'f' AND k.conparentid = 0)")+`,
+		`+flag("EXISTS (SELECT 1 FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid WHERE l.relkind = 'f')")+`
+		FROM pg_class c WHERE c.oid = ANY(CAST($1 AS oid[])) AND c.relkind = 'p'`, s.ids)
+	for _, l := range lines {
+		s.byID[l[0]].Rows, _ = strconv.ParseInt(l[1], 10, 64)
+		if l[2] == yes || l[3] == yes {
+			s.refuse(l[0], quarantine.RulePartition, "Foreign keys name single parts of %s, or some of its parts are foreign tables.", "Take the rows out by hand.")
+		}
+	}
+	return err
+}
+
+// publications reads who is told of changes, and which tables the database lets nobody
+// delete from because of that.
+func (s *description) publications(ctx context.Context, _ []string) error {
+	if !s.published {
+		return nil
+	}
+	lines, err := relational.Texts(ctx, s.q, `SELECT c.oid, `+flag(published)+` FROM pg_class c WHERE c.oid = ANY(CAST($1 AS oid[])) ORDER BY c.oid`, s.ids)
+	if err != nil {
+		return err
+	}
+	for _, l := range lines {
+		if l[1] == yes {
+			s.refuse(l[0], quarantine.RulePublished, "%s is published for replication without an identity, so the database refuses every delete.", "Give it a primary key, or: ALTER TABLE "+s.d.Target(s.byID[l[0]])+" REPLICA IDENTITY FULL.")
+		}
+	}
+	return s.feed(ctx, `SELECT c.oid, 'The publication ' || pt.pubname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_publication_tables pt ON pt.schemaname = n.nspname AND pt.tablename = c.relname WHERE c.oid = ANY(CAST($1 AS oid[])) ORDER BY 1, 2`)
 }
 
 // published: deletes are published, and the rows have no identity.
@@ -232,13 +275,16 @@ func (s *description) triggers(ctx context.Context, _ []string) error {
 	return err
 }
 
-// feeds reads what sees the change beside visitors.
-func (s *description) feeds(ctx context.Context, _ []string) error {
-	lines, err := relational.Texts(ctx, s.q, `SELECT DISTINCT d.refobjid::text, 'The materialised view ' || n.nspname || '.' || v.relname || ' (when it is refreshed)' FROM pg_depend d
+// views reads the materialised views that are made from the tables.
+func (s *description) views(ctx context.Context, _ []string) error {
+	return s.feed(ctx, `SELECT DISTINCT d.refobjid, 'The materialised view ' || n.nspname || '.' || v.relname || ' (when it is refreshed)' FROM pg_depend d
 		JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass JOIN pg_class v ON v.oid = r.ev_class AND v.relkind = 'm' JOIN pg_namespace n ON n.oid = v.relnamespace
-		WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY(CAST($1 AS oid[]))
-		UNION SELECT DISTINCT c.oid::text, 'The publication ' || pt.pubname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		JOIN pg_publication_tables pt ON pt.schemaname = n.nspname AND pt.tablename = c.relname WHERE c.oid = ANY(CAST($1 AS oid[])) ORDER BY 1, 2`, s.ids)
+		WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY(CAST($1 AS oid[])) ORDER BY 1, 2`)
+}
+
+// feed adds what sees a change beside visitors.
+func (s *description) feed(ctx context.Context, query string) error {
+	lines, err := relational.Texts(ctx, s.q, query, s.ids)
 	for _, l := range lines {
 		s.byID[l[0]].Feeds = append(s.byID[l[0]].Feeds, l[1])
 	}

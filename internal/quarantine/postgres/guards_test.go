@@ -115,6 +115,51 @@ func TestTriggersThatMeddle(t *testing.T) {
 	}
 }
 
+// TestInsertsAreNotTrusted: what an insert says of itself counts only where nothing can
+// change the rows afterwards, and only as long as the database keeps keys apart.
+func TestInsertsAreNotTrusted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, `
+CREATE TABLE bill (id int PRIMARY KEY, total int NOT NULL);
+CREATE TABLE entry (id int PRIMARY KEY, bill int NOT NULL REFERENCES bill, cents int NOT NULL);
+CREATE INDEX ON entry (bill);
+INSERT INTO bill SELECT g, 0 FROM generate_series(1, 50) g;
+INSERT INTO entry SELECT g, g, 7 FROM generate_series(1, 50) g;
+CREATE TABLE single (id int PRIMARY KEY, v text);
+INSERT INTO single SELECT g, 'v' FROM generate_series(1, 50) g;
+CREATE FUNCTION mark(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + 1';
+CREATE TABLE computed (id int PRIMARY KEY, n int GENERATED ALWAYS AS (mark(id)) STORED);
+INSERT INTO computed SELECT g FROM generate_series(1, 50) g;
+`)
+	w.exec(`CREATE FUNCTION add_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE bill SET total = total + NEW.cents WHERE id = NEW.bill; RETURN NEW; END $$;
+ALTER FUNCTION add_up() SET search_path = public`)
+	ctx := context.Background()
+	for _, c := range []struct{ table, meanwhile, undo string }{
+		// A trigger of another table that is written to changes the row after it is back.
+		{"bill", "CREATE TRIGGER add_up AFTER INSERT ON entry FOR EACH ROW EXECUTE FUNCTION add_up()", "DROP TRIGGER add_up ON entry"},
+		// Without its key the table would take a second row.
+		{"single", "ALTER TABLE single DROP CONSTRAINT single_pkey; INSERT INTO single VALUES (7, 'another')", "DELETE FROM single WHERE id = 7"},
+		// What is computed comes out differently.
+		{"computed", "CREATE OR REPLACE FUNCTION mark(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + 2'", "CREATE OR REPLACE FUNCTION mark(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + 1'"},
+	} {
+		if _, err := w.db.Apply(ctx, w.plan(quarantine.Request{ID: c.table, Table: c.table, Keys: []quarantine.Key{{"7"}}}), nil); err != nil {
+			t.Fatal(err)
+		}
+		w.exec(c.meanwhile)
+		before := w.quickDump()
+		if _, err := w.db.Restore(ctx, quarantine.Back{Operation: c.table, ID: "r1"}, nil); fault.KindOf(err) != fault.Conflict {
+			t.Errorf("%s: %v", c.table, err)
+		}
+		if w.quickDump() != before {
+			t.Errorf("%s: something was changed", c.table)
+		}
+		w.exec(c.undo)
+		if out, err := w.db.Restore(ctx, quarantine.Back{Operation: c.table, ID: "r2"}, nil); err != nil || out.Operation.State != quarantine.Restored {
+			t.Errorf("%s: %v %+v", c.table, err, out)
+		}
+	}
+}
+
 // TestNothingIsShown: no text of a plan or an error holds what is in a cell.
 func TestNothingIsShown(t *testing.T) {
 	t.Parallel()

@@ -77,6 +77,8 @@ func (d *dialect) Begin(ctx context.Context, c *sql.Conn, p relational.Purpose) 
 		{"search_path", ""}, {"DateStyle", "ISO, YMD"}, {"IntervalStyle", "postgres"}, {"TimeZone", "UTC"}, {"extra_float_digits", "1"},
 		{"bytea_output", "hex"}, {"row_security", "off"}, {"lc_monetary", "C"}, {"xmloption", "content"}, {"jit", "off"}, {"client_min_messages", "error"},
 		{"statement_timeout", milliseconds(statement)}, {"lock_timeout", milliseconds(d.limits.Lock)}, {"idle_in_transaction_session_timeout", "60000"},
+		// For the planner: copies need be counted only, and a few rows are looked for in large tables.
+		{"default_statistics_target", "1"}, {"random_page_cost", "1.1"},
 	}
 	parts := make([]string, len(settings))
 	for i, s := range settings {
@@ -103,6 +105,9 @@ func (d *dialect) Full(err error) bool {
 	var e *pgconn.PgError
 	return errors.As(err, &e) && e.Code == "53300"
 }
+
+// Again implements relational.Dialect: here tables are made inside of transactions.
+func (d *dialect) Again(error) bool { return false }
 
 // Fault tells an error of PostgreSQL. Details are left out: they hold cells.
 func (d *dialect) Fault(err error, place string) error {

@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"lifeboat/internal/quarantine"
@@ -45,7 +47,11 @@ func (d *dialect) KeyText(alias string, c quarantine.Column) string {
 
 // Hash hashes the text form of the row, which every type has and which loses nothing.
 func (d *dialect) Hash(alias string, _ *relational.Info, columns []string) string {
-	return "encode(sha256(convert_to(" + rowText(d, alias, columns) + ", 'UTF8')), 'hex')"
+	return "encode(" + d.digest(alias, columns) + ", 'hex')"
+}
+
+func (d *dialect) digest(alias string, columns []string) string {
+	return "sha256(convert_to(" + rowText(d, alias, columns) + ", 'UTF8'))"
 }
 
 // Differs compares the images of rows first, as REFRESH MATERIALIZED VIEW does: that is
@@ -65,8 +71,15 @@ func rowText(d *dialect, alias string, columns []string) string {
 	return "(" + alias + ".*)::text"
 }
 
-func (d *dialect) SetHash(hash string) string {
-	return `encode(sha256(convert_to(coalesce(string_agg(x, '' ORDER BY x COLLATE "C"), ''), 'UTF8')), 'hex') FROM (SELECT ` + hash + ` AS x`
+// SetHash sorts the hashes as bytes: as text that takes twice as long.
+func (d *dialect) SetHash(alias string, _ *relational.Info, columns []string) string {
+	digest := d.digest(alias, columns)
+	return "encode(sha256(convert_to(encode(coalesce(string_agg(" + digest + ", '' ORDER BY " + digest + "), ''), 'hex'), 'UTF8')), 'hex')"
+}
+
+// Image implements relational.Dialect. The text form of a row says itself where it ends.
+func (d *dialect) Image(alias string, i *relational.Info) string {
+	return "encode(sha256(convert_to(coalesce(string_agg(" + rowText(d, alias, nil) + ", '' ORDER BY " + relational.Columns(d, alias, i.Key) + "), ''), 'UTF8')), 'hex')"
 }
 
 func (d *dialect) Size(alias string, _ *relational.Info) string {
@@ -105,6 +118,10 @@ func (d *dialect) MatchKeys(b *relational.Builder, alias string, i *relational.I
 		for k := range keys {
 			list[k] = input(columns[n], keys[k][n])
 		}
+		if len(i.Key) == 1 && columns[n].Class == quarantine.ClassInteger && !slices.ContainsFunc(list, notWhole) {
+			// A list of numbers needs no quotes, and is read once instead of twice.
+			return relational.Cell(d, alias, name) + " = ANY(CAST(CAST(" + b.Arg("{"+strings.Join(list, ",")+"}") + " AS text) AS " + cast(columns[n]) + "[]))"
+		}
 		places[n] = "CAST(" + b.Arg(list) + " AS text[])"
 	}
 	if len(columns) == 1 {
@@ -116,6 +133,12 @@ func (d *dialect) MatchKeys(b *relational.Builder, alias string, i *relational.I
 		casts[n] = "CAST(" + names[n] + " AS " + cast(columns[n]) + ")"
 	}
 	return "(" + relational.Columns(d, alias, i.Key) + ") IN (SELECT " + strings.Join(casts, ", ") + " FROM unnest(" + strings.Join(places, ", ") + ") AS u(" + strings.Join(names, ", ") + "))"
+}
+
+// notWhole says that a text is anything but a whole number.
+func notWhole(text string) bool {
+	digits := strings.TrimPrefix(text, "-")
+	return digits == "" || strings.Trim(digits, "0123456789") != ""
 }
 
 func (d *dialect) Chunk() int { return 200_000 }
@@ -137,6 +160,12 @@ func (d *dialect) Insert(b *relational.Builder, parts []relational.Part) string 
 		}
 		return "INSERT INTO " + d.Target(p.Info) + " (" + relational.Columns(d, "", p.Columns) + ")" + d.Overriding() + " SELECT " + p.Values(d, "h") + " FROM " + p.Hold + " h" + where
 	})
+}
+
+// InsertSame compares images only: where one differs, a longer look decides.
+func (d *dialect) InsertSame(p relational.Part) string {
+	return "WITH t AS (" + d.Insert(nil, []relational.Part{p}) + " RETURNING *) SELECT (SELECT count(*) FROM t), count(*) FROM t JOIN " + p.Hold + " h ON " +
+		relational.Joined(d, "t", p.Info.Key, "h", p.Info.Key) + " WHERE t.* OPERATOR(pg_catalog.*<>) h.*"
 }
 
 func and(condition string) string {
@@ -190,6 +219,8 @@ func (d *dialect) CreateHoldOf(hold string, i *relational.Info, columns []string
 
 func (d *dialect) HoldsComputed() bool { return true }
 
+func (d *dialect) HoldsCompare() bool { return true }
+
 func (d *dialect) CopyHold(hold, of string) string {
 	return "CREATE TABLE " + hold + " (LIKE " + of + ")"
 }
@@ -231,18 +262,27 @@ func (d *dialect) SettleConstraints(ctx context.Context, q relational.Querier) e
 }
 
 // AfterInsert raises sequences above keys that came back, and never lowers one.
-func (d *dialect) AfterInsert(ctx context.Context, q relational.Querier, i *relational.Info, hold string) error {
-	lines, err := relational.Texts(ctx, q, `SELECT a.attname, n.nspname, s.relname FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+func (d *dialect) AfterInsert(ctx context.Context, q relational.Querier, back []relational.Part) error {
+	names := make([]string, len(back))
+	for n, p := range back {
+		names[n] = d.Target(p.Info)
+	}
+	lines, err := relational.Texts(ctx, q, `SELECT o.n - 1, a.attname, n.nspname, s.relname FROM unnest(CAST($1 AS text[])) WITH ORDINALITY o(name, n)
+		JOIN pg_depend d ON d.refobjid = CAST(o.name AS regclass) JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
 		JOIN pg_namespace n ON n.oid = s.relnamespace JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-		WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refobjid = CAST(CAST($1 AS text) AS regclass)
-		AND CASE WHEN s.relkind = 'S' THEN has_sequence_privilege(s.oid, 'SELECT') AND has_sequence_privilege(s.oid, 'UPDATE') END`, d.Target(i))
+		WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+		AND CASE WHEN s.relkind = 'S' THEN has_sequence_privilege(s.oid, 'SELECT') AND has_sequence_privilege(s.oid, 'UPDATE') END`, names)
 	if err != nil {
 		return err
 	}
 	for _, l := range lines {
-		sequence := d.Quote(l[1]) + "." + d.Quote(l[2])
-		_, err := relational.Texts(ctx, q, "SELECT CASE WHEN m.top > s.last_value THEN setval(CAST(CAST($1 AS text) AS regclass), m.top) END FROM "+sequence+
-			" s, (SELECT max("+d.Quote(l[0])+")::bigint AS top FROM "+hold+") m", sequence)
+		at, err := strconv.Atoi(l[0])
+		if err != nil {
+			return err
+		}
+		sequence := d.Quote(l[2]) + "." + d.Quote(l[3])
+		_, err = relational.Texts(ctx, q, "SELECT CASE WHEN m.top > s.last_value THEN setval(CAST(CAST($1 AS text) AS regclass), m.top) END FROM "+sequence+
+			" s, (SELECT max("+d.Quote(l[1])+")::bigint AS top FROM "+back[at].Hold+") m", sequence)
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"lifeboat/internal/fault"
@@ -16,10 +17,11 @@ func (db *DB) Apply(ctx context.Context, p quarantine.Plan, w quarantine.Watch) 
 	if err := db.checkPlan(p); err != nil {
 		return quarantine.Operation{}, err
 	}
-	op, err := db.Look(ctx, p.ID)
-	if err != nil {
-		return op, err
+	var seen operation
+	if err := db.within(ctx, Reading, func(t *tx) (err error) { seen, err = t.operation(p.ID, false); return err }); err != nil {
+		return quarantine.Operation{}, err
 	}
+	op := seen.Operation // whether it is absent for good is looked for again, alone
 	switch {
 	case op.State != quarantine.Absent && op.PlanHash != p.Hash:
 		return op, fault.New(fault.Conflict, "operation %s was made from another plan", p.ID).At("id").WithHint("make a new plan with another id")
@@ -140,7 +142,7 @@ func (r reader) Read(ctx context.Context, limit int, query string, args ...any) 
 
 // prepare makes our tables and the holds of a plan, and sweeps what a crash left.
 func (t *tx) prepare(p quarantine.Plan) error {
-	there, err := t.d.HasOp(t.ctx, t.c)
+	there, err := t.hasOp()
 	if err != nil {
 		return err
 	}
@@ -161,7 +163,12 @@ func (t *tx) prepare(p quarantine.Plan) error {
 			return err
 		}
 	}
-	infos, err := t.d.Describe(t.ctx, t.c, tablesOf(p))
+	var infos map[string]*Info
+	if t.d.DDLCommits() {
+		infos, err = t.d.Describe(t.ctx, t.c, tablesOf(p))
+	} else {
+		infos, err = t.lockShape(p)
+	}
 	if err != nil {
 		return err
 	}
@@ -292,25 +299,37 @@ func (t *tx) piece(p quarantine.Plan, w quarantine.Watch) error {
 	return tell("deleted")
 }
 
-// sameShape reads the catalogue again and compares it with the plan.
-func (t *tx) sameShape(p quarantine.Plan) (map[string]*Info, error) {
+// lockShape keeps the tables of a plan from changing their shape, and reads it.
+func (t *tx) lockShape(p quarantine.Plan) (map[string]*Info, error) {
+	if t.locked != nil {
+		return t.locked, nil
+	}
 	t.trace("shape")
-	names := tablesOf(p)
-	infos, err := t.d.Describe(t.ctx, t.c, names)
+	names := make([]string, len(p.Tables))
+	for n, table := range p.Tables {
+		names[n] = table.Name
+	}
+	located, err := t.d.Locate(t.ctx, t.c, names)
 	if err != nil {
 		return nil, err
 	}
-	var lock []*Info
-	for _, table := range p.Tables {
-		if infos[table.Name] == nil {
-			return nil, stale("the table %s is gone", table.Name)
+	lock := make([]*Info, len(names))
+	for n, name := range names {
+		if lock[n] = located[name]; lock[n] == nil || lock[n].What != "table" {
+			return nil, stale("the table %s is gone", name)
 		}
-		lock = append(lock, infos[table.Name])
 	}
 	if err := t.d.LockTables(t.ctx, t.c, lock); err != nil {
 		return nil, err
 	}
-	if infos, err = t.d.Describe(t.ctx, t.c, names); err != nil {
+	t.locked, err = t.d.Describe(t.ctx, t.c, tablesOf(p))
+	return t.locked, err
+}
+
+// sameShape compares the tables with the plan.
+func (t *tx) sameShape(p quarantine.Plan) (map[string]*Info, error) {
+	infos, err := t.lockShape(p)
+	if err != nil {
 		return nil, err
 	}
 	for _, table := range p.Tables {
@@ -406,7 +425,17 @@ func (t *tx) copyTable(p quarantine.Plan, table *quarantine.Table, i *Info) erro
 	if err := t.copyRows(i, table.Hold, t.holdColumns(i), keys); err != nil {
 		return err
 	}
-	return t.compare(i.Canonical(), table.Hold, t.d.Hash("h", i, nil), i, t.narrow(p, keys), table.SetHash)
+	if table.Image == "" || p.Batch {
+		return t.compare(i, table.Hold, nil, t.narrow(p, keys), table.SetHash)
+	}
+	lines, err := t.texts("SELECT " + t.d.Image("h", i) + " FROM " + t.d.Hold(table.Hold) + " h")
+	if err != nil {
+		return err
+	}
+	if lines[0][0] != table.Image {
+		return changed(i)
+	}
+	return nil
 }
 
 // narrow gives the keys of a piece of a batch, whose holds have other rows, too.
@@ -417,23 +446,25 @@ func (t *tx) narrow(p quarantine.Plan, keys []quarantine.Key) []quarantine.Key {
 	return nil
 }
 
-// compare compares the set hash of a hold with the plan's.
-func (t *tx) compare(name, hold, hash string, i *Info, only []quarantine.Key, want string) error {
-	got, err := t.setHash(hold, hash, i, only)
+// compare compares the set hash of a hold (of all columns, or of some) with the plan's.
+func (t *tx) compare(i *Info, hold string, columns []string, only []quarantine.Key, want string) error {
+	got, err := t.setHash(hold, i, columns, only)
 	if err != nil {
 		return err
 	}
 	if got != want {
-		return stale("rows of %s have been changed meanwhile", name)
+		return changed(i)
 	}
 	return nil
 }
 
+func changed(i *Info) error { return stale("rows of %s have been changed meanwhile", i.Canonical()) }
+
 // setHash is HashHashes of the rows of a hold.
-func (t *tx) setHash(hold, hash string, i *Info, only []quarantine.Key) (string, error) {
-	set := t.d.SetHash(hash)
+func (t *tx) setHash(hold string, i *Info, columns []string, only []quarantine.Key) (string, error) {
+	set := t.d.SetHash("h", i, columns)
 	if set == "" || len(only) > t.d.Chunk() {
-		hashes, err := t.hashes(hold, hash, i, only)
+		hashes, err := t.hashes(hold, t.d.Hash("h", i, columns), i, only)
 		return quarantine.HashHashes(hashes), err
 	}
 	b := NewBuilder(t.d)
@@ -441,7 +472,7 @@ func (t *tx) setHash(hold, hash string, i *Info, only []quarantine.Key) (string,
 	if only != nil {
 		query += " WHERE " + t.d.MatchKeys(b, "h", i, only)
 	}
-	lines, err := t.texts(query+") s", b.Args...)
+	lines, err := t.texts(query, b.Args...)
 	if err != nil {
 		return "", err
 	}
@@ -483,7 +514,7 @@ func (t *tx) copyLinks(p quarantine.Plan, d *quarantine.Detach, i *Info) error {
 	if err := t.copyRows(i, d.Hold, columns, keys); err != nil {
 		return err
 	}
-	return t.compare(i.Canonical(), d.Hold, t.d.Hash("h", i, d.Link.ChildColumns), i, t.narrow(p, keys), d.SetHash)
+	return t.compare(i, d.Hold, d.Link.ChildColumns, t.narrow(p, keys), d.SetHash)
 }
 
 // closed says whether any row outside the plan refers to one inside. Together with
@@ -494,33 +525,54 @@ func (t *tx) closed(p quarantine.Plan, infos map[string]*Info, logical bool) err
 		if logical && !l.Logical {
 			continue
 		}
-		at := slices.IndexFunc(p.Tables, func(table quarantine.Table) bool { return table.Name == l.Parent })
-		b := NewBuilder(t.d)
-		// Counted and not ended at the first: planners take a slow way to a first row.
-		query := "SELECT count(*) FROM " + t.d.Source(infos[l.Child]) + " c JOIN " + t.d.Hold(p.Tables[at].Hold) + " h ON " + t.linkSQL(b, "c", "h", l, infos)
-		glue := " WHERE "
-		inside := func(hold string, key []string) {
-			query += glue + "NOT EXISTS (SELECT 1 FROM " + t.d.Hold(hold) + " x WHERE " + Joined(t.d, "c", key, "x", key) + ")"
-			glue = " AND "
-		}
-		if child := slices.IndexFunc(p.Tables, func(table quarantine.Table) bool { return table.Name == l.Child }); child >= 0 {
-			inside(p.Tables[child].Hold, p.Tables[child].Key)
-		}
-		for _, d := range p.Detached {
-			if compareLinks(d.Link, l) == 0 {
-				inside(d.Hold, d.Key)
-			}
-		}
 		t.trace("closed %s", l.Name)
-		lines, err := t.texts(query, b.Args...)
+		outside, err := t.outside(p, l, infos, logical)
 		if err != nil {
 			return err
 		}
-		if lines[0][0] != "0" {
+		if outside != 0 {
 			return stale("new rows of %s hang on rows of %s", l.Child, l.Parent)
 		}
 	}
 	return nil
+}
+
+// outside counts the rows that refer to a row of the plan over a link and are not of
+// the plan themselves. Counted and not ended at the first: planners take a slow way to
+// a first row.
+func (t *tx) outside(p quarantine.Plan, l quarantine.Link, infos map[string]*Info, left bool) (int, error) {
+	parent := t.d.Hold(tableOf(p, l.Parent).Hold)
+	var inside []heldLink // where rows of the plan lie, by their keys
+	if child := slices.IndexFunc(p.Tables, func(table quarantine.Table) bool { return table.Name == l.Child }); child >= 0 {
+		inside = append(inside, heldLink{Hold: p.Tables[child].Hold, Key: p.Tables[child].Key})
+	}
+	for _, d := range p.Detached {
+		if compareLinks(d.Link, l) == 0 {
+			inside = append(inside, heldLink{Hold: d.Hold, Key: d.Key})
+		}
+	}
+	b := NewBuilder(t.d)
+	query := "SELECT count(*) FROM " + t.d.Source(infos[l.Child]) + " c JOIN " + parent + " h ON " + t.linkSQL(b, "c", "h", l, infos)
+	if !left && !p.Batch && len(l.When) == 0 && t.d.HoldsCompare() {
+		// The copies are of rows that are locked, and the same: each is among those that are
+		// counted, so that as many are the same ones. Two counts are quicker than to look for
+		// each.
+		query = "SELECT (" + query + ")"
+		for _, h := range inside {
+			query += " - (SELECT count(*) FROM " + t.d.Hold(h.Hold) + " c JOIN " + parent + " h ON " + Joined(t.d, "c", l.ChildColumns, "h", l.ParentColumns) + ")"
+		}
+	} else {
+		glue := " WHERE "
+		for _, h := range inside {
+			query += glue + "NOT EXISTS (SELECT 1 FROM " + t.d.Hold(h.Hold) + " x WHERE " + Joined(t.d, "c", h.Key, "x", h.Key) + ")"
+			glue = " AND "
+		}
+	}
+	lines, err := t.texts(query, b.Args...)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(lines[0][0])
 }
 
 // detach takes the links of rows that stay.

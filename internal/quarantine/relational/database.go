@@ -104,9 +104,22 @@ func (db *DB) conn(ctx context.Context) (*sql.Conn, error) {
 }
 
 // within runs work on a connection of its own inside a transaction, and commits it
-// when work returns nil.
+// when work returns nil. Work that only reads runs again when the database asks for it.
 func (db *DB) within(ctx context.Context, p Purpose, work func(*tx) error) error {
-	return db.with(ctx, func(c *sql.Conn) error { return db.withinOn(ctx, c, p, work) })
+	return db.with(ctx, func(c *sql.Conn) (err error) {
+		for range 5 {
+			again := false
+			err = db.withinOn(ctx, c, p, func(t *tx) error {
+				err := work(t)
+				again = p == Reading && err != nil && db.d.Again(err)
+				return err
+			})
+			if !again {
+				break
+			}
+		}
+		return err
+	})
 }
 
 func (db *DB) withinOn(ctx context.Context, c *sql.Conn, p Purpose, work func(*tx) error) error {
@@ -169,8 +182,10 @@ type tx struct {
 	db      *DB
 	d       Dialect
 	c       *sql.Conn
-	ctx     context.Context // of the act; a tx lives no longer than one call
-	discard bool            // roll back although nothing went wrong
+	ctx     context.Context  // of the act; a tx lives no longer than one call
+	discard bool             // roll back although nothing went wrong
+	ours    bool             // our own tables are there
+	locked  map[string]*Info // the tables of the plan as they are, read under their locks
 }
 
 func (t *tx) exec(query string, args ...any) (int64, error) {

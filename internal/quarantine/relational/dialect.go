@@ -101,6 +101,9 @@ type Dialect interface {
 	Unlock(ctx context.Context, c *sql.Conn)
 	// Full says whether an error is that the database lets no more connections in.
 	Full(err error) bool
+	// Again says whether an error is only that a view of the data is too old for a table that
+	// was made meanwhile: the same reading succeeds when it is begun anew.
+	Again(err error) bool
 	// Fault tells an error of the database in our words.
 	Fault(err error, place string) error
 
@@ -119,9 +122,13 @@ type Dialect interface {
 	Hash(alias string, i *Info, columns []string) string
 	// Differs says whether rows of a table and of its hold differ in any cell, or in some.
 	Differs(table, hold string, now, then *Info, columns []string) string
-	// SetHash is HashHashes of many hashes as the database itself computes it; empty where
-	// it can't, and they are read one by one.
-	SetHash(hash string) string
+	// SetHash is HashHashes of the Hash of many rows (FROM and the alias stand behind it) as
+	// the database itself computes it; empty where it can't, and they are read one by one.
+	SetHash(alias string, i *Info, columns []string) string
+	// Image is one hash of many rows (FROM and the alias stand behind it) in the order of
+	// their keys, which is quicker than SetHash. It MUST be the same for rows and their
+	// copies. Empty where the database can't.
+	Image(alias string, i *Info) string
 	Size(alias string, i *Info) string
 	Same(a, b string, c quarantine.Column) string // equal, or both null, for any type
 	Literal(b *Builder, c quarantine.Column, text string) string
@@ -135,6 +142,9 @@ type Dialect interface {
 	Delete(b *Builder, parts []Part) string
 	// Insert puts the rows of each hold into its table.
 	Insert(b *Builder, parts []Part) string
+	// InsertSame is Insert of all rows of one hold, which gives one row: how many came, and
+	// how many of them are not as their copies. Empty where the database can't say.
+	InsertSame(p Part) string
 	// UpdateFrom sets columns (sets are "column = expression") of the rows (alias t)
 	// whose key is in a hold (alias h) and for which where holds.
 	UpdateFrom(i *Info, hold string, sets []string, where string) string
@@ -152,6 +162,8 @@ type Dialect interface {
 	CreateHoldOf(hold string, i *Info, columns []string) string
 	// HoldsComputed says that holds keep computed cells as plain data.
 	HoldsComputed() bool
+	// HoldsCompare says that the columns of holds compare as those of their tables do.
+	HoldsCompare() bool
 	CopyHold(hold, of string) string // same shape, empty
 	DropHold(hold string) string
 	// CountHold lets the planner know how many rows a hold has; empty where it knows.
@@ -165,6 +177,9 @@ type Dialect interface {
 	Resolve(ctx context.Context, q Querier, name string) (string, error)
 	Links(ctx context.Context, q Querier) ([]quarantine.Link, error)
 	Describe(ctx context.Context, q Querier, names []string) (map[string]*Info, error)
+	// Locate reads only what LockTables needs. A table that is gone MAY be among them: then
+	// LockTables tells.
+	Locate(ctx context.Context, q Querier, names []string) (map[string]*Info, error)
 	// LockTables keeps the shape of the tables from changing until the transaction ends.
 	LockTables(ctx context.Context, q Querier, tables []*Info) error
 	// SettleConstraints checks now what would be checked at the commit.
@@ -173,7 +188,7 @@ type Dialect interface {
 	// is rolled back.
 	Relax(ctx context.Context, q Querier) error
 	// AfterInsert raises counters above keys that came back.
-	AfterInsert(ctx context.Context, q Querier, i *Info, hold string) error
+	AfterInsert(ctx context.Context, q Querier, back []Part) error
 	// Forecast says who may be in the way of the locks.
 	Forecast(ctx context.Context, q Querier, tables []*Info) []string
 	// Ready says what is missing, each with the next step.

@@ -82,8 +82,18 @@ func (t *tx) operation(id string, lock bool) (operation, error) {
 	return ops[0], nil
 }
 
+// hasOp says whether our tables are there; once they are, they stay.
+func (t *tx) hasOp() (bool, error) {
+	if t.ours {
+		return true, nil
+	}
+	var err error
+	t.ours, err = t.d.HasOp(t.ctx, t.c)
+	return t.ours, err
+}
+
 func (t *tx) readOps(id, suffix string) ([]operation, error) {
-	there, err := t.d.HasOp(t.ctx, t.c)
+	there, err := t.hasOp()
 	if err != nil || !there {
 		return nil, err
 	}
@@ -291,6 +301,7 @@ func (db *DB) Held(ctx context.Context) ([]quarantine.Operation, error) {
 	var out []quarantine.Operation
 	err := db.within(ctx, Reading, func(t *tx) error {
 		ops, err := t.operations()
+		out = nil
 		for _, o := range ops {
 			out = append(out, o.Operation)
 		}

@@ -242,7 +242,26 @@ func (t *tx) table(p *quarantine.Plan, f *found, n int) (quarantine.Table, error
 	if n, err := strconv.Atoi(lines[0][0]); err == nil && (n < enough || out.Total < int64(n)) {
 		out.Total = int64(n)
 	}
-	return out, nil
+	return out, t.image(&out, i)
+}
+
+// maxImage is how large the rows of a table may be for one hash of their texts.
+const maxImage = 64 << 20
+
+// image hashes the frozen rows as one where the database can, in the same view of the
+// data that they were found in.
+func (t *tx) image(table *quarantine.Table, i *Info) error {
+	image := t.d.Image("t", i)
+	if image == "" || table.Bytes > maxImage || len(table.Frozen) == 0 || len(table.Frozen) > t.d.Chunk() {
+		return nil
+	}
+	b := NewBuilder(t.d)
+	lines, err := t.texts("SELECT "+image+" FROM "+t.d.Source(i)+" t WHERE "+t.d.MatchKeys(b, "t", i, keysOfRows(table.Frozen)), b.Args...)
+	if err != nil {
+		return err
+	}
+	table.Image = lines[0][0]
+	return nil
 }
 
 // refuseTable gives the reasons that lie in a table itself.

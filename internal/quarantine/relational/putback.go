@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"lifeboat/internal/fault"
@@ -13,13 +14,23 @@ import (
 
 // Restore puts rows back.
 func (db *DB) Restore(ctx context.Context, b quarantine.Back, w quarantine.Watch) (quarantine.Returned, error) {
-	var out quarantine.Returned
 	if err := checkBack(&b, true); err != nil {
-		return out, err
+		return quarantine.Returned{}, err
 	}
+	// First in the hope that nothing is in the way. Where something is, the database has
+	// refused and everything is as it was: then it is looked for, and named.
+	out, err := db.restoreOnce(ctx, b, w, b.Policy == quarantine.Abort)
+	if b.Policy == quarantine.Abort && fault.KindOf(err) == fault.Conflict {
+		out, err = db.restoreOnce(ctx, b, w, false)
+	}
+	return out, err
+}
+
+func (db *DB) restoreOnce(ctx context.Context, b quarantine.Back, w quarantine.Watch, sure bool) (quarantine.Returned, error) {
+	var out quarantine.Returned
 	err := db.alone(ctx, func(t *tx) error { return t.prepareEdits(b) }, func(t *tx) error {
 		var err error
-		out, err = t.restore(b, w)
+		out, err = t.restore(b, w, sure)
 		return err
 	})
 	var lost *commitError
@@ -87,7 +98,7 @@ func (t *tx) prepareEdits(b quarantine.Back) error {
 }
 
 // restore does the work of Restore inside its transaction.
-func (t *tx) restore(b quarantine.Back, w quarantine.Watch) (quarantine.Returned, error) {
+func (t *tx) restore(b quarantine.Back, w quarantine.Watch, sure bool) (quarantine.Returned, error) {
 	var out quarantine.Returned
 	locked, err := t.operation(b.Operation, true)
 	if err != nil {
@@ -101,7 +112,10 @@ func (t *tx) restore(b quarantine.Back, w quarantine.Watch) (quarantine.Returned
 		return out, fault.New(fault.Conflict, "operation %s is still moving rows", b.Operation).At("operation").WithHint("stop it first, or let it finish")
 	}
 	t.trace("look")
-	r, err := t.back(b)
+	if err := t.lockHeld(locked); err != nil {
+		return out, err
+	}
+	r, err := t.backOf(locked, b, sure)
 	if err != nil {
 		return out, err
 	}
@@ -117,6 +131,33 @@ func (t *tx) restore(b quarantine.Back, w quarantine.Watch) (quarantine.Returned
 	return out, r.finish(&out)
 }
 
+// lockHeld keeps the tables of an operation from changing their shape, and from getting
+// a trigger, before they are looked at. Those that are gone are told of later. Where
+// making tables ends a transaction, reading them keeps their shape.
+func (t *tx) lockHeld(op operation) error {
+	if t.d.DDLCommits() {
+		return nil
+	}
+	var names []string
+	for _, h := range op.manifest.Tables {
+		names = append(names, h.Name)
+	}
+	for _, d := range op.manifest.Detached {
+		names = append(names, d.Link.Child)
+	}
+	located, err := t.d.Locate(t.ctx, t.c, names)
+	if err != nil {
+		return err
+	}
+	var lock []*Info
+	for _, i := range located {
+		if i.What == "table" {
+			lock = append(lock, i)
+		}
+	}
+	return t.d.LockTables(t.ctx, t.c, lock)
+}
+
 // put puts the picked rows and links back.
 func (r *back) put(out *quarantine.Returned, w quarantine.Watch) error {
 	if r.op.Mode == quarantine.Replace {
@@ -128,9 +169,12 @@ func (r *back) put(out *quarantine.Returned, w quarantine.Watch) error {
 			names = append(names, h.Name)
 		}
 	}
-	if err := r.lockTables(names); err != nil {
-		return err
+	if r.t.d.DDLCommits() {
+		if err := r.lockTables(names); err != nil {
+			return err
+		}
 	}
+	r.untouched = r.plainTables()
 	if err := r.stageEdits(out); err != nil {
 		return err
 	}
@@ -151,16 +195,15 @@ func (r *back) put(out *quarantine.Returned, w quarantine.Watch) error {
 	if err := r.t.d.SettleConstraints(r.t.ctx, r.t.c); err != nil {
 		return err
 	}
-	for _, name := range names {
+	back := make([]Part, len(names))
+	for n, name := range names {
 		if err := r.same(name, out); err != nil {
 			return err
 		}
 		h, _ := r.held(name)
-		if err := r.t.d.AfterInsert(r.t.ctx, r.t.c, r.infos[name], r.t.d.Hold(h.Hold)); err != nil {
-			return err
-		}
+		back[n] = Part{Info: r.infos[name], Hold: r.t.d.Hold(h.Hold)}
 	}
-	return nil
+	return r.t.d.AfterInsert(r.t.ctx, r.t.c, back)
 }
 
 func (r *back) lockTables(names []string) error {
@@ -264,7 +307,7 @@ func (r *back) insertGroup(group []string, out *quarantine.Returned) error {
 		return nil
 	}
 	t.trace("insert %s", strings.Join(group, ", "))
-	got, err := t.run(parts, t.d.Insert)
+	got, err := r.insert(group, parts)
 	if err != nil {
 		return err
 	}
@@ -275,6 +318,39 @@ func (r *back) insertGroup(group []string, out *quarantine.Returned) error {
 		out.Rows += n
 	}
 	return r.closeCircle(parts)
+}
+
+// insert inserts, and notes which tables are the same as their copies where the insert
+// itself can say so for good.
+func (r *back) insert(group []string, parts []Part) ([]int, error) {
+	t := r.t
+	if len(parts) != 1 || len(group) != 1 || parts[0].Only != nil || !r.untouched {
+		return t.run(parts, t.d.Insert)
+	}
+	query := t.d.InsertSame(parts[0])
+	if query == "" {
+		return t.run(parts, t.d.Insert)
+	}
+	lines, err := t.texts(query)
+	if err != nil {
+		return nil, err
+	}
+	n, err := strconv.Atoi(lines[0][0])
+	r.proved[group[0]] = lines[0][1] == "0"
+	return []int{n}, err
+}
+
+// plainTables says that what is inserted stays as it is: there is no trigger of anybody's
+// in the tables that are written to, nor in parts of them.
+func (r *back) plainTables() bool {
+	written := slices.Clone(r.op.manifest.Tables)
+	for _, d := range r.op.manifest.Detached {
+		written = append(written, heldTable{Name: d.Link.Child})
+	}
+	return r.keysHold() && !slices.ContainsFunc(written, func(h heldTable) bool {
+		now := r.infos[h.Name]
+		return now == nil || len(now.Triggers) > 0 || len(now.Refused) > 0 || now.Partitioned || h.DDLHash != "" && quarantine.HashColumns(now.Columns) != h.DDLHash
+	})
 }
 
 // closeCircle gives links inside a group, which were left null, their values.
@@ -329,6 +405,9 @@ func (r *back) putLinks(l linkBack, out *quarantine.Returned) error {
 
 // same compares what is back with the copies, cell by cell.
 func (r *back) same(name string, out *quarantine.Returned) error {
+	if r.proved[name] {
+		return nil
+	}
 	h, _ := r.held(name)
 	keys, err := r.plain(name)
 	if err != nil || keys != nil && len(keys) == 0 {

@@ -26,6 +26,8 @@ type back struct {
 	conflicts []quarantine.Conflict
 	drift     []quarantine.Conflict
 	links     []linkBack
+	untouched bool            // nothing changes rows on their way back
+	proved    map[string]bool // tables whose rows are back as they were, as the insert has told
 }
 
 // linkBack is the rows of one hold of links that get their link back.
@@ -75,10 +77,17 @@ func (t *tx) back(b quarantine.Back) (*back, error) {
 	if err != nil {
 		return nil, err
 	}
+	return t.backOf(op, b, false)
+}
+
+// backOf works out what would come back of an operation. sure leaves out what the
+// database itself refuses when the rows are inserted.
+func (t *tx) backOf(op operation, b quarantine.Back, sure bool) (*back, error) {
 	if err := mayChange(op); err != nil {
 		return nil, err
 	}
-	r := &back{t: t, op: op, b: b, pick: map[string]map[string]quarantine.Key{}}
+	r := &back{t: t, op: op, b: b, pick: map[string]map[string]quarantine.Key{}, proved: map[string]bool{}}
+	var err error
 	if r.all, err = t.links(); err != nil {
 		return nil, err
 	}
@@ -97,12 +106,25 @@ func (t *tx) back(b quarantine.Back) (*back, error) {
 	if err := r.drifted(); err != nil {
 		return nil, err
 	}
-	for _, find := range []func() error{r.taken, r.orphaned, r.hanging, r.relink} {
+	steps := []func() error{r.taken, r.orphaned, r.hanging, r.relink}
+	if sure && r.keysHold() {
+		steps = steps[1:]
+	}
+	for _, find := range steps {
 		if err := find(); err != nil {
 			return nil, err
 		}
 	}
 	return r, nil
+}
+
+// keysHold says that the database refuses a second row with the key of one that comes
+// back.
+func (r *back) keysHold() bool {
+	return !slices.ContainsFunc(r.op.manifest.Tables, func(h heldTable) bool {
+		now := r.infos[h.Name]
+		return now == nil || !slices.Equal(now.Key, h.Key)
+	})
 }
 
 // mayChange says whether an operation has rows that can come back.

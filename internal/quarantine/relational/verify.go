@@ -21,7 +21,7 @@ func (db *DB) Verify(ctx context.Context, id string) (quarantine.Verdict, error)
 		if err != nil {
 			return err
 		}
-		out.OK = true
+		out = quarantine.Verdict{OK: true}
 		for _, look := range []func() ([]quarantine.Check, error){r.copies, r.places, r.orphans} {
 			checks, err := look()
 			if err != nil {

@@ -45,6 +45,15 @@ func (d *dialect) Links(ctx context.Context, q relational.Querier) ([]quarantine
 	return out, nil
 }
 
+// Locate implements relational.Dialect: there is nothing to lock but the file.
+func (d *dialect) Locate(_ context.Context, _ relational.Querier, names []string) (map[string]*relational.Info, error) {
+	out := map[string]*relational.Info{}
+	for _, name := range names {
+		out[name] = &relational.Info{Name: name, What: "table"}
+	}
+	return out, nil
+}
+
 // Describe reads what SQLite knows of some tables.
 func (d *dialect) Describe(ctx context.Context, q relational.Querier, names []string) (map[string]*relational.Info, error) {
 	out := map[string]*relational.Info{}

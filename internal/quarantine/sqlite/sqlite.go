@@ -145,6 +145,9 @@ const (
 // Full implements relational.Dialect: a file has no connections to count.
 func (d *dialect) Full(error) bool { return false }
 
+// Again implements relational.Dialect: here tables are made inside of transactions.
+func (d *dialect) Again(error) bool { return false }
+
 // Fault tells an error of SQLite.
 func (d *dialect) Fault(err error, place string) error {
 	var e *sqlite.Error

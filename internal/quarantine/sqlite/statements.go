@@ -61,7 +61,10 @@ func (d *dialect) Differs(table, hold string, now, then *relational.Info, column
 }
 
 // SetHash is read one by one: there is no server that rows would be spared the way from.
-func (d *dialect) SetHash(string) string { return "" }
+func (d *dialect) SetHash(string, *relational.Info, []string) string { return "" }
+
+// Image implements relational.Dialect: here it would be no quicker.
+func (d *dialect) Image(string, *relational.Info) string { return "" }
 
 func (d *dialect) Size(alias string, i *relational.Info) string {
 	parts := make([]string, len(i.Columns))
@@ -124,6 +127,9 @@ func and(condition string) string {
 	return " AND " + condition
 }
 
+// InsertSame implements relational.Dialect: what comes back is read again.
+func (d *dialect) InsertSame(relational.Part) string { return "" }
+
 func (d *dialect) UpdateFrom(i *relational.Info, hold string, sets []string, where string) string {
 	return "UPDATE " + d.Source(i) + " AS t SET " + strings.Join(sets, ", ") + " FROM " + hold + " AS h WHERE " + relational.Joined(d, "t", i.Key, "h", i.Key) + and(where)
 }
@@ -171,6 +177,9 @@ func distinct(names []string) []string {
 
 func (d *dialect) HoldsComputed() bool { return true }
 
+// HoldsCompare implements relational.Dialect: columns of copies have neither type nor collation.
+func (d *dialect) HoldsCompare() bool { return false }
+
 func (d *dialect) CopyHold(hold, of string) string {
 	return "CREATE TABLE " + hold + " AS SELECT * FROM " + of + " WHERE false"
 }
@@ -200,7 +209,7 @@ func (d *dialect) LockTables(context.Context, relational.Querier, []*relational.
 // SettleConstraints has nothing to do: COMMIT checks, and a failed one is rolled back.
 func (d *dialect) SettleConstraints(context.Context, relational.Querier) error { return nil }
 
-func (d *dialect) AfterInsert(context.Context, relational.Querier, *relational.Info, string) error {
+func (d *dialect) AfterInsert(context.Context, relational.Querier, []relational.Part) error {
 	return nil
 }
 
