@@ -25,7 +25,7 @@ var boardActs = withBoard(map[string]act{
 		head: func(scope) string { return "What is wrong, in plain words." },
 	},
 	"board-update": {title: "Tell visitors more", fields: updateFields, before: beginWith("board-update"), lede: aboutIncident},
-	"board-edit":   {title: "Correct what visitors read", fields: correctFields, lede: aboutIncident},
+	"board-edit":   {title: "Correct what visitors read", fields: boardEditFields, lede: aboutIncident},
 	"board-story": {
 		title: "Publish the write-up", fields: storyFields, lede: aboutIncident, load: copyStory, before: storySource,
 	},
@@ -63,7 +63,7 @@ var atOnce = []string{"board-story-off", "board-take-back", "board-cancel", "boa
 
 func withBoard(all map[string]act) map[string]act {
 	for name, a := range all {
-		a.need, a.after, a.back, a.tells = incident.SendUpdate{}, boardAfter, boardAfter, boardCommands[name]
+		a.need, a.after, a.tells = incident.SendUpdate{}, boardAfter, boardCommands[name]
 		fields := a.fields
 		a.fields = func(x scope) []field {
 			if x.s == nil || x.s.o.Board == nil {

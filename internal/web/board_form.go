@@ -163,7 +163,7 @@ func updateFields(x scope) []field {
 	return append(append(out, x.stateFields()...), nextField(""), silentField())
 }
 
-func correctFields(x scope) []field {
+func boardEditFields(x scope) []field {
 	in, err := x.oneIncident(x.arg("item"))
 	out := []field{itemField(x), {Name: "update", Kind: hidden, Value: x.arg("update")}}
 	if err != nil {

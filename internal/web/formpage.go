@@ -68,11 +68,11 @@ func (s *server) showForm(w http.ResponseWriter, status int, x scope, name strin
 		b.Says = saysOf[other]
 		p.Others = append(p.Others, b)
 	}
-	if p.Back = p.home(x); acts[name].back != nil {
+	switch p.Back = p.home(x); {
+	case acts[name].back != nil:
 		p.Back = acts[name].back(x)
-	}
-	if acts[name].tells != nil {
-		p.At, p.Where = boardPath, []string{"Status page"}
+	case acts[name].tells != nil:
+		p.Back, p.At, p.Where = boardAfter(x), boardPath, []string{"Status page"}
 	}
 	if m != nil {
 		x.turnDown(&p, *m)
@@ -89,11 +89,11 @@ func (x scope) alone(name string, m *message) ask {
 	a := x.ask(name, x.about()...)
 	a.Fields = fill(a.Fields, x.args)
 	a.ID, a.Go, a.Problem = "", true, m
-	if acts[name].tells != nil && !slices.Contains(atOnce, name) {
-		a.Title = "Preview"
-	}
 	if m != nil {
 		a.Fields = append(a.Fields, x.homeless(a.Fields)...)
+	}
+	if acts[name].tells != nil && !slices.Contains(atOnce, name) {
+		a.Title = "Preview"
 	}
 	anyway := x.arg("anyway") != "" && acts[name].forbidden(x) == ""
 	if m != nil && m.Override || anyway || x.arg("reason") != "" && has(a.Fields, "reason") == nil {

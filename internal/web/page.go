@@ -34,8 +34,8 @@ type page struct {
 	Room     bool   // a room: no steps, a flat sea
 	At       string // which room
 	Rows     bool   // rows can be taken out of databases
-	Public   bool   // there is a status page
 	Zones    bool   // records of zones can be edited
+	Public   bool   // there is a status page
 	Waiting  int    // messages that could not go out yet
 	Drill    bool
 	Where    []string // the first one in bold

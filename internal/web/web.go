@@ -128,9 +128,9 @@ type Options struct {
 	Tokens      Tokens
 	Accounts    Accounts
 	Desk        Desk                              // nil: the configuration has no databases
-	Zones       Zones                             // where records are edited; nil: nowhere
 	Board       Board                             // the status page; nil: there is none
 	Reach       func(c *board.Change) string      // who is told of a change, or of all (nil), in a sentence; nil: nobody is
+	Zones       Zones                             // where records are edited; nil: nowhere
 	Passes      func(page, browser string) string // makes the pass to a private status page; nil: nobody signs in to read one
 	Company     Company                           // the company's own sign-in; nil: none
 	Ring        *session.Ring                     // signs what waits in a browser; one of the process's own where it is nil
@@ -237,6 +237,12 @@ func (s *server) rooms() map[string]func(http.ResponseWriter, *http.Request, acc
 		"GET /data/held/{operation}": s.dataHeld,
 		"GET /incidents":             s.incidents,
 
+		"GET /zones":                s.zones,
+		"GET /zones/{zone}":         s.oneZone,
+		"GET /zones/{zone}/plan":    s.zonePlan,
+		"GET /zones/{zone}/history": s.zoneHistory,
+		"GET /zones/{zone}/text":    s.zoneText,
+
 		"GET /status-page":                                  s.boardRoom,
 		"GET /status-page/history":                          s.boardHistory,
 		"GET /status-page/incidents/{item}":                 s.boardIncident,
@@ -244,12 +250,6 @@ func (s *server) rooms() map[string]func(http.ResponseWriter, *http.Request, acc
 		"GET /status-page/preview/{draft}/{page}/{path...}": s.showDraft,
 
 		"GET " + enterPath: s.enterStatusPage,
-
-		"GET /zones":                s.zones,
-		"GET /zones/{zone}":         s.oneZone,
-		"GET /zones/{zone}/plan":    s.zonePlan,
-		"GET /zones/{zone}/history": s.zoneHistory,
-		"GET /zones/{zone}/text":    s.zoneText,
 
 		"GET /incidents/{id}":                        s.timeline,
 		"GET /incidents/{id}/crew":                   s.crew,
