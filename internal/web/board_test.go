@@ -431,3 +431,16 @@ func toldVisitors(b *boat) {
 	f.Ordered, f.Seen = b.eng.Visible()
 	d.Show(board.Make(board.Page{}, f))
 }
+
+// TestNobodyWouldSee: what no page shows is said before it is published.
+func TestNobodyWouldSee(t *testing.T) {
+	t.Parallel()
+	_, d, br := writer(t)
+	d.Settings().Pages[0].Sites = []string{"another"}
+	p := br.open("/lifeboat/board-open").press("Preview", "title=Cards", "text=One.", "state_web=partial_outage").want(http.StatusOK, "No visitor will see this.", "choose other parts")
+	checkPage(t, p)
+	if len(p.all("iframe")) != 0 {
+		t.Error("there is a frame of nothing")
+	}
+	br.open("/lifeboat/board-open").press("Preview", "title=Cards", "text=One.").want(http.StatusOK, "This is what visitors will see.")
+}
