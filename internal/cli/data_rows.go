@@ -262,7 +262,7 @@ func (a *app) dataApply() *cobra.Command {
 			}
 			b.Hash = whole
 			k, err := c.ApplyData(ctx, args[0], b)
-			text := "The rows are gone, seen in the database. See what is held with: lifeboat data held"
+			text := "The rows are gone, seen in the database. Look whether the harm is gone with them: lifeboat data verify " + args[0]
 			if k.Plan.Batch {
 				text = strings.TrimPrefix(planNext(k), "\n")
 			}
@@ -288,8 +288,8 @@ func (a *app) dataHeld() *cobra.Command {
 			var out []string
 			for _, x := range h.Held {
 				op := x.Operation
-				out = append(out, strings.TrimSpace(fmt.Sprintf("%s  %s  %s  %s: %s of %s wait, %d are back, %d given up. %s", op.ID, day(op.Started), x.Database, op.State,
-					many(op.Waiting(), "row"), op.Root, op.Restored, op.Discarded, op.Reason)))
+				out = append(out, strings.TrimSpace(fmt.Sprintf("%s  %s  %s  %s: chosen in %s; %s wait, %d are back, %d given up. %s", op.ID, day(op.Started), x.Database, op.State, op.Root,
+					many(op.Waiting(), "row"), op.Restored, op.Discarded, op.Reason)))
 			}
 			for name, problem := range h.Problems {
 				out = append(out, fmt.Sprintf("%s can't be asked: %s", name, problem))
@@ -369,12 +369,34 @@ func (a *app) dataPreview() *cobra.Command {
 			}
 			b.Roots = keysOf(only)
 			p, err := c.PreviewData(ctx, args[0], b)
-			return p, previewText(args[0], p), err
+			return p, previewText(p, "lifeboat data restore "+args[0]+backWords(b.Policy == string(quarantine.Skip), only, edits)), err
 		},
 	})
 }
 
-func previewText(id string, p quarantine.Preview) string {
+// backWords are the flags of a preview, for the command that does it.
+func backWords(skip bool, only, edits []string) string {
+	out := ""
+	for _, k := range only {
+		out += " --only " + inShell(k)
+	}
+	for _, e := range edits {
+		out += " --edit " + inShell(e)
+	}
+	if skip {
+		out += " --skip"
+	}
+	return out
+}
+
+// inShell is a word as a shell takes it back.
+func inShell(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
+
+// previewText says what would come back, and the command that does it.
+func previewText(p quarantine.Preview, command string) string {
+	if p.Clear && p.Rows+p.Links == 0 {
+		return "Nothing waits there: it is back, or was given up."
+	}
 	out := []string{fmt.Sprintf("%s and %s would come back.", many(p.Rows, "row"), many(p.Links, "link"))}
 	for _, x := range append(p.Conflicts, p.Drift...) {
 		out = append(out, fmt.Sprintf("  %s %s: %s", x.Table, strings.Join(x.Key, ","), x.Detail))
@@ -383,7 +405,7 @@ func previewText(id string, p quarantine.Preview) string {
 		out = append(out, "  "+n.Text)
 	}
 	if p.Clear {
-		return strings.Join(append(out, "Nothing stands in the way. Put them back with the same words: lifeboat data restore "+id), "\n")
+		return strings.Join(append(out, "Nothing stands in the way. To put them back: "+command), "\n")
 	}
 	return strings.Join(append(out, "Not all of it can come back as it was; --skip leaves the rest held."), "\n")
 }
@@ -407,6 +429,9 @@ func (a *app) dataRestore() *cobra.Command {
 			r, err := c.RestoreData(ctx, args[0], b)
 			if err != nil {
 				return nil, "", err
+			}
+			if r.Rows+r.Links+len(r.Skipped) == 0 && !r.Again {
+				return r, "Nothing was waiting: it is back already, or was given up.", nil
 			}
 			out := []string{fmt.Sprintf("%s and %s are back; %s wait.", many(r.Rows, "row"), many(r.Links, "link"), many(r.Operation.Waiting(), "row"))}
 			for _, x := range r.Skipped {

@@ -34,3 +34,19 @@ func TestWhatIsNextWithAPlan(t *testing.T) {
 		}
 	}
 }
+
+// A preview ends with the command that does just that, and not more.
+func TestAPreviewSaysHowToDoIt(t *testing.T) {
+	t.Parallel()
+	clear := quarantine.Preview{Rows: 2, Clear: true}
+	words := backWords(true, []string{"4711"}, []string{"orders 4711 note=it's fine"})
+	if want := ` --only '4711' --edit 'orders 4711 note=it'\''s fine' --skip`; words != want {
+		t.Errorf("%s, want %s", words, want)
+	}
+	if said := previewText(clear, "lifeboat data restore op1"+words); !strings.HasSuffix(said, "To put them back: lifeboat data restore op1"+words) {
+		t.Error(said)
+	}
+	if said := previewText(quarantine.Preview{Clear: true}, "lifeboat data restore op1"); strings.Contains(said, "restore") {
+		t.Errorf("there is nothing to put back: %s", said)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"lifeboat/internal/dnssec"
@@ -134,7 +135,9 @@ func (e *Engine) exchangeRecords(ctx context.Context, before, after *world, r Re
 	err = e.publish(ctx, next)
 	switch {
 	case err == nil || errors.Is(err, publish.ErrUnsure):
+		e.resized(r)
 	case fault.KindOf(err) == fault.Unavailable: // it has left: the next greeting publishes everything
+		e.resized(r)
 		e.mu.Lock()
 		e.ordered = next
 		e.mu.Unlock()
@@ -148,6 +151,15 @@ func (e *Engine) exchangeRecords(ctx context.Context, before, after *world, r Re
 	}
 	e.bell.ring()
 	return serial, true, err
+}
+
+// resized keeps how many records a zone has from now on: each greeting writes it down.
+func (e *Engine) resized(r Records) { // with changing held, as whoever reads Sizes has
+	e.o.Sizes = maps.Clone(e.o.Sizes)
+	if e.o.Sizes == nil {
+		e.o.Sizes = map[string]int{}
+	}
+	e.o.Sizes[r.Zone.Apex] = r.Count
 }
 
 // Zones are the zones as they are served, with all that follows sites.

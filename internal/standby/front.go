@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -152,7 +153,7 @@ func (f *front) accept() (net.Conn, error) {
 			reset(raw)
 			continue
 		}
-		c := &conn{Conn: raw, server: f.server, from: from, secure: f.tls != nil, early: f.tls != nil}
+		c := &conn{Conn: raw, raw: rawOf(raw), server: f.server, from: from, secure: f.tls != nil, early: f.tls != nil}
 		if f.tls != nil {
 			return tls.Server(c, f.tls), nil
 		}
@@ -231,6 +232,7 @@ func (l *lease) Addr() net.Addr { return l.ln.Addr() }
 // conn is a connection that is counted, and whose handshake waits its turn.
 type conn struct {
 	net.Conn
+	raw    syscall.RawConn // nil: it is no socket
 	server *Server
 	from   netip.Addr
 	secure bool
@@ -245,7 +247,7 @@ type conn struct {
 // who says nothing holds up nobody.
 func (c *conn) Read(b []byte) (int, error) {
 	c.outside()
-	n, err := c.Conn.Read(b)
+	n, err := c.receive(b)
 	if n > 0 {
 		c.got.Add(int64(n))
 		if c.early {
@@ -267,7 +269,7 @@ func (c *conn) Write(b []byte) (int, error) {
 		c.early = false
 		c.outside()
 	}
-	return c.Conn.Write(b)
+	return c.send(b)
 }
 
 func (c *conn) outside() {
@@ -292,6 +294,9 @@ func (c *conn) Close() error {
 type connKey struct{}
 
 func withConn(ctx context.Context, c net.Conn) context.Context {
+	if b, is := c.(*begun); is {
+		c = b.Conn
+	}
 	if t, is := c.(*tls.Conn); is {
 		c = t.NetConn()
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"lifeboat/internal/statuspage"
 )
@@ -149,14 +150,19 @@ func trailersOnly(w http.ResponseWriter, r *http.Request) {
 }
 
 func (t target) countProduction(r *http.Request) {
-	switch {
-	case r.Header[CheckHeader] != nil:
+	if r.Header[CheckHeader] != nil {
 		t.count.checks.Add(1)
-	case t.kind == inFailover:
-		t.count.failover.Add(1)
-	default:
-		t.count.late.Add(1)
+		return
 	}
+	t.visitors().Add(1)
+}
+
+// visitors is the counter of a visitor's request at a production name.
+func (t target) visitors() *atomic.Uint64 {
+	if t.kind == inFailover {
+		return &t.count.failover
+	}
+	return &t.count.late
 }
 
 // maxOrigin is the longest origin that is named in an answer, in bytes.

@@ -104,6 +104,9 @@ type current struct {
 	hosts  map[string]target
 	sites  map[string]kind
 	counts map[string]*counter
+
+	keeping sync.Mutex                          // held while kept is changed
+	kept    atomic.Pointer[map[string]*readied] // answers to ordinary requests (quick.go)
 }
 
 type target struct {
@@ -133,6 +136,7 @@ func (s *Server) Set(v *View) {
 	defer s.setting.Unlock()
 	old := s.current.Load()
 	c := &current{hosts: make(map[string]target, len(v.hosts)), sites: v.sites, counts: map[string]*counter{}}
+	c.kept.Store(&map[string]*readied{})
 	for name, h := range v.hosts {
 		n := c.counts[h.site]
 		if n == nil && old != nil {
@@ -208,7 +212,12 @@ func (s *Server) serveFront(ctx context.Context, f *front) error {
 			turned = nil
 		}
 		lease := f.lease()
-		olds.Go(func() { done <- listen.HTTP(inner, lease, s.httpServer(), stopTimeout) }) // ends with inner
+		olds.Go(func() { // ends with inner
+			q := s.quick(lease)
+			err := listen.HTTP(inner, q, s.httpServer(), stopTimeout)
+			q.finish(stopTimeout)
+			done <- err
+		})
 		select {
 		case err := <-done:
 			stop()

@@ -127,7 +127,7 @@ func seeOther(w http.ResponseWriter, r *http.Request, to string) {
 
 // overTLS says whether the browser speaks TLS, as far as that can be told.
 func (p *Statused) overTLS(r *http.Request) bool {
-	return r.TLS != nil || strings.HasPrefix(p.page.URL, "https://") && r.Header.Get("X-Forwarded-Proto") == "https"
+	return byTLS(r) || strings.HasPrefix(p.page.URL, "https://") && r.Header.Get("X-Forwarded-Proto") == "https"
 }
 
 // cookieOf is what a cookie is called: over TLS so that nobody without TLS, and no other

@@ -239,11 +239,18 @@ func (s *Server) ServeTLS(ctx context.Context, ln net.Listener) error {
 	return s.serveFront(ctx, s.newFront(ln, s.secure()))
 }
 
+// byTLS says whether a request came over TLS, also on a connection that net/http was
+// handed with a part of it read.
+func byTLS(r *http.Request) bool {
+	c, is := r.Context().Value(connKey{}).(*conn)
+	return r.TLS != nil || is && c.secure
+}
+
 // secured is where a request that came without TLS is sent: to the same page over TLS,
 // where the site is one of https and a certificate for the name is good now. Where none
 // is, the page itself says more than a browser's warning does.
 func (s *Server) secured(name string, h *host, r *http.Request) string {
-	if r.TLS != nil || h.scheme != "https" || !s.keys.serving.Load() || r.Header[CheckHeader] != nil {
+	if byTLS(r) || h.scheme != "https" || !s.keys.serving.Load() || r.Header[CheckHeader] != nil {
 		return ""
 	}
 	o := s.keys.current.Load().find(name)
@@ -254,5 +261,9 @@ func (s *Server) secured(name string, h *host, r *http.Request) string {
 	if h.port != 443 && h.port != 0 {
 		at += ":" + strconv.Itoa(h.port)
 	}
-	return at + r.URL.RequestURI()
+	to := r.URL.RequestURI()
+	if !strings.HasPrefix(to, "/") { // "GET x:.example.net" would make another name of it
+		to = "/"
+	}
+	return at + to
 }

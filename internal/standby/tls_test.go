@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -364,6 +365,13 @@ func TestPlainIsLedToTLS(t *testing.T) {
 	w := ask(s.Server, "GET", shop, "/cart?a=b", "")
 	if w.Code != 307 || w.Header().Get("Location") != "https://shop.example.com:8443/cart?a=b" || w.Header().Get("Cache-Control") != "no-store" {
 		t.Errorf("%d %v", w.Code, w.Header())
+	}
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET x:.evil.example HTTP/1.1\r\nHost: " + shop + "\r\n\r\n")))
+	must(t, err)
+	odd := httptest.NewRecorder()
+	s.Handler().ServeHTTP(odd, r)
+	if to := odd.Header().Get("Location"); to != "https://shop.example.com:8443/" {
+		t.Errorf("an address that is none leads to %q", to)
 	}
 	for about, w := range map[string]int{
 		"a site of http": ask(s.Server, "GET", docs, "/", "").Code,

@@ -69,7 +69,7 @@ var evidenceActs = map[string]act{
 		},
 	},
 	"redact": {
-		title: "Take its body away", need: incident.Redact{}, after: evidencePath,
+		title: "Take its body away", need: incident.Redact{}, prove: true, after: evidencePath,
 		fields: func(x scope) []field {
 			return append([]field{{Name: "evidence", Kind: hidden, Value: x.arg("evidence")}}, because("Why nobody may see it")(x)...)
 		},

@@ -119,7 +119,7 @@ func (x scope) symptom() string {
 	if x.in.Symptom != "" {
 		return x.in.Symptom
 	}
-	return x.s.answeredBefore(x.in)
+	return x.answeredBefore()
 }
 
 // answered gives the answer that an event holds.

@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"lifeboat/internal/account"
@@ -131,16 +132,44 @@ func (x scope) rows(events []incident.Event, all bool) []eventRow {
 	return out
 }
 
-// answeredBefore looks for the newest answer to the one question in the whole record.
-func (s *server) answeredBefore(in *incident.Incident) string {
-	events, err := s.o.Engine.Events(context.Background(), in.ID) // reads memory or a local file, and is bounded by the record
-	if err != nil {
+// lastAnswers remembers the newest answer to the one question, so that a page which looks again
+// does not read the whole record each time: nobody shall make it slow by writing much.
+type lastAnswers struct {
+	mu sync.Mutex // guards all below
+	of map[string]answerAt
+}
+
+// answerAt is the newest answer among the events of an incident up to one.
+type answerAt struct {
+	seq    uint64
+	answer string
+}
+
+const maxRemembered = 1000 // incidents
+
+// answeredBefore gives the newest answer to the one question that is not in the tail.
+func (x scope) answeredBefore() string {
+	c := &x.s.answers
+	c.mu.Lock()
+	defer c.mu.Unlock() // one at a time reads the record; the others have it from the first
+	known, has := c.of[x.in.ID]
+	if now := x.v.Incident; has && now != nil && now.ID == x.in.ID && (known.seq >= now.Seq || len(x.v.Tail) > 0 && x.v.Tail[0].Seq <= known.seq+1) {
+		c.of[x.in.ID] = answerAt{max(known.seq, now.Seq), known.answer} // who asks has looked through the tail
+		return known.answer
+	}
+	events, err := x.s.o.Engine.Events(context.Background(), x.in.ID) // reads memory or a local file, and is bounded by the record
+	if err != nil || len(events) == 0 {
 		return ""
 	}
+	out := answerAt{seq: events[len(events)-1].Seq}
 	for _, e := range slices.Backward(events) {
-		if a := answered(e); a != "" {
-			return a
+		if out.answer = answered(e); out.answer != "" {
+			break
 		}
 	}
-	return ""
+	if c.of == nil || len(c.of) >= maxRemembered {
+		c.of = map[string]answerAt{}
+	}
+	c.of[x.in.ID] = out
+	return out.answer
 }

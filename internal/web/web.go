@@ -180,6 +180,7 @@ type server struct {
 	brake *doors             // of those who are signed in
 
 	streams streams
+	answers lastAnswers
 	files   *doors // of what they upload
 	drafts  drafts
 	pressed pressed

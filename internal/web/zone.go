@@ -135,7 +135,7 @@ func (s *server) oneZone(w http.ResponseWriter, r *http.Request, who account.Ses
 			body.Others = append(body.Others, d.By+" has "+draftWords(d.Changes)+", last changed "+s.date(d.At)+".")
 		}
 	}
-	p := s.room(who, x.o, "/zones", name+".", body.Stands)
+	p := s.room(who, x.o, "/zones", name, body.Stands)
 	p.Say, p.Body, p.Title = s.said(r), body, name
 	s.show(w, http.StatusOK, "zone.html", p)
 }
@@ -225,6 +225,10 @@ func (s *server) zonePlan(w http.ResponseWriter, r *http.Request, who account.Se
 
 func (s *server) showPlan(w http.ResponseWriter, status int, x scope, plan zonebook.Plan, m message) {
 	name := strings.TrimSuffix(plan.Zone, ".")
+	lost := wordsOf(url.Values{"reason": x.args["reason"]})
+	if !plan.Good() { // there is no form that the note would stand in
+		lost = wordsOf(url.Values{"note": x.args["note"], "reason": x.args["reason"]})
+	}
 	x.args = url.Values{"note": {x.arg("note")}}
 	if len(plan.Asks) > 0 {
 		x.args.Set("asks", "yes")
@@ -235,7 +239,8 @@ func (s *server) showPlan(w http.ResponseWriter, status int, x scope, plan zoneb
 		zonebook.Plan
 		Name, Page string
 		Publish    ask
-	}{plan, name, zonePath(plan.Zone, ""), a}
+		Typed      string
+	}{plan, name, zonePath(plan.Zone, ""), a, lost}
 	headline, lede := planHeadline(plan)
 	p := s.room(x.who, x.o, "/zones", headline, lede)
 	p.Where, p.Say, p.Body = []string{name}, m, body

@@ -78,7 +78,7 @@ func (all sets) text() string {
 
 // rank puts types into the order in which people look for them.
 func rank(typ string) int {
-	if i := slices.Index([]string{"SOA", "NS", "A", "AAAA", "CNAME", "HTTPS", "MX", "TXT", "SRV", "CAA"}, typ); i >= 0 {
+	if i := slices.Index([]string{"SOA", "NS", siteType, "A", "AAAA", "CNAME", "HTTPS", "MX", "TXT", "SRV", "CAA"}, typ); i >= 0 {
 		return i
 	}
 	return 99

@@ -60,10 +60,13 @@ func (f Facts) Rows(changes []Change) ([]Row, error) {
 	return out, nil
 }
 
+// siteType stands for the type of what a following name answers.
+const siteType = "A, AAAA"
+
 // madeRows are what the configuration says of the zone beside its records.
 func (f Facts) madeRows(all sets) (out []Row) {
 	for name, site := range f.Zone.Follow {
-		out = append(out, Row{Name: name, Type: "A, AAAA", Data: "follows the site " + site, TTL: cmp.Or(f.Zone.TTL, 60), Fixed: "Its addresses are those of the place where the site is: sites: " + site + ": in the configuration."})
+		out = append(out, Row{Name: name, Type: siteType, Data: "follows the site " + site, TTL: cmp.Or(f.Zone.TTL, 60), Fixed: "Its addresses are those of the place where the site is: sites: " + site + ": in the configuration."})
 	}
 	apex, err := zone.Pack(f.Zone.Apex)
 	if err != nil || all[[2]string{apex, "NS"}] != nil {

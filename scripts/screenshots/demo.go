@@ -104,7 +104,7 @@ func (w *walk) crisis() error {
 }
 
 func (w *walk) rooms() error {
-	for _, room := range [][2]string{{"/levers", "20-levers"}, {"/card", "21-card"}, {"/changes", "22-changes"}, {"/incidents", "23-incidents"}, {"/messages", "24-messages"}, {"/accounts", "25-accounts"}, {"/account", "26-account"}, {"/features", "28-features"}, {"/follow-ups", "29-follow-ups"}, {"/settings", "30-settings"}} {
+	for _, room := range [][2]string{{"/levers", "20-levers"}, {"/card", "21-card"}, {"/changes", "22-changes"}, {"/incidents", "23-incidents"}, {"/messages", "24-messages"}, {"/accounts", "25-accounts"}, {"/account", "26-account"}, {"/features", "28-features"}, {"/follow-ups", "29-follow-ups"}, {"/settings", "30-settings"}, {"/zones", "35-zones"}} {
 		if err := w.open(room[0]); err != nil {
 			return err
 		}

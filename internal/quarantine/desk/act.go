@@ -443,6 +443,9 @@ func (d *Desk) Purge(ctx context.Context, operation string, by incident.Actor) (
 	if err := incident.May(incident.ParkLever{}, by); err != nil {
 		return h.Operation, false, err
 	}
+	if n := h.Operation.Waiting(); n > 0 { // better said to the first person than to the second
+		return h.Operation, false, fault.New(fault.Refused, "%s still held", quarantine.Count(n, "row of operation "+operation+" is", "rows of operation "+operation+" are")).At("operation").WithHint("put them back or discard them first")
+	}
 	d.mu.Lock()
 	first, asked := d.purge[operation]
 	fresh := asked && d.o.Now().Sub(first.At) < askedFor

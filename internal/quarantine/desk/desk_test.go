@@ -289,6 +289,9 @@ func TestSomeOfItAndTheRestGivenUp(t *testing.T) {
 	if _, err := r.Discard(ctx, k.Plan.ID, nil, " ", ben); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("given up without a word: %v", err)
 	}
+	if _, done, err := r.Purge(ctx, k.Plan.ID, ben); done || fault.KindOf(err) != fault.Refused {
+		t.Errorf("a purge of rows that are held is asked for: %t %v", done, err)
+	}
 	if op, err := r.Discard(ctx, k.Plan.ID, nil, "a test order", ben); err != nil || op.Discarded != 2 {
 		t.Fatalf("%v %+v", err, op)
 	}

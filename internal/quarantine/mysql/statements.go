@@ -92,6 +92,8 @@ func (d *dialect) Size(alias string, i *relational.Info) string {
 	return strings.Join(parts, " + ")
 }
 
+func (d *dialect) Few(hold, table, on string) string { return table + " JOIN " + hold + " ON " + on }
+
 func (d *dialect) Same(a, b string, _ quarantine.Column) string {
 	return "CAST(" + a + " AS BINARY) <=> CAST(" + b + " AS BINARY)"
 }
@@ -209,7 +211,7 @@ func (d *dialect) CopyHold(hold, of string) string { return "CREATE TABLE " + ho
 
 func (d *dialect) DropHold(hold string) string { return "DROP TABLE IF EXISTS " + hold }
 
-func (d *dialect) CountHold(string) string { return "" }
+func (d *dialect) CountHolds([]string) string { return "" }
 
 func (d *dialect) Holds(ctx context.Context, q relational.Querier) ([]string, error) {
 	lines, err := relational.Texts(ctx, q, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = ?", d.schema)

@@ -70,9 +70,6 @@ func (d *dialect) Begin(ctx context.Context, c *sql.Conn, p relational.Purpose) 
 	if p == relational.Reading {
 		begin, statement = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", d.limits.Read
 	}
-	if _, err := c.ExecContext(ctx, begin); err != nil {
-		return err
-	}
 	settings := [][2]string{
 		{"search_path", ""}, {"DateStyle", "ISO, YMD"}, {"IntervalStyle", "postgres"}, {"TimeZone", "UTC"}, {"extra_float_digits", "1"},
 		{"bytea_output", "hex"}, {"row_security", "off"}, {"lc_monetary", "C"}, {"xmloption", "content"}, {"jit", "off"}, {"client_min_messages", "error"},
@@ -84,11 +81,8 @@ func (d *dialect) Begin(ctx context.Context, c *sql.Conn, p relational.Purpose) 
 	for i, s := range settings {
 		parts[i] = fmt.Sprintf("pg_catalog.set_config('%s', '%s', true)", s[0], s[1])
 	}
-	rows, err := c.QueryContext(ctx, "SELECT "+strings.Join(parts, ", "))
-	if err != nil {
-		return err
-	}
-	return rows.Close()
+	_, err := c.ExecContext(ctx, begin+"; SELECT "+strings.Join(parts, ", "))
+	return err
 }
 
 func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }

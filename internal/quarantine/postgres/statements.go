@@ -86,6 +86,8 @@ func (d *dialect) Size(alias string, _ *relational.Info) string {
 	return "pg_column_size(" + alias + ".*)"
 }
 
+func (d *dialect) Few(hold, table, on string) string { return table + " JOIN " + hold + " ON " + on }
+
 func (d *dialect) Same(a, b string, _ quarantine.Column) string {
 	return "(" + a + ")::text IS NOT DISTINCT FROM (" + b + ")::text"
 }
@@ -227,7 +229,7 @@ func (d *dialect) CopyHold(hold, of string) string {
 
 func (d *dialect) DropHold(hold string) string { return "DROP TABLE IF EXISTS " + hold }
 
-func (d *dialect) CountHold(hold string) string { return "ANALYZE " + hold }
+func (d *dialect) CountHolds(holds []string) string { return "ANALYZE " + strings.Join(holds, ", ") }
 
 func (d *dialect) Holds(ctx context.Context, q relational.Querier) ([]string, error) {
 	lines, err := relational.Texts(ctx, q, "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = '"+Schema+"' AND c.relkind = 'r'")

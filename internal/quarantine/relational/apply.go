@@ -172,7 +172,11 @@ func (t *tx) prepare(p quarantine.Plan) error {
 	if err != nil {
 		return err
 	}
-	for _, q := range t.holds(p, infos) {
+	list := t.holds(p, infos)
+	if !t.d.DDLCommits() { // all at once: nothing can come between
+		list = []string{strings.Join(list, "; ")}
+	}
+	for _, q := range list {
 		t.trace("hold")
 		if _, err := t.exec(q); err != nil {
 			return err
@@ -277,6 +281,9 @@ func (t *tx) piece(p quarantine.Plan, w quarantine.Watch) error {
 	if p.Mode == quarantine.Replace {
 		return t.replace(p, infos)
 	}
+	if err := t.countHolds(p); err != nil {
+		return err
+	}
 	if err := t.closed(p, infos, false); err != nil {
 		return err
 	}
@@ -297,6 +304,24 @@ func (t *tx) piece(p quarantine.Plan, w quarantine.Watch) error {
 		return err
 	}
 	return tell("deleted")
+}
+
+// countHolds lets the planner know how many rows were copied.
+func (t *tx) countHolds(p quarantine.Plan) error {
+	var holds []string
+	for _, table := range p.Tables {
+		holds = append(holds, t.d.Hold(table.Hold))
+	}
+	for _, d := range p.Detached {
+		holds = append(holds, t.d.Hold(d.Hold))
+	}
+	count := t.d.CountHolds(holds)
+	if count == "" {
+		return nil
+	}
+	t.trace("count")
+	_, err := t.exec(count)
+	return err
 }
 
 // lockShape keeps the tables of a plan from changing their shape, and reads it.
@@ -407,11 +432,6 @@ func (t *tx) copyRows(i *Info, hold string, columns []string, keys []quarantine.
 			return err
 		}
 		total += int(n)
-	}
-	if count := t.d.CountHold(t.d.Hold(hold)); count != "" {
-		if _, err := t.exec(count); err != nil {
-			return err
-		}
 	}
 	if total != len(keys) {
 		return stale("%s no longer there", quarantine.Of(len(keys)-total, len(keys), "row of "+i.Canonical(), "rows of "+i.Canonical()))
@@ -552,7 +572,7 @@ func (t *tx) outside(p quarantine.Plan, l quarantine.Link, infos map[string]*Inf
 		}
 	}
 	b := NewBuilder(t.d)
-	query := "SELECT count(*) FROM " + t.d.Source(infos[l.Child]) + " c JOIN " + parent + " h ON " + t.linkSQL(b, "c", "h", l, infos)
+	query := "SELECT count(*) FROM " + t.d.Few(parent+" h", t.d.Source(infos[l.Child])+" c", t.linkSQL(b, "c", "h", l, infos))
 	if !left && !p.Batch && len(l.When) == 0 && t.d.HoldsCompare() {
 		// The copies are of rows that are locked, and the same: each is among those that are
 		// counted, so that as many are the same ones. Two counts are quicker than to look for

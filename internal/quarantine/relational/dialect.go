@@ -130,6 +130,8 @@ type Dialect interface {
 	// copies. Empty where the database can't.
 	Image(alias string, i *Info) string
 	Size(alias string, i *Info) string
+	// Few joins the rows of a hold to those of a table, in whatever way begins at the hold.
+	Few(hold, table, on string) string
 	Same(a, b string, c quarantine.Column) string // equal, or both null, for any type
 	Literal(b *Builder, c quarantine.Column, text string) string
 	MatchKeys(b *Builder, alias string, i *Info, keys []quarantine.Key) string
@@ -166,8 +168,8 @@ type Dialect interface {
 	HoldsCompare() bool
 	CopyHold(hold, of string) string // same shape, empty
 	DropHold(hold string) string
-	// CountHold lets the planner know how many rows a hold has; empty where it knows.
-	CountHold(hold string) string
+	// CountHolds lets the planner know how many rows holds have; empty where it knows.
+	CountHolds(holds []string) string
 	// Holds lists our tables, for sweeping what a crash left.
 	Holds(ctx context.Context, q Querier) ([]string, error)
 	HasOp(ctx context.Context, q Querier) (bool, error)

@@ -159,7 +159,7 @@ func (r *back) orphans() ([]quarantine.Check, error) {
 			continue
 		}
 		b := NewBuilder(r.t.d)
-		lines, err := r.t.texts("SELECT count(*) FROM "+r.t.d.Source(infos[l.Child])+" c JOIN "+r.t.d.Hold(h.Hold)+" h ON "+r.t.linkSQL(b, "c", "h", l, infos)+
+		lines, err := r.t.texts("SELECT count(*) FROM "+r.t.d.Few(r.t.d.Hold(h.Hold)+" h", r.t.d.Source(infos[l.Child])+" c", r.t.linkSQL(b, "c", "h", l, infos))+
 			" WHERE NOT EXISTS (SELECT 1 FROM "+r.t.d.Source(infos[l.Parent])+" p WHERE "+Joined(r.t.d, "p", l.ParentColumns, "c", l.ChildColumns)+")", b.Args...)
 		if err != nil {
 			return nil, err

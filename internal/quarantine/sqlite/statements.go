@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"lifeboat/internal/quarantine"
@@ -55,9 +56,19 @@ func (d *dialect) Hash(alias string, i *relational.Info, columns []string) strin
 	return "lifeboat_hash(" + strings.Join(parts, ", ") + ")"
 }
 
-// Differs compares hashes: values of every type are told apart by them alone.
-func (d *dialect) Differs(table, hold string, now, then *relational.Info, columns []string) string {
-	return d.Hash(table, now, columns) + " <> " + d.Hash(hold, then, columns)
+// Differs compares values and their types: 1 and 1.0 are equal, and not the same.
+func (d *dialect) Differs(table, hold string, now, _ *relational.Info, columns []string) string {
+	if columns == nil {
+		for _, c := range now.Columns {
+			columns = append(columns, c.Name)
+		}
+	}
+	parts := make([]string, len(columns))
+	for n, name := range columns {
+		a, b := relational.Cell(d, table, name), relational.Cell(d, hold, name)
+		parts[n] = a + " COLLATE BINARY IS NOT " + b + " OR typeof(" + a + ") <> typeof(" + b + ")"
+	}
+	return "(" + strings.Join(parts, " OR ") + ")"
 }
 
 // SetHash is read one by one: there is no server that rows would be spared the way from.
@@ -72,6 +83,11 @@ func (d *dialect) Size(alias string, i *relational.Info) string {
 		parts[n] = "COALESCE(octet_length(" + relational.Cell(d, alias, c.Name) + "), 1)"
 	}
 	return strings.Join(parts, " + ")
+}
+
+// Few says the order: nothing is known here of how many rows a new table has.
+func (d *dialect) Few(hold, table, on string) string {
+	return hold + " CROSS JOIN " + table + " ON " + on
 }
 
 func (d *dialect) Same(a, b string, _ quarantine.Column) string { return a + " IS " + b }
@@ -131,7 +147,8 @@ func and(condition string) string {
 func (d *dialect) InsertSame(relational.Part) string { return "" }
 
 func (d *dialect) UpdateFrom(i *relational.Info, hold string, sets []string, where string) string {
-	return "UPDATE " + d.Source(i) + " AS t SET " + strings.Join(sets, ", ") + " FROM " + hold + " AS h WHERE " + relational.Joined(d, "t", i.Key, "h", i.Key) + and(where)
+	return "UPDATE " + d.Source(i) + " AS t SET " + strings.Join(sets, ", ") + " FROM " + hold + " AS h WHERE " + relational.Joined(d, "t", i.Key, "h", i.Key) +
+		" AND (" + relational.Columns(d, "t", i.Key) + ") IN (SELECT " + relational.Columns(d, "k", i.Key) + " FROM " + hold + " k)" + and(where)
 }
 
 // Breaks: other actions can wait for the end of the transaction; restrict never does.
@@ -160,7 +177,34 @@ func (d *dialect) CreateHold(hold string, i *relational.Info) string {
 
 // CreateHoldOf indexes the key, for the joins with large tables and many copies.
 func (d *dialect) CreateHoldOf(hold string, i *relational.Info, columns []string) string {
-	return "CREATE TABLE " + hold + " (" + relational.Columns(d, "", distinct(columns)) + ", PRIMARY KEY (" + relational.Columns(d, "", i.Key) + "))"
+	var list []string
+	for _, name := range distinct(columns) {
+		c, _ := i.Column(name)
+		list = append(list, d.Quote(name)+affinity(c.Type))
+	}
+	return "CREATE TABLE " + hold + " (" + strings.Join(list, ", ") + ", PRIMARY KEY (" + relational.Columns(d, "", i.Key) + "))"
+}
+
+// affinity is a type that a copy's column has so that indexes serve when it is compared
+// with the table's. What the table has taken, the copy takes as it is. INT and not
+// INTEGER, which would make a row id of a key; nothing where STRICT tables mean
+// something else by the same word.
+func affinity(declared string) string {
+	t := strings.ToUpper(declared)
+	has := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(t, w) })
+	}
+	switch { // in the order of SQLite's own rules, https://sqlite.org/datatype3.html, section 3.1
+	case has("INT"):
+		return " INT"
+	case has("CHAR", "CLOB", "TEXT"):
+		return " TEXT"
+	case t == "", t == "ANY", has("BLOB"):
+		return ""
+	case has("REAL", "FLOA", "DOUB"):
+		return " REAL"
+	}
+	return " NUMERIC"
 }
 
 func distinct(names []string) []string {
@@ -186,7 +230,7 @@ func (d *dialect) CopyHold(hold, of string) string {
 
 func (d *dialect) DropHold(hold string) string { return "DROP TABLE IF EXISTS " + hold }
 
-func (d *dialect) CountHold(string) string { return "" }
+func (d *dialect) CountHolds([]string) string { return "" }
 
 func (d *dialect) Holds(ctx context.Context, q relational.Querier) ([]string, error) {
 	lines, err := relational.Texts(ctx, q, "SELECT substr(name, 12) FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 11) = '"+Prefix+"'")

@@ -23,6 +23,7 @@ var zoo = []string{
 	"CREATE TABLE chicken (id INTEGER PRIMARY KEY, tenant INTEGER NOT NULL REFERENCES tenant, egg INTEGER NOT NULL REFERENCES egg DEFERRABLE INITIALLY DEFERRED)",
 	"CREATE TABLE egg (id INTEGER PRIMARY KEY, chicken INTEGER NOT NULL REFERENCES chicken DEFERRABLE INITIALLY DEFERRED)",
 	"CREATE TABLE word (w TEXT PRIMARY KEY, tenant INTEGER NOT NULL REFERENCES tenant)",
+	"CREATE TABLE loose (id INT PRIMARY KEY NOT NULL, tenant REFERENCES tenant, v CHARINT, w FLOATING)", // numbers by their types, and anything in them
 	"CREATE TABLE swallowed (id INTEGER PRIMARY KEY, v TEXT)",
 	"CREATE TRIGGER swallow BEFORE DELETE ON swallowed BEGIN SELECT RAISE(IGNORE); END",
 	"CREATE TABLE angry (id INTEGER PRIMARY KEY, v TEXT)",
@@ -38,6 +39,7 @@ var zoo = []string{
 	"INSERT INTO fan SELECT id, id, 1 + id % 90 FROM tenant",
 	"BEGIN; INSERT INTO chicken SELECT id, id, id FROM tenant; INSERT INTO egg SELECT id, id FROM tenant; COMMIT",
 	"INSERT INTO word SELECT 'Wört ''' || id, id FROM tenant",
+	"INSERT INTO loose SELECT id, id, '0012', 1 FROM tenant", "INSERT INTO loose SELECT 'a' || id, CAST(id AS TEXT), x'3132', '1e2x' FROM tenant", "INSERT INTO loose SELECT CAST(x'00' || id AS BLOB), id, 12.5, NULL FROM tenant",
 	"INSERT INTO swallowed SELECT id, 'x' FROM tenant", "INSERT INTO angry SELECT id, 'x' FROM tenant",
 }
 

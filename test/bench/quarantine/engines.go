@@ -6,11 +6,12 @@ import (
 	"lifeboat/internal/quarantine/dbtest"
 	"lifeboat/internal/quarantine/mysql"
 	"lifeboat/internal/quarantine/postgres"
+	"lifeboat/internal/quarantine/sqlite"
 )
 
 var engines = []engine{
 	{
-		name: "postgres", start: dbtest.Postgres, open: postgres.Open, impolite: "SET lock_timeout = '1ms'",
+		name: "postgres", start: onServer(dbtest.Postgres), open: postgres.Open, impolite: "SET lock_timeout = '1ms'",
 		fill: append(schema("TEXT", "bigint"), filled("generate_series(1, %d) AS seq", "ANALYZE")...),
 		large: `CREATE TABLE large (id bigint PRIMARY KEY, detail text);
 CREATE TABLE large_child (id bigint PRIMARY KEY, large_id bigint REFERENCES large ON DELETE CASCADE, detail text);
@@ -24,7 +25,7 @@ ANALYZE large, large_child`,
 		restore: backByHand("BEGIN", "DROP TABLE"),
 	},
 	{
-		name: "mariadb", start: dbtest.MariaDB, open: mysql.Open, impolite: "SET SESSION innodb_lock_wait_timeout = 0",
+		name: "mariadb", start: onServer(dbtest.MariaDB), open: mysql.Open, impolite: "SET SESSION innodb_lock_wait_timeout = 0",
 		fill: append(append(schema("VARCHAR(200)", "bigint"), filled("seq_1_to_%d", "ANALYZE TABLE accounts, orders, order_lines, payments, notes")...), handMade()...),
 		large: `CREATE TABLE large (id bigint PRIMARY KEY, detail varchar(200));
 CREATE TABLE large_child (id bigint PRIMARY KEY, large_id bigint, detail varchar(200), FOREIGN KEY (large_id) REFERENCES large (id) ON DELETE CASCADE);
@@ -46,6 +47,27 @@ ANALYZE TABLE large, large_child`,
 			return out
 		},
 	},
+	{
+		name: "sqlite", start: inFile, open: sqlite.Open,
+		fill: append(schema("TEXT", "INTEGER"), filled("(WITH RECURSIVE n(seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < %d) SELECT seq FROM n)", "ANALYZE")...),
+		large: `CREATE TABLE large (id INTEGER PRIMARY KEY, detail TEXT);
+CREATE TABLE large_child (id INTEGER PRIMARY KEY, large_id INTEGER REFERENCES large ON DELETE CASCADE, detail TEXT);
+WITH RECURSIVE n(seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < %d) INSERT INTO large SELECT seq, 'a detail of some length ' || seq FROM n;
+WITH RECURSIVE n(seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < 30) INSERT INTO large_child SELECT seq, %d/2 + seq/3, 'child' FROM n;
+CREATE INDEX large_child_of ON large_child (large_id)`,
+		move: byHand("SELECT 1", "BEGIN IMMEDIATE", func(table, where string) []string {
+			return []string{"CREATE TABLE hand_" + table + " AS SELECT * FROM " + table + " WHERE " + where, "DELETE FROM " + table + " WHERE " + where}
+		}),
+		restore: dotless(backByHand("BEGIN IMMEDIATE", "DROP TABLE")),
+	},
+}
+
+// dotless names the tables of a hand with an underscore, where there are no schemas.
+func dotless(statements []string) []string {
+	for i, s := range statements {
+		statements[i] = strings.ReplaceAll(s, "hand.", "hand_")
+	}
+	return statements
 }
 
 // handMade are the tables that a script on MariaDB needs beforehand.

@@ -20,6 +20,7 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -57,45 +58,81 @@ func main() {
 // engine is one database with what a person would write for it by hand.
 type engine struct {
 	name     string
-	start    func(settings ...string) (*dbtest.Server, error)
+	start    func() (*place, error)
 	open     func(dsn string, o relational.Options) (*relational.DB, error)
 	fill     []string // five tables, 21 accounts of 10,000 rows each
 	large    string   // fills the large table; %d rows
 	move     []string // by hand
 	restore  []string
 	archive  func(s *dbtest.Server) [][]string // pt-archiver, leaves first; nil: it does not know this database
-	impolite string                            // makes a connection give up at once instead of waiting for a lock
+	impolite string                            // makes a connection give up at once instead of waiting for a lock; empty: one writer at a time is the rule
 }
 
-// bench is one server with its data.
+// place is where a database lies.
+type place struct {
+	dsn   string
+	db    *sql.DB
+	s     *dbtest.Server // nil: a file
+	close func()
+}
+
+// onServer is a database of a server that is started for it.
+func onServer(start func(settings ...string) (*dbtest.Server, error)) func() (*place, error) {
+	return func() (*place, error) {
+		s, err := start()
+		if err != nil {
+			return nil, err
+		}
+		root, err := s.Root("")
+		if err == nil {
+			_, err = root.Exec("CREATE DATABASE shop")
+			err = errors.Join(err, root.Close())
+		}
+		var db *sql.DB
+		if err == nil {
+			db, err = s.Root("shop")
+		}
+		if err != nil {
+			s.Close()
+			return nil, err
+		}
+		return &place{dsn: s.DSN("", "shop"), db: db, s: s, close: func() { _ = db.Close(); s.Close() }}, nil
+	}
+}
+
+// inFile is an SQLite file of its own.
+func inFile() (*place, error) {
+	folder, err := os.MkdirTemp("", "lb-bench-")
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(folder, "shop.db")
+	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=foreign_keys(1)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_pragma=busy_timeout(5000)")
+	if err == nil {
+		_, err = db.Exec("PRAGMA user_version = 1") // makes the file
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	return &place{dsn: file, db: db, close: func() { _ = db.Close(); _ = os.RemoveAll(folder) }}, nil
+}
+
+// bench is one database with its data.
 type bench struct {
-	e  engine
-	s  *dbtest.Server
-	db *sql.DB
-	q  *relational.DB
+	*place
+	e engine
+	q *relational.DB
 }
 
 func measure(ctx context.Context, e engine, planRows, rounds int) error {
-	s, err := e.start()
+	at, err := e.start()
 	if err != nil {
 		return err
 	}
-	defer s.Close()
-	root, err := s.Root("")
-	if err != nil {
-		return err
-	}
-	_, err = root.ExecContext(ctx, "CREATE DATABASE shop")
-	if err = errors.Join(err, root.Close()); err != nil {
-		return err
-	}
-	b := &bench{e: e, s: s}
-	if b.db, err = s.Root("shop"); err != nil {
-		return err
-	}
-	defer func() { _ = b.db.Close() }()
+	defer at.close()
+	b := &bench{place: at, e: e}
 	limits := quarantine.Limits{Rows: 20_000}
-	if b.q, err = e.open(s.DSN("", "shop"), relational.Options{Name: "shop", Now: time.Now, Limits: limits, Trace: steps(), Tables: []string{"accounts", "orders", "order_lines", "payments", "notes", "large", "large_child"}}); err != nil {
+	if b.q, err = e.open(at.dsn, relational.Options{Name: "shop", Now: time.Now, Limits: limits, Trace: steps(), Tables: []string{"accounts", "orders", "order_lines", "payments", "notes", "large", "large_child"}}); err != nil {
 		return err
 	}
 	defer func() { _ = b.q.Close() }()
@@ -179,9 +216,12 @@ func (b *bench) sides(ctx context.Context, rounds int) error {
 		log.Printf("%s: there is no pt-archiver here; scripts/deps-bench installs it", b.e.name)
 	}
 	moves, backs := map[string][]time.Duration{}, map[string][]time.Duration{}
-	w := b.writer(ctx)
-	w.watch("nobody")
-	w.until(500)
+	var w *writer
+	if b.e.impolite != "" {
+		w = b.writer(ctx)
+		w.watch("nobody")
+		w.until(500)
+	}
 	for round := range rounds {
 		for i := range ways {
 			x := ways[(i+round)%len(ways)]
@@ -222,6 +262,10 @@ func (b *bench) sides(ctx context.Context, rounds int) error {
 	}
 	_ = t.Flush()
 	fmt.Println("wanted: lifeboat at most 1.30 × the script")
+	if w == nil {
+		fmt.Print("a writer has this file to itself; others wait\n\n")
+		return nil
+	}
 	for _, beside := range []string{"nobody", "script", "lifeboat"} {
 		l := w.beside[beside]
 		fmt.Printf("beside %s: %d writes to other rows of the same tables, %d met a lock, median %s, slowest %s\n", beside, len(l.took), l.refused, ms(middle(l.took)), ms(slices.Max(l.took)))
@@ -328,6 +372,9 @@ func (w *writer) count(took time.Duration, err error) {
 }
 
 func (w *writer) watch(who string) {
+	if w == nil {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.now = who; who != "" && w.beside[who] == nil {
@@ -349,6 +396,9 @@ func (w *writer) until(n int) {
 }
 
 func (w *writer) stop() error {
+	if w == nil {
+		return nil
+	}
 	close(w.end)
 	<-w.done
 	w.mu.Lock()

@@ -54,6 +54,7 @@ type bench struct {
 	rounds        int
 	each          time.Duration
 	only          []string
+	what          string
 	idle          int
 	serverCPU     string
 	page          *world
@@ -71,6 +72,7 @@ func main() {
 	flag.IntVar(&b.idle, "idle", 10_000, "idle connections to hold; 0: not measured")
 	storm := flag.Bool("storm", true, "measure slow senders and 10,000 connections a second, too")
 	only := flag.String("only", "", "servers to measure, with commas between; empty: all")
+	flag.StringVar(&b.what, "what", "", "only measurements whose name has this in it")
 	flag.Parse()
 	if *only != "" {
 		b.only = strings.Split(*only, ",")
@@ -103,6 +105,9 @@ func (b *bench) run(storm bool) error {
 	}
 	for round := range b.rounds {
 		for _, m := range measurements {
+			if !strings.Contains(m.name, b.what) {
+				continue
+			}
 			for _, s := range b.servers {
 				if err := b.measure(m, s); err != nil {
 					return fmt.Errorf("%s, %s: %w\n%s", m.name, s.name, err, s.output())
