@@ -119,7 +119,7 @@ type Board struct {
 }
 
 // Make says what a page shows. Components of other sites than the page's, and what
-// touches none of its components, are left out.
+// touches only such, are left out; what names no component and no site is on every page.
 func Make(page Page, f Facts) Board {
 	b := Board{
 		Page: page, Now: f.Now, Indicator: None, State: Operational, Knowledge: Knowledge{Places: []string{}},
@@ -154,14 +154,15 @@ func (p Page) shows(d Definition) bool {
 // tell gathers the incidents and maintenances.
 func (b *Board) tell(f Facts, ids []string) {
 	for _, in := range f.Sheet.Incidents {
-		if b.Page.Sites == nil || in.Touches(ids) || slices.Contains(b.Page.Sites, in.Site) {
+		general := len(in.Components) == 0 && in.Site == ""
+		if b.Page.Sites == nil || general || in.Touches(ids) || slices.Contains(b.Page.Sites, in.Site) {
 			b.Incidents = append(b.Incidents, in)
 			b.UpdatedAt = latest(b.UpdatedAt, in.UpdatedAt)
 		}
 	}
 	slices.SortStableFunc(b.Incidents, byNewest)
 	for _, m := range f.Sheet.Maintenances {
-		if m = m.At(f.Now); b.Page.Sites == nil || m.Touches(ids) {
+		if m = m.At(f.Now); b.Page.Sites == nil || len(m.Components) == 0 || m.Touches(ids) {
 			b.Maintenances = append(b.Maintenances, m)
 			b.UpdatedAt = latest(b.UpdatedAt, m.UpdatedAt)
 		}

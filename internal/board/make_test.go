@@ -237,3 +237,17 @@ func TestAMessageIsNeverLeftOut(t *testing.T) {
 		t.Error("nothing was told, and something is heard")
 	}
 }
+
+// TestWhatNamesNothingIsOnEveryPage: a message that names no part reaches every visitor;
+// one that names parts of another site does not.
+func TestWhatNamesNothingIsOnEveryPage(t *testing.T) {
+	t.Parallel()
+	f := shop()
+	f.Sheet.Components = append(f.Sheet.Components, Definition{ID: "docs", Measured: []Measure{{Site: "docs"}}})
+	f.Sheet.Incidents = []Incident{{ID: "all", Components: []string{}}, {ID: "theirs", Components: []string{"docs"}}, {ID: "crew", Components: []string{}, Site: "docs"}}
+	f.Sheet.Maintenances = []Maintenance{{ID: "all", Step: Scheduled, From: now.Add(time.Hour), Until: now.Add(2 * time.Hour)}, {ID: "theirs", Step: Scheduled, From: now.Add(time.Hour), Until: now.Add(2 * time.Hour), Components: []string{"docs"}}}
+	b := Make(Page{Sites: []string{"shop"}}, f)
+	if len(b.Incidents) != 1 || b.Incidents[0].ID != "all" || len(b.Maintenances) != 1 || b.Maintenances[0].ID != "all" {
+		t.Errorf("%+v %+v", b.Incidents, b.Maintenances)
+	}
+}

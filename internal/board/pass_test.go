@@ -72,3 +72,14 @@ func FuzzReadPass(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkReadPass is what a private page costs each time that it is read by signing in.
+func BenchmarkReadPass(b *testing.B) {
+	key, keys := passKeys(b)
+	good := Pass{Page: "main", Bound: Bound("x"), ID: "0123456789abcdef"}.Sign("a", key)
+	for b.Loop() {
+		if _, ok := ReadPass(keys, "main", good); !ok {
+			b.Fatal("it is not taken")
+		}
+	}
+}

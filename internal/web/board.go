@@ -242,6 +242,9 @@ func (x scope) publicRow(in board.Incident) publicRow {
 	if in.Story != nil {
 		v.Says = publicSteps[board.Resolved]
 	}
+	if in.Impact == board.ImpactNone && in.Given == "" && in.Open() { // nobody knows that it has none
+		v.Impacts = "effect not said yet"
+	}
 	if n := len(in.Updates); n > 0 {
 		v.Newest = x.words(in.Updates[n-1].Text)
 	}

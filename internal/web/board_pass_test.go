@@ -46,7 +46,7 @@ func TestPrivatePageInABrowser(t *testing.T) {
 			tab.See(eyes.Phone, false)
 			says := func(want string) {
 				t.Helper()
-				for end := time.Now().Add(15 * time.Second); !tab.Loaded(`!!document.body && document.body.innerText.includes("` + want + `")`); {
+				for end := time.Now().Add(2 * time.Minute); !tab.Loaded(`!!document.body && document.body.innerText.includes("` + want + `")`); {
 					if time.Now().After(end) {
 						t.Fatalf("%s does not say %q: %.500s", eyes.Read[string](tab, "location.href"), want, eyes.Read[string](tab, "document.body.innerText"))
 					}

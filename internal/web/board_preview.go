@@ -77,7 +77,8 @@ type previewPart struct {
 	Change  ask
 	Told    []string
 	Reach   string
-	Page    bool // there is a page to look at
+	Page    bool   // there is a page to look at
+	Unseen  string // why there is none
 }
 
 type viewLink struct {
@@ -105,10 +106,17 @@ func (s *server) preview(w http.ResponseWriter, r *http.Request, x scope, name s
 	part.Page = len(part.Views) > 0
 	if part.Page {
 		part.Frame = part.Views[0].Href
+	} else {
+		p.Headline, part.Unseen = "No visitor will see this.", "No page shows the parts that it names. Press “Change it”, and choose other parts."
+		if len(facts.Sheet.Pages) == 0 {
+			part.Unseen = "No page has a name of its own yet. It is kept, and shown as soon as the configuration has one: host: under status:."
+		}
 	}
 	part.Publish, part.Change = x.pressAgain(name, "publish", "Publish"), x.pressAgain(name, "change", "Change it")
 	part.Publish.Go = true
-	part.Publish.Terms = terms{"Visitors see this, and feeds carry it.", "A few seconds.", backOf(change)}
+	if part.Page {
+		part.Publish.Terms = terms{"Visitors see this, and feeds carry it.", "A few seconds.", backOf(change)}
+	}
 	if s.o.Reach != nil {
 		part.Reach = s.o.Reach(&change)
 	}

@@ -251,6 +251,7 @@ func TestStoryByHand(t *testing.T) {
 	var id string
 	for id = range d.Records().Incidents {
 	}
+	br.open("/incidents/" + b.in().ID + "/write-up?public=1").follow("On the status page").at("/status-page/incidents/" + id)
 	page := br.open("/status-page/incidents/"+id).want(http.StatusOK, "It is not on the page. Nothing puts it there by itself.")
 	form := page.follow("Publish the write-up").want(http.StatusOK, "It is copied from what visitors may read")
 	text := form.value("text")
@@ -290,6 +291,22 @@ func TestAttach(t *testing.T) {
 	br.open("/status-page").follow("Slow searches").follow("Tie it to the crew’s incident").press("Tie it to the crew’s incident", "crew="+crew.ID).want(http.StatusConflict, "is on")
 	br.open("/status-page").follow("Slow searches").follow("Tie it to the crew’s incident").press("Tie it to the crew’s incident", "crew_id=nothing").want(http.StatusNotFound)
 	br.open(done.url.Path).follow("Tie it to the crew’s incident").press("Tie it to the crew’s incident", "crew=none").want(http.StatusOK, "Ada untied")
+}
+
+// TestLongStory: a write-up may be as long as the page takes, in each language; one that is
+// longer is refused with all of it.
+func TestLongStory(t *testing.T) {
+	t.Parallel()
+	b := launch(t)
+	toldVisitors(b)
+	br := browse(t, b.handler())
+	br.enter(b)
+	form := br.open("/status-page").follow("Slow searches").follow("Write it anew")
+	long := strings.Repeat("ä", board.MaxStory)
+	form.press("Preview", "text="+long, "text_de="+long).want(http.StatusOK).press("Publish").want(http.StatusOK, "Ada published the write-up")
+	if p := form.press("Preview", "text="+long+"ä").want(http.StatusBadRequest); p.value("text") != long+"ä" {
+		t.Error("what was typed is lost")
+	}
 }
 
 // TestBoardRoles: who may not write on the status page reads it, and is offered nothing.
@@ -358,6 +375,15 @@ func TestHostileBoard(t *testing.T) {
 			br.open("/lifeboat/board-update?item="+id).press("Preview", "text="+evil, "step=resolved").press("Publish").want(http.StatusOK)
 			story := br.open("/lifeboat/board-story?item="+id).press("Preview", "text=# "+evil+"\n\n"+evil)
 			pages = append(pages, br.open(get(story.all("iframe")[0], "src")), story.press("Publish"), br.open("/status-page"))
+			plan := br.open("/lifeboat/board-plan").press("Preview", "title="+evil, "title_de="+evil, "text="+evil, "from=2026-03-14T02:00", "until=2026-03-14T04:00")
+			pages = append(pages, plan, br.open(get(plan.all("iframe")[0], "src")), plan.press("Publish"))
+			work := strings.TrimPrefix(pages[len(pages)-1].url.Path, worksPath)
+			pages = append(pages, br.open("/lifeboat/board-work?item="+work).press("Preview", "step=in_progress", "text="+evil).press("Publish"))
+			pages = append(pages, br.open("/lifeboat/board-work-edit?item="+work).press("Preview", "title="+evil).press("Publish"), br.open("/lifeboat/board-edit?item="+id).press("Preview", "title="+evil).press("Publish"))
+			attach := br.open("/lifeboat/board-attach?item="+id).press("Tie it to the crew’s incident", "crew_id="+cut(evil, 60))
+			if len(attach.all("img"))+len(attach.all("iframe")) > 0 {
+				t.Errorf("%s holds an element of theirs", attach.url)
+			}
 			for _, p := range pages {
 				p.want(http.StatusOK)
 				for _, n := range p.all("script") {
@@ -430,4 +456,17 @@ func toldVisitors(b *boat) {
 	f := board.Facts{Sheet: d.Sheet(), History: d.Past(), Now: b.clock()}
 	f.Ordered, f.Seen = b.eng.Visible()
 	d.Show(board.Make(board.Page{}, f))
+}
+
+// TestNobodyWouldSee: what no page shows is said before it is published.
+func TestNobodyWouldSee(t *testing.T) {
+	t.Parallel()
+	_, d, br := writer(t)
+	d.Settings().Pages[0].Sites = []string{"another"}
+	p := br.open("/lifeboat/board-open").press("Preview", "title=Cards", "text=One.", "state_web=partial_outage").want(http.StatusOK, "No visitor will see this.", "choose other parts")
+	checkPage(t, p)
+	if len(p.all("iframe")) != 0 {
+		t.Error("there is a frame of nothing")
+	}
+	br.open("/lifeboat/board-open").press("Preview", "title=Cards", "text=One.").want(http.StatusOK, "This is what visitors will see.")
 }

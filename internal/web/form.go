@@ -20,6 +20,9 @@ import (
 const (
 	maxForm  = 64 << 10
 	maxDrain = 32 << 20
+
+	maxStoryForm = 512 << 10 // a write-up in several languages
+	storyPath    = "/lifeboat/board-story"
 )
 
 // forms reads what was sent before anything acts on it: a form that came by halves is
@@ -30,7 +33,12 @@ func (s *server) forms(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		most := maxForm
+		most, long := maxForm, false
+		if r.URL.Path == storyPath { // of somebody who is signed in: others send nothing that is kept
+			if _, _, long = s.session(r); long {
+				most = maxStoryForm
+			}
+		}
 		if strings.HasPrefix(r.URL.Path, "/sign-in") || r.URL.Path == "/account/prove" { // a form may wait in it
 			most += carriedRoom
 		}
@@ -44,7 +52,7 @@ func (s *server) forms(next http.Handler) http.Handler {
 		if err == nil {
 			err = readForm(r)
 		}
-		if err == nil && len(body) > maxForm && r.PostForm.Get(carriedPath) == "" {
+		if err == nil && len(body) > maxForm && !long && r.PostForm.Get(carriedPath) == "" {
 			s.tooBig(w, r)
 			return
 		}

@@ -52,6 +52,7 @@ type writeUpPart struct {
 	Close     *ask
 	Recur     *ask
 	Base      string
+	OnPage    string // the incident of the status page that it can be put on
 	Todo      []todo
 	Loose     bool // nothing of it holds up the closing
 }
@@ -74,7 +75,7 @@ func (s *server) writeUp(w http.ResponseWriter, r *http.Request, who account.Ses
 		s.fail(w, who, err)
 		return
 	}
-	part := writeUpPart{Article: article, Public: public, In: *x.in, Base: writeUpPath(x)}
+	part := writeUpPart{Article: article, Public: public, In: *x.in, Base: writeUpPath(x), OnPage: x.onStatusPage()}
 	for _, sec := range doc.Sections {
 		if !slices.Contains([]string{postmortem.KeyQuestions, postmortem.KeyEvidence, postmortem.KeyRecord}, sec.Key) {
 			part.Sections = append(part.Sections, x.sectionRow(sec, public))
@@ -92,6 +93,20 @@ func (s *server) writeUp(w http.ResponseWriter, r *http.Request, who account.Ses
 	p.Where = append([]string{"Write-up"}, p.Where[1:2]...)
 	p.Say, p.Body = s.said(r), part
 	s.show(w, http.StatusOK, "writeup.html", p)
+}
+
+// onStatusPage is where the status page tells of an incident of the crew's; "" where it
+// tells nothing.
+func (x scope) onStatusPage() string {
+	if x.s.o.Board == nil {
+		return ""
+	}
+	for id, in := range x.s.o.Board.Records().Incidents {
+		if in.Crew == x.in.ID {
+			return incidentsPath + url.PathEscape(id)
+		}
+	}
+	return ""
 }
 
 // writing is what people add: answers, findings, what is owed.
