@@ -253,7 +253,7 @@ func checkForms(t *testing.T, p *sheet) {
 		must(t, err)
 		_, pattern := mux.Handler(httptest.NewRequest(http.MethodPost, u.Path, nil))
 		switch pattern {
-		case "POST /sign-in", "POST /sign-in/name", "POST /sign-out", "POST /account/password", "POST /account/leave-all", "POST /account/codes", "POST /account/app/off", "POST /account/passkey/off",
+		case "POST /language", "POST /sign-in", "POST /sign-in/name", "POST /sign-out", "POST /account/password", "POST /account/leave-all", "POST /account/codes", "POST /account/app/off", "POST /account/passkey/off",
 			"POST /account/prove", "POST /account/app", "POST /account/passkey", "POST /account/company", "POST /account/company/off", "POST /sign-in/code", "POST /sign-in/passkey", "POST /welcome":
 		case "POST /sites/{site}/{act}", "POST /incidents/{id}/{act}", "POST /lifeboat/{act}":
 			parts := strings.Split(u.Path, "/")

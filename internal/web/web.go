@@ -191,7 +191,7 @@ func New(o Options) http.Handler {
 	s := newServer(o)
 	foreign := http.NewCrossOriginProtection()
 	foreign.SetDenyHandler(http.HandlerFunc(s.foreign))
-	return headers(s.surviving(foreign.Handler(s.forms(s.routes()))))
+	return headers(speaking(s.surviving(foreign.Handler(s.forms(s.routes())))))
 }
 
 func newServer(o Options) *server {
@@ -305,6 +305,7 @@ func (s *server) doorways() map[string]http.HandlerFunc {
 		"GET /welcome":          s.welcome,
 		"POST /welcome":         s.accept,
 		"POST /sign-out":        s.leave,
+		"POST /language":        s.chooseLanguage,
 	}
 }
 

@@ -32,7 +32,7 @@ func funcs(zone *time.Location) template.FuncMap {
 		"place":   placeWords, "phase": phaseWords, "state": pullWords, "cause": causeWords, "fix": fixWords, "kind": kindWords,
 		"mark": markOf, "sentence": sentence, "cut": cut, "last": newestFirst[incident.Event], "join": listed,
 		"part": func(p string) string { return labelOf(parts, p) },
-		"tel":  tel,
+		"tel":  tel, "languages": languages,
 	}
 }
 

@@ -111,7 +111,7 @@
   function tell() {
     if (!lost.isConnected || document.hidden) return;
     const known = Date.now() - Math.max(heard, listened) < 12000;
-    if (!known && lost.hidden) lost.lastElementChild.textContent = `No contact with lifeboat. What you see is from ${new Date(heard).toLocaleTimeString()}. It goes on trying.`;
+    if (!known && lost.hidden) lost.lastElementChild.textContent = lost.dataset.say.replace("TIME", new Date(heard).toLocaleTimeString(document.documentElement.lang));
     lost.hidden = known;
   }
 
