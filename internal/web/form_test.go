@@ -429,6 +429,9 @@ func TestViewer(t *testing.T) {
 		for _, p := range pages {
 			checkPage(t, p)
 			for _, n := range p.all("button") {
+				if get(n, "name") == "language" {
+					continue
+				}
 				t.Errorf("%s at %s: the button %q can be pressed", b.in().Phase, p.url, words(n))
 			}
 		}
