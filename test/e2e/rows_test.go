@@ -40,7 +40,7 @@ func TestRowsLeaveAndComeBackCorrected(t *testing.T) {
 		t.Fatalf("the plan: %+v", k.Plan)
 	}
 	id := k.Plan.ID
-	if said := p.says(done, "data", "apply", id, "--hash", k.Plan.Hash[:12], "--reason", "Order 7 breaks the list").out; !strings.Contains(said, "lifeboat data held") {
+	if said := p.says(done, "data", "apply", id, "--hash", k.Plan.Hash[:12], "--reason", "Order 7 breaks the list").out; !strings.Contains(said, "lifeboat data verify "+id) {
 		t.Error(said)
 	}
 	if n := there("SELECT count(*) FROM orders WHERE id = 7") + there("SELECT count(*) FROM line WHERE orders = 7"); n != 0 {
@@ -48,7 +48,7 @@ func TestRowsLeaveAndComeBackCorrected(t *testing.T) {
 	}
 	b.KillControl()
 	b.Eventually("control is back", b.Ready)
-	if said := p.says(done, "data", "held").out; !strings.Contains(said, id) || !strings.Contains(said, "2 rows of orders wait") {
+	if said := p.says(done, "data", "held").out; !strings.Contains(said, id) || !strings.Contains(said, "chosen in orders; 2 rows wait") {
 		t.Error(said)
 	}
 	if said := p.says(done, "status").out; !strings.Contains(said, k.Lever) {
