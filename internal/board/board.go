@@ -130,6 +130,7 @@ type Page struct {
 	Logo      []byte    `json:"logo,omitempty"`         // SVG, checked and cleaned
 	LogoType  string    `json:"logo_type,omitempty"`    // image/svg+xml or image/png
 	Private   *Private  `json:"private,omitempty"`      // nil: everybody may read
+	Subscribe []string  `json:"subscribe,omitzero"`     // how people may be told (package subscribe: mail, webhook, slack); nil: not at all
 	CreatedAt time.Time `json:"created_at"`
 }
 

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lifeboat/internal/fault"
+	"lifeboat/test/door"
 )
 
 // TestMain lets this program be the child of its own tests.
@@ -376,7 +377,7 @@ func TestListenUnix(t *testing.T) {
 	if _, err := ListenUnix(path, -1); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("a second listener: %v", err)
 	}
-	must(t, l.Close())
+	door.LetGo(t, l)
 	again, err := ListenUnix(path, -1) // the file is stale now
 	must(t, err)
 	again.Close()

@@ -29,6 +29,7 @@ import (
 
 	"lifeboat/internal/probe"
 	"lifeboat/internal/prober"
+	"lifeboat/test/door"
 )
 
 func TestMain(m *testing.M) {
@@ -359,7 +360,7 @@ func TestAskRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	target := targetAt(l.Addr(), "http")
-	l.Close()
+	door.LetGo(t, l)
 	want(t, prober.Ask(t.Context(), target, patient()), probe.Fail, "connection refused")
 	c := probe.Check{Name: "port", Kind: probe.KindTCP, Timeout: 30 * time.Second}
 	want(t, prober.Ask(t.Context(), target, c), probe.Fail, "connection refused")

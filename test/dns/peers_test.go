@@ -13,6 +13,8 @@ import (
 	"time"
 
 	wire "github.com/miekg/dns"
+
+	"lifeboat/test/door"
 )
 
 // startLimit is how long a server may take until it answers for the last zone.
@@ -150,7 +152,7 @@ func freePort(t *testing.T) int {
 		}
 		port := l.Addr().(*net.TCPAddr).Port
 		u, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port))
-		l.Close()
+		door.LetGo(t, l)
 		if err == nil {
 			u.Close()
 			return port

@@ -12,24 +12,20 @@ import (
 	"context"
 	"errors"
 	"net"
+	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // LetGo closes a listener so that its address can be had again at once, by this or by
-// another process: shutting it down ends the listening for every copy (shutdown(2), on
-// Linux also for sockets that listen).
+// another process: no child is between its fork and its exec meanwhile (syscall.ForkLock).
 func LetGo(t testing.TB, l net.Listener) {
 	t.Helper()
-	raw, err := l.(*net.TCPListener).SyscallConn()
-	if err != nil {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		t.Errorf("let go of %s: %v", l.Addr(), err)
-		return
 	}
-	_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RD) })
-	_ = l.Close()
 }
 
 // patience is how long Open waits for an address that a server of this process has
@@ -49,7 +45,7 @@ func Open(t testing.TB, address string) net.Listener {
 		if err == nil {
 			return l
 		}
-		if !errors.Is(err, unix.EADDRINUSE) {
+		if !errors.Is(err, syscall.EADDRINUSE) {
 			t.Fatalf("listen at %s: %v", address, err)
 		}
 		select {

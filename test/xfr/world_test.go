@@ -24,6 +24,7 @@ import (
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/xfr"
 	"lifeboat/internal/zone"
+	"lifeboat/test/door"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -230,7 +231,7 @@ func freePort(t *testing.T) int {
 		must(t, err)
 		port := l.Addr().(*net.TCPAddr).Port
 		u, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port))
-		l.Close()
+		door.LetGo(t, l)
 		if err == nil {
 			u.Close()
 			return port
