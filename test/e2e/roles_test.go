@@ -191,7 +191,7 @@ func (b *Boat) byPages(admin, viewer *Reader, id string) {
 		}
 		for _, form := range forms {
 			action := get(form, "action")
-			if slices.Contains([]string{"/sign-out", "/account/leave-all", "/account/password"}, action) {
+			if slices.Contains([]string{"/sign-out", "/account/leave-all", "/account/password", "/language"}, action) {
 				continue // their own
 			}
 			f := admin.fields(form)
