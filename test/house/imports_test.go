@@ -54,7 +54,7 @@ func TestDataPlane(t *testing.T) {
 }
 
 // pure packages decide and never touch the world.
-var pure = []string{"fault", "role", "probe", "zone", "dnssec", "feature", "lever", "snapshot", "incident", "postmortem", "statuspage", "quarantine", "board", "boardfeed", "zonediff", "zonebook"}
+var pure = []string{"fault", "role", "probe", "zone", "dnssec", "feature", "lever", "snapshot", "incident", "postmortem", "statuspage", "quarantine", "board", "boardfeed", "zonediff", "zonebook", "subscribe"}
 
 func TestPurePackages(t *testing.T) {
 	t.Parallel()

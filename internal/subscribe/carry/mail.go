@@ -153,14 +153,8 @@ func (m *Mail) dial(ctx context.Context) (*gomail.Client, error) {
 // a list (RFC 2919), and ended by one click (RFC 2369, RFC 8058).
 func (m *Mail) message(p desk.Parcel) (*gomail.Msg, error) {
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
-	refused := func(err error) error {
-		return fault.New(fault.Invalid, "the mail can't be written").Because(errors.New(strings.ReplaceAll(err.Error(), p.To, "…")))
-	}
-	if err := msg.FromFormat(m.o.From.Name, m.o.From.Address); err != nil {
-		return nil, refused(err)
-	}
-	if err := msg.To(p.To); err != nil {
-		return nil, refused(err)
+	if msg.FromFormat(m.o.From.Name, m.o.From.Address) != nil || msg.To(p.To) != nil { // their errors hold the address
+		return nil, fault.New(fault.Invalid, "no mail can be written to this address")
 	}
 	domain := m.o.From.Address[strings.LastIndexByte(m.o.From.Address, '@')+1:]
 	msg.Subject(p.Subject)
