@@ -168,7 +168,7 @@ func Run(ctx context.Context, o Options) error {
 	if held, err = certificates(o, eng); err != nil {
 		return err
 	}
-	told, err := openSubscribers(ctx, o, record, key)
+	told, err := openSubscribers(ctx, o, record, key, eng.Ring)
 	if err != nil {
 		return err
 	}
@@ -399,12 +399,12 @@ func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	machines := api.Options{Engine: p.eng, Desk: p.desk(), Board: p.words, Zones: p.zones, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside, Console: o.Config.ConsoleURL}
+	machines := api.Options{Engine: p.eng, Desk: p.desk(), Board: p.words, Subscribers: p.told, Zones: p.zones, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside, Console: o.Config.ConsoleURL}
 	if p.certs != nil {
 		machines.Certificates = p.certs
 	}
 	people := web.New(web.Options{
-		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Desk: p.desk(), Board: p.words, Zones: p.zones, Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
+		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Desk: p.desk(), Board: p.words, Subscribers: p.told, Reach: reach(p.told, p.words), Zones: p.zones, Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
 		URL: o.Config.ConsoleURL, Config: o.Config, Ending: ending, Company: companySignIn(o), Ring: p.ring, Passes: p.doors.Mint,
 		Fingerprint: func() string { f, _ := ConsoleFingerprint(o.Dir); return f }, // without one the card has no such line
 	})

@@ -522,3 +522,14 @@ func (d *Desk) sweep(ctx context.Context) {
 		}
 	}
 }
+
+// Ways are how people can be told here.
+func (d *Desk) Ways() []subscribe.Way {
+	out := []subscribe.Way{}
+	for _, way := range subscribe.Ways() {
+		if d.lanes[way] != nil {
+			out = append(out, way)
+		}
+	}
+	return out
+}
