@@ -118,6 +118,8 @@ type Options struct {
 
 	Board Board // the status page; its routes say that there is none where it is nil
 
+	Subscribers Subscribers // who is told what it tells; likewise
+
 	Outside Outside // what the world sees of our zones; its routes say that nobody looks where it is nil
 
 	Certificates Certificates // nil: the configuration has none
@@ -212,7 +214,7 @@ func (a *api) routes() []byte {
 	shared(a.h.OpenAPI().Components)
 	for _, register := range []func(){
 		a.statusRoutes, a.leverRoutes, a.siteRoutes, a.evidenceRoutes, a.changeRoutes, a.dataRoutes, a.causeRoutes, a.fixRoutes, a.peopleRoutes,
-		a.incidentRoutes, a.followUpRoutes, a.writeUpRoutes, a.queueRoutes, a.dnsRoutes, a.signingRoutes, a.certificateRoutes, a.tokenRoutes, a.accountRoutes, a.boardRoutes, a.zoneRoutes,
+		a.incidentRoutes, a.followUpRoutes, a.writeUpRoutes, a.queueRoutes, a.dnsRoutes, a.signingRoutes, a.certificateRoutes, a.tokenRoutes, a.accountRoutes, a.boardRoutes, a.subscriberRoutes, a.zoneRoutes,
 	} {
 		register()
 	}

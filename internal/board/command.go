@@ -67,6 +67,7 @@ type Change struct {
 	Incident        *Incident
 	Maintenance     *Maintenance
 	DropMaintenance string
+	Silent          bool // subscribers are not told
 	Event           Event
 }
 
@@ -233,7 +234,7 @@ func (c OpenIncident) decide(g Given) (Change, error) {
 		return Change{}, err
 	}
 	title, _ := in.Title.In("", "en")
-	return Change{Incident: &in, Event: Event{Type: "incident.opened", Subject: in.ID, Text: g.name() + " told visitors: " + title}}, nil
+	return Change{Incident: &in, Silent: c.Silent, Event: Event{Type: "incident.opened", Subject: in.ID, Text: g.name() + " told visitors: " + title}}, nil
 }
 
 func (c UpdateIncident) decide(g Given) (Change, error) {
@@ -254,7 +255,7 @@ func (c UpdateIncident) decide(g Given) (Change, error) {
 		return Change{}, err
 	}
 	text, _ := c.Text.In("", "en")
-	return Change{Incident: &in, Event: Event{Type: "incident.updated", Subject: in.ID, Text: g.name() + " told visitors (" + string(c.Step) + "): " + text}}, nil
+	return Change{Incident: &in, Silent: c.Silent, Event: Event{Type: "incident.updated", Subject: in.ID, Text: g.name() + " told visitors (" + string(c.Step) + "): " + text}}, nil
 }
 
 // ended gives each component that the incident touched back to operational.
@@ -420,7 +421,7 @@ func (c PlanMaintenance) decide(g Given) (Change, error) {
 		return Change{}, fault.New(fault.Conflict, "%d maintenances are planned already", MaxOpen).WithHint("cancel those that will not be")
 	}
 	m := Maintenance{
-		ID: c.ID, Rule: c.Rule, Title: tidy(c.Title), From: c.From.UTC(), Until: c.Until.UTC(), Step: Scheduled, ByHand: c.ByHand,
+		ID: c.ID, Rule: c.Rule, Title: tidy(c.Title), From: c.From.UTC(), Until: c.Until.UTC(), Step: Scheduled, ByHand: c.ByHand, Silent: c.Silent,
 		CreatedAt: g.Now.UTC(), UpdatedAt: g.Now.UTC(), By: g.name(), Updates: []Update{},
 	}
 	if m.ID == "" {
@@ -437,7 +438,7 @@ func (c PlanMaintenance) decide(g Given) (Change, error) {
 		m.Updates = append(m.Updates, Update{ID: publicID(g.NewID()), Step: Scheduled, Text: tidy(c.Text), At: g.Now.UTC(), Silent: c.Silent, By: g.name()})
 	}
 	title, _ := m.Title.In("", "en")
-	return Change{Maintenance: &m, Event: Event{Type: "maintenance.planned", Subject: m.ID, Text: g.name() + " announced work from " + m.From.Format(clockLayout) + ": " + title}}, nil
+	return Change{Maintenance: &m, Silent: c.Silent, Event: Event{Type: "maintenance.planned", Subject: m.ID, Text: g.name() + " announced work from " + m.From.Format(clockLayout) + ": " + title}}, nil
 }
 
 // when checks the time of work.
@@ -486,11 +487,11 @@ func (c UpdateMaintenance) decide(g Given) (Change, error) {
 	if c.Step == Completed && now.EndedAt.IsZero() {
 		now.EndedAt = g.Now.UTC()
 	}
-	now.Step = c.Step
+	now.Step, now.Silent = c.Step, now.Silent && c.Silent
 	if len(tidy(c.Text)) > 0 {
 		now.Updates = append(now.Updates, Update{ID: publicID(g.NewID()), Step: c.Step, Text: tidy(c.Text), At: g.Now.UTC(), Silent: c.Silent, By: g.name()})
 	}
-	return Change{Maintenance: &now, Event: Event{Type: "maintenance.updated", Subject: m.ID, Text: g.name() + " told visitors of the work " + m.ID + ": " + string(c.Step) + "."}}, nil
+	return Change{Maintenance: &now, Silent: c.Silent, Event: Event{Type: "maintenance.updated", Subject: m.ID, Text: g.name() + " told visitors of the work " + m.ID + ": " + string(c.Step) + "."}}, nil
 }
 
 func (c EditMaintenance) decide(g Given) (Change, error) {
@@ -522,7 +523,7 @@ func (c EditMaintenance) decide(g Given) (Change, error) {
 		}
 	}
 	m.UpdatedAt = g.Now.UTC()
-	return Change{Maintenance: &m, Event: Event{Type: "maintenance.edited", Subject: m.ID, Text: g.name() + " changed what is announced of the work " + m.ID + "."}}, nil
+	return Change{Maintenance: &m, Silent: m.Silent, Event: Event{Type: "maintenance.edited", Subject: m.ID, Text: g.name() + " changed what is announced of the work " + m.ID + "."}}, nil
 }
 
 func (c CancelMaintenance) decide(g Given) (Change, error) {
@@ -536,9 +537,9 @@ func (c CancelMaintenance) decide(g Given) (Change, error) {
 	event := Event{Type: "maintenance.cancelled", Subject: m.ID, Text: g.name() + " took back what was announced as " + m.ID + "."}
 	if m.Rule != "" {
 		m.Cancelled, m.UpdatedAt = true, g.Now.UTC()
-		return Change{Maintenance: &m, Event: event}, nil
+		return Change{Maintenance: &m, Silent: m.Silent, Event: event}, nil
 	}
-	return Change{DropMaintenance: m.ID, Event: event}, nil
+	return Change{DropMaintenance: m.ID, Silent: m.Silent, Event: event}, nil
 }
 
 func (g Given) name() string {

@@ -134,6 +134,7 @@ type Maintenance struct {
 	From       time.Time `json:"from"`
 	Until      time.Time `json:"until"`
 	Step       Step      `json:"step"`               // as last said; At counts the clock in
+	Silent     bool      `json:"silent,omitempty"`   // subscribers were told nothing of it yet
 	ByHand     bool      `json:"by_hand,omitempty"`  // it begins and ends when a person says so, not by the clock
 	Rule       string    `json:"rule,omitempty"`     // of the recurring one that it is an occurrence of
 	Cancelled  bool      `json:"cancelled,omitzero"` // an occurrence that was taken back: kept, so that its rule does not announce it again

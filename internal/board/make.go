@@ -127,11 +127,9 @@ func Make(page Page, f Facts) Board {
 		UpdatedAt: page.CreatedAt,
 	}
 	mine := map[string]bool{}
-	var ids []string
-	for _, d := range f.Sheet.Components {
-		if page.shows(d) {
-			mine[d.ID], ids = true, append(ids, d.ID)
-		}
+	ids := page.IDs(f.Sheet.Components)
+	for _, id := range ids {
+		mine[id] = true
 	}
 	b.tell(f, ids)
 	for _, g := range append([]Group{{}}, f.Sheet.Groups...) {
@@ -151,18 +149,33 @@ func (p Page) shows(d Definition) bool {
 	return p.Sites == nil || slices.ContainsFunc(d.Measured, func(m Measure) bool { return slices.Contains(p.Sites, m.Site) })
 }
 
+// Tells says whether the page, which has the components ids, tells of what touches some
+// components and came of a crew's incident at a site ("": of none).
+func (p Page) Tells(ids, touched []string, site string) bool {
+	return p.Sites == nil || len(touched) == 0 && site == "" || touches(touched, ids) || slices.Contains(p.Sites, site)
+}
+
+// IDs are the ids of those of some components that are on the page, in their order.
+func (p Page) IDs(all []Definition) (ids []string) {
+	for _, d := range all {
+		if p.shows(d) {
+			ids = append(ids, d.ID)
+		}
+	}
+	return ids
+}
+
 // tell gathers the incidents and maintenances.
 func (b *Board) tell(f Facts, ids []string) {
 	for _, in := range f.Sheet.Incidents {
-		general := len(in.Components) == 0 && in.Site == ""
-		if b.Page.Sites == nil || general || in.Touches(ids) || slices.Contains(b.Page.Sites, in.Site) {
+		if b.Page.Tells(ids, in.Components, in.Site) {
 			b.Incidents = append(b.Incidents, in)
 			b.UpdatedAt = latest(b.UpdatedAt, in.UpdatedAt)
 		}
 	}
 	slices.SortStableFunc(b.Incidents, byNewest)
 	for _, m := range f.Sheet.Maintenances {
-		if m = m.At(f.Now); b.Page.Sites == nil || len(m.Components) == 0 || m.Touches(ids) {
+		if m = m.At(f.Now); b.Page.Tells(ids, m.Components, "") {
 			b.Maintenances = append(b.Maintenances, m)
 			b.UpdatedAt = latest(b.UpdatedAt, m.UpdatedAt)
 		}

@@ -16,7 +16,7 @@ import (
 
 // addBoard puts what is done on the status page under "status".
 func (a *app) addBoard(cmd *cobra.Command) *cobra.Command {
-	cmd.AddCommand(a.boardShow(), a.boardEvents(), a.boardOverride(), a.boardTakeBack(), a.boardIncident(), a.boardMaintenance(), a.boardPassword(), a.boardExport())
+	cmd.AddCommand(a.boardShow(), a.boardEvents(), a.boardOverride(), a.boardTakeBack(), a.boardIncident(), a.boardMaintenance(), a.boardPassword(), a.boardExport(), a.subscribers(), a.deliveries())
 	return cmd
 }
 

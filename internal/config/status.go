@@ -36,10 +36,12 @@ type Status struct {
 	Components []board.Definition // none: one for each site
 	Rules      []board.Rule
 	Templates  []board.Template
+
+	Subscribers *Subscribers // nil: nobody can subscribe
 }
 
 var statusKeys = keySet{
-	known: []string{"host", "hosts", "url", "name", "colour", "colour_at_night", "logo", "languages", "time_zone", "contact", "groups", "components", "templates", "maintenance", "private"},
+	known: []string{"host", "hosts", "url", "name", "colour", "colour_at_night", "logo", "languages", "time_zone", "contact", "groups", "components", "templates", "maintenance", "private", "subscribers"},
 	later: map[string]string{
 		"color": "write colour", "css": "write colour and logo", "html": "write colour and logo", "title": "write name", "theme": "the page follows the reader's own, light or dark",
 		"incidents": "write them with lifeboat status incident", "language": "write languages: [de]", "timezone": "write time_zone",
@@ -89,6 +91,8 @@ func (b *builder) status(top section) {
 	st.Components = b.statusComponents(s, st.Groups)
 	st.Templates = b.statusTemplates(s)
 	st.Rules = b.statusRules(s, st.Components)
+	st.Subscribers = b.subscribers(s)
+	st.Page.Subscribe = st.Subscribers.Ways()
 	b.statusNames(s)
 }
 

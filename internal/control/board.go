@@ -17,6 +17,7 @@ import (
 	"lifeboat/internal/incident"
 	"lifeboat/internal/statuspage"
 	"lifeboat/internal/store"
+	subscribers "lifeboat/internal/subscribe/desk"
 )
 
 // The status page's own pace.
@@ -26,7 +27,7 @@ const (
 )
 
 // openBoard reads what people wrote on the status page and what was measured for it.
-func openBoard(ctx context.Context, o Options, record *store.Guarded, key ed25519.PrivateKey) (*desk.Desk, *door.Ring, chan struct{}, error) {
+func openBoard(ctx context.Context, o Options, record *store.Guarded, key ed25519.PrivateKey, subscribers *subscribers.Desk) (*desk.Desk, *door.Ring, chan struct{}, error) {
 	changed := make(chan struct{}, 1)
 	settings := boardSettings(o.Config, key)
 	doors := door.New(o.Now)
@@ -37,7 +38,7 @@ func openBoard(ctx context.Context, o Options, record *store.Guarded, key ed2551
 		}
 	}
 	d := desk.New(desk.Options{
-		Store: record, Settings: settings, Now: o.Now, NewID: o.NewID, Logger: o.Logger, Passes: doors.Keys,
+		Store: record, Settings: settings, Now: o.Now, NewID: o.NewID, Logger: o.Logger, Passes: doors.Keys, Besides: subscribers.News,
 		Degraded: func() bool { _, _, _, degraded := record.Degraded(); return degraded },
 		Changed: func() {
 			select {

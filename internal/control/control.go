@@ -53,6 +53,7 @@ import (
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/store"
 	"lifeboat/internal/store/sqlite"
+	subdesk "lifeboat/internal/subscribe/desk"
 	"lifeboat/internal/supervise"
 	"lifeboat/internal/token"
 	"lifeboat/internal/web"
@@ -167,7 +168,11 @@ func Run(ctx context.Context, o Options) error {
 	if held, err = certificates(o, eng); err != nil {
 		return err
 	}
-	words, doors, changed, err := openBoard(ctx, o, record, key)
+	told, err := openSubscribers(ctx, o, record, key, eng.Ring)
+	if err != nil {
+		return err
+	}
+	words, doors, changed, err := openBoard(ctx, o, record, key, told)
 	if err != nil {
 		return err
 	}
@@ -175,7 +180,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := eng.Start(ctx, feed); err != nil {
 		return err
 	}
-	return plane{o: o, record: record, accounts: accounts, tokens: tokens, ring: ring, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside, certs: held, words: words, doors: doors, changed: changed, zones: openZones(o, record, book, eng)}.serve(ctx)
+	return plane{o: o, record: record, accounts: accounts, tokens: tokens, ring: ring, box: box, eng: eng, feed: feed, channels: with.Channels, round: round, rows: rows, outside: outside, certs: held, words: words, told: told, doors: doors, changed: changed, zones: openZones(o, record, book, eng)}.serve(ctx)
 }
 
 // plane is the whole control plane, wired.
@@ -194,6 +199,7 @@ type plane struct {
 	rows     *desk.Desk      // nil without databases
 	certs    *certs.Keeper   // nil without certificates
 	words    *boarddesk.Desk // what people write on the status page
+	told     *subdesk.Desk   // who is told what is written there
 	doors    *door.Ring      // who signed in reads it
 	changed  chan struct{}   // signalled when they did
 	zones    *zonedesk.Desk  // where records of zones are edited
@@ -224,6 +230,7 @@ func (p plane) serve(ctx context.Context) error {
 	if p.certs != nil {
 		loops.Go(func() { p.certs.Run(inner) })
 	}
+	loops.Go(func() { p.told.Run(inner) })
 	loops.Go(func() { keepBoard(inner, o, p.words, p.doors, p.eng, p.changed) })
 	if o.HTTP != nil {
 		doors.Go(func() { errs <- p.serveConsole(ctx, console) }) // with ctx
@@ -392,12 +399,12 @@ func (p plane) edges(ending <-chan struct{}) (console, root http.Handler, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	machines := api.Options{Engine: p.eng, Desk: p.desk(), Board: p.words, Zones: p.zones, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside, Console: o.Config.ConsoleURL}
+	machines := api.Options{Engine: p.eng, Desk: p.desk(), Board: p.words, Subscribers: p.told, Zones: p.zones, Tokens: p.tokens, Accounts: p.accounts, Logger: o.Logger, Now: o.Now, Version: o.Version, Outside: p.outside, Console: o.Config.ConsoleURL}
 	if p.certs != nil {
 		machines.Certificates = p.certs
 	}
 	people := web.New(web.Options{
-		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Desk: p.desk(), Board: p.words, Zones: p.zones, Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
+		Engine: p.eng, Tokens: p.tokens, Accounts: p.accounts, Desk: p.desk(), Board: p.words, Subscribers: p.told, Reach: reach(p.told, p.words), Zones: p.zones, Key: key, Now: o.Now, Logger: o.Logger, Channels: p.channels, Demo: o.Note,
 		URL: o.Config.ConsoleURL, Config: o.Config, Ending: ending, Company: companySignIn(o), Ring: p.ring, Passes: p.doors.Mint,
 		Fingerprint: func() string { f, _ := ConsoleFingerprint(o.Dir); return f }, // without one the card has no such line
 	})

@@ -19,6 +19,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base32"
+	"encoding/base64"
 	"net/mail"
 	"net/url"
 	"slices"
@@ -57,21 +58,18 @@ const (
 
 // Subscription is one address that is told what a page tells.
 type Subscription struct {
-	ID         string    `json:"id"`
-	Page       string    `json:"page"` // its id
-	Way        Way       `json:"way"`
-	To         string    `json:"to"`                   // a mail address, or a URL; a URL may be a secret itself
-	Components []string  `json:"components,omitempty"` // ids; none: all
-	Language   string    `json:"language"`             // what messages are written in
-	By         string    `json:"by,omitempty"`         // who of the crew added it; "": whoever reads there
-	AskedAt    time.Time `json:"asked_at"`
-	Confirmed  time.Time `json:"confirmed_at,omitzero"` // zero: pending
-	Sent       []Sent    `json:"sent,omitempty"`        // messages with its link that were asked for, the last day's
-}
-
-// Sent is a message about the subscription itself.
-type Sent struct {
-	At time.Time `json:"at"`
+	ID         string      `json:"id"`
+	Page       string      `json:"page"` // its id
+	Way        Way         `json:"way"`
+	To         string      `json:"to"`                   // a mail address, or a URL; a URL may be a secret itself
+	Components []string    `json:"components,omitempty"` // ids; none: all
+	Language   string      `json:"language"`             // what messages are written in
+	By         string      `json:"by,omitempty"`         // who of the crew added it; "": whoever reads there
+	AskedAt    time.Time   `json:"asked_at"`
+	Confirmed  time.Time   `json:"confirmed_at,omitzero"` // zero: pending
+	Asks       []time.Time `json:"asks,omitempty"`        // when messages with its link were asked for, the last day's
+	Owed       time.Time   `json:"owed,omitzero"`         // since when such a message is owed; zero: none is
+	Refused    int         `json:"refused,omitempty"`     // news in a row that its receiver refused for good
 }
 
 // Active says whether it is told of news.
@@ -288,3 +286,6 @@ func (a Ask) Check() error {
 	}
 	return nil
 }
+
+// Whole is a webhook's secret as Standard Webhooks writes it ("Signature scheme").
+func Whole(secret []byte) string { return "whsec_" + base64.StdEncoding.EncodeToString(secret) }

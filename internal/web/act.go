@@ -54,7 +54,7 @@ var acts map[string]act
 
 func init() { // they refer to each other through pages that hold their forms
 	acts = map[string]act{}
-	for _, part := range []map[string]act{containActs, tellActs, causeActs, fixActs, returnActs, crewActs, evidenceActs, writeUpActs, dataActs, zoneActs, boardActs, otherActs} {
+	for _, part := range []map[string]act{containActs, tellActs, causeActs, fixActs, returnActs, crewActs, evidenceActs, writeUpActs, dataActs, zoneActs, boardActs, subscriberActs, otherActs} {
 		for name, a := range part {
 			acts[name] = a
 		}

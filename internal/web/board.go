@@ -50,6 +50,7 @@ type statusPart struct {
 	Over       []workRow
 	Pages      []boardAddress
 	Reach      string
+	Told       bool // there is a page of who is told
 }
 
 // publicRow is an incident as visitors are told of it.
@@ -119,6 +120,7 @@ func (s *server) boardRoom(w http.ResponseWriter, r *http.Request, who account.S
 	if s.o.Reach != nil {
 		part.Reach = s.o.Reach(nil)
 	}
+	part.Told = s.o.Subscribers != nil
 	p.Body = part
 	s.show(w, http.StatusOK, "board.html", p)
 }

@@ -100,6 +100,7 @@ func TestPagesAskForTheRolesOfTheAPI(t *testing.T) {
 		"rows-plan": "data-plan", "rows-search": "data-search", "rows-search-stop": "data-search-stop", "rows-approve": "data-approve", "rows-apply": "data-apply", "rows-stop": "data-stop", "rows-restore": "data-restore", "rows-discard": "data-discard", "rows-purge": "data-purge",
 		"board-open": "board-incident-open", "board-update": "board-incident-update", "board-edit": "board-incident-edit", "board-story": "board-incident-story", "board-story-off": "board-incident-story",
 		"board-override": "board-override", "board-take-back": "board-take-back", "board-plan": "board-maintenance-plan", "board-work": "board-maintenance-update", "board-work-edit": "board-maintenance-edit", "board-cancel": "board-maintenance-cancel", "board-attach": "board-incident-attach",
+		"subscriber-add": "subscriber-add", "subscriber-remove": "subscriber-remove", "deliver-again": "delivery-again",
 		"account-invite": "account-invite", "account-reset": "account-reset",
 		"zone-add": "zone-change", "zone-edit": "zone-change", "zone-paste": "zone-paste", "zone-take-out": "zone-take-out", "zone-throw": "zone-take-out", "zone-publish": "zone-publish", "zone-keep": "zone-keep",
 	}

@@ -87,7 +87,7 @@ func TestEachMomentIsInTheCatalogue(t *testing.T) {
 var later = []string{
 	"account.go", "act.go", "act_evidence.go", "act_writeup.go", "act_zone.go", "board.go", "board_act.go", "board_enter.go", "board_form.go", "board_preview.go", "company.go", "data.go", "drawn.go", "evidence.go", "factor.go",
 	"features.go", "form.go", "formpage.go", "graph.go", "hour.go", "live.go", "logdrawn.go", "message.go", "owed.go", "queue.go", "scope.go", "settings.go", "shows.go", "signin.go", "sofar.go", "timeline.go", "todo.go", "web.go", "words.go", "writeup.go", "zone.go",
-	"act_crew.go", "act_tell.go", "arrivals.go", "language.go",
+	"act_crew.go", "act_tell.go", "arrivals.go", "language.go", "subscribers.go",
 }
 
 // noSentence are literals with spaces that nobody reads: drawn, matched, laid out.

@@ -565,6 +565,8 @@ var scenes = []scene{
 	{name: "status-page-work", set: toldVisitors, look: func(p *sheet) *sheet { return p.b.open("/status-page").follow("The database moves") }},
 	{name: "status-page-override", set: toldVisitors, look: room("/lifeboat/board-override?item=checkout")},
 	{name: "status-page-history", set: toldVisitors, look: room("/status-page/history")},
+	{name: "subscribers", set: someSubscribed, look: room("/status-page/subscribers")},
+	{name: "subscriber-add", set: someSubscribed, look: room("/lifeboat/subscriber-add")},
 	{name: "no-such-page", status: http.StatusNotFound, look: room("/nowhere")},
 	{name: "no-such-site", status: http.StatusNotFound, look: room("/sites/nowhere")},
 	{name: "sign-in", who: "-"},

@@ -129,6 +129,7 @@ type Options struct {
 	Accounts    Accounts
 	Desk        Desk                              // nil: the configuration has no databases
 	Board       Board                             // the status page; nil: there is none
+	Subscribers Subscribers                       // who is told what the status page tells; nil where there is none
 	Reach       func(c *board.Change) string      // who is told of a change, or of all (nil), in a sentence; nil: nobody is
 	Zones       Zones                             // where records are edited; nil: nowhere
 	Passes      func(page, browser string) string // makes the pass to a private status page; nil: nobody signs in to read one
@@ -246,6 +247,7 @@ func (s *server) rooms() map[string]func(http.ResponseWriter, *http.Request, acc
 
 		"GET /status-page":                                  s.boardRoom,
 		"GET /status-page/history":                          s.boardHistory,
+		"GET " + subscribersPath:                            s.subscribersRoom,
 		"GET /status-page/incidents/{item}":                 s.boardIncident,
 		"GET /status-page/maintenances/{item}":              s.boardWork,
 		"GET /status-page/preview/{draft}/{page}/{path...}": s.showDraft,

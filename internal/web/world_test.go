@@ -91,7 +91,8 @@ type boat struct {
 	ledger   *ledger.Book
 	folder   string     // of evidence
 	words    *desk.Desk // of the status page, where there is one
-	token    string     // Ada's, an admin's
+	told     Subscribers
+	token    string // Ada's, an admin's
 	ada      incident.Actor
 	record   func() engine.RecordView
 	others   int
@@ -431,6 +432,9 @@ func (b *boat) options() Options {
 	}
 	if b.words != nil {
 		o.Board = b.words
+	}
+	if b.told != nil {
+		o.Subscribers = b.told
 	}
 	return o
 }

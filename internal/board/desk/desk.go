@@ -60,7 +60,10 @@ type Options struct {
 	Logger   *slog.Logger           // silent when nil
 	Changed  func()                 // called after each change; nil: nobody is told
 	Passes   func() []board.PassKey // what checks who signed in; nil: nobody can
-	Degraded func() bool            // the store takes only what must not be lost; nil: never
+	// Besides makes writes that belong into the transaction of a change, and is told once that
+	// has taken place; nil: none. It MUST NOT call the Desk.
+	Besides  func(before board.Records, c board.Change) (w []store.Write, done func())
+	Degraded func() bool // the store takes only what must not be lost; nil: never
 }
 
 // The keys of the store.
@@ -103,6 +106,9 @@ func New(o Options) *Desk {
 	}
 	if o.Changed == nil {
 		o.Changed = func() {}
+	}
+	if o.Besides == nil {
+		o.Besides = func(board.Records, board.Change) ([]store.Write, func()) { return nil, func() {} }
 	}
 	if o.Settings.Zone == nil {
 		o.Settings.Zone = time.UTC
@@ -236,15 +242,17 @@ func (d *Desk) keep(ctx context.Context, c board.Change) error { // with writing
 		w = append(w, store.Write{Key: key, Delete: true})
 	}
 	d.mu.Lock()
-	before := d.revision[key]
+	before, records := d.revision[key], d.records
 	d.mu.Unlock()
 	if n := len(w[1].Value); n > store.MaxValue {
 		return fault.New(fault.Invalid, "%s would have %d bytes, %d fit", key, n, store.MaxValue).WithHint("resolve it and open another")
 	}
-	rev, err := d.o.Store.Txn(ctx, []store.Cond{{Key: key, Modified: before}}, w)
+	besides, done := d.o.Besides(records, c)
+	rev, err := d.o.Store.Txn(ctx, []store.Cond{{Key: key, Modified: before}}, append(w, besides...))
 	if err != nil {
 		return err
 	}
+	defer done() // without mu
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.revision[key], d.records = rev, c.On(d.records)
