@@ -38,6 +38,7 @@ import (
 	"lifeboat/internal/ratelimit"
 	"lifeboat/internal/snapshot"
 	"lifeboat/internal/standby"
+	"lifeboat/internal/subscribe"
 	"lifeboat/internal/xfr"
 	"lifeboat/internal/zone"
 )
@@ -120,8 +121,9 @@ func New(o Options) (*Answer, error) {
 	entrance := lookAtDoor(o.Standby, o.StandbyTLS)
 	a := &Answer{
 		o: o, folder: folder, ring: feed.NewRing(), serials: map[string]uint32{}, changed: make(chan struct{}, 1),
-		standby: standby.New(standby.Options{Logger: o.Logger, Now: o.Now, MaxConns: entrance.conns}), ofrep: ofrep.New(ofrep.Options{Logger: o.Logger}),
+		ofrep: ofrep.New(ofrep.Options{Logger: o.Logger}),
 	}
+	a.standby = standby.New(standby.Options{Logger: o.Logger, Now: o.Now, MaxConns: entrance.conns, Subscribe: a.subscribe})
 	a.statuses = standby.Statuses{More: []standby.More{boardfeed.All}, Feeds: boardfeed.Links()}
 	a.copies = xfr.NewSecondary(xfr.SecondaryOptions{Dir: filepath.Join(o.Dir, "copies"), Now: o.Now, Logger: o.Logger, Take: a.takeCopies})
 	a.xfr = xfr.New(xfr.Options{Now: o.Now, Logger: o.Logger, Notified: a.copies.Notified})
@@ -146,6 +148,14 @@ func New(o Options) (*Answer, error) {
 	a.mu.Unlock()
 	a.renderOnce()
 	return a, nil
+}
+
+// subscribe asks control what a visitor of a status page wants of it.
+func (a *Answer) subscribe(ctx context.Context, ask subscribe.Ask) subscribe.Told {
+	if a.follow == nil {
+		return subscribe.Told{Outcome: subscribe.Away}
+	}
+	return a.follow.Subscribe(ctx, ask)
 }
 
 // cookieSecret is what DNS cookies are made with (RFC 9018). It is kept, so that the

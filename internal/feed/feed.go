@@ -157,6 +157,9 @@ const (
 	TypeStage  = "stage"  // to answer: a Stage
 	TypeStaged = "staged" // from answer: a Staged, once for each Stage
 
+	TypeSubscribe  = "subscribe"  // from answer: a Subscribe
+	TypeSubscribed = "subscribed" // to answer: a Subscribed, at the most once for each Subscribe
+
 	TypeCapture     = "capture"      // to answer: a capture.Job
 	TypeCaptured    = "captured"     // from answer: a capture.Item
 	TypeCaptureDone = "capture_done" // from answer: a capture.Done, once for each job, after its items

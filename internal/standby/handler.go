@@ -22,12 +22,16 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if c, is := r.Context().Value(connKey{}).(*conn); is {
 		c.asked.Store(true)
 	}
+	c := s.current.Load()
+	if t, at, is := c.subscribing(r); is {
+		t.serveSubscribe(w, r, s, at)
+		return
+	}
 	h, form := w.Header(), unlockForm(r)
 	if !discard(r) || s.crowded() {
 		h["Connection"] = closing
 	}
 	harden(h)
-	c := s.current.Load()
 	if c == nil {
 		h["Retry-After"] = oneMoment
 		text(w, r, http.StatusServiceUnavailable, "Not ready yet. Please ask again in a second.\n")

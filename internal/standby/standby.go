@@ -6,7 +6,9 @@
 // (the View) and which of the finished answers is sent. It is not the page
 // (package statuspage writes it), it proxies nothing, and it renders nothing in a
 // request: the caller compiles a View on every change and, because ages are
-// written into the page, at least every five seconds. Only package answer runs it.
+// written into the page, at least every five seconds. But for what one visitor filled in
+// or owns, a subscription, whose pages are made as they are asked for, a bounded number
+// of them a minute. Only package answer runs it.
 //
 // Invariants: a production name is answered 503 with the marker header and never
 // a cookie, in calm as in a crisis, so that the check "is the standby healthy?" is
@@ -29,6 +31,7 @@ import (
 	"time"
 
 	"lifeboat/internal/listen"
+	"lifeboat/internal/subscribe"
 )
 
 // The headers by which the standby and its checkers know each other.
@@ -59,6 +62,10 @@ type Options struct {
 	MaxConns   int              // connections held at once, of all listeners; DefaultMaxConns when 0
 	PerAddress int              // of them for one IPv4 address or IPv6 /64; a sixteenth of MaxConns when 0. This machine's own are not counted
 	Handshakes int              // TLS handshakes that may wait for the processor; 1024 for each when 0
+
+	// Subscribe asks control what somebody wants who subscribes at a status page. It MUST
+	// return within a few seconds; nil: nobody can be asked.
+	Subscribe func(ctx context.Context, a subscribe.Ask) subscribe.Told
 }
 
 // DefaultMaxConns is what fits into about 400 MB: a connection over TLS takes 35 KiB.
@@ -94,6 +101,8 @@ type Server struct {
 	gripes  gripes
 
 	tries    *tries        // of passwords
+	begins   *turns        // of those who subscribe
+	links    *turns        // of those who come with a subscription's link
 	setting  sync.Mutex    // held by Set, so that no counter is made twice
 	turnedMu sync.Mutex    // guards turned
 	turned   chan struct{} // closed and made anew when a site has gone home
@@ -118,7 +127,7 @@ type target struct {
 // New makes a Server that answers 503 to everybody until Set is called.
 func New(o Options) *Server {
 	o = o.withDefaults()
-	s := &Server{opts: o, turned: make(chan struct{}), tries: newTries()}
+	s := &Server{opts: o, turned: make(chan struct{}), tries: newTries(), begins: newTurns(beginsEach, beginsEachIn, beginsAll), links: newTurns(linksEach, linksEachIn, linksAll)}
 	s.crowd = newCrowd(o.MaxConns, o.PerAddress)
 	s.gate = newGate(o.Handshakes)
 	s.gripes = gripes{log: o.Logger, now: o.Now}

@@ -36,6 +36,7 @@ type kept struct {
 	like string // what they were made of
 	at   time.Time
 	rest map[string]statuspage.Document
+	asks asks
 }
 
 // Statused is a status page, ready to be served at its names.
@@ -45,6 +46,10 @@ type Statused struct {
 	languages []string
 	lock      map[string]notice // what those are given who may not read it, by trouble and language
 	missing   map[string]notice // by language
+
+	board   board.Board // what pages are made of that are made for one request
+	options statuspage.Options
+	ready   map[string]notice // those of asks
 }
 
 // notice is a document of a status page, ready to be sent.
@@ -95,7 +100,11 @@ func (s *Statuses) rest(b board.Board, version string) (*kept, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &kept{like, b.Now, docs}, nil
+	asks, err := makeAsks(b, s.options())
+	if err != nil {
+		return nil, err
+	}
+	return &kept{like, b.Now, docs, asks}, nil
 }
 
 func (s *Statuses) page(b board.Board, k *kept) (*Statused, error) {
@@ -103,7 +112,11 @@ func (s *Statuses) page(b board.Board, k *kept) (*Statused, error) {
 	if before == nil {
 		before = &Statused{}
 	}
-	p := &Statused{page: b.Page, docs: map[string]notice{}, lock: map[string]notice{}, missing: map[string]notice{}, languages: statuspage.Offered(b.Page)}
+	p := &Statused{page: b.Page, docs: map[string]notice{}, lock: map[string]notice{}, missing: map[string]notice{}, languages: statuspage.Offered(b.Page),
+		board: b, options: s.options(), ready: map[string]notice{}}
+	for key, d := range k.asks {
+		p.ready[key] = p.tell(d, before.ready[key])
+	}
 	fresh, err := statuspage.Fresh(b, s.options())
 	if err != nil {
 		return nil, err

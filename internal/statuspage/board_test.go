@@ -24,7 +24,7 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 // company is a page of eight components in three groups with an incident, one that is
 // over and written up, and planned work.
 func company() (board.Page, board.Facts) {
-	page := board.Page{ID: "main", Hosts: []string{"status.example.org"}, URL: "https://status.example.org", Name: "Harbour Goods", Languages: []string{"en", "de"}, Zone: "Europe/Berlin", Contact: "hello@example.org"}
+	page := board.Page{ID: "main", Hosts: []string{"status.example.org"}, URL: "https://status.example.org", Name: "Harbour Goods", Languages: []string{"en", "de"}, Zone: "Europe/Berlin", Contact: "hello@example.org", Subscribe: []string{"mail", "webhook", "slack"}}
 	f := board.Facts{
 		Now: noon, Ordered: map[string]board.Ordered{"shop": {Position: "main", Home: "main"}}, History: board.History{},
 		Sheet: board.Sheet{Pages: []board.Page{page}, Groups: []board.Group{
@@ -102,6 +102,9 @@ func documents(t *testing.T, page board.Page, f board.Facts) map[string]Document
 	for path, d := range rest {
 		fresh[path] = d
 	}
+	for path, d := range subscribing(t, b, o) {
+		fresh[path] = d
+	}
 	return fresh
 }
 
@@ -173,7 +176,7 @@ func TestCataloguesAreWhole(t *testing.T) {
 	}
 }
 
-var unsaid = regexp.MustCompile(`<no value>|ZgotmplZ|\{\{|\b(head|state|step|news|bar|day|both|known|age|span|page|times|lock|date)\.[a-z]{3,}`)
+var unsaid = regexp.MustCompile(`<no value>|ZgotmplZ|\{\{|\b(head|state|step|news|bar|day|both|known|age|span|page|times|lock|date|subscribe)\.[a-z]{3,}`)
 
 // TestEverythingIsSaid looks for messages that are not in the catalogue, or are not
 // filled in.

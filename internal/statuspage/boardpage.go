@@ -64,6 +64,7 @@ const (
 type frame struct {
 	Lang, Dir, Title, Name, Initial, Logo, Home string
 	NoIndex                                     bool
+	Subscribe                                   string // where somebody begins to be told of news; "": nowhere
 	Others                                      []other
 	Languages                                   string
 	Feeds                                       []feedLink
@@ -130,6 +131,9 @@ func (p press) frame(title, path string, keys ...string) frame {
 	}
 	if len(p.b.Page.Logo) > 0 {
 		f.Logo = LogoPath(p.b.Page)
+	}
+	if len(p.b.Page.Subscribe) > 0 && !p.o.Still {
+		f.Subscribe, f.T["Get"] = p.at+PathSubscribe, p.w.say("subscribe.link")
 	}
 	for _, k := range keys {
 		name, id, _ := strings.Cut(k, "=")

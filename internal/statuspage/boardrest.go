@@ -340,7 +340,7 @@ func Lock(page board.Page, o Options, tag string, t Trouble, now time.Time) (Doc
 		v.Trouble = p.w.say(string(t))
 	}
 	v.frame = p.frame(v.Head, "/", "Label=lock.label", "Button=lock.button", "Go=lock.go")
-	v.Logo, v.Contact, v.Foot, v.Feeds = "", nil, nil, nil
+	v.Logo, v.Subscribe, v.Contact, v.Foot, v.Feeds = "", "", nil, nil, nil
 	d, err := p.write("lock", v, false)
 	d.Status = 401
 	return d, err

@@ -50,6 +50,8 @@ func TestNobodyStumbles(t *testing.T) {
 		for path, size := range map[string]eyes.Size{
 			"/": eyes.Desktop, "/de/": eyes.Phone, "/incidents/cards": eyes.Desktop, "/incidents/slow": eyes.Phone, "/maintenance/move": eyes.Phone,
 			"/components/part-b": eyes.Phone, "/history": eyes.Desktop, "/locked": eyes.Phone,
+			"/subscribe": eyes.Desktop, "/de/subscribe": eyes.Phone, "/subscribe/wrong": eyes.Phone, "/subscribe/asked": eyes.Phone, "/subscribe/away": eyes.Desktop,
+			"/subscription/pending": eyes.Phone, "/subscription/webhook": eyes.Phone, "/subscription/gone": eyes.Desktop, "/subscription/away": eyes.Phone,
 		} {
 			tab.See(size, dark)
 			tab.Do(chromedp.Navigate(server.URL + path))
@@ -98,6 +100,35 @@ func TestBarsByKeyboard(t *testing.T) {
 	tab.Do(chromedp.KeyEvent(kb.Tab))
 	if !eyes.Read[bool](tab, `document.activeElement.closest("ol.d") === null && document.activeElement.textContent === "Search"`) {
 		t.Errorf("the next stop is %q", day())
+	}
+}
+
+// TestSubscribeByKeyboard fills the form in without a mouse: the address that was wrong has
+// the focus, and its words are tied to it.
+func TestSubscribeByKeyboard(t *testing.T) {
+	t.Parallel()
+	server := shelf(t)
+	tab := eyes.Open(t, eyes.Options{})
+	tab.See(eyes.Phone, false)
+	tab.Do(chromedp.Navigate(server.URL + "/subscribe/wrong"))
+	if at := eyes.Read[string](tab, "document.activeElement.id"); at != "to" {
+		t.Errorf("the focus is at %q", at)
+	}
+	if says := eyes.Read[string](tab, `document.activeElement.getAttribute("aria-describedby").split(" ").map(id => document.getElementById(id).textContent).join(" ")`); !strings.Contains(says, "That is no mail address.") {
+		t.Errorf("it is described by %q", says)
+	}
+	tab.Do(chromedp.Navigate(server.URL + "/subscribe"))
+	eyes.Read[bool](tab, `document.querySelector("form.ask input").focus() || true`)
+	var stops []string
+	for range 12 {
+		tab.Do(chromedp.KeyEvent(kb.Tab))
+		stops = append(stops, eyes.Read[string](tab, `document.activeElement.name || document.activeElement.textContent.trim()`))
+	}
+	if want := "to,component,component,component,component,component,component,component,component,Send me the link"; !strings.HasPrefix(strings.Join(stops, ","), want) {
+		t.Errorf("the stops are %v", stops)
+	}
+	for _, what := range tab.Stray() {
+		t.Error(what)
 	}
 }
 

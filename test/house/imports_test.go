@@ -21,7 +21,7 @@ func TestDataPlane(t *testing.T) {
 		"github.com/mholt/acmez":           "certificates come in the snapshot; renewing them must not be able to stop an answer",
 		"github.com/caddyserver/certmagic": "certificates come in the snapshot; renewing them must not be able to stop an answer",
 	}
-	for _, name := range []string{"store", "journal", "engine", "control", "certs", "evidence", "ledger", "outbox", "action", "webhook", "account", "token", "board/desk", "board/door", "postmortem", "api", "web", "cli", "apiclient", "supervise", "demo", "feed/publish", "signer"} {
+	for _, name := range []string{"store", "journal", "engine", "control", "certs", "evidence", "ledger", "outbox", "action", "webhook", "account", "token", "board/desk", "board/door", "subscribe/desk", "postmortem", "api", "web", "cli", "apiclient", "supervise", "demo", "feed/publish", "signer"} {
 		banned[module+"/internal/"+name] = "answer keeps serving from its last snapshot with the control plane dead; what it does not import can't take it down"
 	}
 	for _, name := range dataPlane {

@@ -1,6 +1,6 @@
 // Package follow is answer's end of the feed: it dials control, says what is
-// served, takes snapshots, hands over reports, and captures evidence when it is asked
-// to.
+// served, takes snapshots, hands over reports, captures evidence when it is asked
+// to, and asks what visitors of a status page want of control.
 //
 // It never makes answer wait: a stopped control costs a few blocked goroutines here
 // and nothing else. It imports no control-plane package. Evidence is captured by one
@@ -52,9 +52,10 @@ type Options struct {
 type Follower struct {
 	o     Options
 	heard atomic.Pointer[time.Time] // when control last said something
+	asked atomic.Pointer[questions] // of the connection; nil: there is none
 
 	capturing chan struct{}  // holds a token while a job is under way
-	captures  sync.WaitGroup // of the goroutines that do jobs and make parts ready
+	captures  sync.WaitGroup // of the goroutines that do jobs, make parts ready and ask
 }
 
 // maxWaiting is how many jobs wait at the most while one is under way.
@@ -127,6 +128,11 @@ func (f *Follower) session(ctx context.Context, c *feed.Conn) (took bool) {
 	f.captures.Go(func() { f.capture(ctx, c, jobs) }) // ends with ctx
 	stages := make(chan staging, 1)
 	f.captures.Go(func() { f.stage(ctx, c, stages) }) // ends with ctx
+	asked := newQuestions()
+	f.captures.Go(func() { asked.send(ctx, c) }) // ends with ctx
+	f.asked.Store(asked)
+	defer close(asked.ended)
+	defer f.asked.Store(nil)
 	seen := make(chan uint64, 1)
 	done := make(chan struct{})
 	sent := make(chan struct{})
@@ -134,7 +140,7 @@ func (f *Follower) session(ctx context.Context, c *feed.Conn) (took bool) {
 		defer close(sent)
 		f.send(c, seen, done)
 	}()
-	took, err := f.receive(c, seen, jobs, stages)
+	took, err := f.receive(c, seen, jobs, stages, asked)
 	close(done)
 	_ = c.Close()
 	<-sent
@@ -143,7 +149,7 @@ func (f *Follower) session(ctx context.Context, c *feed.Conn) (took bool) {
 }
 
 // receive handles control's messages in order.
-func (f *Follower) receive(c *feed.Conn, seen chan uint64, jobs chan<- capture.Job, stages chan<- staging) (took bool, err error) {
+func (f *Follower) receive(c *feed.Conn, seen chan uint64, jobs chan<- capture.Job, stages chan<- staging, asked *questions) (took bool, err error) {
 	var pieces feed.Pieces
 	for {
 		kind, body, err := c.Receive()
@@ -181,6 +187,8 @@ func (f *Follower) receive(c *feed.Conn, seen chan uint64, jobs chan<- capture.J
 			seen <- seq
 		case feed.TypeAsk:
 			err = c.Send(feed.TypeStatus, f.o.Status())
+		case feed.TypeSubscribed:
+			asked.hear(body)
 		case feed.TypeCapture:
 			if problem, id := f.order(body, jobs); problem != "" {
 				f.o.Logger.Warn("evidence is not captured", "job", id, "cause", problem)

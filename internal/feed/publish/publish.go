@@ -1,5 +1,6 @@
 // Package publish is control's end of the feed: it listens, learns what answer
-// serves, publishes snapshots, takes reports, and asks for evidence.
+// serves, publishes snapshots, takes reports, asks for evidence, and answers what visitors
+// of a status page want of control.
 //
 // One answer is connected at a time: a newer connection replaces the older one.
 // What is published is decided by package engine; nothing is published on a
@@ -22,6 +23,7 @@ import (
 	"lifeboat/internal/feed"
 	"lifeboat/internal/listen"
 	"lifeboat/internal/snapshot"
+	"lifeboat/internal/subscribe"
 )
 
 // ErrUnsure is in the chain of a Publish error after which it is not known whether
@@ -46,6 +48,11 @@ type Options struct {
 	Handler Handler
 	Admit   func(net.Conn) error // who may connect; nil: anybody who reaches the socket
 	Ask     time.Duration        // between questions for the status; 1s
+
+	// Subscribe answers what a visitor of a status page wants, which has passed Ask.Check.
+	// It is called from up to sixteen goroutines at a time, beside all else, and MUST return
+	// soon after its context ends: then nobody waits any more. nil: visitors hear Away.
+	Subscribe func(ctx context.Context, a subscribe.Ask) subscribe.Told
 }
 
 // Server is control's end of the feed.
@@ -66,6 +73,8 @@ type Server struct {
 	handled  uint64     // this number
 
 	capturing sync.Mutex // held while the capturer works
+
+	subscribing chan struct{} // holds a token for each question that is being answered
 }
 
 // session is one connected answer.
@@ -80,6 +89,9 @@ type session struct {
 	stages uint64 // so many have been asked for
 	staged chan feed.Staged
 	done   chan struct{}
+
+	questions chan struct{}  // holds a token for each question that has come and has not been answered
+	answering sync.WaitGroup // of the goroutines that do
 }
 
 // greetLimit is how long a connection may take to its greeting.
@@ -90,7 +102,7 @@ func New(o Options) *Server {
 	if o.Ask == 0 {
 		o.Ask = time.Second
 	}
-	s := &Server{o: o, changed: make(chan struct{})}
+	s := &Server{o: o, changed: make(chan struct{}), subscribing: make(chan struct{}, atOnce)}
 	s.capturer, _ = o.Handler.(CaptureHandler)
 	return s
 }
@@ -112,10 +124,11 @@ func (s *Server) serve(ctx context.Context, c *feed.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
-	se := &session{Conn: c, held: map[string]bool{}, evidence: newEvidence(), acks: map[[2]uint64]chan feed.Ack{}, staged: make(chan feed.Staged, 1), done: make(chan struct{})}
+	se := &session{Conn: c, held: map[string]bool{}, evidence: newEvidence(), acks: map[[2]uint64]chan feed.Ack{}, staged: make(chan feed.Staged, 1), done: make(chan struct{}), questions: make(chan struct{}, maxQuestions)}
 	reports := make(chan []feed.Report, feed.Window)
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	defer se.answering.Wait()
 	defer cancel()
 	defer close(se.done)
 	defer se.evidence.end()
@@ -189,6 +202,8 @@ func (s *Server) receive(ctx context.Context, se *session, reports chan<- []feed
 			if err = json.Unmarshal(body, &st); err == nil {
 				s.setStatus(st)
 			}
+		case feed.TypeSubscribe:
+			s.question(ctx, se, body)
 		case feed.TypeCaptured:
 			se.evidence.add(body)
 		case feed.TypeCaptureDone:
