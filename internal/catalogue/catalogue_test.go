@@ -90,7 +90,7 @@ func TestSay(t *testing.T) {
 		{"12 Mar 02:41 03:41 UTC", "12. März 02:41 03:41 UTC", true},
 		{"13 Mar 19:06 to 13 October 2026, 21:06", "13. März 19:06 bis 13. Oktober 2026, 21:06", true},
 		{"3 dogs", "3 dogs", false},
-		{"· Step 2 of 4 · Ada · told by ci", "· Schritt 2 von 4 · Ada · gemeldet von ci", false},
+		{"· Step 2 of 4 · Kim · told by ci", "· Schritt 2 von 4 · Kim · gemeldet von ci", false},
 		{"· Closed ·", "· Abgeschlossen ·", true},
 		{strings.Repeat("·", 40), strings.Repeat("·", 40), false},
 		{"The larger pool uses up the connections.", "The larger pool uses up the connections.", false},
