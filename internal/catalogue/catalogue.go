@@ -273,7 +273,7 @@ func split(text string) []string {
 			continue
 		}
 		before := text[:i]
-		if before[len(before)-1] == '.' || before[len(before)-1] == '?' || strings.HasSuffix(before, "…") || strings.HasSuffix(before, ".”") {
+		if before[len(before)-1] == '.' || before[len(before)-1] == '?' || strings.HasSuffix(before, "…") || strings.HasSuffix(before, ".”") || strings.HasSuffix(before, "…”") {
 			parts = append(parts, text[from:i+1])
 			from = i + 1
 		}

@@ -86,6 +86,7 @@ func TestSay(t *testing.T) {
 		{"That tells us something. Visitors are still safe.", "Das sagt uns etwas. Die Besucher sind weiter in Sicherheit.", true},
 		{"It stays pulled until 13 March 2026. Jonas looks after it: Payments are looked at on Monday.", "Er bleibt bis 13. März 2026 gezogen. Jonas kümmert sich darum: Payments are looked at on Monday.", true},
 		{"Rehearsed 40" + nbsp + "s ago: 0" + nbsp + "s there, 0" + nbsp + "s back.", "Vor 40" + nbsp + "s geübt: hin 0" + nbsp + "s, zurück 0" + nbsp + "s.", true},
+		{"If it is so, we should see … If it is …", "Wenn es so ist, müssten wir sehen … Wenn es … ist", true},
 		{"Add a guess.", "Vermutung hinzufügen.", true},
 		{"12 Mar 02:41 03:41 UTC", "12. März 02:41 03:41 UTC", true},
 		{"13 Mar 19:06 to 13 October 2026, 21:06", "13. März 19:06 bis 13. Oktober 2026, 21:06", true},
@@ -112,6 +113,9 @@ func TestHTML(t *testing.T) {
 		{`<code>All is well.</code><p translate="no">All is well.<b>All is well.</b></p><b>All is well.</b>`, `<code>All is well.</code><p translate="no">All is well.<b>All is well.</b></p><b>Alles ist in Ordnung.</b>`},
 		{`<script>"All is well."</script><input value="All is well." aria-label="Menu">`, `<script>"All is well."</script><input value="All is well." aria-label="Menü">`},
 		{`<p>Fix f1 was made: &lt;script&gt;alert(1)&lt;/script&gt;</p>`, `<p>Reparatur f1 wurde gemacht: &lt;script&gt;alert(1)&lt;/script&gt;</p>`},
+		{`<p lang="en">All is well.<i>All is well.</i></p><a href="/x" translate="no">Menu</a>`, `<p lang="en">All is well.<i>All is well.</i></p><a href="/x" translate="no">Menu</a>`},
+		{`<input lang="en"><img alt="Menu" translate="no"><b>Menu</b>`, `<input lang="en"><img alt="Menü" translate="no"><b>Menü</b>`},
+		{`<input placeholder="The shop moves"><b>The shop moves</b>`, `<input placeholder="Der Laden zieht um"><b>The shop moves</b>`},
 		{`<svg viewBox="0 0 1 1"><text>promised: under 500 ms</text></svg>`, `<svg viewBox="0 0 1 1"><text>zugesagt: unter 500 ms</text></svg>`},
 	} {
 		if got := string(In("de").HTML([]byte(c.page))); got != c.want {
