@@ -306,7 +306,7 @@ func TestLinkOnlyShows(t *testing.T) {
 		t.Errorf("it is %+v now", got)
 	}
 	w := sent(s, "GET", "/en"+subscribe.Path+link, nil)
-	for _, words := range []string{"Shall we tell you of news?", "messages go to a…@example.com", `value="confirm"`, `value="change"`, `value="end"`, `value="cards" checked`, `<option value="de" lang="de" selected>`, `action="/en/subscription/` + link + `"`, `name="robots" content="noindex"`} {
+	for _, words := range []string{"Shall we tell you of news?", "messages go to: a…@example.com", `value="confirm"`, `value="change"`, `value="end"`, `value="cards" checked`, `<option value="de" lang="de" selected>`, `action="/en/subscription/` + link + `"`, `name="robots" content="noindex"`} {
 		if !strings.Contains(w.Body.String(), words) {
 			t.Errorf("it lacks %q: %s", words, w.Body)
 		}

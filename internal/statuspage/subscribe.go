@@ -203,7 +203,7 @@ func Subscription(b board.Board, o Options, tag, token string, told subscribe.To
 	if told.Pending {
 		v.Head, v.Says = p.w.say("subscribe.pending"), p.w.say("subscribe.pending_says", to)
 	}
-	v.frame = p.bare(v.Head, subscribe.Path+token, "Confirm=subscribe.confirm", "Secret=subscribe.secret", "SecretSays=subscribe.secret_says", "Change=subscribe.change",
+	v.frame = p.bare(v.Head, subscribe.Path+token, "Confirm=subscribe.confirm", "Secret=subscribe.secret", "SecretSays=subscribe.secret_says",
 		"Language=subscribe.language", "Save=subscribe.save", "End=subscribe.end", "EndButton=subscribe.end_button")
 	switch {
 	case done == subscribe.Confirmed && !told.Pending:
@@ -304,7 +304,7 @@ func (p press) tell(a subscribe.Ask, told subscribe.Told) (head string, says []s
 		}
 		return say("subscribe.active"), []string{say("subscribe.active_says", with{"To": told.To})}
 	case subscribe.Confirmed:
-		return say("subscribe.confirmed"), nil
+		return say("subscribe.confirmed"), []string{say("subscribe.active")}
 	case subscribe.Changed:
 		return say("subscribe.changed"), nil
 	case subscribe.Ended:

@@ -197,7 +197,7 @@ func TestTellingInText(t *testing.T) {
 		status int
 		words  string
 	}{
-		subscribe.Asked: {0, "We have sent a message to ada@example.org."}, subscribe.Open: {0, "Messages go to a…@example.org."}, subscribe.Confirmed: {0, "It is confirmed."}, subscribe.Changed: {0, "It is saved."},
+		subscribe.Asked: {0, "We have sent a message to ada@example.org."}, subscribe.Open: {0, "Messages go to: a…@example.org"}, subscribe.Confirmed: {0, "It is confirmed."}, subscribe.Changed: {0, "It is saved."},
 		subscribe.Ended: {0, "No more messages"}, subscribe.Unknown: {404, "has ended"}, subscribe.Wrong: {400, "That is no mail address."}, subscribe.Busy: {429, "Wait a few minutes."}, subscribe.Away: {503, "in a minute"}, subscribe.Off: {404, "Nothing is here."},
 	} {
 		d := ToldText(b, "en", a, subscribe.Told{Outcome: outcome, Field: "to", To: "a…@example.org"})
