@@ -239,8 +239,8 @@ func TestSubscribeMailOnly(t *testing.T) {
 	if a, _ := d.last(); a.Way != subscribe.Mail {
 		t.Errorf("%+v", a)
 	}
-	if w := sent(s, "POST", "/subscribe", url.Values{"way": {"webhook"}, "to": {"https://x.example"}}); w.Code != 400 {
-		t.Errorf("a way that is not offered: %d", w.Code)
+	if w := sent(s, "POST", "/subscribe", url.Values{"way": {"webhook"}, "to": {"https://x.example"}}); w.Code != 400 || !strings.Contains(w.Body.String(), `role="alert">Something that you ticked is not there any more.`) {
+		t.Errorf("a way that is not offered: %d %s", w.Code, w.Body)
 	}
 }
 

@@ -185,6 +185,10 @@ func TestCopiesLeadNowhere(t *testing.T) {
 	if err != nil || bytes.Contains(d.Body, []byte("checkbox")) {
 		t.Errorf("%v %s", err, d.Body)
 	}
+	d, err = Subscribe(board.Make(page, f), Options{}, "en", subscribe.Ask{Components: []string{"part-h"}}, subscribe.Told{Outcome: subscribe.Wrong, Field: "components"})
+	if err != nil || !bytes.Contains(d.Body, []byte("not there any more")) {
+		t.Errorf("a part that is no more, %v: %s", err, d.Body)
+	}
 }
 
 // TestTellingInText: each outcome is a sentence, with the status of its page.
