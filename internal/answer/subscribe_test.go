@@ -58,7 +58,7 @@ func TestSubscribe(t *testing.T) {
 	if code, body := r.visit("POST", "/de/subscribe", url.Values{"to": {"ada@example.com"}}); code != 200 || !strings.Contains(body, "Wir haben eine Nachricht an ada@example.com gesendet.") {
 		t.Errorf("%d %s", code, body)
 	}
-	if code, body := r.visit("GET", subscribe.Path+link.Token, nil); code != 200 || !strings.Contains(body, "Sage ja, und Nachrichten gehen an a…@example.com.") {
+	if code, body := r.visit("GET", subscribe.Path+link.Token, nil); code != 200 || !strings.Contains(body, "gehen Nachrichten an: a…@example.com") {
 		t.Errorf("%d %s", code, body)
 	}
 	mu.Lock()

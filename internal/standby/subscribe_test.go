@@ -239,8 +239,8 @@ func TestSubscribeMailOnly(t *testing.T) {
 	if a, _ := d.last(); a.Way != subscribe.Mail {
 		t.Errorf("%+v", a)
 	}
-	if w := sent(s, "POST", "/subscribe", url.Values{"way": {"webhook"}, "to": {"https://x.example"}}); w.Code != 400 {
-		t.Errorf("a way that is not offered: %d", w.Code)
+	if w := sent(s, "POST", "/subscribe", url.Values{"way": {"webhook"}, "to": {"https://x.example"}}); w.Code != 400 || !strings.Contains(w.Body.String(), `role="alert">Something that you ticked is not there any more.`) {
+		t.Errorf("a way that is not offered: %d %s", w.Code, w.Body)
 	}
 }
 
@@ -306,7 +306,7 @@ func TestLinkOnlyShows(t *testing.T) {
 		t.Errorf("it is %+v now", got)
 	}
 	w := sent(s, "GET", "/en"+subscribe.Path+link, nil)
-	for _, words := range []string{"Shall we tell you of news?", "messages go to a…@example.com", `value="confirm"`, `value="change"`, `value="end"`, `value="cards" checked`, `<option value="de" lang="de" selected>`, `action="/en/subscription/` + link + `"`, `name="robots" content="noindex"`} {
+	for _, words := range []string{"Shall we tell you of news?", "messages go to: a…@example.com", `value="confirm"`, `value="change"`, `value="end"`, `value="cards" checked`, `<option value="de" lang="de" selected>`, `action="/en/subscription/` + link + `"`, `name="robots" content="noindex"`} {
 		if !strings.Contains(w.Body.String(), words) {
 			t.Errorf("it lacks %q: %s", words, w.Body)
 		}

@@ -1,6 +1,7 @@
 package statuspage
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -70,27 +71,28 @@ func Subscribe(b board.Board, o Options, tag string, typed subscribe.Ask, told s
 	p := newPress(b, o, tag)
 	v := begun{Head: p.w.say("subscribe.title"), Action: p.exact(PathSubscribe), To: strings.ToValidUTF8(typed.To, "")}
 	v.frame = p.bare(v.Head, PathSubscribe, "How=subscribe.how", "Way=subscribe.way", "Button=subscribe.button")
-	status := 0
-	wrong := ""
+	wrong, status := "", 0
 	switch told.Outcome {
 	case subscribe.Wrong:
-		wrong, status = told.Field, 400
+		wrong, status = cmp.Or(told.Field, "components"), 400
 	case subscribe.Away:
 		v.Trouble, status = p.w.say("subscribe.away"), 503
 	}
 	v.Ways, v.Kind = p.ways(typed.Way, wrong == "way")
+	v.Parts = p.choice(typed.Components, wrong == "components")
 	v.Label = p.w.say("subscribe.to_" + v.Kind)
 	if v.Kind != "mail" {
 		v.Hint = p.w.say("subscribe.hint")
 	}
-	switch says := p.wrong(p.wayOf(typed.Way), wrong); wrong {
-	case "way":
-		v.WrongWay = says
-	case "to":
-		v.WrongTo = says
+	switch {
+	case wrong == "way" && v.Ways != nil:
+		v.WrongWay = p.wrong(typed.Way, wrong)
+	case wrong == "to":
+		v.WrongTo = p.wrong(p.wayOf(typed.Way), wrong)
+	case wrong != "" && (wrong != "components" || v.Parts == nil): // a form of before, with fields that are no more
+		v.Trouble = p.wrong(typed.Way, "components")
 	}
 	v.Described = described(v.WrongTo != "", v.Hint != "")
-	v.Parts = p.choice(typed.Components, wrong == "components")
 	d, err := p.write("subscribe", v, false)
 	d.Status = status
 	return d, err
@@ -203,7 +205,7 @@ func Subscription(b board.Board, o Options, tag, token string, told subscribe.To
 	if told.Pending {
 		v.Head, v.Says = p.w.say("subscribe.pending"), p.w.say("subscribe.pending_says", to)
 	}
-	v.frame = p.bare(v.Head, subscribe.Path+token, "Confirm=subscribe.confirm", "Secret=subscribe.secret", "SecretSays=subscribe.secret_says", "Change=subscribe.change",
+	v.frame = p.bare(v.Head, subscribe.Path+token, "Confirm=subscribe.confirm", "Secret=subscribe.secret", "SecretSays=subscribe.secret_says",
 		"Language=subscribe.language", "Save=subscribe.save", "End=subscribe.end", "EndButton=subscribe.end_button")
 	switch {
 	case done == subscribe.Confirmed && !told.Pending:
@@ -304,7 +306,7 @@ func (p press) tell(a subscribe.Ask, told subscribe.Told) (head string, says []s
 		}
 		return say("subscribe.active"), []string{say("subscribe.active_says", with{"To": told.To})}
 	case subscribe.Confirmed:
-		return say("subscribe.confirmed"), nil
+		return say("subscribe.confirmed"), []string{say("subscribe.active")}
 	case subscribe.Changed:
 		return say("subscribe.changed"), nil
 	case subscribe.Ended:

@@ -185,6 +185,10 @@ func TestCopiesLeadNowhere(t *testing.T) {
 	if err != nil || bytes.Contains(d.Body, []byte("checkbox")) {
 		t.Errorf("%v %s", err, d.Body)
 	}
+	d, err = Subscribe(board.Make(page, f), Options{}, "en", subscribe.Ask{Components: []string{"part-h"}}, subscribe.Told{Outcome: subscribe.Wrong, Field: "components"})
+	if err != nil || !bytes.Contains(d.Body, []byte("not there any more")) {
+		t.Errorf("a part that is no more, %v: %s", err, d.Body)
+	}
 }
 
 // TestTellingInText: each outcome is a sentence, with the status of its page.
@@ -197,7 +201,7 @@ func TestTellingInText(t *testing.T) {
 		status int
 		words  string
 	}{
-		subscribe.Asked: {0, "We have sent a message to ada@example.org."}, subscribe.Open: {0, "Messages go to a…@example.org."}, subscribe.Confirmed: {0, "It is confirmed."}, subscribe.Changed: {0, "It is saved."},
+		subscribe.Asked: {0, "We have sent a message to ada@example.org."}, subscribe.Open: {0, "Messages go to: a…@example.org"}, subscribe.Confirmed: {0, "It is confirmed."}, subscribe.Changed: {0, "It is saved."},
 		subscribe.Ended: {0, "No more messages"}, subscribe.Unknown: {404, "has ended"}, subscribe.Wrong: {400, "That is no mail address."}, subscribe.Busy: {429, "Wait a few minutes."}, subscribe.Away: {503, "in a minute"}, subscribe.Off: {404, "Nothing is here."},
 	} {
 		d := ToldText(b, "en", a, subscribe.Told{Outcome: outcome, Field: "to", To: "a…@example.org"})
