@@ -25,30 +25,39 @@ var foreign = []light{
 }
 
 // tongues takes the spoken scenes in each language but English, and in nobody's, which is
-// written from right to left.
+// written from right to left. Forced colours come last: a browser keeps some of them.
 func (s *studio) tongues(tab context.Context, dir, only string) error {
 	all := []*catalogue.Tongue{catalogue.Marked()}
 	for _, tag := range catalogue.Tags()[1:] {
 		all = append(all, catalogue.In(tag))
 	}
-	for _, t := range all {
-		out := &studio{out: filepath.Join(s.out, t.Tag), lights: foreign}
-		if err := os.MkdirAll(out.out, 0o755); err != nil {
-			return err
-		}
-		for _, name := range spoken {
-			if only != "" && !slices.Contains(strings.Split(only, ","), name) {
-				continue
-			}
-			if err := out.said(tab, t, dir, name); err != nil {
+	scenes := slices.DeleteFunc(slices.Clone(spoken), func(name string) bool {
+		return only != "" && !slices.Contains(strings.Split(only, ","), name)
+	})
+	for _, forced := range []string{"none", "active"} {
+		for _, t := range all {
+			out := &studio{out: filepath.Join(s.out, t.Tag)}
+			out.lights = slices.DeleteFunc(slices.Clone(foreign), func(l light) bool { return l.forced != forced })
+			if err := out.saidAll(tab, t, dir, scenes); err != nil {
 				return err
 			}
 		}
-		if err := out.index(); err != nil {
+	}
+	return nil
+}
+
+// saidAll takes scenes in a language, and lists them once.
+func (s *studio) saidAll(tab context.Context, t *catalogue.Tongue, dir string, scenes []string) error {
+	if err := os.MkdirAll(s.out, 0o755); err != nil {
+		return err
+	}
+	for _, name := range scenes {
+		if err := s.said(tab, t, dir, name); err != nil {
 			return err
 		}
 	}
-	return nil
+	s.lights = foreign
+	return s.index()
 }
 
 // said takes one scene in a language.
