@@ -101,6 +101,60 @@ var verb = regexp.MustCompile(`%[-+#0-9.]*[a-z%]`)
 // see is part of a message.
 func TestSentencesOfTheCodeAreInTheCatalogue(t *testing.T) {
 	t.Parallel()
+	all := everyMessage(t)
+	files, err := filepath.Glob("*.go")
+	must(t, err)
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") || slices.Contains(noWords, name) {
+			continue
+		}
+		for _, text := range sentencesOf(t, name) {
+			if !english.MatchString(text) && !strings.Contains(all, text) && !strings.Contains(all, strings.ToUpper(text[:1])+text[1:]) {
+				t.Errorf("%s: in no message: %q", name, text)
+			}
+		}
+	}
+}
+
+var (
+	muted   = regexp.MustCompile(`(?s)<(style|script|code)\b.*?</(style|script|code)>`)
+	aloud   = regexp.MustCompile(` (?:aria-label|placeholder|title|alt|data-say)="([^"]*)"`)
+	filled  = regexp.MustCompile(`\{\{[^}]*\}\}`)
+	element = regexp.MustCompile(`<[^>]*>`)
+)
+
+// inElement is what is left of elements whose attributes are chosen by the template.
+var inElement = regexp.MustCompile(`^(required|autofocus|(aria-describedby|enctype)=.*|-help.*)$`)
+
+// TestSentencesOfTheTemplatesAreInTheCatalogue does the same for the pages' own words.
+func TestSentencesOfTheTemplatesAreInTheCatalogue(t *testing.T) {
+	t.Parallel()
+	all := everyMessage(t)
+	files, err := filepath.Glob("page/*.html")
+	must(t, err)
+	for _, name := range files {
+		raw, err := os.ReadFile(name)
+		must(t, err)
+		page := muted.ReplaceAllString(string(raw), "<>")
+		var runs []string
+		for _, m := range aloud.FindAllStringSubmatch(page, -1) {
+			runs = append(runs, m[1])
+		}
+		page = element.ReplaceAllString(filled.ReplaceAllString(page, "\x00"), "\x00")
+		for _, run := range append(runs, page) {
+			for _, part := range regexp.MustCompile(`\x00|\n|\{\{[^}]*\}\}`).Split(run, -1) {
+				part = strings.Trim(part, " .,:;“”·()")
+				if letters.MatchString(part) && !inElement.MatchString(part) && !strings.Contains(all, part) {
+					t.Errorf("%s: in no message: %q", name, part)
+				}
+			}
+		}
+	}
+}
+
+// everyMessage are the texts of all messages, one a line.
+func everyMessage(t *testing.T) string {
+	t.Helper()
 	raw, err := os.ReadFile("../catalogue/languages/en.json")
 	must(t, err)
 	var messages map[string]any
@@ -116,18 +170,7 @@ func TestSentencesOfTheCodeAreInTheCatalogue(t *testing.T) {
 			}
 		}
 	}
-	files, err := filepath.Glob("*.go")
-	must(t, err)
-	for _, name := range files {
-		if strings.HasSuffix(name, "_test.go") || slices.Contains(noWords, name) {
-			continue
-		}
-		for _, text := range sentencesOf(t, name) {
-			if !english.MatchString(text) && !strings.Contains(all.String(), text) && !strings.Contains(all.String(), strings.ToUpper(text[:1])+text[1:]) {
-				t.Errorf("%s: in no message: %q", name, text)
-			}
-		}
-	}
+	return all.String()
 }
 
 // sentencesOf are the literals of a file that read like a sentence, without what is filled in.
