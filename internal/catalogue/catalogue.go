@@ -101,6 +101,9 @@ var read = sync.OnceValue(func() *shelf {
 // learn keeps how each message is told from a page.
 func (s *shelf) learn(messages []*i18n.Message) {
 	for _, m := range messages {
+		if m.ID == dayPattern {
+			continue // how a day is written, not what is said: it would fit any two words
+		}
 		for _, text := range []string{m.One, m.Other} {
 			switch shape := shapeOf(m.ID, text); {
 			case text == "":
@@ -193,10 +196,42 @@ func (t *Tongue) Say(text string) (said string, whole bool) {
 		said, whole = t.Say(plain)
 		return unit.ReplaceAllString(said, "$1"+nbsp+"$2"), whole
 	}
-	if said, whole, found := t.message(text, 0); found && (whole || !strings.Contains(text, ". ")) {
-		return said, whole
+	if onlyDay.MatchString(text) {
+		return t.wrap(text, t.dated(text)), true
+	}
+	if span := twoDays.FindStringSubmatch(text); span != nil {
+		return t.wrap(text, t.dated(span[1])+" "+t.fill("to", nil, nil)+" "+t.dated(span[5])), true
+	}
+	said, whole, found := t.message(text, 0)
+	if found && whole {
+		return said, true
+	}
+	if n := strings.Count(text, dot); n > 0 && n < maxSentences {
+		return t.row(text)
+	}
+	if found && !strings.Contains(text, ". ") {
+		return said, false
 	}
 	return t.sentences(text, 0)
+}
+
+// dot parts what stands in one row: “Step 2 of 4 · Ada · told by web”.
+const dot = "·"
+
+// row says each part of a row by itself.
+func (t *Tongue) row(text string) (string, bool) {
+	parts := strings.Split(text, dot)
+	whole := true
+	for i, part := range parts {
+		words := strings.Trim(part, " ")
+		if words == "" {
+			continue
+		}
+		said, all := t.Say(words)
+		at := strings.Index(part, words)
+		parts[i], whole = part[:at]+said+part[at+len(words):], whole && all
+	}
+	return strings.Join(parts, dot), whole
 }
 
 // sentences says a text by the longest runs of its sentences that are messages.
@@ -238,7 +273,7 @@ func split(text string) []string {
 			continue
 		}
 		before := text[:i]
-		if before[len(before)-1] == '.' || before[len(before)-1] == '?' || strings.HasSuffix(before, "…") || strings.HasSuffix(before, ".”") {
+		if before[len(before)-1] == '.' || before[len(before)-1] == '?' || strings.HasSuffix(before, "…") || strings.HasSuffix(before, ".”") || strings.HasSuffix(before, "…”") {
 			parts = append(parts, text[from:i+1])
 			from = i + 1
 		}
@@ -251,8 +286,8 @@ func (t *Tongue) message(text string, depth int) (said string, whole, found bool
 	if depth > maxDepth {
 		return text, false, false
 	}
-	if id, known := read().exact[text]; known {
-		return t.wrap(text, t.fill(id, nil, nil)), true, true
+	if said, known := t.exactly(text); known {
+		return t.wrap(text, said), true, true
 	}
 	for _, s := range read().shapes {
 		values := s.read(text)
@@ -286,6 +321,22 @@ func (t *Tongue) message(text string, depth int) (said string, whole, found bool
 	return said, false, found
 }
 
+// exactly says a message without slots. The name of an act is its page's headline, too,
+// with a full stop behind it.
+func (t *Tongue) exactly(text string) (said string, known bool) {
+	if id, known := read().exact[text]; known {
+		return t.fill(id, nil, nil), true
+	}
+	if bare, ended := strings.CutSuffix(text, "."); ended {
+		if id, known := read().exact[bare]; known {
+			return t.fill(id, nil, nil) + ".", true
+		}
+	} else if id, known := read().exact[text+"."]; known {
+		return strings.TrimSuffix(t.fill(id, nil, nil), "."), true
+	}
+	return "", false
+}
+
 func (t *Tongue) wrap(english, said string) string {
 	if t.Tag == pseudo {
 		return pseudoOpen + english + pseudoClose
@@ -309,13 +360,24 @@ func (t *Tongue) fill(id string, data map[string]any, count any) string {
 	return text
 }
 
-var months = regexp.MustCompile(`\b(\d{1,2}) (January|February|March|April|May|June|July|August|September|October|November|December)\b( \d{4})?`)
+const dayPattern = "{{.Nday}} {{.Month}}{{.Year}}"
+
+// Days as pages write them: 12 March 2026, 12 March, 12 Mar 02:41; and a text that is
+// nothing but one, with the time of day and UTC beside it.
+const aDay = `\b(\d{1,2}) (January|February|March|April|May|June|July|August|September|October|November|December|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b( \d{4})?`
+const aTime = `(?:,? \d\d:\d\d(?::\d\d)?(?: UTC)?)*`
+
+var (
+	months  = regexp.MustCompile(aDay)
+	onlyDay = regexp.MustCompile(`^` + aDay + aTime + `$`)
+	twoDays = regexp.MustCompile(`^(` + aDay + aTime + `) to (` + aDay + aTime + `)$`)
+)
 
 // dated writes days as people of the language do.
 func (t *Tongue) dated(text string) string {
 	return months.ReplaceAllStringFunc(text, func(day string) string {
 		m := months.FindStringSubmatch(day)
-		return t.fill("{{.Nday}} {{.Month}}{{.Year}}", map[string]any{"Nday": m[1], "Month": t.fill(m[2], nil, nil), "Year": m[3]}, nil)
+		return t.fill(dayPattern, map[string]any{"Nday": m[1], "Month": t.fill(m[2], nil, nil), "Year": m[3]}, nil)
 	})
 }
 

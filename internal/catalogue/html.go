@@ -11,6 +11,19 @@ import (
 // kept are the elements whose text is nobody's message: it is typed, quoted or a program.
 var kept = map[string]bool{"script": true, "style": true, "code": true, "textarea": true, "pre": true, "kbd": true, "article": true}
 
+// void are elements that nothing stands in.
+var void = map[string]bool{"input": true, "img": true, "br": true, "hr": true, "meta": true, "link": true, "source": true, "col": true, "wbr": true}
+
+// foreign tells an element that says of itself that its words are not ours: what people
+// tell the public has a language of its own.
+func foreign(tag string, raw []byte) bool {
+	return bytes.Contains(raw, []byte(` translate="no"`)) || tag != "html" && bytes.Contains(raw, []byte(` lang="`))
+}
+
+// An example of what somebody may type is a message that begins so: the same words may
+// stand on a page as what somebody did type.
+const example = "e.g. "
+
 var spoken = regexp.MustCompile(` (aria-label|placeholder|title|alt|data-say)="([^"]*)"`)
 
 // HTML gives a page in this language. What is no message stays byte for byte.
@@ -40,7 +53,7 @@ func (t *Tongue) HTML(page []byte) []byte {
 			switch {
 			case within == tag && kind == html.StartTagToken:
 				deep++
-			case within == "" && kind == html.StartTagToken && (kept[tag] || bytes.Contains(raw, []byte(` translate="no"`))):
+			case within == "" && kind == html.StartTagToken && !void[tag] && (kept[tag] || foreign(tag, raw)):
 				within, deep = tag, 1
 			}
 			if tag == "html" {
@@ -77,7 +90,17 @@ func (t *Tongue) node(raw []byte) []byte {
 func (t *Tongue) attributes(raw []byte) []byte {
 	return spoken.ReplaceAllFunc(raw, func(a []byte) []byte {
 		m := spoken.FindSubmatch(a)
-		said, _ := t.Say(html.UnescapeString(string(m[2])))
+		said, _ := t.spoken(string(m[1]), html.UnescapeString(string(m[2])))
 		return []byte(" " + string(m[1]) + `="` + html.EscapeString(said) + `"`)
 	})
+}
+
+// spoken says an attribute anew.
+func (t *Tongue) spoken(name, text string) (string, bool) {
+	if name == "placeholder" {
+		if said, known := t.exactly(example + text); known {
+			return t.wrap(text, strings.TrimPrefix(said, example)), true
+		}
+	}
+	return t.Say(text)
 }

@@ -10,7 +10,8 @@
 // end is open to the browser that uses it, so a press counts only from this page itself:
 // same origin (Sec-Fetch-Site, Origin), a Host that is the machine's own (no name that
 // somebody else's DNS could lead here), and a token that only this page has. GET changes
-// nothing. What sites, levers and people are called is shown as text.
+// nothing. What sites, levers and people are called is shown as text. The page is in the
+// language that the browser asks for, where the catalogue has it.
 //
 // Concurrency: a handler may be called from any goroutine.
 package emergency
@@ -32,6 +33,7 @@ import (
 	"time"
 	"unicode"
 
+	"lifeboat/internal/catalogue"
 	"lifeboat/internal/fault"
 )
 
@@ -112,14 +114,16 @@ func Handler(a Answer, caller func(*http.Request) string, log *slog.Logger) http
 	s := &server{answer: a, caller: caller, log: log}
 	_, _ = rand.Read(s.key[:]) // never fails
 	foreign := http.NewCrossOriginProtection()
-	foreign.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		s.show(w, http.StatusForbidden, "This form was sent by another page, so nothing was done.", "")
+	foreign.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.show(w, r, http.StatusForbidden, "This form was sent by another page, so nothing was done.", "")
 	}))
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { s.show(w, http.StatusOK, "", r.URL.Query().Get("done")) })
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		s.show(w, r, http.StatusOK, "", r.URL.Query().Get("done"))
+	})
 	mux.HandleFunc("POST /pull", s.pull)
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		s.show(w, http.StatusNotFound, "There is no such page here.", "")
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.show(w, r, http.StatusNotFound, "There is no such page here.", "")
 	})
 	return headers(s.home(foreign.Handler(mux)))
 }
@@ -180,7 +184,7 @@ type shown struct {
 	Overdue              bool // control has been silent for long
 }
 
-func (s *server) show(w http.ResponseWriter, status int, problem, done string) {
+func (s *server) show(w http.ResponseWriter, r *http.Request, status int, problem, done string) {
 	v := s.answer.View()
 	if done != "" { // an address may be anybody's: only a lever that is in force is told
 		inForce := ""
@@ -197,26 +201,29 @@ func (s *server) show(w http.ResponseWriter, status int, problem, done string) {
 		http.Error(w, "This page could not be made. The command still works: lifeboat answer pull LEVER", http.StatusInternalServerError)
 		return
 	}
+	tongue := catalogue.Choose(r.Header.Get("Accept-Language"))
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Language", tongue.Tag)
+	w.Header().Set("Vary", "Accept-Language")
 	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // a reader that has gone away misses nothing
+	_, _ = w.Write(tongue.HTML(b.Bytes())) // a reader that has gone away misses nothing
 }
 
 // pull puts a lever in force, then leads back to the page.
 func (s *server) pull(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
-		s.show(w, http.StatusBadRequest, "The form could not be read, so nothing was done. Press again.", "")
+		s.show(w, r, http.StatusBadRequest, "The form could not be read, so nothing was done. Press again.", "")
 		return
 	}
 	if !hmac.Equal([]byte(r.PostForm.Get("token")), []byte(s.token())) {
-		s.show(w, http.StatusForbidden, "This page was made before answer was started again, so nothing was done. Press again.", "")
+		s.show(w, r, http.StatusForbidden, "This page was made before answer was started again, so nothing was done. Press again.", "")
 		return
 	}
 	lever := r.PostForm.Get("lever")
 	err := s.answer.Pull(lever, s.caller(r), plain(r.PostForm.Get("who")))
 	if err != nil {
-		s.show(w, statusOf(err), words(err), "")
+		s.show(w, r, statusOf(err), words(err), "")
 		return
 	}
 	http.Redirect(w, r, "/?done="+template.URLQueryEscaper(lever), http.StatusSeeOther)

@@ -36,12 +36,17 @@ func languages() []*catalogue.Tongue {
 	return all
 }
 
-// speaking says pages anew in the reader's language. Streams and files pass as they are.
+// speaking says pages anew in the reader's language. Streams, files and what visitors will
+// see, which has a language of its own, pass as they are.
 func speaking(next http.Handler) http.Handler { return speakingIn(heard, next) }
 
 func speakingIn(choose func(*http.Request) *catalogue.Tongue, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Vary", "Accept-Language, Cookie")
+		if strings.HasPrefix(r.URL.Path, previewPath) {
+			next.ServeHTTP(w, r)
+			return
+		}
 		t := choose(r)
 		if t.Tag == catalogue.English {
 			next.ServeHTTP(w, r)

@@ -159,7 +159,7 @@ func rowOf(zone string, row zonedesk.Row) zoneRow {
 	l.Tag = map[zonedesk.Mark]string{zonedesk.MarkNew: "new", zonedesk.MarkGone: "goes away", zonedesk.MarkTTL: "kept differently"}[row.Mark]
 	if row.Fixed == "" && row.Mark != zonedesk.MarkGone {
 		l.Page = "/lifeboat/zone-edit?" + url.Values{"zone": {zone}, "rname": {row.Name}, "rtype": {row.Type}, "rdata": {row.Data}}.Encode()
-		l.Label = "Edit " + l.Short + " " + row.Type + " " + cut(row.Data, 60)
+		l.Label = "Edit: " + l.Short + " " + row.Type + " " + cut(row.Data, 60)
 	}
 	return l
 }

@@ -8,8 +8,10 @@
 // The moments come from two places. The demo is the real program, in which a person's
 // browser walks through a whole crisis. The scenes are those of the pages' own tests
 // (internal/web), for what cannot be brought about in half a minute: a record that was
-// changed, nothing new for half an hour, the third fix. It needs Chromium and Go, and is
-// not part of any test.
+// changed, nothing new for half an hour, the third fix. The main ones are taken in every
+// other language, too, in a folder of its own, in the colours that a reader forces on all
+// pages, and written from right to left (tongues.go). It needs Chromium and Go, and is not
+// part of any test.
 package main
 
 import (
@@ -34,17 +36,19 @@ type light struct {
 	Name          string
 	width, height int64
 	scheme        string
+	forced        string // active: the reader's own colours
 }
 
 var lights = []light{
-	{"phone-light", 360, 740, "light"}, {"phone-dark", 360, 740, "dark"},
-	{"desk-light", 1440, 900, "light"}, {"desk-dark", 1440, 900, "dark"},
+	{"phone-light", 360, 740, "light", "none"}, {"phone-dark", 360, 740, "dark", "none"},
+	{"desk-light", 1440, 900, "light", "none"}, {"desk-dark", 1440, 900, "dark", "none"},
 }
 
 // studio takes pictures into a folder.
 type studio struct {
-	out   string
-	names []string // in the order in which they were taken
+	out    string
+	lights []light
+	names  []string // in the order in which they were taken
 }
 
 func main() {
@@ -67,7 +71,7 @@ func run(out, program, only string) error {
 		return err
 	}
 	defer stop()
-	s := &studio{out: out}
+	s := &studio{out: out, lights: lights}
 	if only == "" {
 		if err := s.demo(tab, program); err != nil {
 			return fmt.Errorf("the demo: %w", err)
@@ -76,11 +80,7 @@ func run(out, program, only string) error {
 	if err := s.scenes(tab, only); err != nil {
 		return fmt.Errorf("the scenes: %w", err)
 	}
-	if err := s.index(); err != nil {
-		return err
-	}
-	fmt.Printf("%d pages in %d lights: %s\n", len(s.names), len(lights), filepath.Join(out, "index.html"))
-	return nil
+	return s.index()
 }
 
 func openTab() (context.Context, func(), error) {
@@ -104,9 +104,9 @@ func openTab() (context.Context, func(), error) {
 
 // take takes the page that is open, in every light.
 func (s *studio) take(tab context.Context, name string) error {
-	for _, l := range lights {
+	for _, l := range s.lights {
 		ctx, cancel := context.WithTimeout(tab, time.Minute)
-		err := chromedp.Do(ctx, chromedp.EmulateViewport(l.width, l.height), scheme(l.scheme))
+		err := chromedp.Do(ctx, chromedp.EmulateViewport(l.width, l.height), colours(l))
 		var picture []byte
 		if err == nil {
 			picture, err = chromedp.Run(ctx, chromedp.CaptureScreenshot())
@@ -123,10 +123,10 @@ func (s *studio) take(tab context.Context, name string) error {
 	return nil
 }
 
-func scheme(name string) chromedp.Action[chromedp.Void] {
+func colours(l light) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}},
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: l.scheme}, {Name: "forced-colors", Value: l.forced}},
 		})
 		return err
 	})
@@ -160,7 +160,7 @@ func (s *studio) scenes(tab context.Context, only string) error {
 			return err
 		}
 	}
-	return nil
+	return s.tongues(tab, dir, only)
 }
 
 var page = template.Must(template.New("").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>Every moment</title>
@@ -174,8 +174,9 @@ func (s *studio) index() error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
+	fmt.Printf("%d pages in %d lights: %s\n", len(s.names), len(s.lights), f.Name())
 	return page.Execute(f, struct {
 		Names  []string
 		Lights []light
-	}{s.names, lights})
+	}{s.names, s.lights})
 }
