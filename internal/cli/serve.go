@@ -223,6 +223,7 @@ func answerRun(cmd *cobra.Command, data string, l listeners, version string) err
 	if err != nil {
 		return err
 	}
+	atLeastTwo()
 	lock, err := handover.LockFolder(filepath.Join(data, "answer"))
 	if err != nil {
 		return err
@@ -242,6 +243,15 @@ func answerRun(cmd *cobra.Command, data string, l listeners, version string) err
 		return err
 	}
 	return a.Run(cmd.Context())
+}
+
+// atLeastTwo has two threads run our code also where there is one core, unless somebody has
+// said how many: a thread of the name server that waits for a packet keeps its turn until
+// the runtime takes notice, up to 10 ms, and the standby would stand still meanwhile.
+func atLeastTwo() {
+	if runtime.GOMAXPROCS(0) == 1 && os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(2)
+	}
 }
 
 // listenDNS opens the name server's sockets; its errors name the flag.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -86,6 +87,7 @@ func (c *crowd) leave(from netip.Addr) {
 // an answer to who is in already; who would wait too long is turned away at once.
 type gate struct {
 	slots    chan struct{}
+	coming   chan struct{} // holds a token for each who was taken in with something said, and has not come to a slot
 	most     int64
 	patience time.Duration // who has waited longer behind more than few is turned away, too
 	few      int64
@@ -96,6 +98,9 @@ type gate struct {
 const (
 	// atOnce is how many handshakes are computed at a time.
 	atOnce = 8
+	// comingMost is how many are taken out of the kernel's queue ahead of the slots. More
+	// would wait in Go's run queue, where whatever else there is to do waits behind them.
+	comingMost = 64
 	// patience is how long a visitor waits in either queue, the kernel's and the gate's,
 	// while many wait: together, with the handshake, they stay below a second.
 	patience = 300 * time.Millisecond
@@ -105,7 +110,7 @@ const (
 )
 
 func newGate(most int) gate {
-	return gate{slots: make(chan struct{}, atOnce), most: int64(most), patience: patience, few: few}
+	return gate{slots: make(chan struct{}, atOnce), coming: make(chan struct{}, comingMost), most: int64(most), patience: patience, few: few}
 }
 
 var errShed = errors.New("too many handshakes wait for the processor")
@@ -124,6 +129,9 @@ func (g *gate) enter() error {
 	}
 	began := time.Now()
 	g.slots <- struct{}{} // held for a fraction of a millisecond each
+	// Whoever is handed a slot would run at once, one after the other, and what waits in the
+	// runtime's common queue, the listener and the name server among it, would not.
+	runtime.Gosched()
 	if behind := g.waiting.Add(-1); behind >= g.few && time.Since(began) > g.patience {
 		g.leave()
 		g.shed.Add(1)
@@ -155,18 +163,20 @@ func (b *backlog) stale(age time.Duration) bool {
 }
 
 // waited is how long ago the other end of a connection was heard of last: of one that has
-// just been accepted, how long it was in the queue. 0 where the kernel does not tell.
-func waited(c net.Conn) (age time.Duration) {
+// just been accepted, how long it was in the queue; and whether it has said something. 0
+// and false where the kernel does not tell.
+func waited(c net.Conn) (age time.Duration, said bool) {
 	raw := rawOf(c)
 	if raw == nil {
-		return 0
+		return 0, false
 	}
 	_ = raw.Control(func(fd uintptr) {
 		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
 			age = time.Duration(info.Last_data_recv) * time.Millisecond // set when it is established, too
+			said = info.Bytes_received > 0
 		}
 	})
-	return age
+	return age, said
 }
 
 // front is a listener behind which connections are counted; with a TLS configuration
@@ -193,10 +203,14 @@ func (f *front) accept() (net.Conn, error) {
 			return nil, err
 		}
 		from := network(raw.RemoteAddr())
-		if f.tls != nil && (f.queue.stale(waited(raw)) || f.server.gate.packed()) {
-			f.server.gate.shed.Add(1)
-			reset(raw)
-			continue
+		said := false
+		if f.tls != nil {
+			var age time.Duration
+			if age, said = waited(raw); f.queue.stale(age) || f.server.gate.packed() {
+				f.server.gate.shed.Add(1)
+				reset(raw)
+				continue
+			}
 		}
 		if !f.server.crowd.admit(from) {
 			f.server.complain("connections beyond the limits", raw.RemoteAddr().String())
@@ -205,6 +219,10 @@ func (f *front) accept() (net.Conn, error) {
 		}
 		c := &conn{Conn: raw, raw: rawOf(raw), server: f.server, from: from, secure: f.tls != nil, early: f.tls != nil}
 		if f.tls != nil {
+			if said {
+				f.server.gate.coming <- struct{}{} // given back as soon as its goroutine has had a turn
+				c.coming.Store(true)
+			}
 			return tls.Server(c, f.tls), nil
 		}
 		return c, nil
@@ -288,6 +306,7 @@ type conn struct {
 	secure bool
 	early  bool        // a handshake has not been answered; of the one goroutine that makes it
 	inside atomic.Bool // it has a slot of the gate
+	coming atomic.Bool // it has a token of those who come to it
 	got    atomic.Int64
 	asked  atomic.Bool
 	closed atomic.Bool
@@ -301,7 +320,9 @@ func (c *conn) Read(b []byte) (int, error) {
 	if n > 0 {
 		c.got.Add(int64(n))
 		if c.early {
-			if err := c.server.gate.enter(); err != nil {
+			err := c.server.gate.enter()
+			c.come()
+			if err != nil {
 				if t, is := c.Conn.(interface{ SetLinger(int) error }); is {
 					_ = t.SetLinger(0)
 				}
@@ -322,6 +343,13 @@ func (c *conn) Write(b []byte) (int, error) {
 	return c.send(b)
 }
 
+// come gives the token back of who has come to the gate.
+func (c *conn) come() {
+	if c.coming.Load() && c.coming.CompareAndSwap(true, false) {
+		<-c.server.gate.coming
+	}
+}
+
 func (c *conn) outside() {
 	if c.inside.Load() && c.inside.CompareAndSwap(true, false) {
 		c.server.gate.leave()
@@ -331,6 +359,7 @@ func (c *conn) outside() {
 // Close gives the place back.
 func (c *conn) Close() error {
 	if c.closed.CompareAndSwap(false, true) {
+		c.come()
 		c.outside()
 		c.server.crowd.leave(c.from)
 		if !c.asked.Load() {

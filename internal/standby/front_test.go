@@ -149,14 +149,22 @@ func TestWaited(t *testing.T) {
 	in, err := ln.Accept()
 	must(t, err)
 	defer in.Close()
-	for waited(in) < 20*time.Millisecond { // it grows
+	for age, said := waited(in); age < 20*time.Millisecond || !said; age, said = waited(in) { // it grows
 		time.Sleep(time.Millisecond)
 	}
 	a, b := net.Pipe()
 	defer a.Close()
 	defer b.Close()
-	if waited(a) != 0 {
+	if age, said := waited(a); age != 0 || said {
 		t.Error("a pipe has no queue")
+	}
+	mute := dialed(t, ln.Addr().String())
+	defer mute.Close()
+	silent, err := ln.Accept()
+	must(t, err)
+	defer silent.Close()
+	if _, said := waited(silent); said {
+		t.Error("somebody who said nothing has said something")
 	}
 }
 
@@ -324,4 +332,35 @@ func dialed(t *testing.T, addr string) net.Conn {
 	t.Cleanup(func() { c.Close() })
 	must(t, c.SetDeadline(time.Now().Add(10*time.Second)))
 	return c
+}
+
+// TestComingAreFew: no more are taken out of the kernel's queue than come to a slot soon;
+// who stops in the middle of a handshake, or leaves, holds up nobody.
+func TestComingAreFew(t *testing.T) {
+	t.Parallel()
+	s := serveTLS(t, Options{}, nil)
+	for i := range 2 * comingMost {
+		c, err := net.Dial("tcp", s.addr)
+		must(t, err)
+		_, err = io.WriteString(c, "\x16\x03\x01\x02\x00\x01") // the beginning of a ClientHello
+		must(t, err)
+		if i%2 == 0 {
+			must(t, c.Close())
+		} else {
+			defer c.Close()
+		}
+	}
+	conn, err := s.dial(t, &tls.Config{ServerName: shop})
+	must(t, err)
+	if res := get(t, conn, shop, "/"); res.StatusCode != 503 {
+		t.Errorf("%d", res.StatusCode)
+	}
+	for deadline := time.Now().Add(10 * time.Second); len(s.gate.coming) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d tokens were not given back", len(s.gate.coming))
+		}
+	}
+	if open := s.Load().Open; open < comingMost {
+		t.Errorf("they were given back by the end of the handshakes only: %d are open", open)
+	}
 }
