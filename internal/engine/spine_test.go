@@ -93,7 +93,7 @@ sites:
       backup: {address: 127.0.0.9}
     standby: {addresses: [127.0.0.8]}
     checks:
-      home: {http: {path: /}, every: 100ms, timeout: 100ms, down_after: 2, up_after: 2}
+      home: {http: {path: /}, every: 100ms, timeout: 2s, down_after: 2, up_after: 2}
     sanity: {passes: 1, apart: 100ms}
     fixes: {approval: 300ms, pause: 100ms, apart: 1s, passes: 2}
     watch: 1s
