@@ -43,40 +43,81 @@ const Kind = "sqlite"
 // Prefix begins the names of our tables.
 const Prefix = "lifeboat_q_"
 
-// register adds our one function to the connections that are opened after it.
+// register adds our two functions to the connections that are opened after it. Both
+// read their arguments while they are called and keep none.
 var register = sync.OnceValue(func() error {
-	return sqlite.RegisterDeterministicScalarFunction("lifeboat_hash", -1, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
-		return hashCells(args)
-	})
+	return errors.Join(
+		sqlite.RegisterFunction("lifeboat_hash", &sqlite.FunctionImpl{
+			NArgs: -1, Deterministic: true, VolatileArgs: true,
+			Scalar: func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+				hash, _, err := hashCells(nil, args)
+				return hash, err
+			},
+		}),
+		sqlite.RegisterFunction("lifeboat_set_hash", &sqlite.FunctionImpl{
+			NArgs: -1, Deterministic: true, VolatileArgs: true,
+			MakeAggregate: func(sqlite.FunctionContext) (sqlite.AggregateFunction, error) { return &setHash{}, nil },
+		}),
+	)
 })
 
-// hashCells hashes values with their types, so that 1, '1' and x'31' differ.
-func hashCells(cells []driver.Value) (string, error) {
-	sum := sha256.New()
-	var size [9]byte
-	put := func(kind byte, content []byte) {
-		size[0] = kind
-		binary.BigEndian.PutUint64(size[1:], uint64(len(content)))
-		sum.Write(size[:])
-		sum.Write(content)
+// setHash is quarantine.HashHashes of the hashes of rows, made where they are read: the
+// hash of each need not go through the database and back.
+type setHash struct {
+	hashes  []string
+	scratch []byte // of the row before, for the next
+}
+
+// Step implements sqlite.AggregateFunction.
+func (s *setHash) Step(_ *sqlite.FunctionContext, cells []driver.Value) (err error) {
+	var hash string
+	if hash, s.scratch, err = hashCells(s.scratch[:0], cells); err == nil {
+		s.hashes = append(s.hashes, hash)
+	}
+	return err
+}
+
+// WindowInverse implements sqlite.AggregateFunction: this is for no window.
+func (s *setHash) WindowInverse(*sqlite.FunctionContext, []driver.Value) error {
+	return errors.New("hash rows: not for a window")
+}
+
+// WindowValue implements sqlite.AggregateFunction.
+func (s *setHash) WindowValue(*sqlite.FunctionContext) (driver.Value, error) {
+	return quarantine.HashHashes(s.hashes), nil
+}
+
+// Final implements sqlite.AggregateFunction.
+func (s *setHash) Final(*sqlite.FunctionContext) {}
+
+// hashCells hashes values with their types, so that 1, '1' and x'31' differ. It writes
+// behind scratch, which it gives back grown.
+func hashCells(scratch []byte, cells []driver.Value) (string, []byte, error) {
+	put := func(kind byte, size int) {
+		scratch = binary.BigEndian.AppendUint64(append(scratch, kind), uint64(size))
 	}
 	for _, c := range cells {
 		switch v := c.(type) {
 		case nil:
-			put('n', nil)
+			put('n', 0)
 		case int64:
-			put('i', binary.BigEndian.AppendUint64(nil, uint64(v)))
+			put('i', 8)
+			scratch = binary.BigEndian.AppendUint64(scratch, uint64(v))
 		case float64:
-			put('r', binary.BigEndian.AppendUint64(nil, math.Float64bits(v)))
+			put('r', 8)
+			scratch = binary.BigEndian.AppendUint64(scratch, math.Float64bits(v))
 		case string:
-			put('t', []byte(v))
+			put('t', len(v))
+			scratch = append(scratch, v...)
 		case []byte:
-			put('b', v)
+			put('b', len(v))
+			scratch = append(scratch, v...)
 		default:
-			return "", fmt.Errorf("hash a cell: unexpected %T", c)
+			return "", scratch, fmt.Errorf("hash a cell: unexpected %T", c)
 		}
 	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
+	sum := sha256.Sum256(scratch)
+	return hex.EncodeToString(sum[:]), scratch, nil
 }
 
 // Open opens the database in a file, which must be there.

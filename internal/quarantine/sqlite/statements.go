@@ -41,19 +41,30 @@ func (d *dialect) KeyText(alias string, c quarantine.Column) string {
 const maxArguments = 100 // of a function, safely below SQLite's limit
 
 func (d *dialect) Hash(alias string, i *relational.Info, columns []string) string {
+	return "lifeboat_hash(" + d.hashed(alias, i, columns) + ")"
+}
+
+// SetHash hashes each row as Hash does, and all of them in one go.
+func (d *dialect) SetHash(alias string, i *relational.Info, columns []string) string {
+	return "lifeboat_set_hash(" + d.hashed(alias, i, columns) + ")"
+}
+
+// hashed are the arguments of a hash: the cells, or hashes of some of them each where
+// there are too many for one call.
+func (d *dialect) hashed(alias string, i *relational.Info, columns []string) string {
 	if columns == nil {
 		for _, c := range i.Columns {
 			columns = append(columns, c.Name)
 		}
 	}
+	if len(columns) <= maxArguments {
+		return relational.Columns(d, alias, columns)
+	}
 	var parts []string
-	for start := 0; start < len(columns); start += maxArguments {
-		parts = append(parts, "lifeboat_hash("+relational.Columns(d, alias, columns[start:min(start+maxArguments, len(columns))])+")")
+	for some := range slices.Chunk(columns, maxArguments) {
+		parts = append(parts, "lifeboat_hash("+relational.Columns(d, alias, some)+")")
 	}
-	if len(parts) == 1 {
-		return parts[0]
-	}
-	return "lifeboat_hash(" + strings.Join(parts, ", ") + ")"
+	return strings.Join(parts, ", ")
 }
 
 // Differs compares values and their types: 1 and 1.0 are equal, and not the same.
@@ -70,9 +81,6 @@ func (d *dialect) Differs(table, hold string, now, _ *relational.Info, columns [
 	}
 	return "(" + strings.Join(parts, " OR ") + ")"
 }
-
-// SetHash is read one by one: there is no server that rows would be spared the way from.
-func (d *dialect) SetHash(string, *relational.Info, []string) string { return "" }
 
 // Image implements relational.Dialect: here it would be no quicker.
 func (d *dialect) Image(string, *relational.Info) string { return "" }
