@@ -147,6 +147,9 @@ func (s *server) boardZone() string {
 
 // boardFacts is all that a page is made of now, with a sheet.
 func (s *server) boardFacts(sheet board.Sheet) board.Facts {
+	for i := range sheet.Pages {
+		sheet.Pages[i].Subscribe = nil // nobody can subscribe at a preview
+	}
 	f := board.Facts{Sheet: sheet, History: s.o.Board.Past(), Now: s.o.Now()}
 	f.Ordered, f.Seen = s.o.Engine.Visible()
 	return f
