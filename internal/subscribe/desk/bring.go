@@ -78,16 +78,16 @@ func (d *Desk) pack(p *parcel) (out Parcel, good bool) {
 	k, known := d.subs[p.sub]
 	n := d.news[p.news]
 	d.mu.Unlock()
+	page, there := d.page(k.Page) // the configuration may have another one by now
 	switch {
-	case p.news == "" && (!known || k.Owed.IsZero() || k.Over(d.o.Now())):
+	case p.news == "" && (!known || !there || k.Owed.IsZero() || k.Over(d.o.Now())):
 		return out, false
-	case p.news != "" && !known:
+	case p.news != "" && !(known && there):
 		d.settle(p.news, settled{Sub: p.sub, Gone: true})
 		return out, false
 	case p.news != "" && n == nil:
 		return out, false
 	}
-	page, _ := d.page(k.Page)
 	out = Parcel{To: k.To, Link: d.o.Key.Link(page, k.Subscription), Page: page}
 	if k.Way == subscribe.Webhook {
 		out.Key = d.o.Key.Secret(k.Subscription)

@@ -270,6 +270,28 @@ func TestWrongAsks(t *testing.T) {
 	})
 }
 
+// Where a page is taken out of the configuration, nobody is sent a link that leads nowhere.
+func TestPageIsGone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.mail.answers(func(Parcel, int) error { return fault.New(fault.Unavailable, "later") })
+		w.ask(subscribe.Begin, "ada@example.com", "")
+		synctest.Wait()
+		w.stop()
+		other := page
+		other.ID = "other"
+		w.mail.answers(nil)
+		w.desk = New(Options{Store: w.store, Key: subscribe.Key("0123456789abcdef0123456789abcdef"), Pages: []board.Page{other}, Carriers: map[subscribe.Way]Carrier{subscribe.Mail: w.mail}})
+		must(t, w.desk.Start(t.Context()))
+		w.run()
+		time.Sleep(time.Hour)
+		if got := w.mail.to("ada@example.com"); len(got) != 0 {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
 func TestPartsOnly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -103,7 +103,7 @@ func (l *lane) take(now time.Time) (p *parcel, wait time.Duration) {
 	}
 	p = heap.Pop(&l.line).(*parcel)
 	l.rested = false
-	if l.busy++; len(l.line) > 0 && l.failed == 0 { // one alone tries whether a way is open again
+	if l.busy++; len(l.line) > 0 && l.failed == 0 { // nobody is woken to try a way that may be closed still
 		l.ring()
 	}
 	return p, 0
