@@ -335,6 +335,7 @@ func (a *Answer) Run(ctx context.Context) error {
 	defer stop()
 	early.Go(func() { _ = a.prober.Run(ctx) }) // ends with ctx, as all below
 	early.Go(func() { a.render(ctx) })
+	early.Go(func() { a.hurry(ctx) })
 	early.Go(func() { a.autopilot(ctx) })
 	early.Go(func() { a.xfr.Run(ctx) })
 	early.Go(func() { a.copies.Run(ctx) })

@@ -2,6 +2,8 @@ package authdns
 
 import (
 	"runtime/debug"
+	"runtime/metrics"
+	"sync"
 	"sync/atomic"
 )
 
@@ -13,6 +15,9 @@ import (
 type Memory struct {
 	large    atomic.Bool
 	settling atomic.Bool
+
+	mu    sync.Mutex // guards share
+	share int        // in force; 0: Go's own
 }
 
 // Figures of Memory: from how many octets of zone text on it is worth it, and how much
@@ -21,6 +26,10 @@ const (
 	largeText   = 4 << 20
 	largeShare  = 25
 	normalShare = 100 // Go's own
+
+	hurriedShare = 600      // while much garbage is made,
+	hurriedMost  = 96 << 20 // but no more octets of it than that, or normalShare
+	hurriedStep  = 50       // so that small changes change nothing
 )
 
 // Expect is told, before zones are read, how many octets their text has in all.
@@ -29,11 +38,42 @@ func (m *Memory) Expect(octets int) {
 	if m.large.Swap(large) == large {
 		return
 	}
-	share := normalShare
-	if large {
-		share = largeShare
+	m.set(m.usual())
+}
+
+// Hurry says whether much garbage is made just now, as handshakes do: with the few
+// megabytes that a name server keeps, the collector would run dozens of times a second.
+// It is to be called every second or so.
+func (m *Memory) Hurry(on bool) {
+	if share := m.usual(); !on || share != normalShare {
+		m.set(share)
+		return
 	}
-	debug.SetGCPercent(share)
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	m.set(hurried(live[0].Value.Uint64()))
+}
+
+// hurried is the share of garbage beside so many octets that are in use.
+func hurried(live uint64) int {
+	share := int(hurriedMost * 100 / max(live, 1<<20))
+	return min(max(share/hurriedStep*hurriedStep, normalShare), hurriedShare)
+}
+
+func (m *Memory) usual() int {
+	if m.large.Load() {
+		return largeShare
+	}
+	return normalShare
+}
+
+func (m *Memory) set(share int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.share != share && (m.share != 0 || share != normalShare) {
+		debug.SetGCPercent(share)
+	}
+	m.share = share
 }
 
 // Settle gives what reading large zones has used back to the system, beside whatever

@@ -224,8 +224,6 @@ func answerRun(cmd *cobra.Command, data string, l listeners, version string) err
 		return err
 	}
 	atLeastTwo()
-	slack := make([]byte, slackBytes)
-	defer runtime.KeepAlive(slack)
 	lock, err := handover.LockFolder(filepath.Join(data, "answer"))
 	if err != nil {
 		return err
@@ -246,11 +244,6 @@ func answerRun(cmd *cobra.Command, data string, l listeners, version string) err
 	}
 	return a.Run(cmd.Context())
 }
-
-// slackBytes is memory that is counted and never touched, so it costs none: twice as much
-// garbage may pile up before it is collected. What answer keeps is a few megabytes, and a
-// storm of handshakes would have it collected dozens of times a second.
-const slackBytes = 24 << 20
 
 // atLeastTwo has two threads run our code also where there is one core, unless somebody has
 // said how many: a thread of the name server that waits for a packet keeps its turn until

@@ -4,7 +4,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -36,15 +35,6 @@ func TestTellVisitorsByKeyboard(t *testing.T) {
 	focused := func() string {
 		return eyes.Read[string](tab, `(e => e.name || e.textContent)(document.activeElement)`)
 	}
-	awaits := func(condition string) {
-		t.Helper()
-		for end := time.Now().Add(2 * time.Minute); !tab.Loaded(condition); {
-			if time.Now().After(end) {
-				t.Fatalf("%s does not come about: %.300s", condition, eyes.Read[string](tab, "document.body.innerText"))
-			}
-			tab.Do(chromedp.Sleep(50 * time.Millisecond))
-		}
-	}
 	until := func(name string) { // by the tab key alone
 		t.Helper()
 		for range 60 {
@@ -58,11 +48,11 @@ func TestTellVisitorsByKeyboard(t *testing.T) {
 	tab.Do(chromedp.Navigate(server.URL + "/sign-in"))
 	until("token")
 	press(b.token, kb.Enter)
-	awaits(`document.querySelector(".menu") !== null`) // nobody has it who is not signed in
+	tab.Await(`document.querySelector(".menu") !== null`) // nobody has it who is not signed in
 	tab.Do(chromedp.Navigate(server.URL + "/status-page"))
 	until("Tell visitors of a fault")
 	press(kb.Enter)
-	awaits(`document.activeElement !== null && document.activeElement.name === "title"`) // ready to type into
+	tab.Await(`document.activeElement !== null && document.activeElement.name === "title"`) // ready to type into
 	press("Maps do not load", kb.Tab, kb.Tab)
 	if focused() != "text" {
 		t.Errorf("after the title in two languages comes %q", focused())
@@ -72,7 +62,7 @@ func TestTellVisitorsByKeyboard(t *testing.T) {
 	press(kb.Enter)
 	framed := func(want string) {
 		t.Helper()
-		awaits(`(f => f !== null && f.contentDocument !== null && f.contentDocument.readyState === "complete" && f.contentDocument.body.innerText.includes("` + want + `"))(document.querySelector("iframe.preview"))`)
+		tab.Await(`(f => f !== null && f.contentDocument !== null && f.contentDocument.readyState === "complete" && f.contentDocument.body.innerText.includes("` + want + `"))(document.querySelector("iframe.preview"))`)
 	}
 	framed("Maps do not load")
 	if n := eyes.Read[int](tab, `document.querySelector("iframe").contentDocument.querySelectorAll("body *").length`); n < 20 {
@@ -94,7 +84,7 @@ func TestTellVisitorsByKeyboard(t *testing.T) {
 	framed("Wir gehen der Sache nach")
 	until("Publish")
 	press(kb.Enter)
-	awaits(`document.querySelector(".said") !== null`)
+	tab.Await(`document.querySelector(".said") !== null`)
 	if says := eyes.Read[string](tab, "document.body.innerText"); !strings.Contains(says, "told visitors: Maps do not load") {
 		t.Errorf("it says %.500s", says)
 	}

@@ -18,14 +18,18 @@ import (
 )
 
 // LetGo closes a listener so that its address can be had again at once, by this or by
-// another process: no child is between its fork and its exec meanwhile (syscall.ForkLock).
+// another process: shutting it down ends the listening for every copy (shutdown(2), on
+// Linux also for sockets that listen). Holding off forks would not do: a child closes its
+// copies only after it has let its parent go on (execve(2) after vfork(2)).
 func LetGo(t testing.TB, l net.Listener) {
 	t.Helper()
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+	raw, err := l.(syscall.Conn).SyscallConn()
+	if err != nil {
 		t.Errorf("let go of %s: %v", l.Addr(), err)
+		return
 	}
+	_ = raw.Control(func(fd uintptr) { _ = syscall.Shutdown(int(fd), syscall.SHUT_RD) })
+	_ = l.Close()
 }
 
 // patience is how long Open waits for an address that a server of this process has

@@ -178,6 +178,17 @@ func (tab *Tab) Loaded(condition string) bool {
 	return err == nil && yes
 }
 
+// Await waits until a condition holds on the page.
+func (tab *Tab) Await(condition string) {
+	tab.t.Helper()
+	for end := time.Now().Add(2 * time.Minute); !tab.Loaded(condition); {
+		if time.Now().After(end) {
+			tab.t.Fatalf("it did not come to this: %s", condition)
+		}
+		tab.Do(chromedp.Sleep(20 * time.Millisecond))
+	}
+}
+
 // Stray tells of requests that left this machine and of what the page's policy forbade,
 // since the browser was opened.
 func (tab *Tab) Stray() []string {
