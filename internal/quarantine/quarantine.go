@@ -171,8 +171,9 @@ type Link struct {
 	// Empties are the columns that set null and set default touch; empty means all.
 	Empties    []string `json:"empties,omitempty"`
 	Deferrable bool     `json:"deferrable,omitempty"`
-	// Logical links come from the configuration; When narrows one to the children
-	// whose column has a value ("commentable_type" is "Order").
+	// Logical links are not kept by the database: they come from the configuration, or
+	// the database was told not to enforce them. When narrows one to the children whose
+	// column has a value ("commentable_type" is "Order").
 	Logical bool   `json:"logical,omitempty"`
 	When    []Cell `json:"when,omitempty"`
 }

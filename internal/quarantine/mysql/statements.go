@@ -61,16 +61,32 @@ func (d *dialect) Hash(alias string, i *relational.Info, columns []string) strin
 // SetHash would need the whole set as one text, and those are bounded here.
 func (d *dialect) SetHash(string, *relational.Info, []string) string { return "" }
 
-// Differs implements relational.Dialect.
+// Differs compares cell by cell: values where equal ones are the same ones, and bytes of
+// what may be written in several ways.
 func (d *dialect) Differs(table, hold string, now, then *relational.Info, columns []string) string {
-	return d.text(table, now, columns) + " <> " + d.text(hold, then, columns)
+	if columns == nil {
+		columns = now.Names()
+	}
+	parts := make([]string, len(columns))
+	for n, name := range columns {
+		a, _ := now.Column(name)
+		b, _ := then.Column(name)
+		parts[n] = "NOT (" + d.comparable(table, a) + " <=> " + d.comparable(hold, b) + ")"
+	}
+	return "(" + strings.Join(parts, " OR ") + ")"
+}
+
+func (d *dialect) comparable(alias string, c quarantine.Column) string {
+	switch c.Class {
+	case quarantine.ClassInteger, quarantine.ClassDecimal, quarantine.ClassDate, quarantine.ClassTime, quarantine.ClassStamp, quarantine.ClassBytes, quarantine.ClassUUID:
+		return relational.Cell(d, alias, c.Name)
+	}
+	return d.bytes(alias, c)
 }
 
 func (d *dialect) text(alias string, i *relational.Info, columns []string) string {
 	if columns == nil {
-		for _, c := range i.Columns {
-			columns = append(columns, c.Name)
-		}
+		columns = i.Names()
 	}
 	parts := make([]string, len(columns))
 	for n, name := range columns {

@@ -33,12 +33,17 @@ func (d *dialect) Resolve(ctx context.Context, q relational.Querier, name string
 
 var deleteRules = map[string]string{"a": "no action", "r": "restrict", "c": "cascade", "n": "set null", "d": "set default"}
 
+// notKept: a foreign key that was declared so (PostgreSQL 18), or whose triggers, which
+// are what keeps it, do not fire for us.
+const notKept = `to_jsonb(con.*)->'conenforced' = 'false' OR current_setting('session_replication_role') = 'replica' OR
+	EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgconstraint = con.oid AND g.tgenabled IN ('D', 'R'))`
+
 // Links reads the foreign keys; those that partitions inherit are their parents'.
 func (d *dialect) Links(ctx context.Context, q relational.Querier) ([]quarantine.Link, error) {
 	columns := func(rel, key string) string {
 		return "(SELECT json_agg(a.attname ORDER BY k.n) FROM unnest(con." + key + ") WITH ORDINALITY k(num, n) JOIN pg_attribute a ON a.attrelid = con." + rel + " AND a.attnum = k.num)"
 	}
-	lines, err := relational.Texts(ctx, q, `SELECT con.conname, cn.nspname || '.' || c.relname, pn.nspname || '.' || p.relname, con.confdeltype, CASE WHEN con.condeferrable THEN 'yes' ELSE '' END,
+	lines, err := relational.Texts(ctx, q, `SELECT con.conname, cn.nspname || '.' || c.relname, pn.nspname || '.' || p.relname, con.confdeltype, `+flag("con.condeferrable")+", "+flag(notKept)+`,
 		`+columns("conrelid", "conkey")+", "+columns("confrelid", "confkey")+`,
 		(SELECT json_agg(a.attname ORDER BY a.attnum) FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(to_jsonb(con.*)->'confdelsetcols') = 'array' THEN to_jsonb(con.*)->'confdelsetcols' END) e(num)
 			JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = e.num::int)
@@ -49,9 +54,9 @@ func (d *dialect) Links(ctx context.Context, q relational.Querier) ([]quarantine
 	}
 	out := make([]quarantine.Link, len(lines))
 	for i, l := range lines {
-		out[i] = quarantine.Link{Name: l[0], Child: l[1], Parent: l[2], OnDelete: deleteRules[l[3]], Deferrable: l[4] == "yes"}
+		out[i] = quarantine.Link{Name: l[0], Child: l[1], Parent: l[2], OnDelete: deleteRules[l[3]], Deferrable: l[4] == yes, Logical: l[5] == yes}
 		for n, into := range []*[]string{&out[i].ChildColumns, &out[i].ParentColumns, &out[i].Empties} {
-			if text := l[5+n]; text != "" {
+			if text := l[6+n]; text != "" {
 				if err := json.Unmarshal([]byte(text), into); err != nil {
 					return nil, err
 				}

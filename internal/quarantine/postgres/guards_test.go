@@ -160,6 +160,34 @@ ALTER FUNCTION add_up() SET search_path = public`)
 	}
 }
 
+// TestKeysThatNobodyKeeps: a foreign key whose triggers are off keeps no child out, so
+// nothing is left to the database.
+func TestKeysThatNobodyKeeps(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, odd)
+	ctx := context.Background()
+	kept := w.plan(quarantine.Request{ID: "a", Table: "parent", Keys: []quarantine.Key{{"7"}}})
+	child := w.plan(quarantine.Request{ID: "c", Table: "child", Keys: []quarantine.Key{{"8"}}})
+	if len(kept.Links) != 1 || kept.Links[0].Logical {
+		t.Fatalf("%+v", kept.Links)
+	}
+	if _, err := w.db.Apply(ctx, child, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.exec("ALTER TABLE child DISABLE TRIGGER ALL; ALTER TABLE parent DISABLE TRIGGER ALL")
+	if _, err := w.db.Apply(ctx, kept, nil); fault.KindOf(err) != fault.Conflict {
+		t.Errorf("a plan from when it was kept: %v", err)
+	}
+	w.exec("DELETE FROM parent WHERE id = 8")
+	if _, err := w.db.Restore(ctx, quarantine.Back{Operation: "c", ID: "r"}, nil); fault.KindOf(err) != fault.Conflict || w.one("SELECT count(*) FROM child WHERE id = 8") != "0" {
+		t.Errorf("an orphan came back: %v", err)
+	}
+	now := w.plan(quarantine.Request{ID: "b", Table: "parent", Keys: []quarantine.Key{{"7"}}, Accept: []quarantine.Rule{quarantine.RuleOpen}})
+	if len(now.Links) != 1 || !now.Links[0].Logical || now.Rows != 2 || !strings.Contains(now.Text(), "does not see to it that") {
+		t.Errorf("%s", now.Text())
+	}
+}
+
 // TestNothingIsShown: no text of a plan or an error holds what is in a cell.
 func TestNothingIsShown(t *testing.T) {
 	t.Parallel()

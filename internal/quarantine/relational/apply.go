@@ -391,7 +391,7 @@ func (t *tx) sameLinks(p quarantine.Plan, infos map[string]*Info) error {
 	was := slices.SortedFunc(slices.Values(p.Links), compareLinks)
 	same := len(now) == len(was)
 	for i := range now {
-		same = same && compareLinks(now[i], was[i]) == 0 && now[i].OnDelete == was[i].OnDelete && slices.Equal(now[i].ParentColumns, was[i].ParentColumns)
+		same = same && compareLinks(now[i], was[i]) == 0 && now[i].OnDelete == was[i].OnDelete && now[i].Logical == was[i].Logical && slices.Equal(now[i].ParentColumns, was[i].ParentColumns)
 	}
 	if !same {
 		return stale("the foreign keys around these tables have changed")
@@ -409,11 +409,7 @@ func (t *tx) holdColumns(i *Info) []string {
 	if !t.d.HoldsComputed() {
 		return i.Stored()
 	}
-	out := make([]string, len(i.Columns))
-	for n, c := range i.Columns {
-		out[n] = c.Name
-	}
-	return out
+	return i.Names()
 }
 
 // copySQL copies rows under their locks, in the order of their keys.

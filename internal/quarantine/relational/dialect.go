@@ -73,6 +73,15 @@ func (i *Info) Column(name string) (quarantine.Column, bool) {
 	return quarantine.Column{}, false
 }
 
+// Names are the names of all columns, in their order.
+func (i *Info) Names() []string {
+	out := make([]string, len(i.Columns))
+	for n, c := range i.Columns {
+		out[n] = c.Name
+	}
+	return out
+}
+
 // Stored are the names of the columns that are written, in their order.
 func (i *Info) Stored() []string { return storedColumns(i.Columns) }
 

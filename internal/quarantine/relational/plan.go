@@ -458,7 +458,7 @@ func (t *tx) notices(p *quarantine.Plan, c *closure) {
 	}
 	for _, l := range p.Links {
 		if l.Logical {
-			say(l.Child, "The database itself does not know that %s refers to %s: rows that are added meanwhile are not kept from naming what has left.", l.Child, l.Parent)
+			say(l.Child, "The database itself does not see to it that %s refers to rows of %s that are there: rows that are added meanwhile are not kept from naming what has left.", l.Child, l.Parent)
 		}
 	}
 	if p.Batch {

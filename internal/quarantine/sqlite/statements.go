@@ -53,9 +53,7 @@ func (d *dialect) SetHash(alias string, i *relational.Info, columns []string) st
 // there are too many for one call.
 func (d *dialect) hashed(alias string, i *relational.Info, columns []string) string {
 	if columns == nil {
-		for _, c := range i.Columns {
-			columns = append(columns, c.Name)
-		}
+		columns = i.Names()
 	}
 	if len(columns) <= maxArguments {
 		return relational.Columns(d, alias, columns)
@@ -70,9 +68,7 @@ func (d *dialect) hashed(alias string, i *relational.Info, columns []string) str
 // Differs compares values and their types: 1 and 1.0 are equal, and not the same.
 func (d *dialect) Differs(table, hold string, now, _ *relational.Info, columns []string) string {
 	if columns == nil {
-		for _, c := range now.Columns {
-			columns = append(columns, c.Name)
-		}
+		columns = now.Names()
 	}
 	parts := make([]string, len(columns))
 	for n, name := range columns {
@@ -176,11 +172,7 @@ func (d *dialect) Prepare() []string {
 }
 
 func (d *dialect) CreateHold(hold string, i *relational.Info) string {
-	names := make([]string, len(i.Columns))
-	for n, c := range i.Columns {
-		names[n] = c.Name
-	}
-	return d.CreateHoldOf(hold, i, names)
+	return d.CreateHoldOf(hold, i, i.Names())
 }
 
 // CreateHoldOf indexes the key, for the joins with large tables and many copies.
