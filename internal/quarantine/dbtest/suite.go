@@ -167,7 +167,7 @@ func Run(t *testing.T, bench Bench) {
 	for name, test := range map[string]func(*testing.T, Bench){
 		"Cycle": testCycle, "Edit": testEdit, "Partial": testPartial, "Conflicts": testConflicts, "Stale": testStale, "Replace": testReplace,
 		"Batch": testBatch, "Drop": testDrop, "Guards": testGuards, "BadInput": testBadInput, "Rehearse": testRehearse, "Logical": testLogical,
-		"Writers": testWriters, "KillClient": testKillClient, "KillServer": testKillServer, "Drift": testDrift,
+		"Writers": testWriters, "KillClient": testKillClient, "KillServer": testKillServer, "Drift": testDrift, "ParentGone": testParentGone,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -322,6 +322,30 @@ func testConflicts(t *testing.T, bench Bench) {
 	}
 	if n := w.count(t, "SELECT count(*) FROM review WHERE id = 60 AND account = 5"); n != 1 {
 		t.Fatal("a link was overwritten")
+	}
+}
+
+// testParentGone: a row whose parent left meanwhile is named, by whichever of the database
+// and us sees it, and waits.
+func testParentGone(t *testing.T, bench Bench) {
+	w := bench(t, false, shop(120, 3)...)
+	db := w.db(t)
+	ctx := context.Background()
+	mustApply(t, db, mustPlan(t, db, quarantine.Request{ID: "op1", Table: "payment", Keys: []quarantine.Key{key("20001")}}))
+	w.exec(t, "DELETE FROM line WHERE orders = 20001")
+	w.exec(t, "DELETE FROM orders WHERE id = 20001")
+	before := w.Dump(t)
+	if _, err := db.Restore(ctx, quarantine.Back{Operation: "op1", ID: "r1"}, nil); fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), "belongs to is not there") {
+		t.Fatalf("%v", err)
+	}
+	out, err := db.Restore(ctx, quarantine.Back{Operation: "op1", ID: "r2", Policy: quarantine.Skip}, nil)
+	if err != nil || out.Rows != 0 || len(out.Skipped) != 1 || out.Skipped[0].Kind != "parent gone" || out.Operation.Waiting() != 1 {
+		t.Fatalf("%v %+v", err, out)
+	}
+	same(t, before, w.Dump(t))
+	w.exec(t, "INSERT INTO orders VALUES (20001, 20, 1, 'again')")
+	if out, err := db.Restore(ctx, quarantine.Back{Operation: "op1", ID: "r3"}, nil); err != nil || out.Operation.State != quarantine.Restored {
+		t.Fatalf("%v %+v", err, out)
 	}
 }
 

@@ -139,10 +139,18 @@ func (db *DB) withinOn(ctx context.Context, c *sql.Conn, p Purpose, work func(*t
 		db.rollback(ctx, c)
 		return nil
 	}
+	return db.commit(ctx, c)
+}
+
+func (db *DB) commit(ctx context.Context, c *sql.Conn) error {
 	db.o.Trace("commit")
 	if _, err := c.ExecContext(ctx, "COMMIT"); err != nil {
 		db.rollback(ctx, c)
-		return &commitError{db.fault(err)}
+		told := db.fault(err)
+		if fault.KindOf(told) == fault.Conflict { // what waited for the end is refused: that is an answer
+			return told
+		}
+		return &commitError{told}
 	}
 	db.o.Trace("committed")
 	return nil

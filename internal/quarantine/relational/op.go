@@ -365,16 +365,6 @@ func (db *DB) aloneOn(ctx context.Context, c *sql.Conn, prepare, work func(*tx) 
 	return db.commit(ctx, c)
 }
 
-func (db *DB) commit(ctx context.Context, c *sql.Conn) error {
-	db.o.Trace("commit")
-	if _, err := c.ExecContext(ctx, "COMMIT"); err != nil {
-		db.rollback(ctx, c)
-		return &commitError{db.fault(err)}
-	}
-	db.o.Trace("committed")
-	return nil
-}
-
 // lock waits a little for the lock of the database.
 func (db *DB) lock(ctx context.Context, c *sql.Conn) error {
 	deadline := time.NewTimer(db.limits.Lock)

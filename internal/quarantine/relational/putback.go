@@ -26,11 +26,11 @@ func (db *DB) Restore(ctx context.Context, b quarantine.Back, w quarantine.Watch
 	return out, err
 }
 
-func (db *DB) restoreOnce(ctx context.Context, b quarantine.Back, w quarantine.Watch, sure bool) (quarantine.Returned, error) {
+func (db *DB) restoreOnce(ctx context.Context, b quarantine.Back, w quarantine.Watch, hopeful bool) (quarantine.Returned, error) {
 	var out quarantine.Returned
 	err := db.alone(ctx, func(t *tx) error { return t.prepareEdits(b) }, func(t *tx) error {
 		var err error
-		out, err = t.restore(b, w, sure)
+		out, err = t.restore(b, w, hopeful)
 		return err
 	})
 	var lost *commitError
@@ -98,7 +98,7 @@ func (t *tx) prepareEdits(b quarantine.Back) error {
 }
 
 // restore does the work of Restore inside its transaction.
-func (t *tx) restore(b quarantine.Back, w quarantine.Watch, sure bool) (quarantine.Returned, error) {
+func (t *tx) restore(b quarantine.Back, w quarantine.Watch, hopeful bool) (quarantine.Returned, error) {
 	var out quarantine.Returned
 	locked, err := t.operation(b.Operation, true)
 	if err != nil {
@@ -115,7 +115,7 @@ func (t *tx) restore(b quarantine.Back, w quarantine.Watch, sure bool) (quaranti
 	if err := t.lockHeld(locked); err != nil {
 		return out, err
 	}
-	r, err := t.backOf(locked, b, sure)
+	r, err := t.backOf(locked, b, hopeful)
 	if err != nil {
 		return out, err
 	}

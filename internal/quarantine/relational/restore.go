@@ -26,6 +26,7 @@ type back struct {
 	conflicts []quarantine.Conflict
 	drift     []quarantine.Conflict
 	links     []linkBack
+	hopeful   bool            // what the database itself refuses is not looked for
 	untouched bool            // nothing changes rows on their way back
 	proved    map[string]bool // tables whose rows are back as they were, as the insert has told
 }
@@ -80,13 +81,13 @@ func (t *tx) back(b quarantine.Back) (*back, error) {
 	return t.backOf(op, b, false)
 }
 
-// backOf works out what would come back of an operation. sure leaves out what the
+// backOf works out what would come back of an operation. hopeful leaves out what the
 // database itself refuses when the rows are inserted.
-func (t *tx) backOf(op operation, b quarantine.Back, sure bool) (*back, error) {
+func (t *tx) backOf(op operation, b quarantine.Back, hopeful bool) (*back, error) {
 	if err := mayChange(op); err != nil {
 		return nil, err
 	}
-	r := &back{t: t, op: op, b: b, pick: map[string]map[string]quarantine.Key{}, proved: map[string]bool{}}
+	r := &back{t: t, op: op, b: b, hopeful: hopeful, pick: map[string]map[string]quarantine.Key{}, proved: map[string]bool{}}
 	var err error
 	if r.all, err = t.links(); err != nil {
 		return nil, err
@@ -106,11 +107,7 @@ func (t *tx) backOf(op operation, b quarantine.Back, sure bool) (*back, error) {
 	if err := r.drifted(); err != nil {
 		return nil, err
 	}
-	steps := []func() error{r.taken, r.orphaned, r.hanging, r.relink}
-	if sure && r.keysHold() {
-		steps = steps[1:]
-	}
-	for _, find := range steps {
+	for _, find := range []func() error{r.taken, r.orphaned, r.hanging, r.relink} {
 		if err := find(); err != nil {
 			return nil, err
 		}
@@ -422,6 +419,9 @@ func (r *back) matching(h heldTable, only []quarantine.Key, b func() (*Builder, 
 
 // taken finds rows whose key, or another unique key, belongs to another row now.
 func (r *back) taken() error {
+	if r.hopeful && r.keysHold() {
+		return nil
+	}
 	for _, h := range r.op.manifest.Tables {
 		now := r.infos[h.Name]
 		if now == nil || r.pick[h.Name] != nil && len(r.pick[h.Name]) == 0 {
@@ -487,7 +487,7 @@ func (r *back) orphaned() error {
 	for _, l := range r.all {
 		h, ok := r.held(l.Child)
 		parent := r.infos[l.Parent]
-		if !ok || parent == nil || r.infos[l.Child] == nil || r.pick[l.Child] != nil && len(r.pick[l.Child]) == 0 {
+		if r.hopeful && !l.Logical || !ok || parent == nil || r.infos[l.Child] == nil || r.pick[l.Child] != nil && len(r.pick[l.Child]) == 0 {
 			continue
 		}
 		if slices.ContainsFunc(l.ChildColumns, func(c string) bool { _, ok := h.then().Column(c); return !ok }) {
