@@ -73,7 +73,7 @@ type description struct {
 	ids  []string
 	byID map[string]*relational.Info
 
-	partitioned, published bool // some of the tables are; there are publications at all
+	partitioned, publications bool // some of the tables are; there are any at all
 }
 
 // Locate implements relational.Dialect.
@@ -90,7 +90,7 @@ func (d *dialect) Locate(ctx context.Context, q relational.Querier, names []stri
 // Describe reads the catalogue about some tables.
 func (d *dialect) Describe(ctx context.Context, q relational.Querier, names []string) (map[string]*relational.Info, error) {
 	s := &description{q: q, d: d, byID: map[string]*relational.Info{}}
-	for _, read := range []func(context.Context, []string) error{s.classes, s.parts, s.columns, s.indexes, s.triggers, s.views, s.publications} {
+	for _, read := range []func(context.Context, []string) error{s.classes, s.parts, s.columns, s.indexes, s.triggers, s.published} {
 		if err := read(ctx, names); err != nil {
 			return nil, err
 		}
@@ -131,7 +131,7 @@ func (s *description) classes(ctx context.Context, names []string) error {
 	for _, l := range lines {
 		id := l[0]
 		i := &relational.Info{Schema: l[1], Name: l[2], What: kinds[l[3]], Partitioned: l[3] == "p"}
-		s.published, s.partitioned = l[11] == yes, s.partitioned || i.Partitioned
+		s.publications, s.partitioned = l[11] == yes, s.partitioned || i.Partitioned
 		i.Rows, _ = strconv.ParseInt(l[4], 10, 64)
 		s.ids, s.byID[id] = append(s.ids, id), i
 		if i.Schema == Schema || i.Schema == "information_schema" || strings.HasPrefix(i.Schema, "pg_") {
@@ -172,27 +172,23 @@ func (s *description) parts(ctx context.Context, _ []string) error {
 	return err
 }
 
-// publications reads who is told of changes, and which tables the database lets nobody
-// delete from because of that.
-func (s *description) publications(ctx context.Context, _ []string) error {
-	if !s.published {
+// published refuses tables that the database lets nobody delete from, because of those
+// who are told of changes.
+func (s *description) published(ctx context.Context, _ []string) error {
+	if !s.publications {
 		return nil
 	}
-	lines, err := relational.Texts(ctx, s.q, `SELECT c.oid, `+flag(published)+` FROM pg_class c WHERE c.oid = ANY(CAST($1 AS oid[])) ORDER BY c.oid`, s.ids)
-	if err != nil {
-		return err
-	}
+	lines, err := relational.Texts(ctx, s.q, `SELECT c.oid, `+flag(nameless)+` FROM pg_class c WHERE c.oid = ANY(CAST($1 AS oid[])) ORDER BY c.oid`, s.ids)
 	for _, l := range lines {
 		if l[1] == yes {
 			s.refuse(l[0], quarantine.RulePublished, "%s is published for replication without an identity, so the database refuses every delete.", "Give it a primary key, or: ALTER TABLE "+s.d.Target(s.byID[l[0]])+" REPLICA IDENTITY FULL.")
 		}
 	}
-	return s.feed(ctx, `SELECT c.oid, 'The publication ' || pt.pubname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		JOIN pg_publication_tables pt ON pt.schemaname = n.nspname AND pt.tablename = c.relname WHERE c.oid = ANY(CAST($1 AS oid[])) ORDER BY 1, 2`)
+	return err
 }
 
-// published: deletes are published, and the rows have no identity.
-const published = `EXISTS (SELECT 1 FROM (SELECT c.oid AS relid UNION SELECT relid FROM pg_partition_tree(c.oid)) t JOIN pg_class l ON l.oid = t.relid JOIN pg_namespace ln ON ln.oid = l.relnamespace
+// nameless: deletes are published, and the rows have no identity.
+const nameless = `EXISTS (SELECT 1 FROM (SELECT c.oid AS relid UNION SELECT relid FROM pg_partition_tree(c.oid)) t JOIN pg_class l ON l.oid = t.relid JOIN pg_namespace ln ON ln.oid = l.relnamespace
 	JOIN pg_publication_tables pt ON pt.schemaname = ln.nspname AND pt.tablename = l.relname JOIN pg_publication p ON p.pubname = pt.pubname
 	WHERE (p.pubdelete OR p.pubupdate) AND (l.relreplident = 'n' OR l.relreplident = 'd' AND NOT EXISTS (SELECT 1 FROM pg_index x WHERE x.indrelid = l.oid AND x.indisprimary)))`
 
@@ -280,20 +276,29 @@ func (s *description) triggers(ctx context.Context, _ []string) error {
 	return err
 }
 
-// views reads the materialised views that are made from the tables.
-func (s *description) views(ctx context.Context, _ []string) error {
-	return s.feed(ctx, `SELECT DISTINCT d.refobjid, 'The materialised view ' || n.nspname || '.' || v.relname || ' (when it is refreshed)' FROM pg_depend d
-		JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass JOIN pg_class v ON v.oid = r.ev_class AND v.relkind = 'm' JOIN pg_namespace n ON n.oid = v.relnamespace
-		WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY(CAST($1 AS oid[])) ORDER BY 1, 2`)
-}
-
-// feed adds what sees a change beside visitors.
-func (s *description) feed(ctx context.Context, query string) error {
-	lines, err := relational.Texts(ctx, s.q, query, s.ids)
-	for _, l := range lines {
-		s.byID[l[0]].Feeds = append(s.byID[l[0]].Feeds, l[1])
+// Feeds implements relational.Dialect.
+func (d *dialect) Feeds(ctx context.Context, q relational.Querier, tables []*relational.Info) error {
+	names, byName := make([]string, len(tables)), map[string]*relational.Info{}
+	for n, i := range tables {
+		names[n], byName[i.Canonical()] = i.Canonical(), i
 	}
-	return err
+	feed := func(query string) error {
+		lines, err := relational.Texts(ctx, q, "SELECT DISTINCT n.nspname || '.' || c.relname, "+query+" AND n.nspname || '.' || c.relname = ANY($1) ORDER BY 1, 2", names)
+		for _, l := range lines {
+			byName[l[0]].Feeds = append(byName[l[0]].Feeds, l[1])
+		}
+		return err
+	}
+	if err := feed(`'The materialised view ' || vn.nspname || '.' || v.relname || ' (when it is refreshed)' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_depend d ON d.refobjid = c.oid AND d.refclassid = 'pg_class'::regclass JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
+		JOIN pg_class v ON v.oid = r.ev_class JOIN pg_namespace vn ON vn.oid = v.relnamespace WHERE v.relkind = 'm'`); err != nil {
+		return err
+	}
+	if some, err := relational.Texts(ctx, q, "SELECT 1 FROM pg_publication LIMIT 1"); err != nil || len(some) == 0 {
+		return err // planning the next question costs more than all the others
+	}
+	return feed(`'The publication ' || p.pubname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_publication_tables p ON p.schemaname = n.nspname AND p.tablename = c.relname WHERE true`)
 }
 
 // Forecast names transactions that are open for long, and standbys that lag.

@@ -569,10 +569,12 @@ func (t *tx) outside(p quarantine.Plan, l quarantine.Link, infos map[string]*Inf
 	}
 	b := NewBuilder(t.d)
 	query := "SELECT count(*) FROM " + t.d.Few(parent+" h", t.d.Source(infos[l.Child])+" c", t.linkSQL(b, "c", "h", l, infos))
-	if !left && !p.Batch && len(l.When) == 0 && t.d.HoldsCompare() {
-		// The copies are of rows that are locked, and the same: each is among those that are
-		// counted, so that as many are the same ones. Two counts are quicker than to look for
-		// each.
+	// The copies are of rows that are locked, and the same: each is among those that are
+	// counted, so that as many are the same ones. To count is quicker than to look for each.
+	countable := !left && !p.Batch && len(l.When) == 0
+	if n, ok := only(p, l); ok && countable {
+		query = "SELECT (" + query + ") - " + strconv.Itoa(n)
+	} else if countable && t.d.HoldsCompare() {
 		query = "SELECT (" + query + ")"
 		for _, h := range inside {
 			query += " - (SELECT count(*) FROM " + t.d.Hold(h.Hold) + " c JOIN " + parent + " h ON " + Joined(t.d, "c", l.ChildColumns, "h", l.ParentColumns) + ")"
@@ -589,6 +591,21 @@ func (t *tx) outside(p quarantine.Plan, l quarantine.Link, infos map[string]*Inf
 		return 0, err
 	}
 	return strconv.Atoi(lines[0][0])
+}
+
+// only says how many rows of a link's child leave, where all of them hang on the plan's
+// rows by that link: no other leads to them, and nobody chose them.
+func only(p quarantine.Plan, l quarantine.Link) (int, bool) {
+	for _, o := range p.Links {
+		if o.Child == l.Child && (compareLinks(o, l) != 0 || o.Detaches()) {
+			return 0, false
+		}
+	}
+	at := slices.IndexFunc(p.Tables, func(t quarantine.Table) bool { return t.Name == l.Child })
+	if at < 0 || l.Child == p.Root || l.Logical {
+		return 0, false
+	}
+	return len(p.Tables[at].Frozen), true
 }
 
 // detach takes the links of rows that stay.

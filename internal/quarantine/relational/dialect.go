@@ -46,7 +46,7 @@ type Info struct {
 	Unique       []quarantine.Unique
 	Indexes      [][]string // columns of each index that can serve a search
 	Triggers     []string
-	Feeds        []string
+	Feeds        []string // filled by Dialect.Feeds only
 	Partitioned  bool
 	Rows         int64             // about; -1 unknown: it is counted as far as needed
 	Defaults     map[string]string // expressions, where DEFAULT can't be written in an update
@@ -188,6 +188,8 @@ type Dialect interface {
 	Resolve(ctx context.Context, q Querier, name string) (string, error)
 	Links(ctx context.Context, q Querier) ([]quarantine.Link, error)
 	Describe(ctx context.Context, q Querier, names []string) (map[string]*Info, error)
+	// Feeds reads what else sees a change of the tables: it is told of in plans only.
+	Feeds(ctx context.Context, q Querier, tables []*Info) error
 	// Locate reads only what LockTables needs. A table that is gone MAY be among them: then
 	// LockTables tells.
 	Locate(ctx context.Context, q Querier, names []string) (map[string]*Info, error)

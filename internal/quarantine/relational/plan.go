@@ -167,6 +167,9 @@ func missingKeys(f *found, keys []quarantine.Key) error {
 
 // fill makes the plan out of what was found.
 func (t *tx) fill(p *quarantine.Plan, c *closure) error {
+	if err := t.d.Feeds(t.ctx, t.c, c.touched()); err != nil {
+		return err
+	}
 	p.Rows = 0
 	names := []string{}
 	for _, group := range groups(c.order, slices.Concat(c.all)) {

@@ -262,3 +262,6 @@ func (d *dialect) Forecast(context.Context, relational.Querier, []*relational.In
 }
 
 func (d *dialect) Relax(context.Context, relational.Querier) error { return nil }
+
+// Feeds has nothing to read: there are neither materialised views nor publications.
+func (d *dialect) Feeds(context.Context, relational.Querier, []*relational.Info) error { return nil }
