@@ -79,7 +79,8 @@ func TestPlanHashSurvivesStorage(t *testing.T) {
 	t.Parallel()
 	value := "x"
 	p := quarantine.Plan{ID: "a", Request: quarantine.Request{Where: &quarantine.Predicate{Column: "id", Op: quarantine.Equal, Value: &quarantine.Literal{Text: "+5", Kind: quarantine.Number}}, Set: []quarantine.Cell{{Column: "a", Value: &value}, {Column: "b"}}},
-		Tables: []quarantine.Table{{Name: "t", Frozen: []quarantine.Row{{Key: quarantine.Key{"1"}, Hash: "h"}}}}}
+		Tables:   []quarantine.Table{{Name: "t", Frozen: []quarantine.Row{{Key: quarantine.Key{"1", "23"}, Hash: "h"}}}},
+		Detached: []quarantine.Detach{{Hold: "d", Frozen: []quarantine.Row{{Key: quarantine.Key{"1"}, Hash: "h"}}}}}
 	hash, err := quarantine.HashPlan(p)
 	if err != nil {
 		t.Fatal(err)
@@ -92,8 +93,23 @@ func TestPlanHashSurvivesStorage(t *testing.T) {
 	if again, _ := quarantine.HashPlan(back); again != hash {
 		t.Error("the hash does not survive storage")
 	}
-	back.Tables[0].Frozen[0].Key[0] = "2"
-	if again, _ := quarantine.HashPlan(back); again == hash {
-		t.Error("the hash does not cover the keys")
+	for what, change := range map[string]func(*quarantine.Plan){
+		"a key":                   func(p *quarantine.Plan) { p.Tables[0].Frozen[0].Key[0] = "2" },
+		"where a key's parts end": func(p *quarantine.Plan) { p.Tables[0].Frozen[0].Key = quarantine.Key{"12", "3"} },
+		"a row's hash":            func(p *quarantine.Plan) { p.Tables[0].Frozen[0].Hash = "g" },
+		"a link's key":            func(p *quarantine.Plan) { p.Detached[0].Frozen[0].Key[0] = "2" },
+		"where rows lie": func(p *quarantine.Plan) {
+			p.Tables[0].Frozen, p.Detached[0].Frozen = nil, append(p.Tables[0].Frozen, p.Detached[0].Frozen...)
+		},
+		"a table's name": func(p *quarantine.Plan) { p.Tables[0].Name = "u" },
+	} {
+		var changed quarantine.Plan
+		if err := json.Unmarshal(raw, &changed); err != nil {
+			t.Fatal(err)
+		}
+		change(&changed)
+		if again, _ := quarantine.HashPlan(changed); again == hash {
+			t.Errorf("the hash does not cover %s", what)
+		}
 	}
 }

@@ -158,7 +158,7 @@ func (d *dialect) MatchKeys(b *relational.Builder, alias string, i *relational.I
 }
 
 // Chunk stays below the length from which MariaDB turns a list into a join.
-func (d *dialect) Chunk() int { return 500 }
+func (d *dialect) Chunk(*relational.Info) int { return 500 }
 
 func (d *dialect) Together() bool { return false }
 

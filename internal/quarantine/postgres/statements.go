@@ -143,7 +143,7 @@ func notWhole(text string) bool {
 	return digits == "" || strings.Trim(digits, "0123456789") != ""
 }
 
-func (d *dialect) Chunk() int { return 200_000 }
+func (d *dialect) Chunk(*relational.Info) int { return 200_000 }
 
 func (d *dialect) Together() bool { return true }
 

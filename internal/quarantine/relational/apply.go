@@ -421,7 +421,7 @@ func (t *tx) copySQL(b *Builder, i *Info, hold string, columns []string, keys []
 // copyRows copies and counts.
 func (t *tx) copyRows(i *Info, hold string, columns []string, keys []quarantine.Key) error {
 	total := 0
-	for _, chunk := range t.chunks(keys) {
+	for _, chunk := range t.chunks(i, keys) {
 		b := NewBuilder(t.d)
 		n, err := t.exec(t.copySQL(b, i, hold, columns, chunk), b.Args...)
 		if err != nil {
@@ -479,7 +479,7 @@ func changed(i *Info) error { return stale("rows of %s have been changed meanwhi
 // setHash is HashHashes of the rows of a hold.
 func (t *tx) setHash(hold string, i *Info, columns []string, only []quarantine.Key) (string, error) {
 	set := t.d.SetHash("h", i, columns)
-	if set == "" || len(only) > t.d.Chunk() {
+	if set == "" || len(only) > t.d.Chunk(i) {
 		hashes, err := t.hashes(hold, t.d.Hash("h", i, columns), i, only)
 		return quarantine.HashHashes(hashes), err
 	}
@@ -496,12 +496,8 @@ func (t *tx) setHash(hold string, i *Info, columns []string, only []quarantine.K
 }
 
 func (t *tx) hashes(hold, hash string, i *Info, only []quarantine.Key) ([]string, error) {
-	chunks := [][]quarantine.Key{nil}
-	if only != nil {
-		chunks = t.chunks(only)
-	}
 	var out []string
-	for _, chunk := range chunks {
+	for _, chunk := range t.chunksOrAll(i, only) {
 		b := NewBuilder(t.d)
 		query := "SELECT " + hash + " FROM " + t.d.Hold(hold) + " h"
 		if chunk != nil {
@@ -622,7 +618,7 @@ func (t *tx) detach(p quarantine.Plan, d *quarantine.Detach, i *Info) error {
 		sets = append(sets, t.d.Quote(c)+" = "+value)
 	}
 	sets = append(sets, t.keepStamps(i, columns)...)
-	n, err := t.updateFrom(i, d.Hold, sets, "", t.narrow(p, keysOfRows(d.Frozen)))
+	n, err := t.updateFrom(i, t.d.Hold(d.Hold), sets, "", t.narrow(p, keysOfRows(d.Frozen)))
 	if err != nil {
 		return err
 	}
@@ -643,14 +639,10 @@ func (t *tx) keepStamps(i *Info, but []string) []string {
 	return out
 }
 
-// updateFrom runs an update over the rows of a hold and counts.
+// updateFrom runs an update over the rows of a hold (quoted) and counts.
 func (t *tx) updateFrom(i *Info, hold string, sets []string, where string, only []quarantine.Key) (int, error) {
-	chunks := [][]quarantine.Key{nil}
-	if only != nil {
-		chunks = t.chunks(only)
-	}
 	total := 0
-	for _, chunk := range chunks {
+	for _, chunk := range t.chunksOrAll(i, only) {
 		b := NewBuilder(t.d)
 		parts := []string{}
 		if where != "" {
@@ -659,7 +651,7 @@ func (t *tx) updateFrom(i *Info, hold string, sets []string, where string, only 
 		if chunk != nil {
 			parts = append(parts, t.d.MatchKeys(b, "h", i, chunk))
 		}
-		n, err := t.exec(t.d.UpdateFrom(i, t.d.Hold(hold), sets, strings.Join(parts, " AND ")), b.Args...)
+		n, err := t.exec(t.d.UpdateFrom(i, hold, sets, strings.Join(parts, " AND ")), b.Args...)
 		if err != nil {
 			return total, err
 		}
@@ -727,7 +719,7 @@ func (t *tx) openCircle(p quarantine.Plan, group []string, infos map[string]*Inf
 			}
 		}
 		table := tableOf(p, name)
-		if _, err := t.updateFrom(infos[name], table.Hold, append(sets, t.keepStamps(infos[name], nil)...), "", t.narrow(p, keysOfRows(table.Frozen))); err != nil {
+		if _, err := t.updateFrom(infos[name], t.d.Hold(table.Hold), append(sets, t.keepStamps(infos[name], nil)...), "", t.narrow(p, keysOfRows(table.Frozen))); err != nil {
 			return err
 		}
 	}
@@ -751,11 +743,7 @@ func (t *tx) run(parts []Part, build func(*Builder, []Part) string) ([]int, erro
 		return out, nil
 	}
 	for i, part := range parts {
-		chunks := [][]quarantine.Key{nil}
-		if part.Only != nil {
-			chunks = t.chunks(part.Only)
-		}
-		for _, chunk := range chunks {
+		for _, chunk := range t.chunksOrAll(part.Info, part.Only) {
 			part.Only = chunk
 			b := NewBuilder(t.d)
 			n, err := t.exec(build(b, []Part{part}), b.Args...)
@@ -775,7 +763,7 @@ func (t *tx) replace(p quarantine.Plan, infos map[string]*Info) error {
 	keys := keysOfRows(table.Frozen)
 	total := 0
 	t.trace("replace %s", table.Name)
-	for _, chunk := range t.chunks(keys) {
+	for _, chunk := range t.chunks(i, keys) {
 		b := NewBuilder(t.d)
 		sets := joinEach(p.Request.Set, ", ", func(c quarantine.Cell) string { return t.d.Quote(c.Column) + " = " + t.value(b, i, c) })
 		for _, keep := range t.keepStamps(i, cellColumns(p.Request.Set)) {

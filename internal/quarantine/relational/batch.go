@@ -169,7 +169,7 @@ func (c *closure) pull(p quarantine.Plan) (bool, error) {
 				delete(d.rows, keyID(r.Key))
 			}
 		}
-		for _, chunk := range c.t.chunks(keys) {
+		for _, chunk := range c.t.chunks(c.infos[d.link.Child], keys) {
 			if err := c.include(d.link, chunk); err != nil {
 				return false, err
 			}

@@ -124,7 +124,7 @@ func (c *closure) seed(root string, keys []quarantine.Key, where *quarantine.Pre
 		_, err := c.take(f, "SELECT "+c.columns("t", f.info)+" FROM "+c.t.d.Source(f.info)+" t WHERE "+condition+c.limit(), b.Args)
 		return err
 	}
-	for _, chunk := range c.t.chunks(keys) {
+	for _, chunk := range c.t.chunks(f.info, keys) {
 		b := NewBuilder(c.t.d)
 		match := c.t.d.MatchKeys(b, "t", f.info, chunk)
 		if _, err := c.take(f, "SELECT "+c.columns("t", f.info)+" FROM "+c.t.d.Source(f.info)+" t WHERE "+match, b.Args); err != nil {
@@ -222,7 +222,7 @@ func (c *closure) follow(l quarantine.Link, parents []quarantine.Key) ([]quarant
 		return nil, c.blind(l, parents)
 	}
 	var all []quarantine.Key
-	for _, chunk := range c.t.chunks(parents) {
+	for _, chunk := range c.t.chunks(parent, parents) {
 		b := NewBuilder(c.t.d)
 		from := " FROM " + c.t.d.Source(child) + " c JOIN " + c.t.d.Source(parent) + " p ON " + c.t.linkSQL(b, "c", "p", l, c.infos) +
 			" WHERE " + c.t.d.MatchKeys(b, "p", parent, chunk)
@@ -293,7 +293,7 @@ func (c *closure) blind(l quarantine.Link, parents []quarantine.Key) error {
 	if c.found[l.Child] != nil {
 		return nil
 	}
-	for _, chunk := range c.t.chunks(parents) {
+	for _, chunk := range c.t.chunks(parent, parents) {
 		b := NewBuilder(c.t.d)
 		there, err := c.t.some("SELECT 1 FROM "+c.t.d.Source(child)+" c JOIN "+c.t.d.Source(parent)+" p ON "+c.t.linkSQL(b, "c", "p", l, c.infos)+
 			" WHERE "+c.t.d.MatchKeys(b, "p", parent, chunk)+" LIMIT 1", b.Args...)

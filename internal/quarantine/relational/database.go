@@ -292,6 +292,14 @@ func (t *tx) keyOf(alias string, i *Info, names []string) string {
 }
 
 // chunks cuts keys into what one statement takes.
-func (t *tx) chunks(keys []quarantine.Key) [][]quarantine.Key {
-	return slices.Collect(slices.Chunk(keys, t.d.Chunk()))
+func (t *tx) chunks(i *Info, keys []quarantine.Key) [][]quarantine.Key {
+	return slices.Collect(slices.Chunk(keys, t.d.Chunk(i)))
+}
+
+// chunksOrAll is chunks, or one chunk that is nil where all rows are meant.
+func (t *tx) chunksOrAll(i *Info, only []quarantine.Key) [][]quarantine.Key {
+	if only == nil {
+		return [][]quarantine.Key{nil}
+	}
+	return t.chunks(i, only)
 }

@@ -52,6 +52,7 @@ type Info struct {
 	Defaults     map[string]string // expressions, where DEFAULT can't be written in an update
 	Stamps       []string          // columns that the database itself changes on every update
 	Reusable     bool              // a key that has left may be given to the next new row
+	RowKey       bool              // the key is the number of the row itself, which is never anything else (SQLite)
 	Refused      []quarantine.Refusal
 }
 
@@ -144,7 +145,7 @@ type Dialect interface {
 	Same(a, b string, c quarantine.Column) string // equal, or both null, for any type
 	Literal(b *Builder, c quarantine.Column, text string) string
 	MatchKeys(b *Builder, alias string, i *Info, keys []quarantine.Key) string
-	Chunk() int // how many keys MatchKeys takes at once
+	Chunk(i *Info) int // how many keys MatchKeys takes at once
 	// Together says that Delete and Insert take all tables of a group in one statement,
 	// which gives one row with the count of each where there are several; otherwise, and
 	// of one table, the rows affected are the count.

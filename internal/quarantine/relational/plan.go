@@ -255,7 +255,7 @@ const maxImage = 64 << 20
 // data that they were found in.
 func (t *tx) image(table *quarantine.Table, i *Info) error {
 	image := t.d.Image("t", i)
-	if image == "" || table.Bytes > maxImage || len(table.Frozen) == 0 || len(table.Frozen) > t.d.Chunk() {
+	if image == "" || table.Bytes > maxImage || len(table.Frozen) == 0 || len(table.Frozen) > t.d.Chunk(i) {
 		return nil
 	}
 	b := NewBuilder(t.d)

@@ -366,19 +366,8 @@ func (r *back) closeCircle(parts []Part) error {
 			}
 		}
 		sets := append(r.t.backSets(columns), r.t.keepStamps(p.Info, columns)...)
-		chunks := [][]quarantine.Key{nil}
-		if p.Only != nil {
-			chunks = r.t.chunks(p.Only)
-		}
-		for _, chunk := range chunks {
-			b := NewBuilder(r.t.d)
-			where := ""
-			if chunk != nil {
-				where = r.t.d.MatchKeys(b, "h", p.Info, chunk)
-			}
-			if _, err := r.t.exec(r.t.d.UpdateFrom(p.Info, p.Hold, sets, where), b.Args...); err != nil {
-				return err
-			}
+		if _, err := r.t.updateFrom(p.Info, p.Hold, sets, "", p.Only); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -392,7 +381,7 @@ func (r *back) putLinks(l linkBack, out *quarantine.Returned) error {
 	info := r.infos[l.held.Link.Child]
 	r.t.trace("relink %s", l.held.Link.Child)
 	sets := append(r.t.backSets(l.held.Link.Emptied()), r.t.keepStamps(info, l.held.Link.Emptied())...)
-	n, err := r.t.updateFrom(info, l.held.Hold, sets, r.emptyLink(l.held, info), l.keys)
+	n, err := r.t.updateFrom(info, r.t.d.Hold(l.held.Hold), sets, r.emptyLink(l.held, info), l.keys)
 	if err != nil {
 		return err
 	}
@@ -445,12 +434,8 @@ func (i *Info) as(h heldTable) *Info {
 // are not there at all.
 func (r *back) differing(h heldTable, now *Info, only []quarantine.Key, condition string) ([]quarantine.Key, error) {
 	t := r.t
-	chunks := [][]quarantine.Key{nil}
-	if only != nil {
-		chunks = t.chunks(only)
-	}
 	var out []quarantine.Key
-	for _, chunk := range chunks {
+	for _, chunk := range t.chunksOrAll(h.then(), only) {
 		b := NewBuilder(t.d)
 		query := "SELECT " + t.key("h", h.then()) + " FROM " + t.d.Hold(h.Hold) + " h LEFT JOIN " + t.d.Source(now) + " t ON " + Joined(t.d, "t", h.Key, "h", h.Key) +
 			" WHERE (" + Cell(t.d, "t", h.Key[0]) + " IS NULL OR " + condition + ")"
@@ -591,7 +576,7 @@ func (r *back) putCells(out *quarantine.Returned) error {
 		return t.d.Same("t."+t.d.Quote(c), "(SELECT a."+t.d.Quote(c)+" FROM "+after+" a WHERE "+Joined(t.d, "a", h.Key, "h", h.Key)+")", column)
 	})
 	t.trace("cells %s", h.Name)
-	n, err := t.updateFrom(now, h.Hold, append(t.backSets(columns), t.keepStamps(now, columns)...), still, keys)
+	n, err := t.updateFrom(now, t.d.Hold(h.Hold), append(t.backSets(columns), t.keepStamps(now, columns)...), still, keys)
 	if err != nil {
 		return err
 	}

@@ -395,12 +395,8 @@ func columnDrift(h heldTable, now *Info, say func(string, ...any)) {
 
 // matching reads keys of a hold for which a condition holds (alias h).
 func (r *back) matching(h heldTable, only []quarantine.Key, b func() (*Builder, string)) ([]quarantine.Key, error) {
-	chunks := [][]quarantine.Key{nil}
-	if only != nil {
-		chunks = r.t.chunks(only)
-	}
 	var out []quarantine.Key
-	for _, chunk := range chunks {
+	for _, chunk := range r.t.chunksOrAll(h.then(), only) {
 		builder, condition := b()
 		query := "SELECT " + r.t.key("h", h.then()) + " FROM " + r.t.d.Hold(h.Hold) + " h WHERE " + condition
 		if chunk != nil {

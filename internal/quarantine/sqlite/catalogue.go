@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -54,60 +55,78 @@ func (d *dialect) Locate(_ context.Context, _ relational.Querier, names []string
 	return out, nil
 }
 
-// Describe reads what SQLite knows of some tables.
+// Describe reads what SQLite knows of some tables, all of them at once.
 func (d *dialect) Describe(ctx context.Context, q relational.Querier, names []string) (map[string]*relational.Info, error) {
-	out := map[string]*relational.Info{}
-	for _, name := range names {
-		i, err := d.describe(ctx, q, name)
-		if err != nil {
-			return nil, err
-		}
-		if i != nil {
-			out[name] = i
-		}
-	}
-	return out, nil
-}
-
-func (d *dialect) describe(ctx context.Context, q relational.Querier, name string) (*relational.Info, error) {
-	lines, err := relational.Texts(ctx, q, `SELECT l.type, l.wr, COALESCE(s.sql, '') FROM pragma_table_list l LEFT JOIN sqlite_schema s ON s.name = l.name WHERE l.schema = 'main' AND l.name = ?`, name)
-	if err != nil || len(lines) == 0 {
+	list, err := json.Marshal(names)
+	if err != nil {
 		return nil, err
 	}
-	i := &relational.Info{Name: name, What: lines[0][0], Rows: -1}
-	if i.What == "virtual" || i.What == "shadow" {
-		i.What += " table"
-	}
-	if strings.HasPrefix(name, "sqlite_") || strings.HasPrefix(name, Prefix) {
-		i.Refused = append(i.Refused, quarantine.Refusal{Rule: quarantine.RuleSystem, Table: name, Reason: name + " belongs to the database itself, or to lifeboat.", Satisfy: "Name one of your own tables."})
-	}
-	if i.What != "table" {
-		return i, nil
-	}
-	rowid := lines[0][1] == "0"
-	for _, read := range []func(context.Context, relational.Querier, *relational.Info) error{d.columns, d.indexes, d.triggers} {
-		if err := read(ctx, q, i); err != nil {
+	s := &description{q: q, d: d, list: string(list), byName: map[string]*relational.Info{}}
+	for _, read := range []func(context.Context) error{s.tables, s.columns, s.indexes, s.triggers, s.sizes} {
+		if err := read(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if rowid {
-		if top, err := relational.Texts(ctx, q, "SELECT max(rowid) FROM "+d.Quote(name)); err == nil && len(top) > 0 {
-			i.Rows, _ = strconv.ParseInt(top[0][0], 10, 64) // no more rows than numbers
+	return s.byName, nil
+}
+
+// description gathers what is read about tables, by their names.
+type description struct {
+	q      relational.Querier
+	d      *dialect
+	list   string // the names, as JSON
+	byName map[string]*relational.Info
+
+	numbered []*relational.Info // tables that number their rows
+}
+
+// each reads lines that begin with the name of a table, of those that are tables. The
+// query's argument is the list of names.
+func (s *description) each(ctx context.Context, query string, read func(*relational.Info, []string)) error {
+	lines, err := relational.Texts(ctx, s.q, query, s.list)
+	for _, l := range lines {
+		if i := s.byName[l[0]]; i != nil && i.What == "table" {
+			read(i, l[1:])
 		}
-		c, _ := i.Column(first(i.Key))
-		i.Reusable = len(i.Key) == 1 && strings.EqualFold(c.Type, "INTEGER") && !strings.Contains(strings.ToUpper(lines[0][2]), "AUTOINCREMENT")
-		if len(i.Key) == 1 && strings.EqualFold(c.Type, "INTEGER") {
+	}
+	return err
+}
+
+func (s *description) tables(ctx context.Context) error {
+	lines, err := relational.Texts(ctx, s.q, `SELECT l.name, l.type, l.wr, COALESCE(s.sql, '') FROM pragma_table_list l LEFT JOIN sqlite_schema s ON s.name = l.name
+		WHERE l.schema = 'main' AND l.name IN (SELECT value FROM json_each(?))`, s.list)
+	for _, l := range lines {
+		i := &relational.Info{Name: l[0], What: l[1], Rows: -1}
+		if i.What == "virtual" || i.What == "shadow" {
+			i.What += " table"
+		}
+		if strings.HasPrefix(i.Name, "sqlite_") || strings.HasPrefix(i.Name, Prefix) {
+			i.Refused = append(i.Refused, quarantine.Refusal{Rule: quarantine.RuleSystem, Table: i.Name, Reason: i.Name + " belongs to the database itself, or to lifeboat.", Satisfy: "Name one of your own tables."})
+		}
+		// Whether it is so is seen with the columns and the indexes.
+		i.RowKey = l[2] == "0"
+		i.Reusable = i.RowKey && !strings.Contains(strings.ToUpper(l[3]), "AUTOINCREMENT")
+		if i.RowKey && i.What == "table" {
+			s.numbered = append(s.numbered, i)
+		}
+		s.byName[i.Name] = i
+	}
+	return err
+}
+
+// sizes bounds the rows of tables that number them: there are no more rows than numbers.
+func (s *description) sizes(ctx context.Context) error {
+	for _, i := range s.numbered {
+		top, err := relational.Texts(ctx, s.q, "SELECT max(rowid) FROM "+s.d.Quote(i.Name))
+		if err != nil {
+			return err
+		}
+		i.Rows, _ = strconv.ParseInt(top[0][0], 10, 64)
+		if i.RowKey {
 			i.Indexes = append(i.Indexes, i.Key)
 		}
 	}
-	return i, nil
-}
-
-func first(list []string) string {
-	if len(list) == 0 {
-		return ""
-	}
-	return list[0]
+	return nil
 }
 
 // class follows SQLite's rules of affinity (sqlite.org/datatype3.html, 3.1).
@@ -138,17 +157,15 @@ func class(declared string) quarantine.Class {
 	return quarantine.ClassOther
 }
 
-func (d *dialect) columns(ctx context.Context, q relational.Querier, i *relational.Info) error {
-	lines, err := relational.Texts(ctx, q, `SELECT name, type, "notnull", dflt_value IS NOT NULL, pk, hidden, COALESCE(dflt_value, '') FROM pragma_table_xinfo(?) ORDER BY cid`, i.Name)
-	if err != nil {
-		return err
-	}
-	key := map[int]string{}
-	i.Defaults = map[string]string{}
-	for _, l := range lines {
+func (s *description) columns(ctx context.Context) error {
+	keys := map[*relational.Info]map[int]string{}
+	err := s.each(ctx, `SELECT t.value, x.name, x.type, x."notnull", x.dflt_value IS NOT NULL, x.pk, x.hidden, COALESCE(x.dflt_value, '') FROM json_each(?) t JOIN pragma_table_xinfo(t.value) x ORDER BY t.value, x.cid`, func(i *relational.Info, l []string) {
+		if keys[i] == nil {
+			keys[i], i.Defaults = map[int]string{}, map[string]string{}
+		}
 		c := quarantine.Column{Name: l[0], Type: l[1], Class: class(l[1]), NotNull: l[2] == "1", Default: l[3] == "1", Generated: l[5] == "2" || l[5] == "3"}
 		if n, _ := strconv.Atoi(l[4]); n > 0 {
-			key[n] = c.Name
+			keys[i][n] = c.Name
 			if strings.EqualFold(c.Type, "INTEGER") {
 				c.Identity = "auto"
 			}
@@ -158,58 +175,73 @@ func (d *dialect) columns(ctx context.Context, q relational.Querier, i *relation
 			i.Defaults[c.Name] = "(" + l[6] + ")"
 		}
 		i.Columns = append(i.Columns, c)
+	})
+	for i, key := range keys {
+		for n := 1; key[n] != ""; n++ {
+			i.Key = append(i.Key, key[n])
+		}
+		c, _ := i.Column(key[1]) // https://sqlite.org/lang_createtable.html#rowid
+		i.RowKey = i.RowKey && len(i.Key) == 1 && strings.EqualFold(c.Type, "INTEGER")
+		i.Reusable = i.Reusable && i.RowKey
 	}
-	for n := 1; key[n] != ""; n++ {
-		i.Key = append(i.Key, key[n])
-	}
-	return nil
+	return err
 }
 
-func (d *dialect) indexes(ctx context.Context, q relational.Querier, i *relational.Info) error {
-	lines, err := relational.Texts(ctx, q, `SELECT l.name, l."unique", l.origin, l.partial, x.cid, COALESCE(x.name, '') FROM pragma_index_list(?) l JOIN pragma_index_xinfo(l.name) x WHERE x.key = 1 ORDER BY l.name, x.seqno`, i.Name)
-	if err != nil {
-		return err
-	}
-	type index struct {
-		name, origin            string
-		unique, partial, opaque bool
-		columns                 []string
-	}
-	var all []*index
-	for _, l := range lines {
-		if len(all) == 0 || all[len(all)-1].name != l[0] {
-			all = append(all, &index{name: l[0], origin: l[2], unique: l[1] == "1", partial: l[3] == "1"})
+// index is one of a table's indexes.
+type index struct {
+	name, origin            string
+	unique, partial, opaque bool
+	columns                 []string
+}
+
+func (s *description) indexes(ctx context.Context) error {
+	all := map[*relational.Info][]*index{}
+	err := s.each(ctx, `SELECT t.value, l.name, l."unique", l.origin, l.partial, x.cid, COALESCE(x.name, '') FROM json_each(?) t JOIN pragma_index_list(t.value) l JOIN pragma_index_xinfo(l.name) x
+		WHERE x.key = 1 ORDER BY t.value, l.name, x.seqno`, func(i *relational.Info, l []string) {
+		of := all[i]
+		if len(of) == 0 || of[len(of)-1].name != l[0] {
+			of = append(of, &index{name: l[0], origin: l[2], unique: l[1] == "1", partial: l[3] == "1"})
+			all[i] = of
 		}
-		x := all[len(all)-1]
+		x := of[len(of)-1]
 		x.opaque = x.opaque || l[4] == "-2"
 		x.columns = append(x.columns, l[5])
+	})
+	for i, of := range all {
+		for _, x := range of {
+			takeIndex(i, x)
+		}
 	}
-	for _, x := range all {
-		if !x.partial && !x.opaque {
-			i.Indexes = append(i.Indexes, x.columns)
-		}
-		if !x.unique || x.origin == "pk" {
-			continue
-		}
-		whole := !x.partial && !x.opaque
-		for _, name := range x.columns {
-			c, _ := i.Column(name)
-			whole = whole && c.NotNull
-		}
-		if len(i.Key) == 0 && whole {
-			i.Key = x.columns
-			continue
-		}
-		i.Unique = append(i.Unique, quarantine.Unique{Name: x.name, Columns: x.columns, Opaque: x.partial || x.opaque})
+	return err
+}
+
+// takeIndex notes what an index says of its table.
+func takeIndex(i *relational.Info, x *index) {
+	whole := !x.partial && !x.opaque
+	if whole {
+		i.Indexes = append(i.Indexes, x.columns)
 	}
-	return nil
+	if x.origin == "pk" { // the key is no row number then, whatever its type
+		i.RowKey, i.Reusable = false, false
+	}
+	if !x.unique || x.origin == "pk" {
+		return
+	}
+	for _, name := range x.columns {
+		c, _ := i.Column(name)
+		whole = whole && c.NotNull
+	}
+	if len(i.Key) == 0 && whole {
+		i.Key = x.columns
+		return
+	}
+	i.Unique = append(i.Unique, quarantine.Unique{Name: x.name, Columns: x.columns, Opaque: x.partial || x.opaque})
 }
 
 var triggerForm = regexp.MustCompile(`(?is)\b(before|after|instead\s+of)?\s*\b(delete|insert|update)\b`)
 
-func (d *dialect) triggers(ctx context.Context, q relational.Querier, i *relational.Info) error {
-	lines, err := relational.Texts(ctx, q, "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = lower(?) ORDER BY name", i.Name)
-	for _, l := range lines {
+func (s *description) triggers(ctx context.Context) error {
+	return s.each(ctx, "SELECT t.value, s.name, s.sql FROM json_each(?) t JOIN sqlite_schema s ON s.type = 'trigger' AND lower(s.tbl_name) = lower(t.value) ORDER BY t.value, s.name", func(i *relational.Info, l []string) {
 		when := "BEFORE"
 		_, after, _ := strings.Cut(l[1], l[0])
 		event := triggerForm.FindStringSubmatch(after)
@@ -220,8 +252,7 @@ func (d *dialect) triggers(ctx context.Context, q relational.Querier, i *relatio
 			when = strings.ToUpper(event[1])
 		}
 		i.Triggers = append(i.Triggers, fmt.Sprintf("%s (%s %s)", l[0], when, strings.ToUpper(event[2])))
-	}
-	return err
+	})
 }
 
 // Ready says what is missing.

@@ -15,6 +15,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -26,6 +27,7 @@ import (
 	"math"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,58 +45,91 @@ const Kind = "sqlite"
 // Prefix begins the names of our tables.
 const Prefix = "lifeboat_q_"
 
-// register adds our two functions to the connections that are opened after it. Both
-// read their arguments while they are called and keep none.
+// register adds our functions to the connections that are opened after it. They read
+// their arguments while they are called and keep none.
 var register = sync.OnceValue(func() error {
+	aggregate := func(name string, make func() *rowHash) error {
+		return sqlite.RegisterFunction(name, &sqlite.FunctionImpl{
+			NArgs: -1, Deterministic: true, VolatileArgs: true,
+			MakeAggregate: func(sqlite.FunctionContext) (sqlite.AggregateFunction, error) { return make(), nil },
+		})
+	}
 	return errors.Join(
 		sqlite.RegisterFunction("lifeboat_hash", &sqlite.FunctionImpl{
 			NArgs: -1, Deterministic: true, VolatileArgs: true,
-			Scalar: func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
-				hash, _, err := hashCells(nil, args)
-				return hash, err
+			Scalar: func(_ *sqlite.FunctionContext, cells []driver.Value) (driver.Value, error) {
+				row, err := appendCells(nil, cells)
+				return hash(row), err
 			},
 		}),
-		sqlite.RegisterFunction("lifeboat_set_hash", &sqlite.FunctionImpl{
-			NArgs: -1, Deterministic: true, VolatileArgs: true,
-			MakeAggregate: func(sqlite.FunctionContext) (sqlite.AggregateFunction, error) { return &setHash{}, nil },
-		}),
+		aggregate("lifeboat_set_hash", func() *rowHash { return &rowHash{sum: hashSet} }),
+		aggregate("lifeboat_image", func() *rowHash { return &rowHash{sum: hashSorted} }),
 	)
 })
 
-// setHash is quarantine.HashHashes of the hashes of rows, made where they are read: the
-// hash of each need not go through the database and back.
-type setHash struct {
-	hashes  []string
-	scratch []byte // of the row before, for the next
+// rowHash gathers rows where they are read and hashes them all: the hash of each need
+// not go through the database and back.
+type rowHash struct {
+	rows []byte // all of them, behind each other
+	ends []int  // of each row
+	sum  func(rows [][]byte) string
 }
 
 // Step implements sqlite.AggregateFunction.
-func (s *setHash) Step(_ *sqlite.FunctionContext, cells []driver.Value) (err error) {
-	var hash string
-	if hash, s.scratch, err = hashCells(s.scratch[:0], cells); err == nil {
-		s.hashes = append(s.hashes, hash)
+func (r *rowHash) Step(_ *sqlite.FunctionContext, cells []driver.Value) (err error) {
+	if r.rows, err = appendCells(r.rows, cells); err == nil {
+		r.ends = append(r.ends, len(r.rows))
 	}
 	return err
 }
 
 // WindowInverse implements sqlite.AggregateFunction: this is for no window.
-func (s *setHash) WindowInverse(*sqlite.FunctionContext, []driver.Value) error {
+func (r *rowHash) WindowInverse(*sqlite.FunctionContext, []driver.Value) error {
 	return errors.New("hash rows: not for a window")
 }
 
 // WindowValue implements sqlite.AggregateFunction.
-func (s *setHash) WindowValue(*sqlite.FunctionContext) (driver.Value, error) {
-	return quarantine.HashHashes(s.hashes), nil
+func (r *rowHash) WindowValue(*sqlite.FunctionContext) (driver.Value, error) {
+	rows := make([][]byte, len(r.ends))
+	start := 0
+	for n, end := range r.ends {
+		rows[n], start = r.rows[start:end], end
+	}
+	return r.sum(rows), nil
 }
 
 // Final implements sqlite.AggregateFunction.
-func (s *setHash) Final(*sqlite.FunctionContext) {}
+func (r *rowHash) Final(*sqlite.FunctionContext) {}
 
-// hashCells hashes values with their types, so that 1, '1' and x'31' differ. It writes
-// behind scratch, which it gives back grown.
-func hashCells(scratch []byte, cells []driver.Value) (string, []byte, error) {
+// hashSet is quarantine.HashHashes of the hashes of rows.
+func hashSet(rows [][]byte) string {
+	hashes := make([]string, len(rows))
+	for n, row := range rows {
+		hashes[n] = hash(row)
+	}
+	return quarantine.HashHashes(hashes)
+}
+
+// hashSorted is one hash of rows, whichever order they came in. Rows say themselves where
+// they end.
+func hashSorted(rows [][]byte) string {
+	slices.SortFunc(rows, bytes.Compare)
+	sum := sha256.New()
+	for _, row := range rows {
+		sum.Write(row)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+func hash(row []byte) string {
+	sum := sha256.Sum256(row)
+	return hex.EncodeToString(sum[:])
+}
+
+// appendCells writes values with their types and lengths, so that 1, '1' and x'31' differ.
+func appendCells(row []byte, cells []driver.Value) ([]byte, error) {
 	put := func(kind byte, size int) {
-		scratch = binary.BigEndian.AppendUint64(append(scratch, kind), uint64(size))
+		row = binary.BigEndian.AppendUint64(append(row, kind), uint64(size))
 	}
 	for _, c := range cells {
 		switch v := c.(type) {
@@ -102,22 +137,21 @@ func hashCells(scratch []byte, cells []driver.Value) (string, []byte, error) {
 			put('n', 0)
 		case int64:
 			put('i', 8)
-			scratch = binary.BigEndian.AppendUint64(scratch, uint64(v))
+			row = binary.BigEndian.AppendUint64(row, uint64(v))
 		case float64:
 			put('r', 8)
-			scratch = binary.BigEndian.AppendUint64(scratch, math.Float64bits(v))
+			row = binary.BigEndian.AppendUint64(row, math.Float64bits(v))
 		case string:
 			put('t', len(v))
-			scratch = append(scratch, v...)
+			row = append(row, v...)
 		case []byte:
 			put('b', len(v))
-			scratch = append(scratch, v...)
+			row = append(row, v...)
 		default:
-			return "", scratch, fmt.Errorf("hash a cell: unexpected %T", c)
+			return row, fmt.Errorf("hash a cell: unexpected %T", c)
 		}
 	}
-	sum := sha256.Sum256(scratch)
-	return hex.EncodeToString(sum[:]), scratch, nil
+	return row, nil
 }
 
 // Open opens the database in a file, which must be there.

@@ -70,16 +70,21 @@ func (d *dialect) Differs(table, hold string, now, _ *relational.Info, columns [
 	if columns == nil {
 		columns = now.Names()
 	}
-	parts := make([]string, len(columns))
-	for n, name := range columns {
+	parts := []string{"false"}
+	for _, name := range columns {
+		if now.RowKey && name == now.Key[0] {
+			continue // joined by it: a number like any other
+		}
 		a, b := relational.Cell(d, table, name), relational.Cell(d, hold, name)
-		parts[n] = a + " COLLATE BINARY IS NOT " + b + " OR typeof(" + a + ") <> typeof(" + b + ")"
+		parts = append(parts, a+" COLLATE BINARY IS NOT "+b+" OR typeof("+a+") <> typeof("+b+")")
 	}
 	return "(" + strings.Join(parts, " OR ") + ")"
 }
 
-// Image implements relational.Dialect: here it would be no quicker.
-func (d *dialect) Image(string, *relational.Info) string { return "" }
+// Image hashes the rows themselves and not their hashes.
+func (d *dialect) Image(alias string, i *relational.Info) string {
+	return "lifeboat_image(" + d.hashed(alias, i, nil) + ")"
+}
 
 func (d *dialect) Size(alias string, i *relational.Info) string {
 	parts := make([]string, len(i.Columns))
@@ -108,6 +113,13 @@ func (d *dialect) MatchKeys(b *relational.Builder, alias string, i *relational.I
 	for n, name := range i.Key {
 		columns[n], _ = i.Column(name)
 	}
+	if i.RowKey { // one list of numbers, which is bound and read as one
+		list := make([]string, len(keys))
+		for k, key := range keys {
+			list[k] = key[0]
+		}
+		return relational.Cell(d, alias, i.Key[0]) + " IN (SELECT value FROM json_each(" + b.Arg("["+strings.Join(list, ",")+"]") + "))"
+	}
 	rows := make([]string, len(keys))
 	for k, key := range keys {
 		places := make([]string, len(columns))
@@ -122,7 +134,13 @@ func (d *dialect) MatchKeys(b *relational.Builder, alias string, i *relational.I
 	return "(" + relational.Columns(d, alias, i.Key) + ") IN (VALUES (" + strings.Join(rows, "), (") + "))"
 }
 
-func (d *dialect) Chunk() int { return 1000 }
+// Chunk is bounded by how many values a statement takes, if they are not one list.
+func (d *dialect) Chunk(i *relational.Info) int {
+	if i.RowKey {
+		return 200_000
+	}
+	return 1000
+}
 
 func (d *dialect) Together() bool { return false }
 
@@ -175,19 +193,27 @@ func (d *dialect) CreateHold(hold string, i *relational.Info) string {
 	return d.CreateHoldOf(hold, i, i.Names())
 }
 
-// CreateHoldOf indexes the key, for the joins with large tables and many copies.
+// CreateHoldOf indexes the key, for the joins with large tables and many copies. The
+// number of a row is the number of its copy.
 func (d *dialect) CreateHoldOf(hold string, i *relational.Info, columns []string) string {
 	var list []string
 	for _, name := range distinct(columns) {
 		c, _ := i.Column(name)
+		if i.RowKey && name == i.Key[0] {
+			list = append(list, d.Quote(name)+" INTEGER PRIMARY KEY")
+			continue
+		}
 		list = append(list, d.Quote(name)+affinity(c.Type))
+	}
+	if i.RowKey {
+		return "CREATE TABLE " + hold + " (" + strings.Join(list, ", ") + ")"
 	}
 	return "CREATE TABLE " + hold + " (" + strings.Join(list, ", ") + ", PRIMARY KEY (" + relational.Columns(d, "", i.Key) + "))"
 }
 
 // affinity is a type that a copy's column has so that indexes serve when it is compared
 // with the table's. What the table has taken, the copy takes as it is. INT and not
-// INTEGER, which would make a row id of a key; nothing where STRICT tables mean
+// INTEGER, which would make the number of a row of a key that need not be one; nothing where STRICT tables mean
 // something else by the same word.
 func affinity(declared string) string {
 	t := strings.ToUpper(declared)
