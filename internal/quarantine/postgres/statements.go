@@ -268,8 +268,15 @@ func (d *dialect) SettleConstraints(ctx context.Context, q relational.Querier) e
 	return err
 }
 
-// AfterInsert raises sequences above keys that came back, and never lowers one.
+// AfterInsert raises sequences above keys that came back, and never lowers one. Sequences
+// belong to columns that have their default, or their identity, from them.
 func (d *dialect) AfterInsert(ctx context.Context, q relational.Querier, back []relational.Part) error {
+	back = slices.DeleteFunc(back, func(p relational.Part) bool {
+		return !slices.ContainsFunc(p.Info.Columns, func(c quarantine.Column) bool { return c.Default || c.Identity != "" })
+	})
+	if len(back) == 0 {
+		return nil
+	}
 	names := make([]string, len(back))
 	for n, p := range back {
 		names[n] = d.Target(p.Info)

@@ -65,7 +65,9 @@ func (d *dialect) hashed(alias string, i *relational.Info, columns []string) str
 	return strings.Join(parts, ", ")
 }
 
-// Differs compares values and their types: 1 and 1.0 are equal, and not the same.
+// Differs compares values and their types: 1 and 1.0 are equal, and not the same. Where the
+// column has an affinity it keeps one of the two only (https://sqlite.org/datatype3.html,
+// section 3), so that types need be looked at in the others alone.
 func (d *dialect) Differs(table, hold string, now, _ *relational.Info, columns []string) string {
 	if columns == nil {
 		columns = now.Names()
@@ -76,7 +78,10 @@ func (d *dialect) Differs(table, hold string, now, _ *relational.Info, columns [
 			continue // joined by it: a number like any other
 		}
 		a, b := relational.Cell(d, table, name), relational.Cell(d, hold, name)
-		parts = append(parts, a+" COLLATE BINARY IS NOT "+b+" OR typeof("+a+") <> typeof("+b+")")
+		parts = append(parts, a+" COLLATE BINARY IS NOT "+b)
+		if c, _ := now.Column(name); affinity(c.Type) == "" {
+			parts = append(parts, "typeof("+a+") <> typeof("+b+")")
+		}
 	}
 	return "(" + strings.Join(parts, " OR ") + ")"
 }
