@@ -220,8 +220,7 @@ func (d *dialect) CreateHoldOf(hold string, i *relational.Info, columns []string
 
 func (d *dialect) HoldsComputed() bool { return false }
 
-// HoldsCompare: they would, but counting twice is no quicker here.
-func (d *dialect) HoldsCompare() bool { return false }
+func (d *dialect) HoldsCompare() bool { return true }
 
 func (d *dialect) CopyHold(hold, of string) string { return "CREATE TABLE " + hold + " LIKE " + of }
 

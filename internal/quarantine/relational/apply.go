@@ -553,7 +553,8 @@ func (t *tx) closed(p quarantine.Plan, infos map[string]*Info, logical bool) err
 // the plan themselves. Counted and not ended at the first: planners take a slow way to
 // a first row.
 func (t *tx) outside(p quarantine.Plan, l quarantine.Link, infos map[string]*Info, left bool) (int, error) {
-	parent := t.d.Hold(tableOf(p, l.Parent).Hold)
+	moving := tableOf(p, l.Parent)
+	parent := t.d.Hold(moving.Hold)
 	var inside []heldLink // where rows of the plan lie, by their keys
 	if child := slices.IndexFunc(p.Tables, func(table quarantine.Table) bool { return table.Name == l.Child }); child >= 0 {
 		inside = append(inside, heldLink{Hold: p.Tables[child].Hold, Key: p.Tables[child].Key})
@@ -564,7 +565,11 @@ func (t *tx) outside(p quarantine.Plan, l quarantine.Link, infos map[string]*Inf
 		}
 	}
 	b := NewBuilder(t.d)
-	query := "SELECT count(*) FROM " + t.d.Few(parent+" h", t.d.Source(infos[l.Child])+" c", t.linkSQL(b, "c", "h", l, infos))
+	from, alias := parent+" h", "h"
+	if !left && !t.d.HoldsCompare() { // by the rows themselves, which are still there
+		from, alias = t.d.Few(from, t.d.Source(infos[l.Parent])+" p", Joined(t.d, "p", moving.Key, "h", moving.Key)), "p"
+	}
+	query := "SELECT count(*) FROM " + t.d.Few(from, t.d.Source(infos[l.Child])+" c", t.linkSQL(b, "c", alias, l, infos))
 	// The copies are of rows that are locked, and the same: each is among those that are
 	// counted, so that as many are the same ones. To count is quicker than to look for each.
 	countable := !left && !p.Batch && len(l.When) == 0

@@ -252,7 +252,7 @@ func distinct(names []string) []string {
 
 func (d *dialect) HoldsComputed() bool { return true }
 
-// HoldsCompare implements relational.Dialect: columns of copies have neither type nor collation.
+// HoldsCompare implements relational.Dialect: columns of copies have no collation.
 func (d *dialect) HoldsCompare() bool { return false }
 
 func (d *dialect) CopyHold(hold, of string) string {
