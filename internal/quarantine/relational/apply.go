@@ -649,14 +649,14 @@ func (t *tx) updateFrom(i *Info, hold string, sets []string, where string, only 
 	total := 0
 	for _, chunk := range t.chunksOrAll(i, only) {
 		b := NewBuilder(t.d)
-		parts := []string{}
+		var all []string
 		if where != "" {
-			parts = append(parts, where)
+			all = append(all, where)
 		}
 		if chunk != nil {
-			parts = append(parts, t.d.MatchKeys(b, "h", i, chunk))
+			all = append(all, t.d.MatchKeys(b, "h", i, chunk))
 		}
-		n, err := t.exec(t.d.UpdateFrom(i, hold, sets, strings.Join(parts, " AND ")), b.Args...)
+		n, err := t.exec(t.d.UpdateFrom(i, hold, sets, all), b.Args...)
 		if err != nil {
 			return total, err
 		}
@@ -821,7 +821,7 @@ func (t *tx) script(p *quarantine.Plan, infos map[string]*Info) (there, back []s
 		i := infos[p.Root]
 		sets := joinEach(cellColumns(p.Request.Set), ", ", func(c string) string { return t.d.Quote(c) + " = …" })
 		there = append(there, "UPDATE "+t.d.Source(i)+" SET "+sets+" WHERE "+t.d.MatchKeys(NewBuilder(t.d), "", i, one(p.Tables[0])))
-		back = append(back, t.d.UpdateFrom(i, t.d.Hold(p.Tables[0].Hold), t.backSets(cellColumns(p.Request.Set)), ""))
+		back = append(back, t.d.UpdateFrom(i, t.d.Hold(p.Tables[0].Hold), t.backSets(cellColumns(p.Request.Set)), nil))
 		return there, back
 	}
 	for _, d := range p.Detached {
@@ -829,7 +829,7 @@ func (t *tx) script(p *quarantine.Plan, infos map[string]*Info) (there, back []s
 		for _, c := range d.Link.Emptied() {
 			sets = append(sets, t.d.Quote(c)+" = NULL")
 		}
-		there = append(there, t.d.UpdateFrom(infos[d.Link.Child], t.d.Hold(d.Hold), sets, ""))
+		there = append(there, t.d.UpdateFrom(infos[d.Link.Child], t.d.Hold(d.Hold), sets, nil))
 	}
 	order := t.planGroups(*p)
 	parts := func(group []string) []Part {
@@ -850,7 +850,7 @@ func (t *tx) script(p *quarantine.Plan, infos map[string]*Info) (there, back []s
 		}
 	}
 	for _, d := range p.Detached {
-		back = append(back, t.d.UpdateFrom(infos[d.Link.Child], t.d.Hold(d.Hold), t.backSets(d.Link.Emptied()), ""))
+		back = append(back, t.d.UpdateFrom(infos[d.Link.Child], t.d.Hold(d.Hold), t.backSets(d.Link.Emptied()), nil))
 	}
 	return there, back
 }

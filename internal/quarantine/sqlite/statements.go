@@ -151,31 +151,23 @@ func (d *dialect) Together() bool { return false }
 
 func (d *dialect) Delete(b *relational.Builder, parts []relational.Part) string {
 	p := parts[0]
-	return "DELETE FROM " + d.Source(p.Info) + " AS t WHERE (" + relational.Columns(d, "t", p.Info.Key) + ") IN (SELECT " + relational.Columns(d, "h", p.Info.Key) + " FROM " + p.Hold + " h)" + and(p.Where(b, "t"))
+	return "DELETE FROM " + d.Source(p.Info) + " AS t WHERE (" + relational.Columns(d, "t", p.Info.Key) + ") IN (SELECT " + relational.Columns(d, "h", p.Info.Key) + " FROM " + p.Hold + " h" + p.Narrow(b, " WHERE ", "h") + ")"
 }
 
 func (d *dialect) Insert(b *relational.Builder, parts []relational.Part) string {
 	p := parts[0]
-	where := p.Where(b, "h")
-	if where == "" {
-		where = "true"
-	}
-	return "INSERT INTO " + d.Target(p.Info) + " (" + relational.Columns(d, "", p.Columns) + ") SELECT " + p.Values(d, "h") + " FROM " + p.Hold + " h WHERE " + where
-}
-
-func and(condition string) string {
-	if condition == "" {
-		return ""
-	}
-	return " AND " + condition
+	return "INSERT INTO " + d.Target(p.Info) + " (" + relational.Columns(d, "", p.Columns) + ") SELECT " + p.Values(d, "h") + " FROM " + p.Hold + " h" + p.Narrow(b, " WHERE ", "h")
 }
 
 // InsertSame implements relational.Dialect: what comes back is read again.
 func (d *dialect) InsertSame(relational.Part) string { return "" }
 
-func (d *dialect) UpdateFrom(i *relational.Info, hold string, sets []string, where string) string {
-	return "UPDATE " + d.Source(i) + " AS t SET " + strings.Join(sets, ", ") + " FROM " + hold + " AS h WHERE " + relational.Joined(d, "t", i.Key, "h", i.Key) +
-		" AND (" + relational.Columns(d, "t", i.Key) + ") IN (SELECT " + relational.Columns(d, "k", i.Key) + " FROM " + hold + " k)" + and(where)
+func (d *dialect) UpdateFrom(i *relational.Info, hold string, sets, where []string) string {
+	where = append([]string{
+		relational.Joined(d, "t", i.Key, "h", i.Key),
+		"(" + relational.Columns(d, "t", i.Key) + ") IN (SELECT " + relational.Columns(d, "k", i.Key) + " FROM " + hold + " k)",
+	}, where...)
+	return "UPDATE " + d.Source(i) + " AS t SET " + strings.Join(sets, ", ") + " FROM " + hold + " AS h WHERE " + strings.Join(where, " AND ")
 }
 
 // Breaks: other actions can wait for the end of the transaction; restrict never does.
