@@ -156,11 +156,13 @@ func (b *bucket) judge(status int, text []byte) error {
 	switch {
 	case status >= 200 && status < 300:
 		return nil
-	case status == http.StatusNotFound && e.Code != "NoSuchBucket":
+	case status == http.StatusNotFound && (e.Code == "" || e.Code == "NoSuchKey" || e.Code == "NotFound"):
 		return fs.ErrNotExist
+	case status == http.StatusMovedPermanently || e.Code == "AuthorizationHeaderMalformed":
+		return fault.New(fault.Unavailable, "the bucket is in another region (%s)", code).At(b.sec.Bucket).WithHint("correct the lever's region, %s now", b.sec.Region)
 	case status == http.StatusPreconditionFailed, status == http.StatusConflict:
 		return errChanged
-	case status == http.StatusForbidden || status == http.StatusUnauthorized:
+	case status == http.StatusForbidden || status == http.StatusUnauthorized || e.Code == "InvalidAccessKeyId":
 		return fault.New(fault.Unavailable, "the bucket refuses lifeboat (%s)", code).At(b.sec.Bucket).WithHint("look at the credentials and their rights")
 	}
 	return fault.New(fault.Unavailable, "the bucket answers %s", code).At(b.sec.Bucket).WithHint("look at the storage's own state, then try again")
@@ -220,8 +222,8 @@ func (b *bucket) list(ctx context.Context, prefix string, most int) ([]string, e
 				Key  string
 				Size int64
 			}
-			Next     string `xml:"NextContinuationToken"`
-			More     bool   `xml:"IsTruncated"`
+			Next string `xml:"NextContinuationToken"`
+			More bool   `xml:"IsTruncated"`
 		}
 		if err := xml.Unmarshal(text, &page); err != nil {
 			return nil, fault.New(fault.Unavailable, "the bucket's list can't be read").At(b.sec.Bucket).WithHint("look at what stands between lifeboat and the bucket")

@@ -233,6 +233,28 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// Some servers answer 404 where the key's id is unknown, and a HEAD does not say why:
+// nothing is called gone for that.
+func TestNotFoundForAnotherReason(t *testing.T) {
+	t.Parallel()
+	for code, text := range map[string]string{"InvalidAccessKeyId": "refuses lifeboat (404 InvalidAccessKeyId)", "NoSuchBucket": "404 NoSuchBucket"} {
+		w := start(t)
+		d := w.driver()
+		p := plan(t, d, w.card(`{"keys":["index.html"]}`))
+		w.shut(func(rw http.ResponseWriter, r *http.Request) { fail(rw, r, http.StatusNotFound, code) })
+		obs, err := d.Observe(t.Context(), p, 0)
+		if err != nil || obs.World != lever.Unknown || !strings.Contains(obs.Detail, text) {
+			t.Errorf("%s is seen as %q (%s), %v", code, obs.World, obs.Detail, err)
+		}
+		for _, section := range []string{`{"keys":["index.html"]}`, `{"prefix":"img/"}`} {
+			_, err = d.Plan(t.Context(), lever.Request{Card: w.card(section), Now: time.Now()})
+			if fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), text) {
+				t.Errorf("%s, %s: %v", code, section, err)
+			}
+		}
+	}
+}
+
 func TestReadCredentials(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "secret")
