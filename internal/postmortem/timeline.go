@@ -58,7 +58,17 @@ type line struct {
 type group struct {
 	heading string
 	runs    [][]incident.Event
+	ofType  map[incident.Type][]int // places in runs
 	lines   []line
+}
+
+// begin begins a run with an event.
+func (g *group) begin(e incident.Event) {
+	if g.ofType == nil {
+		g.ofType = map[incident.Type][]int{}
+	}
+	g.ofType[e.Type] = append(g.ofType[e.Type], len(g.runs))
+	g.runs = append(g.runs, []incident.Event{e})
 }
 
 var steps = map[incident.Phase]string{
@@ -112,8 +122,7 @@ func (b *builder) stepwise() []*group {
 		switch {
 		case e.Story == "hidden", b.self != nil && e.Seq == b.self.event.Seq && e.Story != "pinned":
 		case !b.joins(out, e):
-			g := out[len(out)-1]
-			g.runs = append(g.runs, []incident.Event{e})
+			out[len(out)-1].begin(e)
 		}
 	}
 	return out
@@ -124,21 +133,28 @@ const round = 2 * time.Second
 
 // joins puts an event into the row of others that it is told with, if there is one: what
 // was captured in one round, whatever happened between; what several checks saw of a
-// place at one moment; and the rules that one press overrode.
+// place at one moment; and the rules that one press overrode. Only rows of its own type
+// are looked at, and of those that are told by the moment only the last minute's: a
+// record may be long.
 func (b *builder) joins(groups []*group, e incident.Event) bool {
+	captured := e.Type == incident.EvidenceCaptured
+	if e.Story == "pinned" || !captured && e.Type != incident.SightChanged && e.Type != incident.RuleOverridden {
+		return false
+	}
 	for at, g := range slices.Backward(groups) {
-		if at < len(groups)-2 {
+		if at < len(groups)-2 || at < len(groups)-1 && !captured {
 			return false
 		}
-		for i, run := range slices.Backward(g.runs) {
-			if run[0].Type != e.Type || e.Story == "pinned" || run[0].Story == "pinned" || e.Type != incident.EvidenceCaptured && at != len(groups)-1 {
+		for _, i := range slices.Backward(g.ofType[e.Type]) {
+			run := g.runs[i]
+			if run[0].Story == "pinned" {
 				continue
 			}
-			if b.sameRow(run[0], e) || e.Type == incident.EvidenceCaptured && e.At.Sub(run[len(run)-1].At).Abs() < round {
+			if b.sameRow(run[0], e) || captured && e.At.Sub(run[len(run)-1].At).Abs() < round {
 				g.runs[i] = append(run, e)
 				return true
 			}
-			if e.Type == incident.EvidenceCaptured {
+			if captured || e.At.Sub(run[0].At) > time.Minute {
 				return false
 			}
 		}

@@ -19,29 +19,21 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"sync"
 	"time"
 
-	"lifeboat/internal/fault"
-	"lifeboat/internal/snapshot"
+	"lifeboat/internal/keyfile"
 )
 
 // Limits of keys and texts.
 const (
-	keyLen   = 32             // bytes
-	keyLife  = 24 * time.Hour // then a new one signs; the one before it still counts
-	maxKeys  = 2
-	maxText  = 8 << 10  // bytes, as sent
-	maxFile  = 16 << 10 // bytes
-	headLen  = 4 + 8    // the key's number and the end
-	MaxLife  = keyLife  // of a text: it outlives no key
-	filePerm = 0o077    // nobody else may have a right on the file
+	keyLen  = 32             // bytes
+	keyLife = 24 * time.Hour // then a new one signs; the one before it still counts
+	maxKeys = 2
+	maxText = 8 << 10 // bytes, as sent
+	headLen = 4 + 8   // the key's number and the end
+	MaxLife = keyLife // of a text: it outlives no key
 )
 
 // key is one that signs or has signed.
@@ -53,7 +45,7 @@ type key struct {
 
 // Ring holds the key that signs, and the one before it.
 type Ring struct {
-	path string // "": in memory only
+	file keyfile.File[key]
 	now  func() time.Time
 
 	mu   sync.Mutex // guards all below
@@ -71,11 +63,12 @@ func New(now func() time.Time) *Ring {
 // file can't be kept the ring works all the same, and the error says so beside it. A file
 // that others may read, or that is none of ours, is replaced: all sign-ins end.
 func Open(path string, now func() time.Time) (*Ring, error) {
-	r := &Ring{path: path, now: now}
-	keys, err := read(path)
+	r := &Ring{now: now, file: keyfile.File[key]{Path: path, What: "the keys of the sign-ins", Cost: "everybody has to sign in again",
+		Most: maxKeys, Whole: func(k key) bool { return len(k.Key) == keyLen }}}
+	keys, err := r.file.Read()
 	if err != nil || len(keys) == 0 {
 		r.keys = []key{fresh(1, now())}
-		return r, errors.Join(err, r.keep())
+		return r, errors.Join(err, r.file.Write(r.keys))
 	}
 	r.keys = keys
 	return r, r.Rotate()
@@ -96,73 +89,12 @@ func (r *Ring) Rotate() error {
 	if now.Sub(r.keys[0].Made) < keyLife {
 		return nil
 	}
-	before := r.keys
-	r.keys = append([]key{fresh(before[0].Number+1, now)}, before[0])
-	if err := r.keep(); err != nil {
-		r.keys = before
+	next := []key{fresh(r.keys[0].Number+1, now), r.keys[0]}
+	if err := r.file.Write(next); err != nil {
 		return err
 	}
+	r.keys = next
 	return nil
-}
-
-// keep writes the ring to its file.
-func (r *Ring) keep() error { // with mu held, or before anybody else has r
-	if r.path == "" {
-		return nil
-	}
-	b, err := json.Marshal(r.keys)
-	if err == nil {
-		err = snapshot.WriteFile(r.path, b)
-	}
-	if err != nil {
-		return fault.New(fault.Unavailable, "the keys of the sign-ins can't be kept").At(r.path).Because(err).WithHint("make room on the disk, and look at the folder's owner")
-	}
-	return nil
-}
-
-// read reads the keys of a file; none where there is no file.
-func read(path string) ([]key, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the keys of the sign-ins: %w", err)
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("read the keys of the sign-ins: %w", err)
-	}
-	if info.Mode().Perm()&filePerm != 0 {
-		return nil, fault.New(fault.Denied, "the keys of the sign-ins could be read by others (mode %04o), so new ones were made", info.Mode().Perm()).At(path).WithHint("everybody has to sign in again")
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxFile))
-	if err != nil {
-		return nil, fmt.Errorf("read the keys of the sign-ins: %w", err)
-	}
-	keys, err := parse(b)
-	if err != nil {
-		return nil, fault.New(fault.Invalid, "the keys of the sign-ins can't be read, so new ones were made").At(path).Because(err).WithHint("everybody has to sign in again")
-	}
-	return keys, nil
-}
-
-// parse reads what keep has written.
-func parse(b []byte) ([]key, error) {
-	var keys []key
-	if err := json.Unmarshal(b, &keys); err != nil {
-		return nil, err
-	}
-	if len(keys) == 0 || len(keys) > maxKeys {
-		return nil, fmt.Errorf("it has %d keys", len(keys))
-	}
-	for _, k := range keys {
-		if len(k.Key) != keyLen {
-			return nil, errors.New("a key has another length")
-		}
-	}
-	return keys, nil
 }
 
 // Sign makes the text of a body for a purpose. It is good until ends, and for a day at

@@ -99,3 +99,44 @@ func TestScenesOut(t *testing.T) {
 		must(t, os.WriteFile(filepath.Join(dir, c.name+".html"), []byte(raw), 0o600))
 	}
 }
+
+// forEverybody sees that nobody stumbles over some pages, by day on a phone and by night on
+// a desk, and that none is heavy or wider than a phone. LIFEBOAT_SCENES names a folder that
+// the pages are written to.
+func forEverybody(t *testing.T, pages map[string]string) {
+	t.Helper()
+	server := httptest.NewServer(headers(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		raw, found := pages[strings.TrimPrefix(r.URL.Path, "/")]
+		if !found {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write([]byte(raw))
+	})))
+	t.Cleanup(server.Close)
+	tab := eyes.Open(t, eyes.Options{})
+	for name, raw := range pages {
+		if dir := os.Getenv("LIFEBOAT_SCENES"); dir != "" {
+			must(t, os.WriteFile(filepath.Join(dir, name+".html"), []byte(raw), 0o600))
+		}
+		if n := compressed(t, raw); n > most {
+			t.Errorf("%s has %d bytes compressed, at most %d", name, n, most)
+		}
+		tab.Do(chromedp.Navigate(server.URL + "/" + name))
+		tab.See(eyes.Phone, false)
+		for _, wrong := range tab.Stumbles() {
+			t.Errorf("%s on a phone: %s", name, wrong)
+		}
+		if wide := eyes.Read[bool](tab, "document.documentElement.scrollWidth > innerWidth"); wide {
+			t.Errorf("%s is wider than a phone", name)
+		}
+		tab.See(eyes.Desktop, true)
+		for _, wrong := range tab.Stumbles("color-contrast", "target-size") {
+			t.Errorf("%s on a desk: %s", name, wrong)
+		}
+	}
+	for _, stray := range tab.Stray() {
+		t.Error(stray)
+	}
+}

@@ -37,6 +37,7 @@ type act struct {
 	prove  bool                               // changes who may do what, or can't be taken back: who presses shows once more who they are
 	least  role.Role                          // where no command says so
 	fields func(x scope) []field
+	more   string // what the fields are that few need
 	terms  func(x scope) terms
 	off    func(x scope) string // why it can't be pressed now; "" where it can
 	make   func(x scope) (incident.Command, error)

@@ -72,7 +72,10 @@ func (s *server) dataSearch(w http.ResponseWriter, r *http.Request, who account.
 	}
 	headline, lede := searchWords(found)
 	p := s.room(who, x.o, "/data", headline, lede)
-	p.Say, p.Where = s.said(r), []string{found.Database}
+	p.Where = []string{found.Database}
+	if found.Running { // that it has begun is no news any more
+		p.Say = s.said(r)
+	}
 	type candidate struct {
 		find.Candidate
 		Plan ask
@@ -236,9 +239,24 @@ func (s *server) dataHeld(w http.ResponseWriter, r *http.Request, who account.Se
 			body.Problem = plain(err)
 		}
 	}
-	body.Restore, body.Discard, body.Purge = x.ask("rows-restore", "operation", op.ID), x.ask("rows-discard", "operation", op.ID), x.ask("rows-purge", "operation", op.ID)
+	body.Restore, body.Discard, body.Purge = x.ask("rows-restore", "operation", op.ID, "edit_table", op.Root, "edit_key", s.onlyRoot(op)), x.ask("rows-discard", "operation", op.ID), x.ask("rows-purge", "operation", op.ID)
 	p.Body = body
 	s.show(w, http.StatusOK, "dataheld.html", p)
+}
+
+// onlyRoot is the key of the row that was chosen, where it was one: the likeliest to be
+// corrected.
+func (s *server) onlyRoot(op quarantine.Operation) string {
+	k, err := s.o.Desk.Kept(op.ID)
+	if err != nil {
+		return "" // made long ago
+	}
+	for _, t := range k.Plan.Tables {
+		if t.Name == op.Root && len(t.Frozen) == 1 {
+			return strings.Join(t.Frozen[0].Key, ",")
+		}
+	}
+	return ""
 }
 
 // dataActs are what people do with rows.
@@ -292,7 +310,7 @@ var dataActs = withDesk(map[string]act{
 		},
 	},
 	"rows-restore": {
-		title: "Put them back", least: role.Operator, fields: backFields, after: heldPath, do: restoreRows,
+		title: "Put them back", more: "Correct a row first, or put back only some", least: role.Operator, fields: backFields, after: heldPath, do: restoreRows,
 		terms: func(scope) terms {
 			return terms{"Rows come back as they were, with their links, or as you corrected them. Nothing is ever overwritten.", "A second or two.", "Take them away again with a new plan."}
 		},
@@ -463,8 +481,8 @@ func backFields(x scope) []field {
 	return []field{
 		heldField(x),
 		{Name: "keys", Kind: area, Label: "Only some of them? Their keys, one in each line", Help: "What hangs on them comes along. Empty: all that is held.", Rows: 2, Max: 20_000, Fold: true},
-		{Name: "edit_table", Kind: line, Label: "Correct one row: its table", Max: 200, Fold: true},
-		{Name: "edit_key", Kind: line, Label: "Its key", Max: 500, Fold: true},
+		{Name: "edit_table", Kind: line, Label: "Correct one row: its table", Value: x.arg("edit_table"), Max: 200, Fold: true},
+		{Name: "edit_key", Kind: line, Label: "Its key", Value: x.arg("edit_key"), Max: 500, Fold: true},
 		{Name: "set", Kind: area, Label: "What it shall say: COLUMN=VALUE, one in each line", Help: "Both versions are kept.", Rows: 3, Max: 20_000, Fold: true},
 		{Name: "skip", Kind: several, Label: "What can’t come back", Options: []option{{Value: "yes", Label: "Leave it held, and put the rest back"}}, Fold: true},
 		{Name: "text", Kind: line, Label: "A word on it, for the timeline", Max: 500},

@@ -212,6 +212,7 @@ type ask struct {
 	Page     string // its own page; for those that are shown as a link
 	Title    string // the words of its button
 	Name     string // what the button is called where its words say too little
+	More     string // what the fields are that few need; empty: more
 	Says     string // a line beside a link to it
 	Fields   []field
 	Key      string // makes it act once, however often it is sent

@@ -57,7 +57,7 @@ func (x scope) ask(name string, pairs ...string) ask {
 	}
 	y := x
 	y.args = args
-	f := ask{Action: x.base() + name, Title: a.words(y), Key: newKey(), Off: a.offFor(y), Denied: a.forbidden(y) != "", Fields: fixed, Submits: a.submits, Submit: a.submit}
+	f := ask{Action: x.base() + name, Title: a.words(y), More: a.more, Key: newKey(), Off: a.offFor(y), Denied: a.forbidden(y) != "", Fields: fixed, Submits: a.submits, Submit: a.submit}
 	if a.fields != nil {
 		f.Fields = a.fields(y)
 		for _, h := range fixed {

@@ -5,15 +5,11 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp"
 	"github.com/miekg/dns"
 
 	"lifeboat/internal/engine"
@@ -22,7 +18,6 @@ import (
 	"lifeboat/internal/store"
 	"lifeboat/internal/zone"
 	zonedesk "lifeboat/internal/zonebook/desk"
-	"lifeboat/test/eyes"
 )
 
 // zones has the boat's records edited; name servers answer with nothing.
@@ -203,39 +198,5 @@ func TestZonesForEverybody(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIP: a browser takes some seconds")
 	}
-	pages := zonePages(t)
-	server := httptest.NewServer(headers(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		raw, found := pages[strings.TrimPrefix(r.URL.Path, "/")]
-		if !found {
-			http.NotFound(w, r)
-			return
-		}
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write([]byte(raw))
-	})))
-	t.Cleanup(server.Close)
-	tab := eyes.Open(t, eyes.Options{})
-	for name, raw := range pages {
-		if dir := os.Getenv("LIFEBOAT_SCENES"); dir != "" {
-			must(t, os.WriteFile(filepath.Join(dir, name+".html"), []byte(raw), 0o600))
-		}
-		if n := compressed(t, raw); n > most {
-			t.Errorf("%s has %d bytes compressed, at most %d", name, n, most)
-		}
-		tab.Do(chromedp.Navigate(server.URL + "/" + name))
-		tab.See(eyes.Phone, false)
-		for _, wrong := range tab.Stumbles() {
-			t.Errorf("%s on a phone: %s", name, wrong)
-		}
-		if wide := eyes.Read[bool](tab, "document.documentElement.scrollWidth > innerWidth"); wide {
-			t.Errorf("%s is wider than a phone", name)
-		}
-		tab.See(eyes.Desktop, true)
-		for _, wrong := range tab.Stumbles("color-contrast", "target-size") {
-			t.Errorf("%s on a desk: %s", name, wrong)
-		}
-	}
-	for _, stray := range tab.Stray() {
-		t.Error(stray)
-	}
+	forEverybody(t, zonePages(t))
 }

@@ -115,6 +115,9 @@ func (w *walk) rooms() error {
 	if err := w.statusPage(); err != nil {
 		return err
 	}
+	if err := w.rows(); err != nil {
+		return err
+	}
 	if err := w.open("/incidents"); err != nil {
 		return err
 	}
@@ -127,6 +130,33 @@ func (w *walk) rooms() error {
 			return err
 		}
 		if err := w.take(w.tab, room[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rows finds the row that does harm, takes it away and puts it back.
+func (w *walk) rows() error {
+	for _, step := range []func() error{
+		func() error { return w.command("demo", "break", "poison-row", "--data", w.data) },
+		func() error { return w.open("/data") },
+		func() error { return w.take(w.tab, "50-rows") },
+		func() error { return w.do(chromedp.SendKeys(chromedp.CSS("input[name=page]"), "/")) },
+		w.press("Find the row"), w.when("Found", "51-rows-found"),
+		w.press("See what would leave"), w.when("Take 1 row out", "52-rows-plan"),
+		func() error {
+			return w.do(chromedp.SendKeys(chromedp.CSS("main input[name=text]"), "Product 9 breaks every page that lists it"))
+		},
+		w.press("Take these rows away"), w.when("Take 1 row out", "53-rows-away"),
+		func() error { return w.open("/data") },
+		func() error { return w.take(w.tab, "54-rows-held") },
+		func() error { return w.do(chromedp.Click(chromedp.CSS(`main a[href^="/data/held/"]`))) },
+		w.when("", "55-rows-back"),
+		w.press("Put them back"), w.when("No row waits", "56-rows-are-back"),
+		func() error { return w.command("demo", "repair", "--data", w.data) },
+	} {
+		if err := step(); err != nil {
 			return err
 		}
 	}

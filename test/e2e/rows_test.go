@@ -110,8 +110,8 @@ func TestRowsByForms(t *testing.T) {
 	ada.Open("/data")
 	ada.MustSay("Order 37 breaks the list")
 	ada.Open(dataLink(t, b))
-	ada.MustSay("Nothing stands in the way of 2 rows")
-	ada.Press("Put them back", typed{"Correct one row: its table": "orders", "Its key": "37", "What it shall say: COLUMN=VALUE, one in each line": "total=19.50"})
+	ada.MustSay("Nothing stands in the way of 2 rows.") // and the row that was chosen is the one to correct
+	ada.Press("Put them back", typed{"What it shall say: COLUMN=VALUE, one in each line": "total=19.50"})
 	ada.MustSay("No row waits.")
 	if there("SELECT count(*) FROM orders WHERE id = 37 AND total = 19.5 AND typeof(total) = 'real'") != 1 || there("SELECT count(*) FROM line WHERE orders = 37") != 1 {
 		t.Error("the rows are not back as they were corrected")

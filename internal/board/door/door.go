@@ -17,27 +17,19 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"sync"
 	"time"
 
 	"lifeboat/internal/board"
-	"lifeboat/internal/fault"
-	"lifeboat/internal/snapshot"
+	"lifeboat/internal/keyfile"
 )
 
 // How keys live.
 const (
-	keyLife  = 30 * 24 * time.Hour
-	ahead    = 10 * time.Minute // published before it signs: answer has it by then
-	maxKeys  = 2
-	maxFile  = 16 << 10 // bytes
-	filePerm = 0o077    // nobody else may have a right on the file
+	keyLife = 30 * 24 * time.Hour
+	ahead   = 10 * time.Minute // published before it signs: answer has it by then
+	maxKeys = 2
 )
 
 // key is one that signs, has signed, or will.
@@ -49,7 +41,7 @@ type key struct {
 
 // Ring holds the keys, the newest first.
 type Ring struct {
-	path string // "": in memory only
+	file keyfile.File[key]
 	now  func() time.Time
 
 	mu   sync.Mutex // guards keys
@@ -63,11 +55,12 @@ func New(now func() time.Time) *Ring { return &Ring{now: now, keys: []key{fresh(
 // file can't be kept the ring works all the same, and the error says so beside it. A file
 // that others may read, or that is none of ours, is replaced: all passes end.
 func Open(path string, now func() time.Time) (*Ring, error) {
-	r := &Ring{path: path, now: now}
-	keys, err := read(path)
+	r := &Ring{now: now, file: keyfile.File[key]{Path: path, What: "the keys of the passes to a private status page", Cost: "who reads a private status page signs in again",
+		Most: maxKeys, Whole: func(k key) bool { return k.ID != "" && len(k.Seed) == ed25519.SeedSize }}}
+	keys, err := r.file.Read()
 	if err != nil || len(keys) == 0 {
 		r.keys = []key{fresh(now())}
-		return r, errors.Join(err, r.keep(r.keys))
+		return r, errors.Join(err, r.file.Write(r.keys))
 	}
 	r.keys = keys
 	_, err = r.Rotate()
@@ -102,7 +95,7 @@ func (r *Ring) Rotate() (changed bool, err error) {
 	default:
 		return false, nil
 	}
-	if err := r.keep(next); err != nil {
+	if err := r.file.Write(next); err != nil {
 		return false, err
 	}
 	r.keys = next
@@ -132,62 +125,4 @@ func (r *Ring) Mint(page, bound string) string {
 	now := r.now()
 	p := board.Pass{Page: page, Bound: bound, ID: random(12), Enter: now.Add(board.EnterLife), Until: now.Add(board.PassLife)}
 	return p.Sign(k.ID, ed25519.NewKeyFromSeed(k.Seed))
-}
-
-func (r *Ring) keep(keys []key) error { // with mu held, or before anybody else has r
-	if r.path == "" {
-		return nil
-	}
-	b, err := json.Marshal(keys)
-	if err == nil {
-		err = snapshot.WriteFile(r.path, b)
-	}
-	if err != nil {
-		return fault.New(fault.Unavailable, "the keys of the passes to a private status page can't be kept").At(r.path).Because(err).WithHint("make room on the disk, and look at the folder's owner")
-	}
-	return nil
-}
-
-// read reads the keys of a file; none where there is no file.
-func read(path string) ([]key, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the keys of the passes: %w", err)
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("read the keys of the passes: %w", err)
-	}
-	if info.Mode().Perm()&filePerm != 0 {
-		return nil, fault.New(fault.Denied, "the keys of the passes could be read by others (mode %04o), so new ones were made", info.Mode().Perm()).At(path).WithHint("who reads a private status page signs in again")
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxFile))
-	if err != nil {
-		return nil, fmt.Errorf("read the keys of the passes: %w", err)
-	}
-	keys, err := parse(b)
-	if err != nil {
-		return nil, fault.New(fault.Invalid, "the keys of the passes can't be read, so new ones were made").At(path).Because(err).WithHint("who reads a private status page signs in again")
-	}
-	return keys, nil
-}
-
-func parse(b []byte) ([]key, error) {
-	var keys []key
-	if err := json.Unmarshal(b, &keys); err != nil {
-		return nil, err
-	}
-	if len(keys) == 0 || len(keys) > maxKeys {
-		return nil, fmt.Errorf("it has %d keys", len(keys))
-	}
-	for _, k := range keys {
-		if len(k.Seed) != ed25519.SeedSize || k.ID == "" {
-			return nil, errors.New("a key has another length")
-		}
-	}
-	return keys, nil
 }

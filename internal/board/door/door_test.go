@@ -84,19 +84,3 @@ func TestKeysOfOthers(t *testing.T) {
 		t.Error("a ring without a file has no key")
 	}
 }
-
-func FuzzParse(f *testing.F) {
-	for _, seed := range []string{`[]`, `[{"id":"a","seed":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","made":"2026-11-23T04:00:00Z"}]`, `{`, `[{"id":"","seed":""}]`, `null`} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		keys, err := parse(text)
-		if err != nil {
-			return
-		}
-		r := &Ring{keys: keys, now: time.Now}
-		if n := len(r.Keys()); n == 0 || n > maxKeys || r.Mint("main", board.Bound("x")) == "" {
-			t.Errorf("%q gives %d keys", text, n)
-		}
-	})
-}

@@ -184,7 +184,7 @@ func oddities(c column, cells []cell) []oddity {
 	}{
 		{func(x cell) bool { return x.null }, 3, "its %s is null, and that of others is not"},
 		{func(x cell) bool { return !x.null && x.text == "" }, 2, "its %s is empty, and that of others is not"},
-		{func(x cell) bool { return numeric && !x.null && (math.IsNaN(x.number) || math.IsInf(x.number, 0)) }, 4, "its %s is no finite number"},
+		{func(x cell) bool { return numeric && !x.null && (math.IsNaN(x.number) || math.IsInf(x.number, 0)) }, 4, "its %s is no number"},
 		{func(x cell) bool { return numeric && x.number < 0 }, 3, "its %s is below zero, and that of others is not"},
 		{func(x cell) bool { return c.class == textClass && badText(x.text) }, 4, "its %s holds control characters or broken text"},
 		{func(x cell) bool {

@@ -164,26 +164,20 @@ func (d *dialect) Together() bool { return false }
 
 func (d *dialect) Delete(b *relational.Builder, parts []relational.Part) string {
 	p := parts[0]
-	return "DELETE t FROM " + d.Source(p.Info) + " t JOIN " + p.Hold + " h ON " + relational.Joined(d, "t", p.Info.Key, "h", p.Info.Key) + condition(p.Where(b, "t"))
-}
-
-func condition(c string) string {
-	if c == "" {
-		return ""
-	}
-	return " WHERE " + c
+	return "DELETE t FROM " + d.Source(p.Info) + " t JOIN " + p.Hold + " h ON " + relational.Joined(d, "t", p.Info.Key, "h", p.Info.Key) + p.Narrow(b, " WHERE ", "t")
 }
 
 func (d *dialect) Insert(b *relational.Builder, parts []relational.Part) string {
 	p := parts[0]
-	return "INSERT INTO " + d.Target(p.Info) + " (" + relational.Columns(d, "", p.Columns) + ") SELECT " + p.Values(d, "h") + " FROM " + p.Hold + " h" + condition(p.Where(b, "h"))
+	return "INSERT INTO " + d.Target(p.Info) + " (" + relational.Columns(d, "", p.Columns) + ") SELECT " + p.Values(d, "h") + " FROM " + p.Hold + " h" + p.Narrow(b, " WHERE ", "h")
 }
 
 // InsertSame implements relational.Dialect: what comes back is read again.
 func (d *dialect) InsertSame(relational.Part) string { return "" }
 
-func (d *dialect) UpdateFrom(i *relational.Info, hold string, sets []string, where string) string {
-	return "UPDATE " + d.Source(i) + " t JOIN " + hold + " h ON " + relational.Joined(d, "t", i.Key, "h", i.Key) + " SET t." + strings.Join(sets, ", t.") + condition(where)
+func (d *dialect) UpdateFrom(i *relational.Info, hold string, sets, where []string) string {
+	where = append([]string{relational.Joined(d, "t", i.Key, "h", i.Key)}, where...)
+	return "UPDATE " + d.Source(i) + " t JOIN " + hold + " h SET t." + strings.Join(sets, ", t.") + " WHERE " + strings.Join(where, " AND ")
 }
 
 // Breaks: InnoDB checks every foreign key row by row.
@@ -220,8 +214,7 @@ func (d *dialect) CreateHoldOf(hold string, i *relational.Info, columns []string
 
 func (d *dialect) HoldsComputed() bool { return false }
 
-// HoldsCompare: they would, but counting twice is no quicker here.
-func (d *dialect) HoldsCompare() bool { return false }
+func (d *dialect) HoldsCompare() bool { return true }
 
 func (d *dialect) CopyHold(hold, of string) string { return "CREATE TABLE " + hold + " LIKE " + of }
 

@@ -152,20 +152,16 @@ func (d *dialect) Together() bool { return true }
 func (d *dialect) Delete(b *relational.Builder, parts []relational.Part) string {
 	return counted(parts, func(p relational.Part) string {
 		if len(p.Info.Key) == 1 {
-			return "DELETE FROM " + d.Source(p.Info) + " t WHERE " + relational.Columns(d, "t", p.Info.Key) + " = ANY(ARRAY(SELECT " + relational.Columns(d, "h", p.Info.Key) + " FROM " + p.Hold + " h))" + and(p.Where(b, "t"))
+			return "DELETE FROM " + d.Source(p.Info) + " t WHERE " + relational.Columns(d, "t", p.Info.Key) + " = ANY(ARRAY(SELECT " + relational.Columns(d, "h", p.Info.Key) + " FROM " + p.Hold + " h" + p.Narrow(b, " WHERE ", "h") + "))"
 		}
 		s := "DELETE FROM " + d.Source(p.Info) + " t USING " + p.Hold + " h WHERE " + relational.Joined(d, "t", p.Info.Key, "h", p.Info.Key)
-		return s + and(p.Where(b, "t"))
+		return s + p.Narrow(b, " AND ", "t")
 	})
 }
 
 func (d *dialect) Insert(b *relational.Builder, parts []relational.Part) string {
 	return counted(parts, func(p relational.Part) string {
-		where := p.Where(b, "h")
-		if where != "" {
-			where = " WHERE " + where
-		}
-		return "INSERT INTO " + d.Target(p.Info) + " (" + relational.Columns(d, "", p.Columns) + ")" + d.Overriding() + " SELECT " + p.Values(d, "h") + " FROM " + p.Hold + " h" + where
+		return "INSERT INTO " + d.Target(p.Info) + " (" + relational.Columns(d, "", p.Columns) + ")" + d.Overriding() + " SELECT " + p.Values(d, "h") + " FROM " + p.Hold + " h" + p.Narrow(b, " WHERE ", "h")
 	})
 }
 
@@ -173,13 +169,6 @@ func (d *dialect) Insert(b *relational.Builder, parts []relational.Part) string 
 func (d *dialect) InsertSame(p relational.Part) string {
 	return "WITH t AS (" + d.Insert(nil, []relational.Part{p}) + " RETURNING *) SELECT (SELECT count(*) FROM t), count(*) FROM t JOIN " + p.Hold + " h ON " +
 		relational.Joined(d, "t", p.Info.Key, "h", p.Info.Key) + " WHERE t.* OPERATOR(pg_catalog.*<>) h.*"
-}
-
-func and(condition string) string {
-	if condition == "" {
-		return ""
-	}
-	return " AND " + condition
 }
 
 // counted runs statements as one, so that what they refer to is checked at its end.
@@ -195,8 +184,8 @@ func counted(parts []relational.Part, statement func(relational.Part) string) st
 	return "WITH " + strings.Join(with, ", ") + " SELECT " + strings.Join(counts, ", ")
 }
 
-func (d *dialect) UpdateFrom(i *relational.Info, hold string, sets []string, where string) string {
-	return "UPDATE " + d.Source(i) + " t SET " + strings.Join(sets, ", ") + " FROM " + hold + " h WHERE " + relational.Joined(d, "t", i.Key, "h", i.Key) + and(where)
+func (d *dialect) UpdateFrom(i *relational.Info, hold string, sets, where []string) string {
+	return "UPDATE " + d.Source(i) + " t SET " + strings.Join(sets, ", ") + " FROM " + hold + " h WHERE " + strings.Join(append([]string{relational.Joined(d, "t", i.Key, "h", i.Key)}, where...), " AND ")
 }
 
 func (d *dialect) Breaks(quarantine.Link) bool { return false } // one statement takes a circle whole
@@ -268,8 +257,15 @@ func (d *dialect) SettleConstraints(ctx context.Context, q relational.Querier) e
 	return err
 }
 
-// AfterInsert raises sequences above keys that came back, and never lowers one.
+// AfterInsert raises sequences above keys that came back, and never lowers one. Sequences
+// belong to columns that have their default, or their identity, from them.
 func (d *dialect) AfterInsert(ctx context.Context, q relational.Querier, back []relational.Part) error {
+	back = slices.DeleteFunc(back, func(p relational.Part) bool {
+		return !slices.ContainsFunc(p.Info.Columns, func(c quarantine.Column) bool { return c.Default || c.Identity != "" })
+	})
+	if len(back) == 0 {
+		return nil
+	}
 	names := make([]string, len(back))
 	for n, p := range back {
 		names[n] = d.Target(p.Info)

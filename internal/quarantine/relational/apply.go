@@ -553,7 +553,8 @@ func (t *tx) closed(p quarantine.Plan, infos map[string]*Info, logical bool) err
 // the plan themselves. Counted and not ended at the first: planners take a slow way to
 // a first row.
 func (t *tx) outside(p quarantine.Plan, l quarantine.Link, infos map[string]*Info, left bool) (int, error) {
-	parent := t.d.Hold(tableOf(p, l.Parent).Hold)
+	moving := tableOf(p, l.Parent)
+	parent := t.d.Hold(moving.Hold)
 	var inside []heldLink // where rows of the plan lie, by their keys
 	if child := slices.IndexFunc(p.Tables, func(table quarantine.Table) bool { return table.Name == l.Child }); child >= 0 {
 		inside = append(inside, heldLink{Hold: p.Tables[child].Hold, Key: p.Tables[child].Key})
@@ -564,7 +565,11 @@ func (t *tx) outside(p quarantine.Plan, l quarantine.Link, infos map[string]*Inf
 		}
 	}
 	b := NewBuilder(t.d)
-	query := "SELECT count(*) FROM " + t.d.Few(parent+" h", t.d.Source(infos[l.Child])+" c", t.linkSQL(b, "c", "h", l, infos))
+	from, alias := parent+" h", "h"
+	if !left && !t.d.HoldsCompare() { // by the rows themselves, which are still there
+		from, alias = t.d.Few(from, t.d.Source(infos[l.Parent])+" p", Joined(t.d, "p", moving.Key, "h", moving.Key)), "p"
+	}
+	query := "SELECT count(*) FROM " + t.d.Few(from, t.d.Source(infos[l.Child])+" c", t.linkSQL(b, "c", alias, l, infos))
 	// The copies are of rows that are locked, and the same: each is among those that are
 	// counted, so that as many are the same ones. To count is quicker than to look for each.
 	countable := !left && !p.Batch && len(l.When) == 0
@@ -644,14 +649,14 @@ func (t *tx) updateFrom(i *Info, hold string, sets []string, where string, only 
 	total := 0
 	for _, chunk := range t.chunksOrAll(i, only) {
 		b := NewBuilder(t.d)
-		parts := []string{}
+		var all []string
 		if where != "" {
-			parts = append(parts, where)
+			all = append(all, where)
 		}
 		if chunk != nil {
-			parts = append(parts, t.d.MatchKeys(b, "h", i, chunk))
+			all = append(all, t.d.MatchKeys(b, "h", i, chunk))
 		}
-		n, err := t.exec(t.d.UpdateFrom(i, hold, sets, strings.Join(parts, " AND ")), b.Args...)
+		n, err := t.exec(t.d.UpdateFrom(i, hold, sets, all), b.Args...)
 		if err != nil {
 			return total, err
 		}
@@ -816,7 +821,7 @@ func (t *tx) script(p *quarantine.Plan, infos map[string]*Info) (there, back []s
 		i := infos[p.Root]
 		sets := joinEach(cellColumns(p.Request.Set), ", ", func(c string) string { return t.d.Quote(c) + " = …" })
 		there = append(there, "UPDATE "+t.d.Source(i)+" SET "+sets+" WHERE "+t.d.MatchKeys(NewBuilder(t.d), "", i, one(p.Tables[0])))
-		back = append(back, t.d.UpdateFrom(i, t.d.Hold(p.Tables[0].Hold), t.backSets(cellColumns(p.Request.Set)), ""))
+		back = append(back, t.d.UpdateFrom(i, t.d.Hold(p.Tables[0].Hold), t.backSets(cellColumns(p.Request.Set)), nil))
 		return there, back
 	}
 	for _, d := range p.Detached {
@@ -824,7 +829,7 @@ func (t *tx) script(p *quarantine.Plan, infos map[string]*Info) (there, back []s
 		for _, c := range d.Link.Emptied() {
 			sets = append(sets, t.d.Quote(c)+" = NULL")
 		}
-		there = append(there, t.d.UpdateFrom(infos[d.Link.Child], t.d.Hold(d.Hold), sets, ""))
+		there = append(there, t.d.UpdateFrom(infos[d.Link.Child], t.d.Hold(d.Hold), sets, nil))
 	}
 	order := t.planGroups(*p)
 	parts := func(group []string) []Part {
@@ -845,7 +850,7 @@ func (t *tx) script(p *quarantine.Plan, infos map[string]*Info) (there, back []s
 		}
 	}
 	for _, d := range p.Detached {
-		back = append(back, t.d.UpdateFrom(infos[d.Link.Child], t.d.Hold(d.Hold), t.backSets(d.Link.Emptied()), ""))
+		back = append(back, t.d.UpdateFrom(infos[d.Link.Child], t.d.Hold(d.Hold), t.backSets(d.Link.Emptied()), nil))
 	}
 	return there, back
 }

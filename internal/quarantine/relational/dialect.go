@@ -158,8 +158,8 @@ type Dialect interface {
 	// how many of them are not as their copies. Empty where the database can't say.
 	InsertSame(p Part) string
 	// UpdateFrom sets columns (sets are "column = expression") of the rows (alias t)
-	// whose key is in a hold (alias h) and for which where holds.
-	UpdateFrom(i *Info, hold string, sets []string, where string) string
+	// whose key is in a hold (alias h) and for which all of where holds.
+	UpdateFrom(i *Info, hold string, sets, where []string) string
 	// Breaks says whether a link inside a group must be put to null while rows of the
 	// group are deleted or inserted.
 	Breaks(l quarantine.Link) bool
@@ -218,12 +218,13 @@ type Part struct {
 	Only    []quarantine.Key // nil: all rows of the hold
 }
 
-// Where narrows a statement over a hold (by the alias that has the key) to Only.
-func (p Part) Where(b *Builder, alias string) string {
+// Narrow ends a statement over a hold (by the alias that has the key) with Only behind
+// glue, which is " WHERE " or " AND "; with nothing where all rows are meant.
+func (p Part) Narrow(b *Builder, glue, alias string) string {
 	if p.Only == nil {
 		return ""
 	}
-	return b.dialect.MatchKeys(b, alias, p.Info, p.Only)
+	return glue + b.dialect.MatchKeys(b, alias, p.Info, p.Only)
 }
 
 // Values are the cells of an Insert, as they stand in SELECT.

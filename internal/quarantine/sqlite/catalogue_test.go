@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"lifeboat/internal/fault"
 	"lifeboat/internal/quarantine"
 	"lifeboat/internal/quarantine/relational"
 )
@@ -73,5 +74,47 @@ func TestLargeTablesNeedAnIndex(t *testing.T) {
 		if err != nil || !slices.ContainsFunc(p.Refused, func(r quarantine.Refusal) bool { return r.Rule == quarantine.RuleIndex }) {
 			t.Errorf("%s: %v %+v", key, err, p.Refused)
 		}
+	}
+}
+
+// A foreign key goes by the collation of the parent's column: a child that is written in
+// another case hangs on it, and the database would delete it with its parent.
+func TestChildrenInAnotherCase(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	w := bench(t, false, "CREATE TABLE up (name TEXT PRIMARY KEY COLLATE NOCASE, v TEXT)", "CREATE TABLE down (id INTEGER PRIMARY KEY, up TEXT REFERENCES up (name) ON DELETE CASCADE)",
+		"INSERT INTO up WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 40) SELECT 'Name ' || n, 'v' FROM n", "INSERT INTO down (up) SELECT upper(name) FROM up", "INSERT INTO down (up) SELECT name FROM up")
+	db, err := w.Open(w.DSN, relational.Options{Name: "shop", Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	request := quarantine.Request{ID: "op", Table: "up", Keys: []quarantine.Key{{"Name 7"}}}
+	p, err := db.Plan(ctx, request)
+	if err != nil || p.Rows != 3 {
+		t.Fatalf("%v %+v", err, p)
+	}
+	if _, err := w.SQL.Exec("INSERT INTO down VALUES (1000, 'name 7')"); err != nil {
+		t.Fatal(err)
+	}
+	before := w.Dump(t)
+	if _, err := db.Apply(ctx, p, nil); fault.KindOf(err) != fault.Conflict || w.Dump(t) != before {
+		t.Fatalf("a child more, in another case: %v", err)
+	}
+	request.ID = "op2"
+	if p, err = db.Plan(ctx, request); err != nil || p.Rows != 4 {
+		t.Fatalf("%v %+v", err, p)
+	}
+	if _, err := db.Apply(ctx, p, nil); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := db.Verify(ctx, "op2"); err != nil || !v.OK {
+		t.Errorf("%v %+v", err, v)
+	}
+	if out, err := db.Restore(ctx, quarantine.Back{Operation: "op2", ID: "r"}, nil); err != nil || out.Rows != 4 {
+		t.Fatalf("%v %+v", err, out)
+	}
+	if after := w.Dump(t); after != before {
+		t.Errorf("%s\nbecame\n%s", before, after)
 	}
 }

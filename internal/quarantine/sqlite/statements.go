@@ -65,7 +65,9 @@ func (d *dialect) hashed(alias string, i *relational.Info, columns []string) str
 	return strings.Join(parts, ", ")
 }
 
-// Differs compares values and their types: 1 and 1.0 are equal, and not the same.
+// Differs compares values and their types: 1 and 1.0 are equal, and not the same. Where the
+// column has an affinity it keeps one of the two only (https://sqlite.org/datatype3.html,
+// section 3), so that types need be looked at in the others alone.
 func (d *dialect) Differs(table, hold string, now, _ *relational.Info, columns []string) string {
 	if columns == nil {
 		columns = now.Names()
@@ -76,7 +78,10 @@ func (d *dialect) Differs(table, hold string, now, _ *relational.Info, columns [
 			continue // joined by it: a number like any other
 		}
 		a, b := relational.Cell(d, table, name), relational.Cell(d, hold, name)
-		parts = append(parts, a+" COLLATE BINARY IS NOT "+b+" OR typeof("+a+") <> typeof("+b+")")
+		parts = append(parts, a+" COLLATE BINARY IS NOT "+b)
+		if c, _ := now.Column(name); affinity(c.Type) == "" {
+			parts = append(parts, "typeof("+a+") <> typeof("+b+")")
+		}
 	}
 	return "(" + strings.Join(parts, " OR ") + ")"
 }
@@ -146,31 +151,23 @@ func (d *dialect) Together() bool { return false }
 
 func (d *dialect) Delete(b *relational.Builder, parts []relational.Part) string {
 	p := parts[0]
-	return "DELETE FROM " + d.Source(p.Info) + " AS t WHERE (" + relational.Columns(d, "t", p.Info.Key) + ") IN (SELECT " + relational.Columns(d, "h", p.Info.Key) + " FROM " + p.Hold + " h)" + and(p.Where(b, "t"))
+	return "DELETE FROM " + d.Source(p.Info) + " AS t WHERE (" + relational.Columns(d, "t", p.Info.Key) + ") IN (SELECT " + relational.Columns(d, "h", p.Info.Key) + " FROM " + p.Hold + " h" + p.Narrow(b, " WHERE ", "h") + ")"
 }
 
 func (d *dialect) Insert(b *relational.Builder, parts []relational.Part) string {
 	p := parts[0]
-	where := p.Where(b, "h")
-	if where == "" {
-		where = "true"
-	}
-	return "INSERT INTO " + d.Target(p.Info) + " (" + relational.Columns(d, "", p.Columns) + ") SELECT " + p.Values(d, "h") + " FROM " + p.Hold + " h WHERE " + where
-}
-
-func and(condition string) string {
-	if condition == "" {
-		return ""
-	}
-	return " AND " + condition
+	return "INSERT INTO " + d.Target(p.Info) + " (" + relational.Columns(d, "", p.Columns) + ") SELECT " + p.Values(d, "h") + " FROM " + p.Hold + " h" + p.Narrow(b, " WHERE ", "h")
 }
 
 // InsertSame implements relational.Dialect: what comes back is read again.
 func (d *dialect) InsertSame(relational.Part) string { return "" }
 
-func (d *dialect) UpdateFrom(i *relational.Info, hold string, sets []string, where string) string {
-	return "UPDATE " + d.Source(i) + " AS t SET " + strings.Join(sets, ", ") + " FROM " + hold + " AS h WHERE " + relational.Joined(d, "t", i.Key, "h", i.Key) +
-		" AND (" + relational.Columns(d, "t", i.Key) + ") IN (SELECT " + relational.Columns(d, "k", i.Key) + " FROM " + hold + " k)" + and(where)
+func (d *dialect) UpdateFrom(i *relational.Info, hold string, sets, where []string) string {
+	where = append([]string{
+		relational.Joined(d, "t", i.Key, "h", i.Key),
+		"(" + relational.Columns(d, "t", i.Key) + ") IN (SELECT " + relational.Columns(d, "k", i.Key) + " FROM " + hold + " k)",
+	}, where...)
+	return "UPDATE " + d.Source(i) + " AS t SET " + strings.Join(sets, ", ") + " FROM " + hold + " AS h WHERE " + strings.Join(where, " AND ")
 }
 
 // Breaks: other actions can wait for the end of the transaction; restrict never does.
@@ -247,7 +244,7 @@ func distinct(names []string) []string {
 
 func (d *dialect) HoldsComputed() bool { return true }
 
-// HoldsCompare implements relational.Dialect: columns of copies have neither type nor collation.
+// HoldsCompare implements relational.Dialect: columns of copies have no collation.
 func (d *dialect) HoldsCompare() bool { return false }
 
 func (d *dialect) CopyHold(hold, of string) string {
