@@ -205,7 +205,10 @@ func (b *bucket) hash(ctx context.Context, key string) (sum string, size int64, 
 func (b *bucket) list(ctx context.Context, prefix string, most int) ([]string, error) {
 	var keys []string
 	next := ""
-	for len(keys) < most {
+	for pages := 0; len(keys) < most; pages++ {
+		if pages > MaxObjects {
+			return nil, fault.New(fault.Unavailable, "the bucket's list does not end").At(b.sec.Bucket).WithHint("look at what lies below %q, or at what stands between lifeboat and the bucket", prefix)
+		}
 		q := url.Values{"list-type": {"2"}, "prefix": {prefix}, "max-keys": {strconv.Itoa(min(1000, most-len(keys)))}}
 		if next != "" {
 			q.Set("continuation-token", next)

@@ -255,6 +255,19 @@ func TestNotFoundForAnotherReason(t *testing.T) {
 	}
 }
 
+// A list that gives nothing and always goes on is given up.
+func TestListWithoutEnd(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	w.shut(func(rw http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(rw, "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken></ListBucketResult>")
+	})
+	_, err := w.driver().Plan(t.Context(), lever.Request{Card: w.card(`{"prefix":"img/"}`), Now: time.Now()})
+	if fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "list does not end") {
+		t.Error(err)
+	}
+}
+
 func TestReadCredentials(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "secret")

@@ -467,6 +467,10 @@ func serverRace(t *testing.T, w *real) {
 		if !strings.Contains(w.state(), "just written") {
 			t.Errorf("at %s: the newer object is lost", method)
 		}
+		copied := slices.ContainsFunc(w.keys(), func(k string) bool { return strings.HasSuffix(k, "/0") })
+		if copied != (method == http.MethodDelete) { // the server itself refuses the copy
+			t.Errorf("at %s: there are %q", method, w.keys())
+		}
 	}
 }
 
