@@ -41,6 +41,9 @@ func Open(dsn string, o relational.Options) (*relational.DB, error) {
 	if err != nil || config.DBName == "" {
 		return nil, fault.New(fault.Invalid, "the data source name can't be read, or names no database").At(o.Name).WithHint("write user:password@tcp(host:3306)/database, and check what stands in the file or the environment")
 	}
+	if strings.Contains(config.DBName, ".") {
+		return nil, fault.New(fault.Invalid, "the database's name has a dot, which stands between database and table in ours").At(o.Name).WithHint("take rows out of it by hand, or give it another name")
+	}
 	config.ClientFoundRows = true // counts are of rows found, whether or not they differ
 	config.InterpolateParams = true
 	config.MultiStatements = false

@@ -10,6 +10,7 @@ import (
 	"lifeboat/internal/fault"
 	"lifeboat/internal/quarantine"
 	"lifeboat/internal/quarantine/dbtest"
+	"lifeboat/internal/quarantine/mysql"
 	"lifeboat/internal/quarantine/relational"
 )
 
@@ -143,5 +144,25 @@ func TestRefused(t *testing.T) {
 	}
 	if ready, err := poor.Ready(context.Background()); err != nil || len(ready) == 0 {
 		t.Errorf("%v %v", err, ready)
+	}
+}
+
+// A child that is written in another case, or with blanks behind it, hangs on its parent
+// all the same where the collation says so.
+func TestChildrenInAnotherCase(t *testing.T) {
+	t.Parallel()
+	w := bench(t, false, "CREATE TABLE up (name VARCHAR(40) COLLATE utf8mb4_general_ci NOT NULL PRIMARY KEY)", "CREATE TABLE down (id INT NOT NULL PRIMARY KEY, up VARCHAR(40) COLLATE utf8mb4_general_ci, FOREIGN KEY (up) REFERENCES up (name) ON DELETE CASCADE)",
+		"INSERT INTO up SELECT CONCAT('Name ', seq) FROM seq_1_to_40", "INSERT INTO down SELECT seq, UPPER(CONCAT('Name ', seq)) FROM seq_1_to_40", "INSERT INTO down VALUES (100, 'name 7  ')")
+	if p := dbtest.Cycle(t, w, open2(t, w), quarantine.Request{ID: "op", Table: "up", Keys: []quarantine.Key{{"Name 7"}}}); p.Rows != 3 {
+		t.Errorf("%d rows, want 3", p.Rows)
+	}
+}
+
+func TestNamesThatCannotBeOpened(t *testing.T) {
+	t.Parallel()
+	for _, dsn := range []string{"", "nonsense", "u:Geheim@tcp(127.0.0.1:1)/", "u:Geheim@tcp(127.0.0.1:1)/a.b", "u:Geheim@[bad/x"} {
+		if _, err := mysql.Open(dsn, relational.Options{Name: "shop", Now: time.Now}); fault.KindOf(err) != fault.Invalid || strings.Contains(err.Error(), "Geheim") {
+			t.Errorf("%q: %v", dsn, err)
+		}
 	}
 }
