@@ -24,7 +24,7 @@ build: ## build ./bin/lifeboat, one static binary
 run: build ## build, and start lifeboat around the sample shop
 	./bin/lifeboat demo
 
-deps: ## install what the tests need (Debian: unbound, dig, chromium, unshare, node; npm: OpenFeature clients)
+deps: ## install what the tests need (Debian: unbound, dig, chromium, unshare, node; npm: OpenFeature clients; Go: an S3 server)
 	@scripts/deps
 
 test: build ## vet and run every test, and say in a few lines how it went

@@ -47,9 +47,10 @@ func ReadCredentials(file string) (Credentials, error) {
 	return Credentials{words[0], words[1]}, nil
 }
 
-// client is shared: connections stay open between requests.
+// client is shared: connections stay open between requests. It unpacks nothing: an
+// object that is stored packed is hashed as it is stored.
 var client = &http.Client{
-	Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second, ResponseHeaderTimeout: time.Minute, TLSHandshakeTimeout: 10 * time.Second},
+	Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second, ResponseHeaderTimeout: time.Minute, TLSHandshakeTimeout: 10 * time.Second, DisableCompression: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
@@ -155,11 +156,13 @@ func (b *bucket) judge(status int, text []byte) error {
 	switch {
 	case status >= 200 && status < 300:
 		return nil
-	case status == http.StatusNotFound && e.Code != "NoSuchBucket":
+	case status == http.StatusNotFound && (e.Code == "" || e.Code == "NoSuchKey" || e.Code == "NotFound"):
 		return fs.ErrNotExist
+	case status == http.StatusMovedPermanently || e.Code == "AuthorizationHeaderMalformed":
+		return fault.New(fault.Unavailable, "the bucket is in another region (%s)", code).At(b.sec.Bucket).WithHint("correct the lever's region, %s now", b.sec.Region)
 	case status == http.StatusPreconditionFailed, status == http.StatusConflict:
 		return errChanged
-	case status == http.StatusForbidden || status == http.StatusUnauthorized:
+	case status == http.StatusForbidden || status == http.StatusUnauthorized || e.Code == "InvalidAccessKeyId":
 		return fault.New(fault.Unavailable, "the bucket refuses lifeboat (%s)", code).At(b.sec.Bucket).WithHint("look at the credentials and their rights")
 	}
 	return fault.New(fault.Unavailable, "the bucket answers %s", code).At(b.sec.Bucket).WithHint("look at the storage's own state, then try again")
@@ -197,11 +200,15 @@ func (b *bucket) hash(ctx context.Context, key string) (sum string, size int64, 
 	return hex.EncodeToString(h.Sum(nil)), size, a.header.Get("ETag"), nil
 }
 
-// list gives up to most keys below a prefix, sorted as S3 sorts them.
+// list gives up to most keys below a prefix, sorted as S3 sorts them. Empty objects
+// that end in a slash stay where they are: consoles make them to show a folder.
 func (b *bucket) list(ctx context.Context, prefix string, most int) ([]string, error) {
 	var keys []string
 	next := ""
-	for len(keys) < most {
+	for pages := 0; len(keys) < most; pages++ {
+		if pages > MaxObjects {
+			return nil, fault.New(fault.Unavailable, "the bucket's list does not end").At(b.sec.Bucket).WithHint("look at what lies below %q, or at what stands between lifeboat and the bucket", prefix)
+		}
 		q := url.Values{"list-type": {"2"}, "prefix": {prefix}, "max-keys": {strconv.Itoa(min(1000, most-len(keys)))}}
 		if next != "" {
 			q.Set("continuation-token", next)
@@ -214,15 +221,20 @@ func (b *bucket) list(ctx context.Context, prefix string, most int) ([]string, e
 			return nil, err
 		}
 		var page struct {
-			Contents []struct{ Key string }
-			Next     string `xml:"NextContinuationToken"`
-			More     bool   `xml:"IsTruncated"`
+			Contents []struct {
+				Key  string
+				Size int64
+			}
+			Next string `xml:"NextContinuationToken"`
+			More bool   `xml:"IsTruncated"`
 		}
 		if err := xml.Unmarshal(text, &page); err != nil {
 			return nil, fault.New(fault.Unavailable, "the bucket's list can't be read").At(b.sec.Bucket).WithHint("look at what stands between lifeboat and the bucket")
 		}
 		for _, c := range page.Contents {
-			keys = append(keys, c.Key)
+			if c.Size > 0 || !strings.HasSuffix(c.Key, "/") {
+				keys = append(keys, c.Key)
+			}
 		}
 		if next = page.Next; !page.More || next == "" {
 			break
@@ -231,18 +243,28 @@ func (b *bucket) list(ctx context.Context, prefix string, most int) ([]string, e
 	return keys[:min(len(keys), most)], nil
 }
 
+// redirect is where a website sends visitors who ask for an object. S3 leaves it out
+// of copies, unlike the other headers.
+const redirect = "X-Amz-Website-Redirect-Location"
+
 // copy copies an object inside the bucket if it still has the ETag and nothing is
 // at the new key. Servers that do not know the second condition for copies ignore
 // it; so it is looked for first.
 func (b *bucket) copy(ctx context.Context, from, etag, to string) error {
-	if _, _, err := b.head(ctx, to); err == nil {
+	source, _, err := b.call(ctx, http.MethodHead, from, "", nil, nil)
+	if err != nil {
+		return err
+	}
+	if _, _, err := b.head(ctx, to); err == nil { // last, so that least can happen meanwhile
 		return errChanged
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	_, _, err := b.call(ctx, http.MethodPut, to, "", map[string]string{
-		"X-Amz-Copy-Source": "/" + escape(b.sec.Bucket+"/"+from), "X-Amz-Copy-Source-If-Match": etag, "If-None-Match": "*",
-	}, nil)
+	header := map[string]string{"X-Amz-Copy-Source": "/" + escape(b.sec.Bucket+"/"+from), "X-Amz-Copy-Source-If-Match": etag, "If-None-Match": "*"}
+	if goes := source.header.Get(redirect); goes != "" {
+		header[redirect] = goes
+	}
+	_, _, err = b.call(ctx, http.MethodPut, to, "", header, nil)
 	return err
 }
 

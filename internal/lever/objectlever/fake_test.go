@@ -36,9 +36,11 @@ type fake struct {
 }
 
 type object struct {
-	body []byte
-	kind string
-	etag string // "" = the body's MD5
+	body     []byte
+	kind     string
+	etag     string // "" = the body's MD5
+	packed   bool   // Content-Encoding: gzip
+	redirect string // where a website sends who asks for it
 }
 
 func (o object) tag() string {
@@ -151,7 +153,10 @@ func (f *fake) list(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	slices.Sort(keys)
-	type content struct{ Key string }
+	type content struct {
+		Key  string
+		Size int
+	}
 	page := struct {
 		XMLName               xml.Name `xml:"ListBucketResult"`
 		Contents              []content
@@ -159,7 +164,7 @@ func (f *fake) list(w http.ResponseWriter, r *http.Request) {
 		NextContinuationToken string
 	}{}
 	for _, k := range keys[:min(most, len(keys))] {
-		page.Contents = append(page.Contents, content{k})
+		page.Contents = append(page.Contents, content{k, len(f.objects[k].body)})
 	}
 	if page.IsTruncated = len(keys) > most; page.IsTruncated {
 		page.NextContinuationToken = keys[most-1]
@@ -177,6 +182,12 @@ func (f *fake) object(w http.ResponseWriter, r *http.Request, key string, body [
 		}
 		w.Header().Set("ETag", o.tag())
 		w.Header().Set("Content-Length", strconv.Itoa(len(o.body)))
+		if o.packed {
+			w.Header().Set("Content-Encoding", "gzip")
+		}
+		if o.redirect != "" {
+			w.Header().Set("X-Amz-Website-Redirect-Location", o.redirect)
+		}
 		if r.Method == http.MethodGet {
 			_, _ = w.Write(o.body)
 		}
@@ -199,6 +210,7 @@ func (f *fake) object(w http.ResponseWriter, r *http.Request, key string, body [
 			fail(w, r, http.StatusPreconditionFailed, "PreconditionFailed")
 		default:
 			from.etag = "" // one of many parts has another one after a copy
+			from.redirect = r.Header.Get("X-Amz-Website-Redirect-Location")
 			f.objects[key] = from
 			_, _ = w.Write([]byte("<CopyObjectResult></CopyObjectResult>"))
 		}

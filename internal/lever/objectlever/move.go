@@ -205,6 +205,10 @@ func (m move) where(ctx context.Context, i int) (lever.World, string) {
 	case m.plan.Drill:
 		return lever.Before, "" // the stand-in is made when it is moved
 	}
+	// Where nothing is found, a HEAD does not say why; a list does.
+	if _, err := m.s.list(ctx, m.Held+"/", 1); err != nil {
+		return lever.Unknown, err.Error()
+	}
 	return lever.Foreign, want.Key + " is gone from both places"
 }
 

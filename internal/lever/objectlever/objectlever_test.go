@@ -36,6 +36,9 @@ func start(t *testing.T) *world {
 	w.set("img/empty", "")
 	w.set("index.html", "hello")
 	w.objects["img/logo.svg"] = object{body: []byte("<svg/>"), kind: "image/svg+xml", etag: `"0123456789abcdef-2"`} // of two parts
+	w.objects["img/empty"] = object{kind: "image/jpeg", redirect: "/new-page"}
+	w.objects["img/packed.js"] = object{body: []byte("\x1f\x8b is never unpacked"), kind: "text/javascript", packed: true}
+	w.objects["img/"] = object{kind: "application/x-directory"} // what consoles make for a folder: it stays
 	return w
 }
 
@@ -62,7 +65,8 @@ func (w *world) state() string {
 	var b strings.Builder
 	for _, k := range slices.Sorted(maps.Keys(w.objects)) {
 		if !strings.HasPrefix(k, "lifeboat-aside/") {
-			fmt.Fprintf(&b, "%s %s %q\n", k, w.objects[k].kind, w.objects[k].body)
+			o := w.objects[k]
+			fmt.Fprintf(&b, "%s %s %t %q %q\n", k, o.kind, o.packed, o.redirect, o.body)
 		}
 	}
 	return b.String()
@@ -118,7 +122,7 @@ func TestInterruptedAnywhere(t *testing.T) {
 		for n := range rounds() {
 			w := start(t)
 			w.old = old
-			was := w.state()
+			was, objects := w.state(), len(w.objects)
 			d := w.driver()
 			p := plan(t, d, w.card(`{"prefix":"img/"}`))
 			interrupt := func(act func() error) (whole bool) {
@@ -148,7 +152,7 @@ func TestInterruptedAnywhere(t *testing.T) {
 				t.Fatalf("after %d requests: %s\nwas\n%s", n, got, was)
 			}
 			must(t, d.Dispose(t.Context(), p))
-			if left := len(w.objects); left != 4 {
+			if left := len(w.objects); left != objects {
 				t.Fatalf("after %d requests: %d objects are left", n, left)
 			}
 			if first && second && n < 10 {
@@ -226,6 +230,41 @@ func TestRefusals(t *testing.T) {
 		if fault.KindOf(err) != tt.kind || !strings.Contains(err.Error(), tt.text) || strings.Contains(err.Error(), "another") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Some servers answer 404 where the key's id is unknown, and a HEAD does not say why:
+// nothing is called gone for that.
+func TestNotFoundForAnotherReason(t *testing.T) {
+	t.Parallel()
+	for code, text := range map[string]string{"InvalidAccessKeyId": "refuses lifeboat (404 InvalidAccessKeyId)", "NoSuchBucket": "404 NoSuchBucket"} {
+		w := start(t)
+		d := w.driver()
+		p := plan(t, d, w.card(`{"keys":["index.html"]}`))
+		w.shut(func(rw http.ResponseWriter, r *http.Request) { fail(rw, r, http.StatusNotFound, code) })
+		obs, err := d.Observe(t.Context(), p, 0)
+		if err != nil || obs.World != lever.Unknown || !strings.Contains(obs.Detail, text) {
+			t.Errorf("%s is seen as %q (%s), %v", code, obs.World, obs.Detail, err)
+		}
+		for _, section := range []string{`{"keys":["index.html"]}`, `{"prefix":"img/"}`} {
+			_, err = d.Plan(t.Context(), lever.Request{Card: w.card(section), Now: time.Now()})
+			if fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), text) {
+				t.Errorf("%s, %s: %v", code, section, err)
+			}
+		}
+	}
+}
+
+// A list that gives nothing and always goes on is given up.
+func TestListWithoutEnd(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	w.shut(func(rw http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(rw, "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken></ListBucketResult>")
+	})
+	_, err := w.driver().Plan(t.Context(), lever.Request{Card: w.card(`{"prefix":"img/"}`), Now: time.Now()})
+	if fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "list does not end") {
+		t.Error(err)
 	}
 }
 
