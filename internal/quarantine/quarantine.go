@@ -171,6 +171,9 @@ type Link struct {
 	// Empties are the columns that set null and set default touch; empty means all.
 	Empties    []string `json:"empties,omitempty"`
 	Deferrable bool     `json:"deferrable,omitempty"`
+	// Collate is how the parent's columns compare text, one for each, where the database
+	// knows copies of them no better (SQLite); empty: byte by byte.
+	Collate []string `json:"collate,omitempty"`
 	// Logical links are not kept by the database: they come from the configuration, or
 	// the database was told not to enforce them. When narrows one to the children whose
 	// column has a value ("commentable_type" is "Order").

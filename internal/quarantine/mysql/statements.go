@@ -214,8 +214,6 @@ func (d *dialect) CreateHoldOf(hold string, i *relational.Info, columns []string
 
 func (d *dialect) HoldsComputed() bool { return false }
 
-func (d *dialect) HoldsCompare() bool { return true }
-
 func (d *dialect) CopyHold(hold, of string) string { return "CREATE TABLE " + hold + " LIKE " + of }
 
 func (d *dialect) DropHold(hold string) string { return "DROP TABLE IF EXISTS " + hold }

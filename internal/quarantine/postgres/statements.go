@@ -215,8 +215,6 @@ func (d *dialect) CreateHoldOf(hold string, i *relational.Info, columns []string
 
 func (d *dialect) HoldsComputed() bool { return true }
 
-func (d *dialect) HoldsCompare() bool { return true }
-
 func (d *dialect) CopyHold(hold, of string) string {
 	return "CREATE TABLE " + hold + " (LIKE " + of + ")"
 }

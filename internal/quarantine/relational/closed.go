@@ -31,8 +31,7 @@ func (t *tx) closed(p quarantine.Plan, infos map[string]*Info, logical bool) err
 // the plan themselves. Counted and not ended at the first: planners take a slow way to
 // a first row.
 func (t *tx) outside(p quarantine.Plan, l quarantine.Link, infos map[string]*Info, left bool) (int, error) {
-	moving := tableOf(p, l.Parent)
-	parent := t.d.Hold(moving.Hold)
+	parent := t.d.Hold(tableOf(p, l.Parent).Hold) + " h"
 	var inside []heldLink // where rows of the plan lie, by their keys
 	if child := slices.IndexFunc(p.Tables, func(table quarantine.Table) bool { return table.Name == l.Child }); child >= 0 {
 		inside = append(inside, heldLink{Hold: p.Tables[child].Hold, Key: p.Tables[child].Key})
@@ -43,20 +42,16 @@ func (t *tx) outside(p quarantine.Plan, l quarantine.Link, infos map[string]*Inf
 		}
 	}
 	b := NewBuilder(t.d)
-	from, alias := parent+" h", "h"
-	if !left && !t.d.HoldsCompare() { // by the rows themselves, which are still there
-		from, alias = t.d.Few(from, t.d.Source(infos[l.Parent])+" p", Joined(t.d, "p", moving.Key, "h", moving.Key)), "p"
-	}
-	query := "SELECT count(*) FROM " + t.d.Few(from, t.d.Source(infos[l.Child])+" c", t.linkSQL(b, "c", alias, l, infos))
+	query := "SELECT count(*) FROM " + t.d.Few(parent, t.d.Source(infos[l.Child])+" c", t.linkSQL(b, "c", "h", l, infos))
 	// The copies are of rows that are locked, and the same: each is among those that are
 	// counted, so that as many are the same ones. To count is quicker than to look for each.
 	countable := !left && !p.Batch && len(l.When) == 0
 	if n, ok := only(p, l); ok && countable {
 		query = "SELECT (" + query + ") - " + strconv.Itoa(n)
-	} else if countable && t.d.HoldsCompare() {
+	} else if countable {
 		query = "SELECT (" + query + ")"
 		for _, h := range inside {
-			query += " - (SELECT count(*) FROM " + t.d.Hold(h.Hold) + " c JOIN " + parent + " h ON " + Joined(t.d, "c", l.ChildColumns, "h", l.ParentColumns) + ")"
+			query += " - (SELECT count(*) FROM " + t.d.Few(t.d.Hold(h.Hold)+" c", parent, Linked(t.d, "h", "c", l)) + ")"
 		}
 	} else {
 		glue := " WHERE "

@@ -175,13 +175,13 @@ func (r *back) orphaned() error {
 			b := NewBuilder(r.t.d)
 			set := joinEach(l.ChildColumns, " AND ", func(c string) string { return Cell(r.t.d, "h", c) + " IS NOT NULL" })
 			infos := map[string]*Info{l.Child: h.then()}
-			condition := set + " AND NOT EXISTS (SELECT 1 FROM " + r.t.d.Source(parent) + " p WHERE " + Joined(r.t.d, "p", l.ParentColumns, "h", l.ChildColumns) + ")"
+			condition := set + " AND NOT EXISTS (SELECT 1 FROM " + r.t.d.Source(parent) + " p WHERE " + Linked(r.t.d, "p", "h", l) + ")"
 			for _, w := range l.When {
 				column, _ := infos[l.Child].Column(w.Column)
 				condition += " AND " + Cell(r.t.d, "h", w.Column) + " = " + r.t.value(b, h.then(), quarantine.Cell{Column: column.Name, Value: w.Value})
 			}
 			if isHeld && r.pick[l.Parent] == nil { // all of it comes back
-				condition += " AND NOT EXISTS (SELECT 1 FROM " + r.t.d.Hold(from.Hold) + " p WHERE " + Joined(r.t.d, "p", l.ParentColumns, "h", l.ChildColumns) + ")"
+				condition += " AND NOT EXISTS (SELECT 1 FROM " + r.t.d.Hold(from.Hold) + " p WHERE " + Linked(r.t.d, "p", "h", l) + ")"
 			}
 			return b, condition
 		})
@@ -276,8 +276,8 @@ func (r *back) relink() error {
 func (r *back) relinkOne(d heldLink, info *Info) error {
 	then := &Info{Name: info.Name, Schema: info.Schema, What: "table", Key: d.Key, Columns: info.Columns}
 	parent, _ := r.held(d.Link.Parent)
-	lines, err := r.t.texts("SELECT " + r.t.keyOf("h", then, d.Key) + ", " + r.t.keyOf("p", parent.then(), parent.Key) + ", CASE WHEN t." + r.t.d.Quote(d.Key[0]) + " IS NULL THEN 'gone' WHEN " +
-		r.emptyLink(d, info) + " THEN 'empty' ELSE 'taken' END FROM " + r.t.d.Hold(d.Hold) + " h JOIN " + r.t.d.Hold(parent.Hold) + " p ON " + Joined(r.t.d, "h", d.Link.ChildColumns, "p", d.Link.ParentColumns) +
+	lines, err := r.t.texts("SELECT " + r.t.keyOf("h", then, d.Key) + ", " + r.t.keyOf("p", parent.then(), parent.Key) + ", CASE WHEN p." + r.t.d.Quote(parent.Key[0]) + " IS NULL THEN 'lost' WHEN t." + r.t.d.Quote(d.Key[0]) + " IS NULL THEN 'gone' WHEN " +
+		r.emptyLink(d, info) + " THEN 'empty' ELSE 'taken' END FROM " + r.t.d.Hold(d.Hold) + " h LEFT JOIN " + r.t.d.Hold(parent.Hold) + " p ON " + Linked(r.t.d, "p", "h", d.Link) +
 		" LEFT JOIN " + r.t.d.Source(info) + " t ON " + Joined(r.t.d, "t", d.Key, "h", d.Key))
 	if err != nil {
 		return err
@@ -287,6 +287,10 @@ func (r *back) relinkOne(d heldLink, info *Info) error {
 	for _, line := range lines {
 		key := quarantine.Key(line[:n:n])
 		if r.op.gone[d.Hold][keyID(key)] != "" {
+			continue
+		}
+		if line[len(line)-1] == "lost" {
+			r.conflict(d.Link.Child, key, "relinked", "It can't be told from the copies which row it belonged to. Put the link back by hand: %s has it.", d.Hold)
 			continue
 		}
 		id := keyID(line[n : len(line)-1])

@@ -267,12 +267,9 @@ func compareLinks(a, b quarantine.Link) int {
 	return slices.Compare(a.ChildColumns, b.ChildColumns)
 }
 
-// linkSQL joins child and parent rows of a link. The parent stands first: where the two
-// compare text differently, a foreign key goes by the parent's way, and so does SQLite by
-// that of what stands first (https://sqlite.org/foreignkeys.html, section 3;
-// https://sqlite.org/datatype3.html, section 7.1).
+// linkSQL joins child and parent rows of a link.
 func (t *tx) linkSQL(b *Builder, child, parent string, l quarantine.Link, infos map[string]*Info) string {
-	out := Joined(t.d, parent, l.ParentColumns, child, l.ChildColumns)
+	out := Linked(t.d, parent, child, l)
 	for _, w := range l.When {
 		column, _ := infos[l.Child].Column(w.Column)
 		if w.Value == nil {

@@ -174,8 +174,6 @@ type Dialect interface {
 	CreateHoldOf(hold string, i *Info, columns []string) string
 	// HoldsComputed says that holds keep computed cells as plain data.
 	HoldsComputed() bool
-	// HoldsCompare says that the columns of holds compare as those of their tables do.
-	HoldsCompare() bool
 	CopyHold(hold, of string) string // same shape, empty
 	DropHold(hold string) string
 	// CountHolds lets the planner know how many rows holds have; empty where it knows.
@@ -270,6 +268,22 @@ func Joined(d Dialect, a string, left []string, b string, right []string) string
 	parts := make([]string, len(left))
 	for i := range left {
 		parts[i] = Cell(d, a, left[i]) + " = " + Cell(d, b, right[i])
+	}
+	return strings.Join(parts, " AND ")
+}
+
+// Linked compares the columns of a link. The parent stands first: where the two compare
+// text differently, a foreign key goes by the parent's way, and so does SQLite by that of
+// what stands first (https://sqlite.org/foreignkeys.html, section 3;
+// https://sqlite.org/datatype3.html, section 7.1).
+func Linked(d Dialect, parent, child string, l quarantine.Link) string {
+	parts := make([]string, len(l.ParentColumns))
+	for i := range parts {
+		parts[i] = Cell(d, parent, l.ParentColumns[i])
+		if len(l.Collate) > 0 && l.Collate[i] != "" {
+			parts[i] += " COLLATE " + d.Quote(l.Collate[i])
+		}
+		parts[i] += " = " + Cell(d, child, l.ChildColumns[i])
 	}
 	return strings.Join(parts, " AND ")
 }

@@ -160,7 +160,7 @@ func (r *back) orphans() ([]quarantine.Check, error) {
 		}
 		b := NewBuilder(r.t.d)
 		lines, err := r.t.texts("SELECT count(*) FROM "+r.t.d.Few(r.t.d.Hold(h.Hold)+" h", r.t.d.Source(infos[l.Child])+" c", r.t.linkSQL(b, "c", "h", l, infos))+
-			" WHERE NOT EXISTS (SELECT 1 FROM "+r.t.d.Source(infos[l.Parent])+" p WHERE "+Joined(r.t.d, "p", l.ParentColumns, "c", l.ChildColumns)+")", b.Args...)
+			" WHERE NOT EXISTS (SELECT 1 FROM "+r.t.d.Source(infos[l.Parent])+" p WHERE "+Linked(r.t.d, "p", "c", l)+")", b.Args...)
 		if err != nil {
 			return nil, err
 		}

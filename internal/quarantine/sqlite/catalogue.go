@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,10 +25,14 @@ func (d *dialect) Resolve(ctx context.Context, q relational.Querier, name string
 	return lines[0][0], nil
 }
 
-// Links reads the foreign keys of all tables.
+// Links reads the foreign keys of all tables. How the parent's columns compare text stands
+// with the unique index that every foreign key needs.
 func (d *dialect) Links(ctx context.Context, q relational.Querier) ([]quarantine.Link, error) {
 	lines, err := relational.Texts(ctx, q, `SELECT m.name, f.id, COALESCE(p.name, f."table"), f."from", COALESCE(f."to",
-		(SELECT x.name FROM pragma_table_xinfo(f."table") x WHERE x.pk = f.seq + 1), ''), lower(f.on_delete)
+		(SELECT x.name FROM pragma_table_xinfo(f."table") x WHERE x.pk = f.seq + 1), ''), lower(f.on_delete),
+		COALESCE((SELECT NULLIF(upper(k.coll), 'BINARY') FROM pragma_index_list(f."table") i JOIN pragma_index_xinfo(i.name) k
+			WHERE i."unique" AND k.key AND lower(k.name) = lower(COALESCE(f."to", (SELECT x.name FROM pragma_table_xinfo(f."table") x WHERE x.pk = f.seq + 1)))
+			ORDER BY CASE i.origin WHEN 'pk' THEN 0 WHEN 'u' THEN 1 ELSE 2 END LIMIT 1), '')
 		FROM sqlite_schema m JOIN pragma_foreign_key_list(m.name) f LEFT JOIN sqlite_schema p ON p.type = 'table' AND lower(p.name) = lower(f."table")
 		WHERE m.type = 'table' ORDER BY m.name, f.id, f.seq`)
 	if err != nil {
@@ -42,6 +47,12 @@ func (d *dialect) Links(ctx context.Context, q relational.Querier) ([]quarantine
 		last := &out[len(out)-1]
 		last.ChildColumns = append(last.ChildColumns, l[3])
 		last.ParentColumns = append(last.ParentColumns, l[4])
+		last.Collate = append(last.Collate, l[6])
+	}
+	for i := range out {
+		if !slices.ContainsFunc(out[i].Collate, func(c string) bool { return c != "" }) {
+			out[i].Collate = nil
+		}
 	}
 	return out, nil
 }

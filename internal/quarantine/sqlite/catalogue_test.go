@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,15 +82,27 @@ func TestLargeTablesNeedAnIndex(t *testing.T) {
 // another case hangs on it, and the database would delete it with its parent.
 func TestChildrenInAnotherCase(t *testing.T) {
 	t.Parallel()
-	ctx := context.Background()
-	w := bench(t, false, "CREATE TABLE up (name TEXT PRIMARY KEY COLLATE NOCASE, v TEXT)", "CREATE TABLE down (id INTEGER PRIMARY KEY, up TEXT REFERENCES up (name) ON DELETE CASCADE)",
-		"INSERT INTO up WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 40) SELECT 'Name ' || n, 'v' FROM n", "INSERT INTO down (up) SELECT upper(name) FROM up", "INSERT INTO down (up) SELECT name FROM up")
-	db, err := w.Open(w.DSN, relational.Options{Name: "shop", Now: time.Now})
-	if err != nil {
-		t.Fatal(err)
+	for name, up := range map[string]string{
+		"key": "CREATE TABLE up (name TEXT PRIMARY KEY COLLATE NOCASE, v TEXT)", "unique column": "CREATE TABLE up (id INTEGER PRIMARY KEY, name TEXT UNIQUE COLLATE NOCASE)",
+		"index": "CREATE TABLE up (id INTEGER PRIMARY KEY, name TEXT COLLATE NOCASE); CREATE UNIQUE INDEX up_name ON up (name)", "without row numbers": "CREATE TABLE up (name TEXT PRIMARY KEY COLLATE NOCASE, v TEXT) WITHOUT ROWID",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			childrenInAnotherCase(t, up)
+		})
 	}
-	t.Cleanup(func() { _ = db.Close() })
-	request := quarantine.Request{ID: "op", Table: "up", Keys: []quarantine.Key{{"Name 7"}}}
+}
+
+func childrenInAnotherCase(t *testing.T, up string) {
+	ctx := context.Background()
+	w := bench(t, false, up, "CREATE TABLE down (id INTEGER PRIMARY KEY, up TEXT REFERENCES up (name) ON DELETE CASCADE)",
+		"INSERT INTO up (name) WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 40) SELECT 'Name ' || n FROM n", "INSERT INTO down (up) SELECT upper(name) FROM up", "INSERT INTO down (up) SELECT name FROM up")
+	db := open(t, w)
+	key := quarantine.Key{"7"}
+	if !strings.Contains(up, "id INTEGER") {
+		key = quarantine.Key{"Name 7"}
+	}
+	request := quarantine.Request{ID: "op", Table: "up", Keys: []quarantine.Key{key}}
 	p, err := db.Plan(ctx, request)
 	if err != nil || p.Rows != 3 {
 		t.Fatalf("%v %+v", err, p)
@@ -101,20 +114,39 @@ func TestChildrenInAnotherCase(t *testing.T) {
 	if _, err := db.Apply(ctx, p, nil); fault.KindOf(err) != fault.Conflict || w.Dump(t) != before {
 		t.Fatalf("a child more, in another case: %v", err)
 	}
-	request.ID = "op2"
-	if p, err = db.Plan(ctx, request); err != nil || p.Rows != 4 {
-		t.Fatalf("%v %+v", err, p)
+	for n, back := range []quarantine.Back{{}, {Roots: []quarantine.Key{key}}, {Policy: quarantine.Skip}} {
+		request.ID = fmt.Sprintf("op%d", n)
+		if p, err = db.Plan(ctx, request); err != nil || p.Rows != 4 {
+			t.Fatalf("%v %+v", err, p)
+		}
+		if _, err := db.Apply(ctx, p, nil); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := db.Verify(ctx, request.ID); err != nil || !v.OK {
+			t.Errorf("%v %+v", err, v)
+		}
+		back.Operation, back.ID = request.ID, "r"
+		if out, err := db.Restore(ctx, back, nil); err != nil || out.Rows != 4 || out.Operation.State != quarantine.Restored {
+			t.Fatalf("%v %+v", err, out)
+		}
+		if after := w.Dump(t); after != before {
+			t.Errorf("%s\nbecame\n%s", before, after)
+		}
 	}
-	if _, err := db.Apply(ctx, p, nil); err != nil {
-		t.Fatal(err)
-	}
-	if v, err := db.Verify(ctx, "op2"); err != nil || !v.OK {
-		t.Errorf("%v %+v", err, v)
-	}
-	if out, err := db.Restore(ctx, quarantine.Back{Operation: "op2", ID: "r"}, nil); err != nil || out.Rows != 4 {
-		t.Fatalf("%v %+v", err, out)
-	}
-	if after := w.Dump(t); after != before {
-		t.Errorf("%s\nbecame\n%s", before, after)
+}
+
+// Numbers are keys however they are written, and what is none is no key.
+func TestRowNumbersAsTheyAreWritten(t *testing.T) {
+	t.Parallel()
+	w := bench(t, false, "CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 40) SELECT n FROM n")
+	db := open(t, w)
+	for text, want := range map[string]string{"7": "7", "007": "7", "+7": "7", "41": "", "9223372036854775808": "", "7]": "", "1e1": "", "": ""} {
+		p, err := db.Plan(context.Background(), quarantine.Request{ID: "op", Table: "t", Keys: []quarantine.Key{{text}}})
+		switch kind := fault.KindOf(err); {
+		case want == "" && kind != fault.NotFound && kind != fault.Invalid:
+			t.Errorf("%q: %v", text, err)
+		case want != "" && (err != nil || p.Tables[0].Frozen[0].Key[0] != want):
+			t.Errorf("%q: %v %+v", text, err, p.Tables)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"lifeboat/internal/quarantine"
@@ -121,7 +122,10 @@ func (d *dialect) MatchKeys(b *relational.Builder, alias string, i *relational.I
 	if i.RowKey { // one list of numbers, which is bound and read as one
 		list := make([]string, len(keys))
 		for k, key := range keys {
-			list[k] = key[0]
+			list[k] = "null" // what is no number is no key here
+			if n, err := strconv.ParseInt(key[0], 10, 64); err == nil {
+				list[k] = strconv.FormatInt(n, 10)
+			}
 		}
 		return relational.Cell(d, alias, i.Key[0]) + " IN (SELECT value FROM json_each(" + b.Arg("["+strings.Join(list, ",")+"]") + "))"
 	}
@@ -243,9 +247,6 @@ func distinct(names []string) []string {
 }
 
 func (d *dialect) HoldsComputed() bool { return true }
-
-// HoldsCompare implements relational.Dialect: columns of copies have no collation.
-func (d *dialect) HoldsCompare() bool { return false }
 
 func (d *dialect) CopyHold(hold, of string) string {
 	return "CREATE TABLE " + hold + " AS SELECT * FROM " + of + " WHERE false"

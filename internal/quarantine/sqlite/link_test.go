@@ -1,0 +1,48 @@
+package sqlite_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"lifeboat/internal/fault"
+	"lifeboat/internal/quarantine"
+	"lifeboat/internal/quarantine/dbtest"
+)
+
+// A link that was emptied comes back, too, where its two ends differ in case.
+func TestLinkInAnotherCase(t *testing.T) {
+	t.Parallel()
+	w := bench(t, false,
+		"CREATE TABLE p (id TEXT COLLATE NOCASE PRIMARY KEY NOT NULL, v TEXT)",
+		"CREATE TABLE c (id INTEGER PRIMARY KEY, p TEXT REFERENCES p ON DELETE SET NULL)",
+		"INSERT INTO p VALUES ('ABC', 'x'), ('def', 'y'), ('ghi', 'z')",
+		"INSERT INTO c VALUES (1, 'abc'), (2, 'def'), (3, 'ABC')")
+	db := open(t, w)
+	before := w.Dump(t)
+	ctx := context.Background()
+	p, err := db.Plan(ctx, quarantine.Request{ID: "case", Table: "p", Keys: []quarantine.Key{{"ABC"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Apply(ctx, p, nil); err != nil {
+		t.Fatal(err)
+	}
+	// A copy whose row can't be told from the others stops it: no link is left behind.
+	if _, err := w.SQL.Exec("UPDATE lifeboat_q_qcase_d0 SET p = 'nobody' WHERE id = 3"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Restore(ctx, quarantine.Back{Operation: "case", ID: "r0"}, nil); fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), "can't be told from the copies") {
+		t.Errorf("a copy of a link that was changed: %v", err)
+	}
+	if _, err := w.SQL.Exec("UPDATE lifeboat_q_qcase_d0 SET p = 'ABC' WHERE id = 3"); err != nil {
+		t.Fatal(err)
+	}
+	out, err := db.Restore(ctx, quarantine.Back{Operation: "case", ID: "r1"}, nil)
+	if err != nil || out.Links != 2 {
+		t.Errorf("%v %+v", err, out)
+	}
+	if after := w.Dump(t); after != before {
+		t.Errorf("something changed:\n%s", dbtest.Differ(before, after))
+	}
+}
