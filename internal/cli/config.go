@@ -2,6 +2,8 @@ package cli
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 
 	"lifeboat/internal/certs"
 	"lifeboat/internal/config"
+	"lifeboat/internal/fault"
 	"lifeboat/internal/zone"
 )
 
@@ -20,9 +23,9 @@ func (a *app) configCheck() *cobra.Command {
 	return &cobra.Command{
 		Use: "check FILE", Short: "Read a configuration file and say what is wrong with it", Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			c, err := config.Load(args[0])
+			c, err := readConfig(args[0])
 			if err != nil {
-				return failed{err}
+				return err
 			}
 			warnings, notes, err := configZones(c)
 			if err != nil {
@@ -43,6 +46,22 @@ func (a *app) configCheck() *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// readConfig reads a configuration file. Where there is none, and the sample site's lies
+// in the folder beside, that one is named: it is what a newcomer means.
+func readConfig(file string) (*config.Config, error) {
+	c, err := config.Load(file)
+	if err == nil {
+		return c, nil
+	}
+	sample := filepath.Join(filepath.Dir(file), defaultData, "lifeboat.yaml")
+	if f, ok := errors.AsType[*fault.Error](err); ok && f.Kind == fault.NotFound {
+		if _, statErr := os.Stat(sample); statErr == nil {
+			err = f.WithHint("name the sample site's, %s, or write a commented one: lifeboat config show > lifeboat.yaml", sample)
+		}
+	}
+	return nil, failed{err} // each problem is told, with its place
 }
 
 // configZones reads the zones' text, which the file itself only carries.

@@ -73,9 +73,9 @@ Exit code 0 where everything is there, 1 otherwise.`,
 // databases gives those of a configuration that are asked for: the one that is
 // named, or all.
 func databases(file string, args []string) (*config.Config, []config.Database, error) {
-	c, err := config.Load(file)
+	c, err := readConfig(file)
 	if err != nil {
-		return nil, nil, failed{err}
+		return nil, nil, err
 	}
 	if len(c.Databases) == 0 {
 		return nil, nil, fault.New(fault.NotFound, "there is no database in this configuration").At(file).WithHint("add databases: {shop: {kind: postgres, dsn_file: shop.dsn, tables: [public.orders]}}")

@@ -114,3 +114,26 @@ databases: {shop: {kind: postgres, dsn_file: shop.dsn, tables: [orders]}}
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestTheSamplesConfigurationIsNamed: a newcomer asks where the sample site's data folder
+// lies, and there is no file of theirs.
+func TestTheSamplesConfigurationIsNamed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	missing, sample := filepath.Join(dir, "lifeboat.yaml"), filepath.Join(dir, "lifeboat-data", "lifeboat.yaml")
+	commands := [][]string{{"data", "doctor", "--config", missing}, {"data", "find", "--config", missing}, {"features", "export", "--config", missing}, {"config", "check", missing}}
+	for _, args := range commands {
+		if r := command(t, args...); r.code != exitFailed || strings.Contains(r.err, sample) || !strings.Contains(r.err, "lifeboat config show >") {
+			t.Errorf("%q without a sample: exit %d, %s", args, r.code, r.err)
+		}
+	}
+	if err := os.Mkdir(filepath.Dir(sample), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put(t, sample, "sites: {}")
+	for _, args := range commands {
+		if r := command(t, args...); r.code != exitFailed || !strings.Contains(r.err, "name the sample site's, "+sample) {
+			t.Errorf("%q beside a sample: exit %d, %s", args, r.code, r.err)
+		}
+	}
+}

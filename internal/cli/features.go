@@ -223,9 +223,9 @@ func (a *app) featuresExport() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&file, "config", "lifeboat.yaml", "configuration file")
 	cmd.RunE = func(*cobra.Command, []string) error {
-		c, err := config.Load(file)
+		c, err := readConfig(file)
 		if err != nil {
-			return failed{err}
+			return err
 		}
 		out, err := feature.WriteFlagd(c.Written)
 		if err != nil {

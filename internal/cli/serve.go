@@ -318,9 +318,9 @@ func logger(component string) *slog.Logger { return obs.Logger(os.Stderr, compon
 
 // loadConfig reads the configuration and says what it warns of.
 func loadConfig(file string, w io.Writer) (*config.Config, error) {
-	cfg, err := config.Load(file)
+	cfg, err := readConfig(file)
 	if err != nil {
-		return nil, failed{err} // each problem is told, with its place
+		return nil, err
 	}
 	for _, line := range cfg.Warnings() {
 		_, _ = fmt.Fprintln(w, "warning: "+line)
