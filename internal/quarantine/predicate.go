@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"lifeboat/internal/fault"
@@ -124,9 +123,12 @@ var (
 	decimalForm = regexp.MustCompile(`^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?$`)
 	uuidForm    = regexp.MustCompile(`^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$`)
 	hexForm     = regexp.MustCompile(`^([0-9a-fA-F]{2})*$`)
+	// dateForm has days that no calendar has, too: rows that do harm may hold 0000-00-00,
+	// which MariaDB keeps, or a year of five digits.
+	dateForm    = regexp.MustCompile(`^[0-9]{4,6}-(0[0-9]|1[0-2])-([0-2][0-9]|3[01])( BC)?$`)
+	endlessForm = regexp.MustCompile(`(?i)^[+-]?inf(inity)?$`)
 	timeForm    = regexp.MustCompile(`^-?[0-9]{1,3}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?([+-][0-9]{2}(:?[0-9]{2})?|Z)?$`)
-	stampForms  = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999", "2006-01-02 15:04:05.999999", "2006-01-02 15:04:05.999999Z07:00",
-		"2006-01-02 15:04:05.999999Z07", "2006-01-02 15:04", "2006-01-02T15:04", time.DateOnly}
+	stampForm   = regexp.MustCompile(`^([0-9-]+)([ T]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?([+-][0-9]{2}(:?[0-9]{2})?|Z)?)?)?( BC)?$`)
 )
 
 // Check says whether a literal can stand for a value of a column of this class.
@@ -139,10 +141,10 @@ func (c Class) Check(l Literal) error {
 	case ClassInteger:
 		ok = l.Kind != Bool && integerForm.MatchString(l.Text)
 	case ClassDecimal:
-		ok = l.Kind != Bool && decimalForm.MatchString(l.Text)
+		ok = l.Kind != Bool && (decimalForm.MatchString(l.Text) || l.Unbounded())
 	case ClassFloat:
 		_, _, err := big.ParseFloat(l.Text, 10, 64, big.ToNearestEven)
-		ok = l.Kind != Bool && err == nil
+		ok = l.Kind != Bool && (err == nil || l.Unbounded())
 	case ClassBool:
 		ok = slices.Contains([]string{"true", "false", "t", "f", "0", "1"}, l.Text)
 	case ClassText:
@@ -150,15 +152,12 @@ func (c Class) Check(l Literal) error {
 	case ClassBytes:
 		ok = l.Kind == Text && hexForm.MatchString(l.Text)
 	case ClassDate:
-		_, err := time.Parse(time.DateOnly, l.Text)
-		ok = l.Kind == Text && err == nil
+		ok = l.Kind == Text && (dateForm.MatchString(l.Text) || endlessForm.MatchString(l.Text))
 	case ClassTime:
 		ok = l.Kind == Text && timeForm.MatchString(l.Text)
 	case ClassStamp:
-		ok = l.Kind == Text && slices.ContainsFunc(stampForms, func(form string) bool {
-			_, err := time.Parse(form, l.Text)
-			return err == nil
-		})
+		m := stampForm.FindStringSubmatch(l.Text)
+		ok = l.Kind == Text && (m != nil && dateForm.MatchString(m[1]) || endlessForm.MatchString(l.Text))
 	case ClassUUID:
 		ok = l.Kind == Text && uuidForm.MatchString(l.Text)
 	}
@@ -166,6 +165,12 @@ func (c Class) Check(l Literal) error {
 		return fault.New(fault.Invalid, "%s is no value for a column of type %s", quoteShort(l.Text), c).WithHint("%s", c.example())
 	}
 	return nil
+}
+
+// Unbounded says that a literal is no number and no time, but what some databases keep in
+// their place: NaN and the infinities.
+func (l Literal) Unbounded() bool {
+	return endlessForm.MatchString(l.Text) || strings.EqualFold(l.Text, "nan")
 }
 
 // example is the next step for somebody whose literal does not fit.

@@ -138,10 +138,13 @@ type Row struct {
 
 // Column is a column as the catalogue tells of it.
 type Column struct {
-	Name      string `json:"name"`
-	Type      string `json:"type"`           // as the database writes it
-	Cast      string `json:"cast,omitempty"` // the type as a cast writes it, where it differs
-	Class     Class  `json:"class"`
+	Name  string `json:"name"`
+	Type  string `json:"type"`           // as the database writes it
+	Cast  string `json:"cast,omitempty"` // the type as a cast writes it, where it differs
+	Class Class  `json:"class"`
+	// Equal is the operator that its keys and foreign keys are compared with, where = alone
+	// would be another one (PostgreSQL: types of extensions); empty: =.
+	Equal     string `json:"equal,omitempty"`
 	NotNull   bool   `json:"not_null,omitempty"`
 	Default   bool   `json:"default,omitempty"`   // has one
 	Generated bool   `json:"generated,omitempty"` // computed: never written

@@ -211,9 +211,10 @@ var casts = map[string]string{"bpchar": "pg_catalog.bpchar", "bit": `pg_catalog.
 
 func (s *description) columns(ctx context.Context, _ []string) error {
 	lines, err := relational.Texts(ctx, s.q, `SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, NULL), t.typname, COALESCE(b.typname, t.typname), `+
-		flag("a.attnotnull OR t.typnotnull")+", "+flag("a.atthasdef OR t.typdefault IS NOT NULL")+", "+flag("a.attgenerated <> ''")+`, a.attidentity
+		flag("a.attnotnull OR t.typnotnull")+", "+flag("a.atthasdef OR t.typdefault IS NOT NULL")+", "+flag("a.attgenerated <> ''")+`, a.attidentity, `+flag("a.atttypid >= "+firstForeign)+`
 		FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type b ON b.oid = t.typbasetype AND t.typtype = 'd'
 		WHERE a.attrelid = ANY(CAST($1 AS oid[])) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum`, s.ids)
+	foreign := false
 	for _, l := range lines {
 		c := quarantine.Column{Name: l[1], Type: l[2], Class: classes[l[5]], NotNull: l[6] == yes, Default: l[7] == yes, Generated: l[8] == yes}
 		if c.Class == "" {
@@ -227,9 +228,35 @@ func (s *description) columns(ctx context.Context, _ []string) error {
 		}
 		c.Identity = map[string]string{"a": "always", "d": "default"}[l[9]]
 		s.byID[l[0]].Columns = append(s.byID[l[0]].Columns, c)
+		foreign = foreign || l[10] == yes
+	}
+	if err != nil || !foreign {
+		return err
+	}
+	return s.operators(ctx)
+}
+
+// operators finds what compares columns whose types the server did not come with: without
+// a search path = is looked for in pg_catalog only, where citext, say, has none and is
+// compared as text would be. Of a domain the type below counts, of a type its own default
+// class of operators.
+func (s *description) operators(ctx context.Context) error {
+	lines, err := relational.Texts(ctx, s.q, `WITH RECURSIVE base(relation, name, id) AS (
+			SELECT a.attrelid, a.attname, a.atttypid FROM pg_attribute a WHERE a.attrelid = ANY(CAST($1 AS oid[])) AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= `+firstForeign+`
+			UNION SELECT b.relation, b.name, t.typbasetype FROM base b JOIN pg_type t ON t.oid = b.id WHERE t.typtype = 'd')
+		SELECT b.relation, b.name, n.nspname, o.oprname FROM base b JOIN pg_opclass c ON c.opcintype = b.id AND c.opcdefault JOIN pg_am am ON am.oid = c.opcmethod AND am.amname = 'btree'
+		JOIN pg_amop p ON p.amopfamily = c.opcfamily AND p.amoplefttype = b.id AND p.amoprighttype = b.id AND p.amopstrategy = 3
+		JOIN pg_operator o ON o.oid = p.amopopr JOIN pg_namespace n ON n.oid = o.oprnamespace WHERE n.nspname <> 'pg_catalog'`, s.ids)
+	for _, l := range lines {
+		columns := s.byID[l[0]].Columns
+		columns[slices.IndexFunc(columns, func(c quarantine.Column) bool { return c.Name == l[1] })].Equal = "OPERATOR(" + s.d.Quote(l[2]) + "." + l[3] + ")"
 	}
 	return err
 }
+
+// firstForeign is the first object id that nothing has which the server came with
+// (FirstNormalObjectId in access/transam.h).
+const firstForeign = "16384"
 
 // indexes reads keys, unique keys and what can serve a search.
 func (s *description) indexes(ctx context.Context, _ []string) error {

@@ -122,20 +122,29 @@ func (d *dialect) MatchKeys(b *relational.Builder, alias string, i *relational.I
 		}
 		if len(i.Key) == 1 && columns[n].Class == quarantine.ClassInteger && !slices.ContainsFunc(list, notWhole) {
 			// A list of numbers needs no quotes, and is read once instead of twice.
-			return relational.Cell(d, alias, name) + " = ANY(CAST(CAST(" + b.Arg("{"+strings.Join(list, ",")+"}") + " AS text) AS " + cast(columns[n]) + "[]))"
+			return relational.Equals(relational.Cell(d, alias, name), "ANY(CAST(CAST("+b.Arg("{"+strings.Join(list, ",")+"}")+" AS text) AS "+cast(columns[n])+"[]))", columns[n])
 		}
 		places[n] = "CAST(" + b.Arg(list) + " AS text[])"
 	}
-	if len(columns) == 1 {
-		return relational.Cell(d, alias, i.Key[0]) + " = ANY(CAST(" + places[0] + " AS " + cast(columns[0]) + "[]))"
+	if len(columns) == 1 && !isArray(columns[0]) {
+		return relational.Equals(relational.Cell(d, alias, i.Key[0]), "ANY(CAST("+places[0]+" AS "+cast(columns[0])+"[]))", columns[0])
 	}
-	names, casts := make([]string, len(columns)), make([]string, len(columns))
-	for n := range columns {
+	names, casts, same := make([]string, len(columns)), make([]string, len(columns)), make([]string, len(columns))
+	foreign := false
+	for n, c := range columns {
 		names[n] = fmt.Sprintf("k%d", n)
-		casts[n] = "CAST(" + names[n] + " AS " + cast(columns[n]) + ")"
+		casts[n] = "CAST(" + names[n] + " AS " + cast(c) + ")"
+		same[n] = relational.Equals(relational.Cell(d, alias, c.Name), "CAST(u."+names[n]+" AS "+cast(c)+")", c)
+		foreign = foreign || c.Equal != ""
+	}
+	if foreign { // IN knows one operator only
+		return "EXISTS (SELECT FROM unnest(" + strings.Join(places, ", ") + ") AS u(" + strings.Join(names, ", ") + ") WHERE " + strings.Join(same, " AND ") + ")"
 	}
 	return "(" + relational.Columns(d, alias, i.Key) + ") IN (SELECT " + strings.Join(casts, ", ") + " FROM unnest(" + strings.Join(places, ", ") + ") AS u(" + strings.Join(names, ", ") + "))"
 }
+
+// isArray says that a column's cells are lists themselves, which ANY would take apart.
+func isArray(c quarantine.Column) bool { return strings.HasSuffix(c.Type, "]") }
 
 // notWhole says that a text is anything but a whole number.
 func notWhole(text string) bool {
@@ -151,10 +160,10 @@ func (d *dialect) Together() bool { return true }
 // some copies.
 func (d *dialect) Delete(b *relational.Builder, parts []relational.Part) string {
 	return counted(parts, func(p relational.Part) string {
-		if len(p.Info.Key) == 1 {
-			return "DELETE FROM " + d.Source(p.Info) + " t WHERE " + relational.Columns(d, "t", p.Info.Key) + " = ANY(ARRAY(SELECT " + relational.Columns(d, "h", p.Info.Key) + " FROM " + p.Hold + " h" + p.Narrow(b, " WHERE ", "h") + "))"
+		if c, _ := p.Info.Column(p.Info.Key[0]); len(p.Info.Key) == 1 && !isArray(c) {
+			return "DELETE FROM " + d.Source(p.Info) + " t WHERE " + relational.Equals(relational.Columns(d, "t", p.Info.Key), "ANY(ARRAY(SELECT "+relational.Columns(d, "h", p.Info.Key)+" FROM "+p.Hold+" h"+p.Narrow(b, " WHERE ", "h")+"))", c)
 		}
-		s := "DELETE FROM " + d.Source(p.Info) + " t USING " + p.Hold + " h WHERE " + relational.Joined(d, "t", p.Info.Key, "h", p.Info.Key)
+		s := "DELETE FROM " + d.Source(p.Info) + " t USING " + p.Hold + " h WHERE " + relational.Joined(d, "t", "h", p.Info, p.Info.Key)
 		return s + p.Narrow(b, " AND ", "t")
 	})
 }
@@ -168,7 +177,7 @@ func (d *dialect) Insert(b *relational.Builder, parts []relational.Part) string 
 // InsertSame compares images only: where one differs, a longer look decides.
 func (d *dialect) InsertSame(p relational.Part) string {
 	return "WITH t AS (" + d.Insert(nil, []relational.Part{p}) + " RETURNING *) SELECT (SELECT count(*) FROM t), count(*) FROM t JOIN " + p.Hold + " h ON " +
-		relational.Joined(d, "t", p.Info.Key, "h", p.Info.Key) + " WHERE t.* OPERATOR(pg_catalog.*<>) h.*"
+		relational.Joined(d, "t", "h", p.Info, p.Info.Key) + " WHERE t.* OPERATOR(pg_catalog.*<>) h.*"
 }
 
 // counted runs statements as one, so that what they refer to is checked at its end.
@@ -185,7 +194,7 @@ func counted(parts []relational.Part, statement func(relational.Part) string) st
 }
 
 func (d *dialect) UpdateFrom(i *relational.Info, hold string, sets, where []string) string {
-	return "UPDATE " + d.Source(i) + " t SET " + strings.Join(sets, ", ") + " FROM " + hold + " h WHERE " + strings.Join(append([]string{relational.Joined(d, "t", i.Key, "h", i.Key)}, where...), " AND ")
+	return "UPDATE " + d.Source(i) + " t SET " + strings.Join(sets, ", ") + " FROM " + hold + " h WHERE " + strings.Join(append([]string{relational.Joined(d, "t", "h", i, i.Key)}, where...), " AND ")
 }
 
 func (d *dialect) Breaks(quarantine.Link) bool { return false } // one statement takes a circle whole
@@ -214,6 +223,8 @@ func (d *dialect) CreateHoldOf(hold string, i *relational.Info, columns []string
 }
 
 func (d *dialect) HoldsComputed() bool { return true }
+
+func (d *dialect) Fill() string { return "" }
 
 func (d *dialect) CopyHold(hold, of string) string {
 	return "CREATE TABLE " + hold + " (LIKE " + of + ")"
@@ -248,6 +259,21 @@ func (d *dialect) LockTables(ctx context.Context, q relational.Querier, tables [
 	}
 	_, err := q.ExecContext(ctx, "LOCK TABLE "+strings.Join(names, ", ")+" IN ROW EXCLUSIVE MODE")
 	return err
+}
+
+// Touched asks the counters of statistics, which this session has for itself until its
+// transaction ends. They may also hold what was before it, so that only differences count.
+func (d *dialect) Touched(ctx context.Context, q relational.Querier, tables []*relational.Info) (int64, error) {
+	names := make([]string, len(tables))
+	for n, i := range tables {
+		names[n] = d.Target(i)
+	}
+	lines, err := relational.Texts(ctx, q, `SELECT CASE WHEN current_setting('track_counts')::bool THEN COALESCE(sum(pg_stat_get_xact_tuples_deleted(p.id) + pg_stat_get_xact_tuples_updated(p.id)), 0) ELSE -1 END
+		FROM unnest(CAST($1 AS regclass[])) t(id), LATERAL (SELECT t.id UNION SELECT relid FROM pg_partition_tree(t.id)) p(id)`, names)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(lines[0][0], 10, 64)
 }
 
 func (d *dialect) SettleConstraints(ctx context.Context, q relational.Querier) error {

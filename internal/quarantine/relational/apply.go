@@ -3,6 +3,7 @@ package relational
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -285,6 +286,17 @@ func (t *tx) piece(p quarantine.Plan, w quarantine.Watch) error {
 	if err := t.closed(p, infos, false); err != nil {
 		return err
 	}
+	if err := t.nothingElse(p, infos, func() error { return t.takeAway(p, infos) }); err != nil {
+		return err
+	}
+	if err := t.closed(p, infos, true); err != nil { // nothing keeps children of these out
+		return err
+	}
+	return tell("deleted")
+}
+
+// takeAway takes the links of rows that stay, and deletes the others.
+func (t *tx) takeAway(p quarantine.Plan, infos map[string]*Info) error {
 	for n := range p.Detached {
 		t.trace("detach %s", p.Detached[n].Link.Child)
 		if err := t.detach(p, &p.Detached[n], infos[p.Detached[n].Link.Child]); err != nil {
@@ -295,13 +307,51 @@ func (t *tx) piece(p quarantine.Plan, w quarantine.Watch) error {
 		return err
 	}
 	t.trace("settle")
-	if err := t.d.SettleConstraints(t.ctx, t.c); err != nil {
+	return t.d.SettleConstraints(t.ctx, t.c)
+}
+
+// nothingElse runs act and compares what our statements say they have deleted or changed
+// with what the database has. It is the last net below the closure: a foreign key that
+// compares in a way that we don't know would take rows along of which there is no copy.
+// Triggers, which a plan names, may do more.
+func (t *tx) nothingElse(p quarantine.Plan, infos map[string]*Info, act func() error) error {
+	tables := slices.Collect(maps.Values(infos))
+	if slices.ContainsFunc(tables, func(i *Info) bool { return len(i.Triggers) > 0 }) {
+		return act()
+	}
+	before, err := t.d.Touched(t.ctx, t.c, tables)
+	if err != nil {
 		return err
 	}
-	if err := t.closed(p, infos, true); err != nil { // nothing keeps children of these out
+	t.touched = 0
+	if err := act(); err != nil || before < 0 {
 		return err
 	}
-	return tell("deleted")
+	after, err := t.d.Touched(t.ctx, t.c, tables)
+	if err != nil {
+		return err
+	}
+	if more := after - before - t.touched; more > mayEmpty(p) {
+		return fault.New(fault.Conflict, "the database took %s along that the plan does not have", quarantine.Count(int(more), "row", "rows")).At("plan").
+			WithHint("nothing was changed; a foreign key compares its columns in a way of its own: take these rows out by hand")
+	}
+	return nil
+}
+
+// mayEmpty is how many rows at most lose a link by the database itself before they are
+// deleted: those that refer to another one that leaves with them, by a link that detaches.
+func mayEmpty(p quarantine.Plan) int64 {
+	rows := map[string]int{}
+	for _, t := range p.Tables {
+		rows[t.Name] = len(t.Frozen)
+	}
+	most := 0
+	for _, l := range p.Links {
+		if l.Detaches() && rows[l.Parent] > 0 {
+			most += rows[l.Child]
+		}
+	}
+	return int64(most)
 }
 
 // countHolds lets the planner know how many rows were copied.

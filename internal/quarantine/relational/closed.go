@@ -32,6 +32,7 @@ func (t *tx) closed(p quarantine.Plan, infos map[string]*Info, logical bool) err
 // a first row.
 func (t *tx) outside(p quarantine.Plan, l quarantine.Link, infos map[string]*Info, left bool) (int, error) {
 	parent := t.d.Hold(tableOf(p, l.Parent).Hold) + " h"
+	up, down := Side{"h", infos[l.Parent]}, Side{"c", infos[l.Child]}
 	var inside []heldLink // where rows of the plan lie, by their keys
 	if child := slices.IndexFunc(p.Tables, func(table quarantine.Table) bool { return table.Name == l.Child }); child >= 0 {
 		inside = append(inside, heldLink{Hold: p.Tables[child].Hold, Key: p.Tables[child].Key})
@@ -42,7 +43,7 @@ func (t *tx) outside(p quarantine.Plan, l quarantine.Link, infos map[string]*Inf
 		}
 	}
 	b := NewBuilder(t.d)
-	query := "SELECT count(*) FROM " + t.d.Few(parent, t.d.Source(infos[l.Child])+" c", t.linkSQL(b, "c", "h", l, infos))
+	query := "SELECT count(*) FROM " + t.d.Few(parent, t.d.Source(infos[l.Child])+" c", t.linkSQL(b, down, up, l))
 	// The copies are of rows that are locked, and the same: each is among those that are
 	// counted, so that as many are the same ones. To count is quicker than to look for each.
 	countable := !left && !p.Batch && len(l.When) == 0
@@ -51,12 +52,12 @@ func (t *tx) outside(p quarantine.Plan, l quarantine.Link, infos map[string]*Inf
 	} else if countable {
 		query = "SELECT (" + query + ")"
 		for _, h := range inside {
-			query += " - (SELECT count(*) FROM " + t.d.Few(t.d.Hold(h.Hold)+" c", parent, Linked(t.d, "h", "c", l)) + ")"
+			query += " - (SELECT count(*) FROM " + t.d.Few(t.d.Hold(h.Hold)+" c", parent, Linked(t.d, up, down, l)) + ")"
 		}
 	} else {
 		glue := " WHERE "
 		for _, h := range inside {
-			query += glue + "NOT EXISTS (SELECT 1 FROM " + t.d.Hold(h.Hold) + " x WHERE " + Joined(t.d, "c", h.Key, "x", h.Key) + ")"
+			query += glue + "NOT EXISTS (SELECT 1 FROM " + t.d.Hold(h.Hold) + " x WHERE " + Joined(t.d, "c", "x", infos[l.Child], h.Key) + ")"
 			glue = " AND "
 		}
 	}

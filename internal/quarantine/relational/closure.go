@@ -224,7 +224,7 @@ func (c *closure) follow(l quarantine.Link, parents []quarantine.Key) ([]quarant
 	var all []quarantine.Key
 	for _, chunk := range c.t.chunks(parent, parents) {
 		b := NewBuilder(c.t.d)
-		from := " FROM " + c.t.d.Source(child) + " c JOIN " + c.t.d.Source(parent) + " p ON " + c.t.linkSQL(b, "c", "p", l, c.infos) +
+		from := " FROM " + c.t.d.Source(child) + " c JOIN " + c.t.d.Source(parent) + " p ON " + c.t.linkSQL(b, Side{"c", child}, Side{"p", parent}, l) +
 			" WHERE " + c.t.d.MatchKeys(b, "p", parent, chunk)
 		if l.Detaches() {
 			if err := c.detach(at, l, child, from, b.Args); err != nil {
@@ -295,7 +295,7 @@ func (c *closure) blind(l quarantine.Link, parents []quarantine.Key) error {
 	}
 	for _, chunk := range c.t.chunks(parent, parents) {
 		b := NewBuilder(c.t.d)
-		there, err := c.t.some("SELECT 1 FROM "+c.t.d.Source(child)+" c JOIN "+c.t.d.Source(parent)+" p ON "+c.t.linkSQL(b, "c", "p", l, c.infos)+
+		there, err := c.t.some("SELECT 1 FROM "+c.t.d.Source(child)+" c JOIN "+c.t.d.Source(parent)+" p ON "+c.t.linkSQL(b, Side{"c", child}, Side{"p", parent}, l)+
 			" WHERE "+c.t.d.MatchKeys(b, "p", parent, chunk)+" LIMIT 1", b.Args...)
 		if err != nil {
 			return err
@@ -412,10 +412,18 @@ func (t *tx) predicate(b *Builder, alias string, i *Info, p *quarantine.Predicat
 	case quarantine.IsNotNull:
 		return cell + " IS NOT NULL"
 	case quarantine.In:
+		if column.Equal != "" {
+			return "(" + joinEach(p.Values, " OR ", func(l quarantine.Literal) string { return Equals(cell, t.d.Literal(b, column, l.Text), column) }) + ")"
+		}
 		return cell + " IN (" + joinEach(p.Values, ", ", func(l quarantine.Literal) string { return t.d.Literal(b, column, l.Text) }) + ")"
+	case quarantine.Equal:
+		return Equals(cell, t.d.Literal(b, column, p.Value.Text), column)
 	case quarantine.Like:
 		return cell + " LIKE " + t.d.Literal(b, column, p.Value.Text)
 	case quarantine.NotEqual:
+		if column.Equal != "" {
+			return "NOT (" + Equals(cell, t.d.Literal(b, column, p.Value.Text), column) + ")"
+		}
 		return cell + " <> " + t.d.Literal(b, column, p.Value.Text)
 	}
 	return fmt.Sprintf("%s %s %s", cell, p.Op, t.d.Literal(b, column, p.Value.Text))

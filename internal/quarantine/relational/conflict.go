@@ -112,7 +112,7 @@ func (r *back) taken() error {
 		}
 		for n, u := range uniques {
 			keys, err := r.matching(h, r.keys(h.Name), func() (*Builder, string) {
-				return NewBuilder(r.t.d), "EXISTS (SELECT 1 FROM " + r.t.d.Source(now) + " t WHERE " + Joined(r.t.d, "t", u.Columns, "h", u.Columns) + ")"
+				return NewBuilder(r.t.d), "EXISTS (SELECT 1 FROM " + r.t.d.Source(now) + " t WHERE " + Joined(r.t.d, "t", "h", now, u.Columns) + ")"
 			})
 			if err != nil {
 				return err
@@ -174,14 +174,10 @@ func (r *back) orphaned() error {
 		keys, err := r.matching(h, r.keys(l.Child), func() (*Builder, string) {
 			b := NewBuilder(r.t.d)
 			set := joinEach(l.ChildColumns, " AND ", func(c string) string { return Cell(r.t.d, "h", c) + " IS NOT NULL" })
-			infos := map[string]*Info{l.Child: h.then()}
-			condition := set + " AND NOT EXISTS (SELECT 1 FROM " + r.t.d.Source(parent) + " p WHERE " + Linked(r.t.d, "p", "h", l) + ")"
-			for _, w := range l.When {
-				column, _ := infos[l.Child].Column(w.Column)
-				condition += " AND " + Cell(r.t.d, "h", w.Column) + " = " + r.t.value(b, h.then(), quarantine.Cell{Column: column.Name, Value: w.Value})
-			}
+			condition := set + " AND NOT EXISTS (SELECT 1 FROM " + r.t.d.Source(parent) + " p WHERE " + Linked(r.t.d, Side{"p", parent}, Side{"h", h.then()}, l) + ")"
+			condition += r.t.when(b, Side{"h", h.then()}, l)
 			if isHeld && r.pick[l.Parent] == nil { // all of it comes back
-				condition += " AND NOT EXISTS (SELECT 1 FROM " + r.t.d.Hold(from.Hold) + " p WHERE " + Linked(r.t.d, "p", "h", l) + ")"
+				condition += " AND NOT EXISTS (SELECT 1 FROM " + r.t.d.Hold(from.Hold) + " p WHERE " + Linked(r.t.d, Side{"p", parent}, Side{"h", h.then()}, l) + ")"
 			}
 			return b, condition
 		})
@@ -277,8 +273,8 @@ func (r *back) relinkOne(d heldLink, info *Info) error {
 	then := &Info{Name: info.Name, Schema: info.Schema, What: "table", Key: d.Key, Columns: info.Columns}
 	parent, _ := r.held(d.Link.Parent)
 	lines, err := r.t.texts("SELECT " + r.t.keyOf("h", then, d.Key) + ", " + r.t.keyOf("p", parent.then(), parent.Key) + ", CASE WHEN p." + r.t.d.Quote(parent.Key[0]) + " IS NULL THEN 'lost' WHEN t." + r.t.d.Quote(d.Key[0]) + " IS NULL THEN 'gone' WHEN " +
-		r.emptyLink(d, info) + " THEN 'empty' ELSE 'taken' END FROM " + r.t.d.Hold(d.Hold) + " h LEFT JOIN " + r.t.d.Hold(parent.Hold) + " p ON " + Linked(r.t.d, "p", "h", d.Link) +
-		" LEFT JOIN " + r.t.d.Source(info) + " t ON " + Joined(r.t.d, "t", d.Key, "h", d.Key))
+		r.emptyLink(d, info) + " THEN 'empty' ELSE 'taken' END FROM " + r.t.d.Hold(d.Hold) + " h LEFT JOIN " + r.t.d.Hold(parent.Hold) + " p ON " + Linked(r.t.d, Side{"p", parent.then()}, Side{"h", then}, d.Link) +
+		" LEFT JOIN " + r.t.d.Source(info) + " t ON " + Joined(r.t.d, "t", "h", then, d.Key))
 	if err != nil {
 		return err
 	}

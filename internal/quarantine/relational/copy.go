@@ -16,7 +16,7 @@ func (t *tx) holdColumns(i *Info) []string {
 
 // copySQL copies rows under their locks, in the order of their keys.
 func (t *tx) copySQL(b *Builder, i *Info, hold string, columns []string, keys []quarantine.Key) string {
-	return "INSERT INTO " + t.d.Hold(hold) + " (" + Columns(t.d, "", columns) + ") SELECT " + Columns(t.d, "t", columns) + " FROM " + t.d.Source(i) + " t WHERE " +
+	return t.d.Fill() + "INSERT INTO " + t.d.Hold(hold) + " (" + Columns(t.d, "", columns) + ") SELECT " + Columns(t.d, "t", columns) + " FROM " + t.d.Source(i) + " t WHERE " +
 		t.d.MatchKeys(b, "t", i, keys) + " ORDER BY " + Columns(t.d, "t", i.Key) + t.d.ForUpdate("t")
 }
 

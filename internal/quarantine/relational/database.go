@@ -194,6 +194,7 @@ type tx struct {
 	discard bool             // roll back although nothing went wrong
 	ours    bool             // our own tables are there
 	locked  map[string]*Info // the tables of the plan as they are, read under their locks
+	touched int64            // rows that our own statements have deleted or changed
 }
 
 func (t *tx) exec(query string, args ...any) (int64, error) {
@@ -268,15 +269,21 @@ func compareLinks(a, b quarantine.Link) int {
 }
 
 // linkSQL joins child and parent rows of a link.
-func (t *tx) linkSQL(b *Builder, child, parent string, l quarantine.Link, infos map[string]*Info) string {
+func (t *tx) linkSQL(b *Builder, child, parent Side, l quarantine.Link) string {
 	out := Linked(t.d, parent, child, l)
+	return out + t.when(b, child, l)
+}
+
+// when narrows a link to the children that it is about.
+func (t *tx) when(b *Builder, child Side, l quarantine.Link) string {
+	out := ""
 	for _, w := range l.When {
-		column, _ := infos[l.Child].Column(w.Column)
+		column, _ := child.Column(w.Column)
 		if w.Value == nil {
-			out += " AND " + Cell(t.d, child, w.Column) + " IS NULL"
+			out += " AND " + Cell(t.d, child.Alias, w.Column) + " IS NULL"
 			continue
 		}
-		out += " AND " + Cell(t.d, child, w.Column) + " = " + t.d.Literal(b, column, *w.Value)
+		out += " AND " + Equals(Cell(t.d, child.Alias, w.Column), t.d.Literal(b, column, *w.Value), column)
 	}
 	return out
 }

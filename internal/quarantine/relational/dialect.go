@@ -15,6 +15,7 @@
 package relational
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"strings"
@@ -174,6 +175,9 @@ type Dialect interface {
 	CreateHoldOf(hold string, i *Info, columns []string) string
 	// HoldsComputed says that holds keep computed cells as plain data.
 	HoldsComputed() bool
+	// Fill begins an INSERT of rows as they are into a hold: what its table asks of rows is
+	// not asked of copies.
+	Fill() string
 	CopyHold(hold, of string) string // same shape, empty
 	DropHold(hold string) string
 	// CountHolds lets the planner know how many rows holds have; empty where it knows.
@@ -194,6 +198,9 @@ type Dialect interface {
 	Locate(ctx context.Context, q Querier, names []string) (map[string]*Info, error)
 	// LockTables keeps the shape of the tables from changing until the transaction ends.
 	LockTables(ctx context.Context, q Querier, tables []*Info) error
+	// Touched counts the rows of some tables that this connection has deleted or changed so
+	// far, whoever did it: a foreign key, too. -1 where the database does not tell.
+	Touched(ctx context.Context, q Querier, tables []*Info) (int64, error)
 	// SettleConstraints checks now what would be checked at the commit.
 	SettleConstraints(ctx context.Context, q Querier) error
 	// Relax lets queries that people wrote find tables as they do elsewhere; what follows
@@ -263,27 +270,41 @@ func Cell(d Dialect, alias, name string) string {
 	return alias + "." + d.Quote(name)
 }
 
-// Joined compares columns of two aliases, name by name.
-func Joined(d Dialect, a string, left []string, b string, right []string) string {
-	parts := make([]string, len(left))
-	for i := range left {
-		parts[i] = Cell(d, a, left[i]) + " = " + Cell(d, b, right[i])
-	}
-	return strings.Join(parts, " AND ")
+// Equals compares two expressions of a column's type as its keys are compared.
+func Equals(a, b string, c quarantine.Column) string {
+	return a + " " + cmp.Or(c.Equal, "=") + " " + b
+}
+
+// Joined compares some columns of a table, or of its copies, by two aliases.
+func Joined(d Dialect, a, b string, i *Info, names []string) string {
+	return joinEach(names, " AND ", func(name string) string {
+		c, _ := i.Column(name)
+		return Equals(Cell(d, a, name), Cell(d, b, name), c)
+	})
+}
+
+// Side is one end of a link in a statement: an alias, and the table behind it.
+type Side struct {
+	Alias string
+	*Info
 }
 
 // Linked compares the columns of a link. The parent stands first: where the two compare
 // text differently, a foreign key goes by the parent's way, and so does SQLite by that of
 // what stands first (https://sqlite.org/foreignkeys.html, section 3;
 // https://sqlite.org/datatype3.html, section 7.1).
-func Linked(d Dialect, parent, child string, l quarantine.Link) string {
+func Linked(d Dialect, parent, child Side, l quarantine.Link) string {
 	parts := make([]string, len(l.ParentColumns))
 	for i := range parts {
-		parts[i] = Cell(d, parent, l.ParentColumns[i])
+		up := Cell(d, parent.Alias, l.ParentColumns[i])
 		if len(l.Collate) > 0 && l.Collate[i] != "" {
-			parts[i] += " COLLATE " + d.Quote(l.Collate[i])
+			up += " COLLATE " + d.Quote(l.Collate[i])
 		}
-		parts[i] += " = " + Cell(d, child, l.ChildColumns[i])
+		c, _ := parent.Column(l.ParentColumns[i])
+		if down, _ := child.Column(l.ChildColumns[i]); down.Equal != c.Equal {
+			c.Equal = "" // a configured link between different types
+		}
+		parts[i] = Equals(up, Cell(d, child.Alias, l.ChildColumns[i]), c)
 	}
 	return strings.Join(parts, " AND ")
 }

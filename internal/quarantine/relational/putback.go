@@ -238,7 +238,7 @@ func (r *back) stageEdits(out *quarantine.Returned) error {
 		hold := t.d.Hold(editHold(r.op.ID, h, r.op.manifest))
 		columns := t.holdColumns(i)
 		b := NewBuilder(t.d)
-		n, err := t.exec("INSERT INTO "+hold+" ("+Columns(t.d, "", columns)+") SELECT "+Columns(t.d, "h", columns)+" FROM "+t.d.Hold(h.Hold)+" h WHERE "+t.d.MatchKeys(b, "h", i, keys), b.Args...)
+		n, err := t.exec(t.d.Fill()+"INSERT INTO "+hold+" ("+Columns(t.d, "", columns)+") SELECT "+Columns(t.d, "h", columns)+" FROM "+t.d.Hold(h.Hold)+" h WHERE "+t.d.MatchKeys(b, "h", i, keys), b.Args...)
 		if err != nil {
 			return err
 		}
@@ -437,8 +437,9 @@ func (r *back) differing(h heldTable, now *Info, only []quarantine.Key, conditio
 	var out []quarantine.Key
 	for _, chunk := range t.chunksOrAll(h.then(), only) {
 		b := NewBuilder(t.d)
-		query := "SELECT " + t.key("h", h.then()) + " FROM " + t.d.Hold(h.Hold) + " h LEFT JOIN " + t.d.Source(now) + " t ON " + Joined(t.d, "t", h.Key, "h", h.Key) +
-			" WHERE (" + Cell(t.d, "t", h.Key[0]) + " IS NULL OR " + condition + ")"
+		query := "SELECT " + t.key("h", h.then()) + " FROM " + t.d.Hold(h.Hold) + " h LEFT JOIN " + t.d.Source(now) + " t ON " + Joined(t.d, "t", "h", h.then(), h.Key) +
+			// Not IS NULL in the open, which MariaDB also finds true of the date 0000-00-00.
+			" WHERE (CASE WHEN " + Cell(t.d, "t", h.Key[0]) + " IS NULL THEN 1 ELSE 0 END = 1 OR " + condition + ")"
 		if chunk != nil {
 			query += " AND " + t.d.MatchKeys(b, "h", h.then(), chunk)
 		}
@@ -543,7 +544,7 @@ func (r *back) pickReplaced() error {
 	after := t.d.Hold(holdName(r.op.ID, "a", 0))
 	changed := joinEach(cellColumns(r.op.manifest.Set), " OR ", func(c string) string {
 		column, _ := now.Column(c)
-		return "NOT (" + t.d.Same("t."+t.d.Quote(c), "(SELECT a."+t.d.Quote(c)+" FROM "+after+" a WHERE "+Joined(t.d, "a", h.Key, "h", h.Key)+")", column) + ")"
+		return "NOT (" + t.d.Same("t."+t.d.Quote(c), "(SELECT a."+t.d.Quote(c)+" FROM "+after+" a WHERE "+Joined(t.d, "a", "h", h.then(), h.Key)+")", column) + ")"
 	})
 	keys, err := r.differing(h, now, r.keys(h.Name), changed)
 	if err != nil {
@@ -573,7 +574,7 @@ func (r *back) putCells(out *quarantine.Returned) error {
 	after := t.d.Hold(holdName(r.op.ID, "a", 0))
 	still := joinEach(columns, " AND ", func(c string) string {
 		column, _ := now.Column(c)
-		return t.d.Same("t."+t.d.Quote(c), "(SELECT a."+t.d.Quote(c)+" FROM "+after+" a WHERE "+Joined(t.d, "a", h.Key, "h", h.Key)+")", column)
+		return t.d.Same("t."+t.d.Quote(c), "(SELECT a."+t.d.Quote(c)+" FROM "+after+" a WHERE "+Joined(t.d, "a", "h", h.then(), h.Key)+")", column)
 	})
 	t.trace("cells %s", h.Name)
 	n, err := t.updateFrom(now, t.d.Hold(h.Hold), append(t.backSets(columns), t.keepStamps(now, columns)...), still, keys)

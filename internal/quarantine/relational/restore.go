@@ -268,8 +268,7 @@ func (r *back) pairs(l quarantine.Link) ([]pair, error) {
 	}
 	b := NewBuilder(r.t.d)
 	ci, pi := child.then(), parent.then()
-	infos := map[string]*Info{l.Child: ci}
-	lines, err := r.t.texts("SELECT "+r.t.key("c", ci)+", "+r.t.key("p", pi)+" FROM "+r.t.d.Hold(child.Hold)+" c JOIN "+r.t.d.Hold(parent.Hold)+" p ON "+r.t.linkSQL(b, "c", "p", l, infos), b.Args...)
+	lines, err := r.t.texts("SELECT "+r.t.key("c", ci)+", "+r.t.key("p", pi)+" FROM "+r.t.d.Hold(child.Hold)+" c JOIN "+r.t.d.Hold(parent.Hold)+" p ON "+r.t.linkSQL(b, Side{"c", ci}, Side{"p", pi}, l), b.Args...)
 	if err != nil {
 		return nil, err
 	}

@@ -61,6 +61,7 @@ func (t *tx) updateFrom(i *Info, hold string, sets []string, where string, only 
 			return total, err
 		}
 		total += int(n)
+		t.touched += n
 	}
 	return total, nil
 }
@@ -87,6 +88,7 @@ func (t *tx) deleteAll(p quarantine.Plan, infos map[string]*Info) error {
 			return err
 		}
 		for i, n := range got {
+			t.touched += int64(n)
 			if n != want[i] {
 				return fault.New(fault.Conflict, "%d of %d rows of %s were deleted: a trigger or a rule keeps the others, or has deleted them already", n, want[i], group[i]).
 					At("plan").WithHint("nothing was changed; look at the triggers that the plan names")

@@ -95,7 +95,7 @@ func (r *back) places() ([]quarantine.Check, error) {
 			continue
 		}
 		lines, err := r.t.texts("SELECT " + r.t.key("h", h.then()) + ", CASE WHEN " + Cell(r.t.d, "t", h.Key[0]) + " IS NULL THEN 0 ELSE 1 END FROM " + r.t.d.Hold(h.Hold) + " h LEFT JOIN " +
-			r.t.d.Source(now) + " t ON " + Joined(r.t.d, "t", h.Key, "h", h.Key))
+			r.t.d.Source(now) + " t ON " + Joined(r.t.d, "t", "h", h.then(), h.Key))
 		if err != nil {
 			return nil, err
 		}
@@ -159,8 +159,8 @@ func (r *back) orphans() ([]quarantine.Check, error) {
 			continue
 		}
 		b := NewBuilder(r.t.d)
-		lines, err := r.t.texts("SELECT count(*) FROM "+r.t.d.Few(r.t.d.Hold(h.Hold)+" h", r.t.d.Source(infos[l.Child])+" c", r.t.linkSQL(b, "c", "h", l, infos))+
-			" WHERE NOT EXISTS (SELECT 1 FROM "+r.t.d.Source(infos[l.Parent])+" p WHERE "+Linked(r.t.d, "p", "c", l)+")", b.Args...)
+		lines, err := r.t.texts("SELECT count(*) FROM "+r.t.d.Few(r.t.d.Hold(h.Hold)+" h", r.t.d.Source(infos[l.Child])+" c", r.t.linkSQL(b, Side{"c", infos[l.Child]}, Side{"h", h.then()}, l))+
+			" WHERE NOT EXISTS (SELECT 1 FROM "+r.t.d.Source(infos[l.Parent])+" p WHERE "+Linked(r.t.d, Side{"p", infos[l.Parent]}, Side{"c", infos[l.Child]}, l)+")", b.Args...)
 		if err != nil {
 			return nil, err
 		}

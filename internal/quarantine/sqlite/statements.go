@@ -168,7 +168,7 @@ func (d *dialect) InsertSame(relational.Part) string { return "" }
 
 func (d *dialect) UpdateFrom(i *relational.Info, hold string, sets, where []string) string {
 	where = append([]string{
-		relational.Joined(d, "t", i.Key, "h", i.Key),
+		relational.Joined(d, "t", "h", i, i.Key),
 		"(" + relational.Columns(d, "t", i.Key) + ") IN (SELECT " + relational.Columns(d, "k", i.Key) + " FROM " + hold + " k)",
 	}, where...)
 	return "UPDATE " + d.Source(i) + " AS t SET " + strings.Join(sets, ", ") + " FROM " + hold + " AS h WHERE " + strings.Join(where, " AND ")
@@ -248,6 +248,8 @@ func distinct(names []string) []string {
 
 func (d *dialect) HoldsComputed() bool { return true }
 
+func (d *dialect) Fill() string { return "" }
+
 func (d *dialect) CopyHold(hold, of string) string {
 	return "CREATE TABLE " + hold + " AS SELECT * FROM " + of + " WHERE false"
 }
@@ -272,6 +274,16 @@ func (d *dialect) HasOp(ctx context.Context, q relational.Querier) (bool, error)
 
 func (d *dialect) LockTables(context.Context, relational.Querier, []*relational.Info) error {
 	return nil
+}
+
+// Touched counts in all tables, foreign keys' actions included
+// (https://sqlite.org/c3ref/total_changes.html).
+func (d *dialect) Touched(ctx context.Context, q relational.Querier, _ []*relational.Info) (int64, error) {
+	lines, err := relational.Texts(ctx, q, "SELECT total_changes()")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(lines[0][0], 10, 64)
 }
 
 // SettleConstraints has nothing to do: COMMIT checks, and a failed one is rolled back.
