@@ -631,6 +631,28 @@ func testLogical(t *testing.T, bench Bench) {
 		t.Fatal(err)
 	}
 	same(t, before, w.Dump(t))
+	logicalWithoutValue(t, bench)
+}
+
+// logicalWithoutValue: a configured link may be about the rows whose column is empty, and
+// nobody but us keeps them from coming back to nothing.
+func logicalWithoutValue(t *testing.T, bench Bench) {
+	w := bench(t, false, append(shop(40, 3), "CREATE TABLE tag (id INTEGER NOT NULL PRIMARY KEY, kind VARCHAR(20), of_id INTEGER NOT NULL)", "INSERT INTO tag VALUES (1, NULL, 20001), (2, 'Account', 20001), (3, NULL, 20002)",
+		"INSERT INTO tag SELECT id, 'Other', 1 FROM orders")...)
+	db := w.db(t, func(o *relational.Options) {
+		o.Links = []quarantine.Link{{Child: "tag", ChildColumns: []string{"of_id"}, Parent: "orders", ParentColumns: []string{"id"}, When: []quarantine.Cell{{Column: "kind"}}}}
+	})
+	if p := mustPlan(t, db, quarantine.Request{ID: "op1", Table: "orders", Keys: []quarantine.Key{key("20001")}}); p.Rows != 6 {
+		t.Errorf("%d rows: %s", p.Rows, p.Text())
+	}
+	mustApply(t, db, mustPlan(t, db, quarantine.Request{ID: "op2", Table: "tag", Keys: []quarantine.Key{key("1"), key("2")}}))
+	for _, q := range []string{"DELETE FROM line WHERE orders = 20001", "DELETE FROM payment WHERE orders = 20001", "DELETE FROM orders WHERE id = 20001"} {
+		w.exec(t, q)
+	}
+	p, err := db.Preview(context.Background(), quarantine.Back{Operation: "op2"})
+	if err != nil || len(p.Conflicts) != 1 || p.Conflicts[0].Kind != "parent gone" || p.Conflicts[0].Key[0] != "1" {
+		t.Errorf("%v %+v", err, p)
+	}
 }
 
 func testDrift(t *testing.T, bench Bench) {
