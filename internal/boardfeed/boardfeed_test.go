@@ -347,6 +347,22 @@ func TestOtherReaders(t *testing.T) {
 	}
 }
 
+// A parameter that may be there once (RFC 5545 section 3.2) is there once.
+func TestCalendarParameters(t *testing.T) {
+	t.Parallel()
+	for line := range strings.SplitSeq(string(all(t, company(""))[PathCalendar].Body), "\r\n") {
+		field, _, _ := strings.Cut(line, ":")
+		seen := map[string]bool{}
+		for _, parameter := range strings.Split(field, ";")[1:] {
+			name, _, _ := strings.Cut(parameter, "=")
+			if seen[name] {
+				t.Errorf("%s is there twice: %s", name, line)
+			}
+			seen[name] = true
+		}
+	}
+}
+
 func TestBadges(t *testing.T) {
 	t.Parallel()
 	docs := all(t, company(" and a name that is longer than any badge should be"))

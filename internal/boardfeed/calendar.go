@@ -16,7 +16,7 @@ func (w *writer) calendar() error {
 	cal.SetMethod(ical.MethodPublish)
 	cal.SetXWRCalName(w.titled())
 	cal.SetXPublishedTTL("PT15M")
-	cal.SetRefreshInterval("PT15M", ical.WithValue("DURATION"))
+	cal.SetRefreshInterval("PT15M") // with VALUE=DURATION, which RFC 7986 wants there
 	for _, m := range w.maintenances() {
 		from, until := m.From, m.Until
 		if !m.StartedAt.IsZero() {
