@@ -100,10 +100,11 @@ func (l letter) facts(n subscribe.News, names map[string]board.Text) (out []stri
 		}
 		return id
 	}
-	for _, a := range n.Affected {
+	changed := slices.DeleteFunc(slices.Clone(n.Affected), func(a board.Affected) bool { return a.Old == a.New }) // as on the page
+	for _, a := range changed {
 		out = append(out, l.w.say("news.change", with{"Name": name(a.Component), "New": l.w.say("state." + string(a.New))}))
 	}
-	if len(n.Affected) == 0 && len(n.Components) > 0 {
+	if len(changed) == 0 && len(n.Components) > 0 {
 		var list []string
 		for _, c := range n.Components {
 			list = append(list, name(c))

@@ -54,6 +54,10 @@ https://status.example.com/subscription/abc
 			t.Errorf("in German, without %q:\n%s", part, got.Text)
 		}
 	}
+	n.Affected = []board.Affected{{Component: "pay", Old: board.Major, New: board.Major}}
+	if got = NewsLetter(letterPage, "en", n, names, letterLink); strings.Contains(got.Text, "Payments: ") || !strings.Contains(got.Text, "It concerns: Payments\n") {
+		t.Errorf("of a component that is as it was:\n%s", got.Text)
+	}
 	n = subscribe.News{ID: "e2", At: at, Kind: subscribe.MaintenanceCancelled, Path: "/maintenance/y", Title: board.Text{"": "Backup\r\nBcc: eve@example.com"}, Impact: board.ImpactMaintenance, From: at, Until: at.Add(time.Hour)}
 	got = NewsLetter(letterPage, "en", n, names, letterLink)
 	if strings.ContainsAny(got.Subject, "\r\n") || strings.Contains(got.Text, "/maintenance/y") || strings.Contains(got.Text, "From ") {

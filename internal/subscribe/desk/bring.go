@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -117,10 +118,15 @@ func (d *Desk) packLink(out Parcel, s subscribe.Subscription) Parcel {
 
 func (d *Desk) packNews(out Parcel, s subscribe.Subscription, n subscribe.News) Parcel {
 	out.ID, out.At = webhook.ID(n.ID+"-"+s.ID), n.At
+	ids := out.Page.IDs(d.o.Components) // components of other pages are not named, as on the page
 	names := map[string]board.Text{}
 	for _, c := range d.o.Components {
-		names[c.ID] = c.Name
+		if slices.Contains(ids, c.ID) {
+			names[c.ID] = c.Name
+		}
 	}
+	n.Components = slices.DeleteFunc(slices.Clone(n.Components), func(id string) bool { return !slices.Contains(ids, id) })
+	n.Affected = slices.DeleteFunc(slices.Clone(n.Affected), func(a board.Affected) bool { return !slices.Contains(ids, a.Component) })
 	letter := statuspage.NewsLetter(out.Page, s.Language, n, names, out.Link)
 	out.Subject, out.Text = letter.Subject, letter.Text
 	switch s.Way {

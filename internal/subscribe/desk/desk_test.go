@@ -608,3 +608,32 @@ func TestManyCostFewTransactions(t *testing.T) {
 		}
 	})
 }
+
+// Messages of one page name no component of another, and none that has not changed.
+func TestComponentsOfOtherPages(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.stop()
+		parts := []board.Definition{
+			{ID: "web", Name: board.Text{"": "Website"}, Measured: []board.Measure{{Site: "shop"}}},
+			{ID: "secret", Name: board.Text{"": "New thing"}, Measured: []board.Measure{{Site: "lab"}}},
+		}
+		shop := page
+		shop.Sites = []string{"shop"}
+		w.desk = New(Options{Store: w.store, Key: subscribe.Key("0123456789abcdef0123456789abcdef"), Pages: []board.Page{shop}, Components: parts, Carriers: map[subscribe.Way]Carrier{subscribe.Mail: w.mail, subscribe.Webhook: w.hook}})
+		w.board = boarddesk.New(boarddesk.Options{Store: w.store, Settings: boarddesk.Settings{Pages: []board.Page{shop}, Components: parts}, Besides: w.desk.News, NewID: func() string { w.n++; return fmt.Sprintf("o%d", w.n) }})
+		must(t, w.desk.Start(t.Context()))
+		must(t, w.board.Start(t.Context()))
+		w.run()
+		w.follows("ada@example.com")
+		_, err := w.desk.Add(t.Context(), "Ada", Wish{Way: subscribe.Webhook, To: "https://hooks.example.com/x"})
+		must(t, err)
+		w.opens("Two of them", "web", "secret")
+		for _, got := range []string{w.mail.got[len(w.mail.got)-1].Text, string(w.hook.got[0].Body)} {
+			if !strings.Contains(got, "Website") || strings.Contains(got, "New thing") || strings.Contains(got, "secret\"") {
+				t.Errorf("%s", got)
+			}
+		}
+	})
+}
