@@ -1,6 +1,8 @@
 package carry
 
 import (
+	"bufio"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -18,7 +20,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"lifeboat/internal/board"
@@ -156,6 +160,92 @@ func TestMailTroubles(t *testing.T) {
 	}
 	if n := len(bare.Taken()); n > 0 {
 		t.Errorf("%d mails went in the clear", n)
+	}
+}
+
+// speaks is a mail server at one end of a connection, as far as it takes for a mail.
+// taken is called with each, before its answer.
+func speaks(conn net.Conn, taken func(), after string) {
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(90 * time.Minute)) // of a bubble
+	say := func(line string) { _, _ = io.WriteString(conn, line+"\r\n") }
+	say("220 mail.test")
+	lines := bufio.NewScanner(conn)
+	for data := false; lines.Scan(); {
+		switch text := lines.Text(); {
+		case data && text != ".":
+		case data:
+			data = false
+			taken()
+			say("250 taken")
+			if after == "hang up" {
+				return
+			}
+		case text == "DATA":
+			data = true
+			say("354 go on")
+		case after == "busy" && text == "RSET":
+			say("421 no more of you")
+			return
+		default:
+			say("250 fine")
+		}
+	}
+}
+
+// A mail that the server has taken is sent once, also where the server ends the connection
+// behind it: some take one mail a connection.
+func TestTakenOnce(t *testing.T) {
+	t.Parallel()
+	for _, after := range []string{"hang up", "busy"} {
+		synctest.Test(t, func(t *testing.T) {
+			var got atomic.Int32
+			m := NewMail(MailOptions{Host: "127.0.0.1", Port: 25, TLS: Plain, From: from, dial: func(context.Context, string, string) (net.Conn, error) {
+				here, there := net.Pipe()
+				go speaks(there, func() { got.Add(1) }, after) // ends with the connection
+				return here, nil
+			}})
+			for i := range 3 {
+				if err := m.Carry(t.Context(), parcel("ada@example.com")); err != nil || int(got.Load()) != i+1 {
+					t.Errorf("%s: after %d mails %d were taken, %v", after, i+1, got.Load(), err)
+				}
+			}
+			m.Rest()
+		})
+	}
+}
+
+// A server that looks at a mail for long has it once; one that says nothing does not keep
+// us from stopping.
+func TestSlowServer(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		looks time.Duration
+		stop  time.Duration
+		good  bool
+	}{
+		"a minute":             {time.Minute, time.Hour, true},
+		"it is stopped":        {time.Minute, time.Second, false},
+		"it is nearly taken":   {10 * time.Second, 8 * time.Second, true},
+		"it is never answered": {time.Hour, 2 * time.Hour, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var got atomic.Int32
+			m := NewMail(MailOptions{Host: "127.0.0.1", Port: 25, TLS: Plain, From: from, dial: func(context.Context, string, string) (net.Conn, error) {
+				here, there := net.Pipe()
+				go speaks(there, func() { got.Add(1); time.Sleep(tt.looks) }, "") // ends with the connection
+				return here, nil
+			}})
+			ctx, cancel := context.WithTimeout(t.Context(), tt.stop)
+			defer cancel()
+			began := time.Now()
+			err := m.Carry(ctx, parcel("ada@example.com"))
+			if took := time.Since(began); (err == nil) != tt.good || got.Load() != 1 || took > tt.stop+lastWord || took > sendTimeout {
+				t.Errorf("%s: %v after %s, %d taken", name, err, took, got.Load())
+			}
+			m.Rest()
+			time.Sleep(2 * time.Hour) // of the bubble: all have gone
+		})
 	}
 }
 

@@ -39,7 +39,13 @@ const (
 // mailWidth is how many connections a mail server gets at one time.
 const mailWidth = 3
 
-const smtpTimeout = 20 * time.Second // of one step
+// Limits on time. A server may look at a mail for long before it says that it has taken it,
+// and who does not wait for that sends the mail again and again (RFC 5321 section 4.5.3.2.6).
+const (
+	dialTimeout = 20 * time.Second // until it would take a mail
+	sendTimeout = 2 * time.Minute
+	lastWord    = 5 * time.Second // what a server gets when we stop
+)
 
 // MailOptions say which server takes the mails.
 type MailOptions struct {
@@ -50,6 +56,8 @@ type MailOptions struct {
 	User     string // "": without signing in
 	Password string
 	Roots    *x509.CertPool // nil: the system's
+
+	dial gomail.DialContextFunc // of tests; nil: a net.Dialer's
 }
 
 // Mail brings mails. Connections are kept while there is something to bring.
@@ -90,20 +98,54 @@ func (m *Mail) Carry(ctx context.Context, p desk.Parcel) error {
 			return err
 		}
 	}
-	err = c.Send(msg)
+	err = send(ctx, c, msg)
 	if reused && lost(err) { // the server has closed it meanwhile
 		_ = c.Close()
 		if c, err = m.dial(ctx); err != nil {
 			return err
 		}
-		err = c.Send(msg)
+		err = send(ctx, c, msg)
 	}
-	if err == nil || !lost(err) && code(err) != 421 {
-		m.give(c)
-	} else {
+	switch {
+	case errors.Is(err, errLeft):
+	case errors.Is(err, errTaken), lost(err), code(err) == 421:
 		_ = c.Close()
+	default:
+		m.give(c)
 	}
 	return judged(err)
+}
+
+// What becomes of a connection beside what the server says.
+var (
+	errTaken = errors.New("it ended behind a mail that was taken")
+	errLeft  = errors.New("it is left alone: we stop while it is silent")
+)
+
+// send sends a mail. What the server has taken it has taken, whatever becomes of the
+// connection behind it. A server that is silent holds nobody up who stops.
+func send(ctx context.Context, c *gomail.Client, msg *gomail.Msg) error {
+	came := make(chan error, 1)
+	go func() { // ends with sendTimeout
+		err := c.Send(msg)
+		if err != nil && msg.IsDelivered() {
+			err = errTaken
+		}
+		came <- err
+	}()
+	select {
+	case err := <-came:
+		return err
+	case <-ctx.Done():
+	}
+	late := time.NewTimer(lastWord)
+	defer late.Stop()
+	select {
+	case err := <-came:
+		return err
+	case <-late.C:
+		return errLeft
+	}
 }
 
 func (m *Mail) take() *gomail.Client {
@@ -125,7 +167,7 @@ func (m *Mail) give(c *gomail.Client) {
 
 func (m *Mail) dial(ctx context.Context) (*gomail.Client, error) {
 	options := []gomail.Option{
-		gomail.WithPort(m.o.Port), gomail.WithTimeout(smtpTimeout),
+		gomail.WithPort(m.o.Port), gomail.WithTimeout(dialTimeout),
 		gomail.WithTLSConfig(&tls.Config{ServerName: m.o.Host, RootCAs: m.o.Roots, MinVersion: tls.VersionTLS12}),
 	}
 	switch m.o.TLS {
@@ -139,6 +181,9 @@ func (m *Mail) dial(ctx context.Context) (*gomail.Client, error) {
 	if m.o.User != "" {
 		options = append(options, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover), gomail.WithUsername(m.o.User), gomail.WithPassword(m.o.Password))
 	}
+	if m.o.dial != nil {
+		options = append(options, gomail.WithDialContextFunc(m.o.dial))
+	}
 	c, err := gomail.NewClient(m.o.Host, options...)
 	if err != nil {
 		return nil, &desk.Down{Err: fault.New(fault.Invalid, "the mail server can't be used as it is written down").Because(err)}
@@ -146,7 +191,7 @@ func (m *Mail) dial(ctx context.Context) (*gomail.Client, error) {
 	if err := c.DialWithContext(ctx); err != nil {
 		return nil, &desk.Down{Err: fault.New(fault.Unavailable, "the mail server does not take us").Because(err).WithHint("look at status: subscribers: mail in the configuration")}
 	}
-	return c, nil
+	return c, gomail.WithTimeout(sendTimeout)(c)
 }
 
 // message writes a mail. It can be told from others by programs: made by one (RFC 3834), of
@@ -170,8 +215,8 @@ func (m *Mail) message(p desk.Parcel) (*gomail.Msg, error) {
 	return msg, nil
 }
 
-// lost says whether a connection failed, and not the server said no.
-func lost(err error) bool { return err != nil && code(err) == 0 }
+// lost says whether a connection failed before the mail was taken, and not the server said no.
+func lost(err error) bool { return err != nil && !errors.Is(err, errTaken) && code(err) == 0 }
 
 // code is what the server answered, 0 where it did not.
 func code(err error) int {
@@ -184,7 +229,7 @@ func code(err error) int {
 
 // judged says what a failure means: for this mail, or for all of them.
 func judged(err error) error {
-	if err == nil {
+	if err == nil || errors.Is(err, errTaken) {
 		return nil
 	}
 	var s *gomail.SendError

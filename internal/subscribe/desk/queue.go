@@ -17,7 +17,7 @@ const (
 	minDown = 2 * time.Second // doubled with each failure of a way as a whole
 	maxDown = 2 * time.Minute
 	restIn  = 10 * time.Second // a way that had nothing to bring for so long lets its connections go
-	oneTry  = time.Minute
+	oneTry  = 5 * time.Minute  // a carrier has limits of its own
 )
 
 // parcel is one message that is owed: news to a subscription, or its link.
