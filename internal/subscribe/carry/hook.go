@@ -59,11 +59,11 @@ func (h *Hook) Carry(ctx context.Context, p desk.Parcel) error {
 
 // inside is what netip does not call private but nobody outside has (RFC 6890): shared by
 // carriers and their customers (RFC 6598), sites' own of old (RFC 3879), and ways of IPv6
-// into IPv4 (RFC 4291 section 2.5.5.1, RFC 4380, RFC 6052, RFC 3056).
+// into IPv4 (RFC 4291 section 2.5.5.1, RFC 2765, RFC 4380, RFC 6052, RFC 3056).
 var inside = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"), netip.MustParsePrefix("198.18.0.0/15"),
 	netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("2002::/16"),
-	netip.MustParsePrefix("::/96"), netip.MustParsePrefix("2001::/32"), netip.MustParsePrefix("fec0::/10"),
+	netip.MustParsePrefix("::/96"), netip.MustParsePrefix("::ffff:0:0:0/96"), netip.MustParsePrefix("2001::/32"), netip.MustParsePrefix("fec0::/10"),
 }
 
 // outside refuses a connection to an address of the own network or machine. It is asked for
