@@ -20,7 +20,10 @@ const tendEvery = 10 * time.Minute
 // Run tells subscribers until ctx ends.
 func (d *Desk) Run(ctx context.Context) {
 	var all sync.WaitGroup
-	defer all.Wait()
+	defer func() {
+		all.Wait()
+		d.last(ctx) // what came through while we stopped, or it would be brought again
+	}()
 	for _, l := range d.lanes {
 		for range l.carrier.Width() {
 			all.Go(func() { d.work(ctx, l) }) // ends with ctx
@@ -43,7 +46,7 @@ func (d *Desk) Run(ctx context.Context) {
 // bring brings one parcel, and says what is next for it.
 func (d *Desk) bring(ctx context.Context, l *lane, p *parcel) {
 	out, good := d.pack(p)
-	if !good {
+	if !good || d.late(ctx, p) {
 		return
 	}
 	try, cancel := context.WithTimeout(ctx, oneTry)
@@ -71,6 +74,22 @@ func (d *Desk) bring(ctx context.Context, l *lane, p *parcel) {
 		}
 		d.later(ctx, l, p, err, wait)
 	}
+}
+
+// late gives up news that are too old to be told, such as those that were not told before
+// the process ended for days, or that an old copy of the record still owes.
+func (d *Desk) late(ctx context.Context, p *parcel) bool {
+	d.mu.Lock()
+	n := d.news[p.news]
+	late := n != nil && !d.o.Now().Before(n.expires())
+	d.mu.Unlock()
+	switch {
+	case late && p.failed != nil:
+		d.refused(ctx, p, p.failed)
+	case late:
+		d.giveUp(p, "it could not be brought within a day")
+	}
+	return late
 }
 
 // pack writes a parcel's message as it is due now, or says that none is any more.
@@ -227,13 +246,7 @@ func (d *Desk) mend(ctx context.Context, p *parcel, change func(*kept)) {
 
 // refused gives a parcel up: its receiver does not want it.
 func (d *Desk) refused(ctx context.Context, p *parcel, err error) {
-	d.mu.Lock()
-	k := d.subs[p.sub]
-	d.mu.Unlock()
-	d.o.Logger.Warn("a message to a subscriber was given up", "subscription", p.sub, "way", k.Way, "news", p.news, "attempts", p.attempts, "cause", err)
-	if p.news != "" {
-		d.settle(p.news, settled{Sub: p.sub, Dead: &Dead{Subscription: p.sub, Way: k.Way, To: k.Masked(), Reason: err.Error(), At: d.o.Now().UTC()}})
-	}
+	d.giveUp(p, reason(err))
 	var down *Down
 	d.mend(ctx, p, func(k *kept) {
 		switch {
@@ -245,6 +258,17 @@ func (d *Desk) refused(ctx context.Context, p *parcel, err error) {
 	})
 }
 
+// giveUp notes that a message is not brought.
+func (d *Desk) giveUp(p *parcel, why string) {
+	d.mu.Lock()
+	k := d.subs[p.sub]
+	d.mu.Unlock()
+	d.o.Logger.Warn("a message to a subscriber was given up", "subscription", p.sub, "way", k.Way, "news", p.news, "attempts", p.attempts, "cause", why)
+	if p.news != "" {
+		d.settle(p.news, settled{Sub: p.sub, Dead: &Dead{Subscription: p.sub, Way: k.Way, To: k.Masked(), Reason: why, At: d.o.Now().UTC()}})
+	}
+}
+
 // later puts a parcel in line again, or gives it up once it is a day old.
 func (d *Desk) later(ctx context.Context, l *lane, p *parcel, err error, wait time.Duration) {
 	now := d.o.Now()
@@ -254,7 +278,7 @@ func (d *Desk) later(ctx context.Context, l *lane, p *parcel, err error, wait ti
 	if n != nil {
 		expires = n.expires()
 		if n.tries != nil && wait > 0 {
-			n.tries[p.sub] = lastTry{now.UTC(), err.Error()}
+			n.tries[p.sub] = lastTry{now.UTC(), reason(err)}
 		}
 	}
 	d.mu.Unlock()
@@ -262,6 +286,6 @@ func (d *Desk) later(ctx context.Context, l *lane, p *parcel, err error, wait ti
 		d.refused(ctx, p, err)
 		return
 	}
-	p.due = now.Add(wait)
+	p.due, p.failed = now.Add(wait), err
 	l.add(p)
 }

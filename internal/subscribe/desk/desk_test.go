@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"lifeboat/internal/board"
 	boarddesk "lifeboat/internal/board/desk"
@@ -30,6 +32,9 @@ func must(t testing.TB, err error) {
 
 // post is a Carrier that keeps what it is given.
 type post struct {
+	width int           // 0: some
+	takes time.Duration // a try, whether we stop or not
+
 	mu    sync.Mutex // guards all below
 	got   []Parcel
 	says  func(p Parcel, tries int) error // nil: all is well
@@ -44,9 +49,10 @@ func (c *post) answers(says func(p Parcel, tries int) error) {
 	c.says = says
 }
 
-func (c *post) Width() int { return 4 }
+func (c *post) Width() int { return cmp.Or(c.width, 4) }
 func (c *post) Rest()      { c.mu.Lock(); c.rests++; c.mu.Unlock() }
 func (c *post) Carry(_ context.Context, p Parcel) error {
+	time.Sleep(c.takes)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.tries == nil {
@@ -605,6 +611,145 @@ func TestManyCostFewTransactions(t *testing.T) {
 		}
 		if after-before > 10 {
 			t.Errorf("2,000 messages took %d transactions", after-before)
+		}
+	})
+}
+
+// Who was told while we stopped is not told again.
+func TestToldWhileStopping(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.follows("ada@example.com")
+		w.mail.takes = 3 * time.Second
+		w.opens("In flight")
+		w.stop()
+		w.start()
+		time.Sleep(time.Minute)
+		if got := w.mail.to("ada@example.com"); len(got) != 2 {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// Where one mail comes through after another the record holds as few keys as where all
+// come at one time: they fit into the one transaction that ends it.
+func TestSlowlyToMany(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		const all = store.MaxWrites + 100
+		for i := range all {
+			_, err := w.desk.Add(t.Context(), "Ada", Wish{Way: subscribe.Mail, To: fmt.Sprintf("p%d@example.com", i), Agreed: true})
+			must(t, err)
+		}
+		w.stop()
+		w.mail.width, w.mail.takes = 1, 300*time.Millisecond
+		w.start()
+		before, err := w.store.Revision(t.Context())
+		must(t, err)
+		w.opens("To all")
+		time.Sleep(all * w.mail.takes / 2)
+		kvs, _, err := w.store.List(t.Context(), keySettled)
+		must(t, err)
+		if len(kvs) > all/2/bundle+1 {
+			t.Errorf("half way there are %d bundles", len(kvs))
+		}
+		w.stop()
+		w.start()
+		time.Sleep(all*w.mail.takes/2 + time.Minute)
+		if got := w.desk.Progress(1)[0]; got.Told != all || got.Over.IsZero() {
+			t.Errorf("told %d, over %v", got.Told, got.Over)
+		}
+		for to, n := range w.mail.tries {
+			if n != 1 {
+				t.Errorf("%s was brought %d times", to, n)
+			}
+		}
+		after, err := w.store.Revision(t.Context())
+		must(t, err)
+		if after-before > 500 {
+			t.Errorf("%d messages took %d transactions", all, after-before)
+		}
+		if kvs, _, err = w.store.List(t.Context(), keySettled); err != nil || len(kvs) > 0 {
+			t.Errorf("%d bundles are left, %v", len(kvs), err)
+		}
+	})
+}
+
+// What receivers say for a reason, however much, keeps no news from being written down.
+func TestLongReasons(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for i := range 40 {
+			_, err := w.desk.Add(t.Context(), "Ada", Wish{Way: subscribe.Webhook, To: fmt.Sprintf("https://h%d.example.com/x", i)})
+			must(t, err)
+		}
+		w.hook.answers(func(Parcel, int) error {
+			return fault.New(fault.Invalid, "%s", strings.Repeat("certificate of ä.example.com, ", 2000))
+		})
+		w.opens("Long")
+		time.Sleep(time.Minute)
+		got := w.desk.Progress(1)[0]
+		if len(got.Dead) != 40 || got.Over.IsZero() || len(got.Dead[0].Reason) > 400 || !utf8.ValidString(got.Dead[0].Reason) {
+			t.Errorf("%d dead, over %v", len(got.Dead), got.Over)
+		}
+	})
+}
+
+// News that are days old by the time that somebody could bring them are listed, and
+// brought only if somebody wants it.
+func TestTooLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.follows("ada@example.com")
+		w.stop()
+		c := w.opens("Of last week")
+		time.Sleep(7 * 24 * time.Hour)
+		w.start()
+		time.Sleep(time.Minute)
+		if got := w.mail.to("ada@example.com"); len(got) != 1 {
+			t.Errorf("%q", got)
+		}
+		if got := w.desk.Progress(1)[0]; len(got.Dead) != 1 || !strings.Contains(got.Dead[0].Reason, "within a day") || got.Over.IsZero() {
+			t.Errorf("%+v", got)
+		}
+		if n, err := w.desk.Again(t.Context(), c.Event.ID); n != 1 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+		time.Sleep(time.Second)
+		if got := w.mail.to("ada@example.com"); len(got) != 2 {
+			t.Errorf("again: %q", got)
+		}
+	})
+}
+
+// All who were given up are tried again, also those that are not listed.
+func TestAgainOfMany(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		const all = maxDead + 200
+		for i := range all {
+			_, err := w.desk.Add(t.Context(), "Ada", Wish{Way: subscribe.Mail, To: fmt.Sprintf("p%d@example.com", i), Agreed: true})
+			must(t, err)
+		}
+		w.mail.answers(func(Parcel, int) error { return fault.New(fault.Invalid, "refused") })
+		c := w.opens("Refused")
+		time.Sleep(time.Minute)
+		if got := w.desk.Progress(1)[0]; len(got.Dead) != maxDead || got.Lost != 200 || got.Over.IsZero() {
+			t.Errorf("%d dead, %d lost", len(got.Dead), got.Lost)
+		}
+		w.mail.answers(nil)
+		n, err := w.desk.Again(t.Context(), c.Event.ID)
+		must(t, err)
+		w.stop()
+		w.start()
+		time.Sleep(time.Minute)
+		if got := w.desk.Progress(1)[0]; n != all || got.Told != all || got.All != all || len(got.Dead)+got.Lost > 0 {
+			t.Errorf("again: %d; %d of %d told, %d dead, %d lost", n, got.Told, got.All, len(got.Dead), got.Lost)
 		}
 	})
 }

@@ -19,10 +19,13 @@ import (
 const (
 	maxAge    = 24 * time.Hour // what can't be brought for so long is given up
 	keepNews  = 30 * 24 * time.Hour
-	mostNews  = 500 // that are kept, over or not
-	bundle    = 500 // receivers that are written down together
-	saveAfter = 250 * time.Millisecond
-	maxDead   = 1000 // that are listed by name, of one piece of news
+	mostNews  = 500                    // that are kept, over or not
+	bundle    = 500                    // receivers that are written down together
+	saveAfter = 250 * time.Millisecond // doubled with each so many writes of one piece of news:
+	saveSlow  = 16
+	saveLast  = 4 * time.Second // and no later than this
+	maxDead   = 1000            // that are listed with their reasons, of one piece of news
+	maxReason = 300             // bytes of a reason, much of which may be a receiver's own words
 )
 
 // stored is news as the record has them.
@@ -48,6 +51,7 @@ type Sum struct {
 	Ended int       `json:"ended,omitempty"` // had unsubscribed meanwhile
 	Dead  []Dead    `json:"dead,omitempty"`
 	Lost  int       `json:"lost,omitempty"` // given up beyond those listed
+	Rest  []string  `json:"rest,omitempty"` // the subscriptions of these
 	Over  time.Time `json:"over"`
 }
 
@@ -73,7 +77,9 @@ type dispatch struct {
 	all     int                // who is to be told, in this round
 	done    map[string]settled // by subscription; nil once it is over
 	unsaved []settled          // of done
-	bundles int                // written so far
+	bundles int                // written so far, and full or of before
+	open    []settled          // what is in the one behind them
+	writes  int                // of bundles
 	tries   map[string]lastTry // of those that failed, by subscription
 }
 
@@ -167,8 +173,12 @@ func (d *Desk) spread(n *dispatch) { // with mu held
 	now := d.o.Now()
 	lines := map[subscribe.Way][]*parcel{}
 	n.all = len(n.done)
+	only := map[string]bool{}
+	for _, id := range n.Only {
+		only[id] = true
+	}
 	for _, s := range d.audience(n.News) {
-		if _, told := n.done[s.ID]; !told && (n.Only == nil || slices.Contains(n.Only, s.ID)) {
+		if _, told := n.done[s.ID]; !told && (n.Only == nil || only[s.ID]) {
 			lines[s.Way] = append(lines[s.Way], &parcel{sub: s.ID, news: n.ID, due: now})
 			n.all++
 		}
@@ -219,16 +229,11 @@ func (d *Desk) settle(news string, s settled) {
 // keep writes down who was told, in bundles, until ctx ends.
 func (d *Desk) keep(ctx context.Context) {
 	for {
-		t := time.NewTimer(time.Hour)
-		if d.unwritten() {
-			t.Reset(saveAfter)
-		}
+		t := time.NewTimer(d.unwritten())
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-			d.write(last)
-			cancel()
+			d.last(ctx)
 			return
 		case <-d.some:
 			t.Stop()
@@ -241,16 +246,24 @@ func (d *Desk) keep(ctx context.Context) {
 	}
 }
 
-// unwritten says whether the record does not know all yet.
-func (d *Desk) unwritten() bool {
+// last writes down what is not while we stop.
+func (d *Desk) last(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	d.write(ctx)
+}
+
+// unwritten says when the record is to know what it does not know yet.
+func (d *Desk) unwritten() time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	wait := time.Hour
 	for _, n := range d.news {
 		if n.owes() {
-			return true
+			wait = min(wait, saveAfter<<min(n.writes/saveSlow, 10), saveLast)
 		}
 	}
-	return false
+	return wait
 }
 
 func (n *dispatch) owes() bool {
@@ -274,7 +287,6 @@ func (d *Desk) write(ctx context.Context) {
 	for _, n := range list {
 		if err := d.writeOne(ctx, n); err != nil {
 			d.o.Logger.Warn("who was told is not written down yet", "news", n.ID, "cause", err)
-			return
 		}
 	}
 	if len(list) > 0 {
@@ -285,27 +297,35 @@ func (d *Desk) write(ctx context.Context) {
 func (d *Desk) writeOne(ctx context.Context, n *dispatch) error {
 	d.mu.Lock()
 	unsaved, over, bundles := n.unsaved, len(n.done) >= n.all, n.bundles
+	behind := slices.Concat(n.open, unsaved)
 	end := stored{News: n.News}
 	if over {
 		end.Sum = sum(n.done, n.Was, d.o.Now())
 	}
 	d.mu.Unlock()
 	var w []store.Write
+	var err error
+	full := 0
 	if over {
-		b, err := json.Marshal(end)
-		if err != nil {
-			return err
-		}
+		var b []byte
+		b, err = end.fit()
 		w = append(w, store.Write{Key: keyNews + n.ID, Value: b})
-		for i := range bundles {
+		for i := range bundles + 1 {
 			w = append(w, store.Write{Key: bundleKey(n.ID, i), Delete: true})
 		}
 	} else {
-		b, err := json.Marshal(unsaved)
-		if err != nil {
-			return err
+		for ; len(behind) > 0 && err == nil; behind = behind[min(bundle, len(behind)):] {
+			var b []byte
+			b, err = json.Marshal(behind[:min(bundle, len(behind))])
+			w = append(w, store.Write{Key: bundleKey(n.ID, bundles+full), Value: b})
+			if len(behind) < bundle {
+				break
+			}
+			full++
 		}
-		w = append(w, store.Write{Key: bundleKey(n.ID, bundles), Value: b})
+	}
+	if err != nil {
+		return err
 	}
 	if _, err := d.o.Store.Txn(ctx, nil, w); err != nil {
 		return err
@@ -314,22 +334,47 @@ func (d *Desk) writeOne(ctx context.Context, n *dispatch) error {
 	defer d.mu.Unlock()
 	n.unsaved = n.unsaved[len(unsaved):]
 	if over {
-		n.stored, n.done, n.unsaved, n.tries, n.bundles, n.all = end, nil, nil, nil, 0, 0
+		n.stored, n.done, n.unsaved, n.tries, n.open, n.bundles, n.all = end, nil, nil, nil, nil, 0, 0
 		d.o.Logger.Info("subscribers have been told", "news", n.ID, "told", n.Sum.Told, "given_up", len(n.Sum.Dead)+n.Sum.Lost)
 		return nil
 	}
-	n.bundles++
+	n.bundles, n.open, n.writes = n.bundles+full, behind, n.writes+1
 	return nil
 }
 
+// fit is news as one value of the record: where too many were given up with too long
+// reasons, fewer are listed with them.
+func (s *stored) fit() ([]byte, error) {
+	for {
+		b, err := json.Marshal(s)
+		if err != nil || len(b) <= store.MaxValue || s.Sum == nil || len(s.Sum.Dead) == 0 {
+			return b, err
+		}
+		half := len(s.Sum.Dead) / 2
+		for _, x := range s.Sum.Dead[half:] {
+			s.Sum.Rest, s.Sum.Lost = append(s.Sum.Rest, x.Subscription), s.Sum.Lost+1
+		}
+		s.Sum.Dead = s.Sum.Dead[:half]
+	}
+}
+
 func bundleKey(news string, i int) string { return fmt.Sprintf("%s%s/%06d", keySettled, news, i) }
+
+// reason is why something failed, no longer than it is worth being kept.
+func reason(err error) string {
+	why := err.Error()
+	if len(why) <= maxReason {
+		return why
+	}
+	return strings.ToValidUTF8(why[:maxReason], "") + "…"
+}
 
 // sum adds up what became of messages, and of those before.
 func sum(done map[string]settled, was *Sum, now time.Time) *Sum {
 	s := &Sum{}
 	if was != nil {
 		*s = *was
-		s.Dead = slices.Clone(was.Dead)
+		s.Dead, s.Rest = slices.Clone(was.Dead), slices.Clone(was.Rest)
 	}
 	s.Over = now.UTC()
 	for _, id := range slices.Sorted(maps.Keys(done)) {
@@ -341,7 +386,7 @@ func sum(done map[string]settled, was *Sum, now time.Time) *Sum {
 		case len(s.Dead) < maxDead:
 			s.Dead = append(s.Dead, *x.Dead)
 		default:
-			s.Lost++
+			s.Rest, s.Lost = append(s.Rest, x.Dead.Subscription), s.Lost+1
 		}
 	}
 	return s
@@ -364,15 +409,16 @@ func (d *Desk) Again(ctx context.Context, news string) (int, error) {
 		return 0, fault.New(fault.NotFound, "there are no news %q", news).At("id").WithHint("lifeboat status deliveries lists them")
 	case next.Sum == nil:
 		return 0, fault.New(fault.Conflict, "they are being told").WithHint("wait until nobody waits any more")
-	case len(next.Sum.Dead) == 0:
+	case len(next.Sum.Dead)+len(next.Sum.Rest) == 0:
 		return 0, fault.New(fault.Conflict, "nobody was given up").WithHint("there is nothing to do")
 	}
 	was := *next.Sum
-	next.Only, next.Again, next.Was, next.Sum = []string{}, d.o.Now().UTC(), &was, nil
+	next.Only, next.Again, next.Was, next.Sum = slices.Concat([]string{}, was.Rest), d.o.Now().UTC(), &was, nil
 	for _, x := range was.Dead {
 		next.Only = append(next.Only, x.Subscription)
 	}
-	was.Dead = nil
+	was.Lost -= len(was.Rest)
+	was.Dead, was.Rest = nil, nil
 	b, err := json.Marshal(next)
 	if err != nil {
 		return 0, err

@@ -26,6 +26,7 @@ type parcel struct {
 	news     string // "": its link
 	due      time.Time
 	attempts int
+	failed   error // of the last try; nil: none was made
 	order    uint64
 }
 
@@ -116,7 +117,7 @@ func (l *lane) trouble(now time.Time, err error) {
 	if now.Before(l.pause) {
 		return // told by another that set out at the same time
 	}
-	l.failed, l.why = l.failed+1, err.Error()
+	l.failed, l.why = l.failed+1, reason(err)
 	l.pause = now.Add(backoff(l.failed, minDown, maxDown))
 }
 
