@@ -69,7 +69,8 @@ type Subscription struct {
 	Confirmed  time.Time   `json:"confirmed_at,omitzero"` // zero: pending
 	Asks       []time.Time `json:"asks,omitempty"`        // when messages with its link were asked for, the last day's
 	Owed       time.Time   `json:"owed,omitzero"`         // since when such a message is owed; zero: none is
-	Refused    int         `json:"refused,omitempty"`     // news in a row that its receiver refused for good
+	Refused    int         `json:"refused,omitempty"`     // news in a row that its receiver refused for good, or never took
+	Since      time.Time   `json:"refused_since,omitzero"`
 }
 
 // Active says whether it is told of news.

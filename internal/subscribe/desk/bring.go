@@ -210,7 +210,7 @@ func encode(v any) []byte {
 
 // arrived ends a parcel.
 func (d *Desk) arrived(ctx context.Context, p *parcel) {
-	d.mend(ctx, p, func(k *kept) { k.Refused = 0 })
+	d.mend(ctx, p, func(k *kept) { k.Refused, k.Since = 0, time.Time{} })
 	if p.news != "" {
 		d.settle(p.news, settled{Sub: p.sub})
 	}
@@ -233,7 +233,7 @@ func (d *Desk) mend(ctx context.Context, p *parcel, change func(*kept)) {
 	if !known || k.Refused == before.Refused && k.Owed.Equal(before.Owed) {
 		return
 	}
-	if k.Refused >= mostRefused {
+	if k.Refused >= mostRefused && d.o.Now().Sub(k.Since) >= refusedFor {
 		d.o.Logger.Info("a subscription has ended: its receiver refuses all that it is told", "subscription", k.ID, "way", k.Way)
 		if err := d.drop(ctx, k); err == nil {
 			return
@@ -244,15 +244,18 @@ func (d *Desk) mend(ctx context.Context, p *parcel, change func(*kept)) {
 	}
 }
 
-// refused gives a parcel up: its receiver does not want it.
+// refused gives a parcel up: its receiver does not want it, or could not be told for too long.
 func (d *Desk) refused(ctx context.Context, p *parcel, err error) {
 	d.giveUp(p, reason(err))
 	var down *Down
+	ours := errors.As(err, &down) // it was not the receiver's doing
 	d.mend(ctx, p, func(k *kept) {
 		switch {
 		case fault.KindOf(err) == fault.NotFound:
-			k.Refused = mostRefused
-		case !errors.As(err, &down): // that was not the receiver's doing
+			k.Refused, k.Since = mostRefused, time.Time{}
+		case !ours && (k.Refused == 0 || k.Since.IsZero()):
+			k.Refused, k.Since = k.Refused+1, d.o.Now().UTC()
+		case !ours:
 			k.Refused++
 		}
 	})

@@ -37,7 +37,11 @@ const (
 	maxAsks          = 3   // messages with its link that one address gets in a day
 	maxLetters       = 600 // messages with a link that all together ask for in an hour
 	askSpan          = 24 * time.Hour
-	mostRefused      = 5 // news in a row that are refused for good: then a subscription ends
+
+	// A subscription ends when so many news in a row could not be brought for so long: less
+	// than both may be a mail server that refuses all of ours, or a network that is away.
+	mostRefused = 5
+	refusedFor  = 7 * 24 * time.Hour
 )
 
 // The keys of the store.
