@@ -107,6 +107,9 @@ func (d *Desk) pack(p *parcel) (out Parcel, good bool) {
 		return out, false
 	case p.news != "" && n == nil:
 		return out, false
+	case p.news != "" && (!k.Active() || k.Confirmed.After(n.At)): // it has ended, and somebody has asked for it anew
+		d.settle(p.news, settled{Sub: p.sub, Gone: true})
+		return out, false
 	}
 	out = Parcel{To: k.To, Link: d.o.Key.Link(page, k.Subscription), Page: page}
 	if k.Way == subscribe.Webhook {

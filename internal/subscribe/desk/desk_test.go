@@ -760,6 +760,28 @@ func TestAgainOfMany(t *testing.T) {
 	})
 }
 
+// News that wait for who has ended do not go to who was asked for anew, and has not
+// confirmed.
+func TestWaitingNewsOfAnEnded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		token := w.follows("ada@example.com")
+		w.mail.answers(func(Parcel, int) error { return fault.New(fault.Unavailable, "put off") })
+		w.opens("Waiting")
+		w.ask(subscribe.End, "", token)
+		w.mail.answers(nil)
+		w.ask(subscribe.Begin, "ada@example.com", "")
+		time.Sleep(time.Hour)
+		if got := w.mail.to("ada@example.com"); len(got) != 2 || !strings.Contains(got[1], "Confirm") {
+			t.Errorf("%q", got)
+		}
+		if got := w.desk.Progress(1)[0]; got.Ended != 1 || got.Over.IsZero() {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
 // Messages of one page name no component of another, and none that has not changed.
 func TestComponentsOfOtherPages(t *testing.T) {
 	t.Parallel()
