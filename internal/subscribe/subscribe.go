@@ -76,9 +76,13 @@ type Subscription struct {
 // Active says whether it is told of news.
 func (s Subscription) Active() bool { return !s.Confirmed.IsZero() }
 
-// Over says whether it has waited too long to be confirmed.
+// Over says whether it has waited too long to be confirmed, since its link was asked for last.
 func (s Subscription) Over(now time.Time) bool {
-	return !s.Active() && now.Sub(s.AskedAt) >= PendingLife
+	asked := s.AskedAt
+	if n := len(s.Asks); n > 0 && s.Asks[n-1].After(asked) {
+		asked = s.Asks[n-1]
+	}
+	return !s.Active() && now.Sub(asked) >= PendingLife
 }
 
 // Wants says whether it is to be told of news that touch components; none: news of all.

@@ -194,9 +194,9 @@ func (d *Desk) Ask(ctx context.Context, a subscribe.Ask) subscribe.Told {
 	}
 	d.writing.Lock()
 	defer d.writing.Unlock()
-	k, known := d.opened(a)
+	k, known, gone := d.opened(a)
 	if !known {
-		if a.Do == subscribe.End {
+		if a.Do == subscribe.End && gone {
 			return subscribe.Told{Outcome: subscribe.Ended}
 		}
 		return subscribe.Told{Outcome: subscribe.Unknown}
@@ -224,16 +224,20 @@ func (d *Desk) Ask(ctx context.Context, a subscribe.Ask) subscribe.Told {
 	return d.told(subscribe.Open, k)
 }
 
-// opened is the subscription whose link a visitor has.
-func (d *Desk) opened(a subscribe.Ask) (kept, bool) {
+// opened is the subscription whose link a visitor has. gone says that there is none any
+// more: a link that opens nothing may be one of before.
+func (d *Desk) opened(a subscribe.Ask) (k kept, known, gone bool) {
 	id, _ := subscribe.TokenID(a.Token)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	k, known := d.subs[id]
-	if !known || k.Page != a.Page || !d.o.Key.Opens(k.Subscription, a.Token) || k.Over(d.o.Now()) {
-		return kept{}, false
+	k, known = d.subs[id]
+	switch {
+	case !known || k.Over(d.o.Now()):
+		return kept{}, false, true
+	case k.Page != a.Page || !d.o.Key.Opens(k.Subscription, a.Token):
+		return kept{}, false, false
 	}
-	return k, true
+	return k, true, false
 }
 
 func (d *Desk) told(o subscribe.Outcome, k kept) subscribe.Told {
@@ -432,11 +436,19 @@ func (d *Desk) Add(ctx context.Context, who string, w Wish) (subscribe.Subscript
 	case full && !known:
 		return k.Subscription, fault.New(fault.Unavailable, "there are %d subscriptions, and no more fit", MaxSubscriptions)
 	}
-	k = kept{rev: k.rev, Subscription: subscribe.Subscription{ID: id, Page: w.Page, Way: w.Way, To: to, Components: components, Language: d.language(w.Page, w.Language), By: who, AskedAt: now}}
-	if w.Agreed || w.Way != subscribe.Mail {
+	before := subscribe.Subscription{AskedAt: now}
+	if known && !k.Over(now) {
+		before = k.Subscription // the link that was sent already goes on to be one
+	}
+	k = kept{rev: k.rev, Subscription: subscribe.Subscription{ID: id, Page: w.Page, Way: w.Way, To: to, Components: components, Language: d.language(w.Page, w.Language), By: who, AskedAt: before.AskedAt}}
+	k.Asks = slices.DeleteFunc(slices.Clone(before.Asks), func(t time.Time) bool { return now.Sub(t) >= askSpan })
+	switch {
+	case w.Agreed || w.Way != subscribe.Mail:
 		k.Confirmed = now
-	} else {
-		k.Owed, k.Asks = now, []time.Time{now}
+	case len(k.Asks) < maxAsks:
+		k.Owed, k.Asks = now, append(k.Asks, now)
+	default:
+		k.Owed = before.Owed
 	}
 	if k, err = d.put(ctx, k); err != nil {
 		return k.Subscription, err

@@ -760,6 +760,41 @@ func TestAgainOfMany(t *testing.T) {
 	})
 }
 
+// A link works for as long as the newest message with it says.
+func TestLinkAskedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.ask(subscribe.Begin, "ada@example.com", "")
+		time.Sleep(subscribe.PendingLife - time.Hour)
+		w.ask(subscribe.Begin, "ada@example.com", "")
+		time.Sleep(subscribe.PendingLife - time.Hour)
+		if got := w.ask(subscribe.Confirm, "", w.mail.link("ada@example.com")); got.Outcome != subscribe.Confirmed {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// Nobody is told that something has ended which goes on: a link of before does not end what
+// was begun anew.
+func TestOldLinkEndsNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		old := w.follows("ada@example.com")
+		w.ask(subscribe.End, "", old)
+		time.Sleep(time.Hour)
+		w.follows("ada@example.com")
+		if got := w.ask(subscribe.End, "", old); got.Outcome != subscribe.Unknown {
+			t.Errorf("%+v", got)
+		}
+		w.opens("It goes on")
+		if got := w.mail.to("ada@example.com"); len(got) != 3 {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
 // News that wait for who has ended do not go to who was asked for anew, and has not
 // confirmed.
 func TestWaitingNewsOfAnEnded(t *testing.T) {
@@ -778,6 +813,32 @@ func TestWaitingNewsOfAnEnded(t *testing.T) {
 		}
 		if got := w.desk.Progress(1)[0]; got.Ended != 1 || got.Over.IsZero() {
 			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// Who is added twice by the crew, as when a file is imported again, can use both messages,
+// and does not get more in a day than others.
+func TestAddedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		add := func() {
+			time.Sleep(time.Second)
+			_, err := w.desk.Add(t.Context(), "Ada", Wish{Way: subscribe.Mail, To: "bob@example.com"})
+			must(t, err)
+			synctest.Wait()
+		}
+		add()
+		first := w.mail.link("bob@example.com")
+		for range 2 * maxAsks {
+			add()
+		}
+		if got := w.mail.to("bob@example.com"); len(got) != maxAsks {
+			t.Errorf("%d messages", len(got))
+		}
+		if got := w.ask(subscribe.Confirm, "", first); got.Outcome != subscribe.Confirmed {
+			t.Errorf("the first link: %+v", got)
 		}
 	})
 }
