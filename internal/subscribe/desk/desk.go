@@ -19,6 +19,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -118,7 +119,8 @@ type Desk struct {
 
 	mu      sync.Mutex // guards all below
 	subs    map[string]kept
-	letters []time.Time // when messages with a link were asked for, the last hour's
+	letters []time.Time            // when messages with a link were asked for, the last hour's
+	ended   map[string][]time.Time // the same by ids of which nothing else is kept, the last day's
 	news    map[string]*dispatch
 	dirty   chan struct{} // signalled when something is to be written down at once
 	some    chan struct{} // likewise, in a moment
@@ -144,7 +146,7 @@ func New(o Options) *Desk {
 	if o.Changed == nil {
 		o.Changed = func() {}
 	}
-	d := &Desk{o: o, lanes: map[subscribe.Way]*lane{}, subs: map[string]kept{}, news: map[string]*dispatch{}, dirty: make(chan struct{}, 1), some: make(chan struct{}, 1)}
+	d := &Desk{o: o, lanes: map[subscribe.Way]*lane{}, subs: map[string]kept{}, ended: map[string][]time.Time{}, news: map[string]*dispatch{}, dirty: make(chan struct{}, 1), some: make(chan struct{}, 1)}
 	for way, c := range o.Carriers {
 		d.lanes[way] = newLane(way, c)
 	}
@@ -305,13 +307,15 @@ func (d *Desk) wished(wish subscribe.Subscription) (k kept, fresh, room bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.letters = slices.DeleteFunc(d.letters, func(t time.Time) bool { return now.Sub(t) >= time.Hour })
+	if len(d.letters) >= maxLetters || len(d.subs) >= MaxSubscriptions || d.pending() >= maxPending {
+		return k, false, false // whoever it is: else it could be told who is known
+	}
 	id := d.o.Key.ID(wish.Page, wish.Way, wish.To)
 	k, known := d.subs[id]
 	if !known || k.Over(now) {
-		asks := k.Asks
+		asks := slices.Concat(d.ended[id], k.Asks)
 		k = kept{Subscription: wish, rev: k.rev}
 		k.ID, k.AskedAt, k.Asks = id, now, asks
-		known = k.rev != 0
 	}
 	if !k.Active() {
 		k.Components, k.Language = wish.Components, wish.Language
@@ -319,9 +323,6 @@ func (d *Desk) wished(wish subscribe.Subscription) (k kept, fresh, room bool) {
 	k.Asks = slices.DeleteFunc(slices.Clone(k.Asks), func(t time.Time) bool { return now.Sub(t) >= askSpan })
 	if len(k.Asks) >= maxAsks {
 		return k, false, true
-	}
-	if len(d.letters) >= maxLetters || !known && (len(d.subs) >= MaxSubscriptions || d.pending() >= maxPending) {
-		return k, false, false
 	}
 	d.letters = append(d.letters, now)
 	k.Asks, k.Owed = append(k.Asks, now), now
@@ -396,6 +397,9 @@ func (d *Desk) drop(ctx context.Context, k kept) error { // with writing held
 	}
 	d.mu.Lock()
 	delete(d.subs, k.ID)
+	if len(k.Asks) > 0 {
+		d.ended[k.ID] = k.Asks // so that a stranger can't have the messages of a day sent anew
+	}
 	d.mu.Unlock()
 	d.o.Changed()
 	return nil
@@ -524,6 +528,7 @@ func (d *Desk) sweep(ctx context.Context) {
 	d.writing.Lock()
 	defer d.writing.Unlock()
 	d.mu.Lock()
+	maps.DeleteFunc(d.ended, func(_ string, asks []time.Time) bool { return now.Sub(asks[len(asks)-1]) >= askSpan })
 	var over []kept
 	for _, k := range d.subs {
 		if k.Over(now) {

@@ -775,6 +775,31 @@ func TestLinkAskedAgain(t *testing.T) {
 	})
 }
 
+// Ending what a stranger has asked for opens no way to more messages.
+func TestEndedAndAskedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for range 4 * maxAsks {
+			if got := w.ask(subscribe.Begin, "ada@example.com", ""); got.Outcome != subscribe.Asked {
+				t.Fatalf("%+v", got)
+			}
+			synctest.Wait()
+			w.ask(subscribe.End, "", w.mail.link("ada@example.com"))
+		}
+		if got := w.mail.to("ada@example.com"); len(got) != maxAsks {
+			t.Errorf("%d messages", len(got))
+		}
+		time.Sleep(askSpan + tendEvery)
+		w.follows("ada@example.com")
+		w.desk.mu.Lock()
+		defer w.desk.mu.Unlock()
+		if n := len(w.desk.ended); n > 0 {
+			t.Errorf("%d addresses are remembered", n)
+		}
+	})
+}
+
 // Nobody is told that something has ended which goes on: a link of before does not end what
 // was begun anew.
 func TestOldLinkEndsNothing(t *testing.T) {
@@ -839,6 +864,29 @@ func TestAddedAgain(t *testing.T) {
 		}
 		if got := w.ask(subscribe.Confirm, "", first); got.Outcome != subscribe.Confirmed {
 			t.Errorf("the first link: %+v", got)
+		}
+	})
+}
+
+// Where no more can subscribe, who is subscribed can't be told from who is not either.
+func TestFullSaysNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.follows("ada@example.com")
+		time.Sleep(askSpan)
+		for i := range maxPending {
+			if i%(maxLetters-1) == 0 {
+				time.Sleep(time.Hour)
+			}
+			if got := w.ask(subscribe.Begin, fmt.Sprintf("p%d@example.com", i), ""); got.Outcome != subscribe.Asked {
+				t.Fatalf("%d: %+v", i, got)
+			}
+		}
+		time.Sleep(time.Hour)
+		known, stranger := w.ask(subscribe.Begin, "ada@example.com", ""), w.ask(subscribe.Begin, "eve@example.com", "")
+		if !reflect.DeepEqual(known, stranger) {
+			t.Errorf("who is subscribed is told %+v, who is not %+v", known, stranger)
 		}
 	})
 }
