@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"lifeboat/internal/board"
@@ -693,12 +694,12 @@ func TestLongReasons(t *testing.T) {
 			must(t, err)
 		}
 		w.hook.answers(func(Parcel, int) error {
-			return fault.New(fault.Invalid, "%s", strings.Repeat("certificate of ä.example.com, ", 2000))
+			return fault.New(fault.Invalid, "%s", "\x1b[2J\r\n"+strings.Repeat("certificate of ä.example.com, ", 2000))
 		})
 		w.opens("Long")
 		time.Sleep(time.Minute)
 		got := w.desk.Progress(1)[0]
-		if len(got.Dead) != 40 || got.Over.IsZero() || len(got.Dead[0].Reason) > 400 || !utf8.ValidString(got.Dead[0].Reason) {
+		if len(got.Dead) != 40 || got.Over.IsZero() || len(got.Dead[0].Reason) > 400 || strings.ContainsFunc(got.Dead[0].Reason, unicode.IsControl) || !utf8.ValidString(got.Dead[0].Reason) {
 			t.Errorf("%d dead, over %v", len(got.Dead), got.Over)
 		}
 	})

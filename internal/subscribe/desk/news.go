@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"lifeboat/internal/board"
 	"lifeboat/internal/fault"
@@ -360,9 +361,15 @@ func (s *stored) fit() ([]byte, error) {
 
 func bundleKey(news string, i int) string { return fmt.Sprintf("%s%s/%06d", keySettled, news, i) }
 
-// reason is why something failed, no longer than it is worth being kept.
+// reason is why something failed, no longer than it is worth being kept, and in one line:
+// it is shown in people's terminals, and a stranger's certificate may be in it.
 func reason(err error) string {
-	why := err.Error()
+	why := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, err.Error())
 	if len(why) <= maxReason {
 		return why
 	}
