@@ -920,3 +920,36 @@ func TestComponentsOfOtherPages(t *testing.T) {
 		}
 	})
 }
+
+// Receivers that take their time over saying no, as a stranger's may, do not hold up news
+// to others with their retries.
+func TestRetriesComeBehind(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		const slow = 200
+		for i := range slow {
+			_, err := w.desk.Add(t.Context(), "Ada", Wish{Way: subscribe.Webhook, To: fmt.Sprintf("https://h%d.example.org/x", i)})
+			must(t, err)
+		}
+		_, err := w.desk.Add(t.Context(), "Ada", Wish{Way: subscribe.Webhook, To: "https://hooks.example.com/x"})
+		must(t, err)
+		w.stop()
+		w.hook.takes = 10 * time.Second
+		w.start()
+		w.hook.answers(func(p Parcel, _ int) error {
+			if strings.Contains(p.To, "example.org") {
+				return fault.New(fault.Unavailable, "no answer")
+			}
+			return nil
+		})
+		const round = slow / 4 * 10 * time.Second
+		for i := range 8 {
+			w.opens(fmt.Sprint("News ", i))
+			time.Sleep(round + 20*time.Second)
+			if got := w.hook.to("https://hooks.example.com/x"); len(got) != i+1 {
+				t.Errorf("after news %d: %d were brought", i, len(got))
+			}
+		}
+	})
+}

@@ -37,7 +37,8 @@ type lane struct {
 	wake    chan struct{} // holds one while there may be work for somebody who waits
 
 	mu     sync.Mutex // guards all below
-	line   line
+	line   line // of what was not tried yet, or could not be: no receiver's fault
+	again  line // of what its receiver has not taken: behind all in line that is due, so that slow ones hold up no others
 	next   uint64
 	pause  time.Time // nothing is brought before
 	failed int       // in a row, of the way as a whole
@@ -76,7 +77,11 @@ func (l *lane) add(parcels ...*parcel) {
 	for _, p := range parcels {
 		l.next++
 		p.order = l.next
-		heap.Push(&l.line, p)
+		if p.attempts > 0 {
+			heap.Push(&l.again, p)
+		} else {
+			heap.Push(&l.line, p)
+		}
 	}
 	l.mu.Unlock()
 	l.ring()
@@ -93,18 +98,22 @@ func (l *lane) ring() {
 func (l *lane) take(now time.Time) (p *parcel, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	from := &l.line
+	if len(l.line) == 0 || l.line[0].due.After(now) && len(l.again) > 0 && l.again[0].due.Before(l.line[0].due) {
+		from = &l.again
+	}
 	switch {
-	case len(l.line) == 0 && l.rested:
+	case len(*from) == 0 && l.rested:
 		return nil, time.Hour // until somebody rings
-	case len(l.line) == 0:
+	case len(*from) == 0:
 		return nil, restIn
 	}
-	if wait = max(l.line[0].due.Sub(now), l.pause.Sub(now)); wait > 0 {
+	if wait = max((*from)[0].due.Sub(now), l.pause.Sub(now)); wait > 0 {
 		return nil, wait
 	}
-	p = heap.Pop(&l.line).(*parcel)
+	p = heap.Pop(from).(*parcel)
 	l.rested = false
-	if l.busy++; len(l.line) > 0 && l.failed == 0 { // nobody is woken to try a way that may be closed still
+	if l.busy++; len(l.line)+len(l.again) > 0 && l.failed == 0 { // nobody is woken to try a way that may be closed still
 		l.ring()
 	}
 	return p, 0
@@ -169,7 +178,7 @@ func (d *Desk) work(ctx context.Context, l *lane) {
 func (l *lane) rests() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	rests := !l.rested && len(l.line) == 0 && l.busy == 0
+	rests := !l.rested && len(l.line)+len(l.again) == 0 && l.busy == 0
 	l.rested = l.rested || rests
 	return rests
 }
