@@ -37,8 +37,8 @@ type lane struct {
 	wake    chan struct{} // holds one while there may be work for somebody who waits
 
 	mu     sync.Mutex // guards all below
-	line   line // of what was not tried yet, or could not be: no receiver's fault
-	again  line // of what its receiver has not taken: behind all in line that is due, so that slow ones hold up no others
+	line   line       // of what was not tried yet, or could not be: no receiver's fault
+	again  line       // of what its receiver has not taken: behind all in line that is due, so that slow ones hold up no others
 	next   uint64
 	pause  time.Time // nothing is brought before
 	failed int       // in a row, of the way as a whole
