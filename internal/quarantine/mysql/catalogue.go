@@ -25,9 +25,9 @@ func (d *dialect) Resolve(ctx context.Context, q relational.Querier, name string
 	return lines[0][0], nil
 }
 
-// Links reads the foreign keys from and to tables of this database. Each of the two
-// catalogues is asked by itself and without the server's own tables, which it would open
-// one by one.
+// Links reads the foreign keys of all databases: what hangs on our rows from another one
+// has children of its own there. Each of the two catalogues is asked by itself and
+// without the server's own tables, which it would open one by one.
 func (d *dialect) Links(ctx context.Context, q relational.Querier) ([]quarantine.Link, error) {
 	const ours = "NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema', ?)"
 	rules, err := relational.Texts(ctx, q, "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, LOWER(DELETE_RULE) FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA "+ours, d.schema)
@@ -39,7 +39,7 @@ func (d *dialect) Links(ctx context.Context, q relational.Querier) ([]quarantine
 		onDelete[[3]string(l)] = l[3]
 	}
 	lines, err := relational.Texts(ctx, q, `SELECT TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, CONCAT(REFERENCED_TABLE_SCHEMA, '.', REFERENCED_TABLE_NAME), COLUMN_NAME, REFERENCED_COLUMN_NAME
-		FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA `+ours+` AND REFERENCED_TABLE_NAME IS NOT NULL AND (TABLE_SCHEMA = DATABASE() OR REFERENCED_TABLE_SCHEMA = DATABASE())
+		FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA `+ours+` AND REFERENCED_TABLE_NAME IS NOT NULL
 		ORDER BY TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION`, d.schema)
 	if err != nil {
 		return nil, err

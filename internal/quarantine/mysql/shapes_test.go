@@ -1,0 +1,29 @@
+package mysql_test
+
+import (
+	"strings"
+	"testing"
+
+	"lifeboat/internal/quarantine"
+	"lifeboat/internal/quarantine/dbtest"
+)
+
+// What hangs on a row from another database has children there, which the database would
+// delete with it.
+func TestChildrenInAnotherDatabase(t *testing.T) {
+	t.Parallel()
+	w := bench(t, false, "CREATE TABLE up (id INT NOT NULL PRIMARY KEY)", "INSERT INTO up SELECT seq FROM seq_1_to_60")
+	name := w.DSN[strings.LastIndex(w.DSN, "/")+1:]
+	for _, q := range []string{"CREATE DATABASE far_$", "CREATE TABLE far_$.middle (id INT NOT NULL PRIMARY KEY, up INT, FOREIGN KEY (up) REFERENCES $.up (id) ON DELETE CASCADE)",
+		"CREATE TABLE far_$.down (id INT NOT NULL PRIMARY KEY, middle INT, FOREIGN KEY (middle) REFERENCES far_$.middle (id) ON DELETE CASCADE)",
+		"INSERT INTO far_$.middle SELECT id, id FROM $.up", "INSERT INTO far_$.down SELECT id, id FROM $.up"} {
+		if _, err := w.SQL.Exec(strings.ReplaceAll(q, "$", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	near, far := w.Dump, open(t, strings.Replace(w.DSN, "/"+name, "/far_"+name, 1))
+	w.Dump = func(t testing.TB) string { return near(t) + dump(t, far, "far_"+name) }
+	if p := dbtest.Cycle(t, w, open2(t, w), quarantine.Request{ID: "op", Table: "up", Keys: []quarantine.Key{{"7"}}}); p.Rows != 3 {
+		t.Errorf("%d rows, want 3", p.Rows)
+	}
+}
