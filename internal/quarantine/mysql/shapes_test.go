@@ -27,3 +27,22 @@ func TestChildrenInAnotherDatabase(t *testing.T) {
 		t.Errorf("%d rows, want 3", p.Rows)
 	}
 }
+
+// A foreign key may name a column in which several rows have the same value: a child hangs
+// on each of them.
+func TestParentsThatShareAValue(t *testing.T) {
+	t.Parallel()
+	for rule, want := range map[string][2]int{"CASCADE": {4, 0}, "SET NULL": {2, 2}} {
+		w := bench(t, false, "CREATE TABLE up (id INT NOT NULL PRIMARY KEY, code INT NOT NULL, KEY (code))",
+			"CREATE TABLE down (id INT NOT NULL PRIMARY KEY, up INT, FOREIGN KEY (up) REFERENCES up (code) ON DELETE "+rule+")",
+			"INSERT INTO up SELECT seq, seq DIV 2 FROM seq_1_to_60", "INSERT INTO down SELECT seq, seq DIV 2 FROM seq_1_to_60")
+		p := dbtest.Cycle(t, w, open2(t, w), quarantine.Request{ID: "op", Table: "up", Keys: []quarantine.Key{{"6"}, {"7"}}})
+		links := 0
+		for _, d := range p.Detached {
+			links += len(d.Frozen)
+		}
+		if p.Rows != want[0] || links != want[1] {
+			t.Errorf("%s: %d rows and %d links, want %v", rule, p.Rows, links, want)
+		}
+	}
+}

@@ -47,7 +47,7 @@ func (t *tx) outside(p quarantine.Plan, l quarantine.Link, infos map[string]*Inf
 	// The copies are of rows that are locked, and the same: each is among those that are
 	// counted, so that as many are the same ones. To count is quicker than to look for each.
 	countable := !left && !p.Batch && len(l.When) == 0
-	if n, ok := only(p, l); ok && countable {
+	if n, ok := only(p, l, infos[l.Parent]); ok && countable {
 		query = "SELECT (" + query + ") - " + strconv.Itoa(n)
 	} else if countable {
 		query = "SELECT (" + query + ")"
@@ -69,16 +69,25 @@ func (t *tx) outside(p quarantine.Plan, l quarantine.Link, infos map[string]*Inf
 }
 
 // only says how many rows of a link's child leave, where all of them hang on the plan's
-// rows by that link: no other leads to them, and nobody chose them.
-func only(p quarantine.Plan, l quarantine.Link) (int, bool) {
+// rows by that link, each on one: no other leads to them, and nobody chose them.
+func only(p quarantine.Plan, l quarantine.Link, parent *Info) (int, bool) {
 	for _, o := range p.Links {
 		if o.Child == l.Child && (compareLinks(o, l) != 0 || o.Detaches()) {
 			return 0, false
 		}
 	}
 	at := slices.IndexFunc(p.Tables, func(t quarantine.Table) bool { return t.Name == l.Child })
-	if at < 0 || l.Child == p.Root || l.Logical {
+	if at < 0 || l.Child == p.Root || l.Logical || !apart(parent, l.ParentColumns) {
 		return 0, false
 	}
 	return len(p.Tables[at].Frozen), true
+}
+
+// apart says that no two rows have the same values in some columns. MariaDB's foreign keys
+// may name columns in which they have.
+func apart(i *Info, columns []string) bool {
+	within := func(key []string) bool {
+		return len(key) > 0 && !slices.ContainsFunc(key, func(c string) bool { return !slices.Contains(columns, c) })
+	}
+	return within(i.Key) || slices.ContainsFunc(i.Unique, func(u quarantine.Unique) bool { return !u.Opaque && within(u.Columns) })
 }

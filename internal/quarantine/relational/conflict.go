@@ -280,9 +280,10 @@ func (r *back) relinkOne(d heldLink, info *Info) error {
 	}
 	out := linkBack{held: d}
 	n := len(d.Key)
+	seen := map[string]bool{} // a link may lead to several rows, in MariaDB
 	for _, line := range lines {
 		key := quarantine.Key(line[:n:n])
-		if r.op.gone[d.Hold][keyID(key)] != "" {
+		if r.op.gone[d.Hold][keyID(key)] != "" || seen[keyID(key)] {
 			continue
 		}
 		if line[len(line)-1] == "lost" {
@@ -293,6 +294,7 @@ func (r *back) relinkOne(d heldLink, info *Info) error {
 		if state := r.op.gone[parent.Hold][id]; r.pick[d.Link.Parent] != nil && r.pick[d.Link.Parent][id] == nil && state != quarantine.RowRestored && state != quarantine.RowEdited {
 			continue // its parent does not come back now
 		}
+		seen[keyID(key)] = true
 		switch line[len(line)-1] {
 		case "gone":
 			r.conflict(d.Link.Child, key, "relinked", "The row whose link would come back is no longer there. Nothing is to be done.")
