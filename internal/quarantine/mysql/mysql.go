@@ -71,7 +71,9 @@ type dialect struct {
 
 func (d *dialect) Kind() string { return Kind }
 
-// Connect pins the session. The mode keeps zeroes and odd dates as they are.
+// Connect pins the session, whatever the server's own settings are. The mode keeps zeroes
+// and odd dates as they are; no limit cuts a list of keys short, and a commit is nothing
+// but a commit.
 func (d *dialect) Connect(ctx context.Context, c *sql.Conn) error {
 	lines, err := relational.Texts(ctx, c, "SELECT version()")
 	if err != nil {
@@ -80,6 +82,7 @@ func (d *dialect) Connect(ctx context.Context, c *sql.Conn) error {
 	d.maria.Store(strings.Contains(lines[0][0], "MariaDB"))
 	wait := strconv.Itoa(max(1, int(d.limits.Lock.Seconds())))
 	settings := "SET NAMES utf8mb4, sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', foreign_key_checks = 1, unique_checks = 1, " +
+		"autocommit = 1, completion_type = 'NO_CHAIN', sql_safe_updates = 0, sql_select_limit = 18446744073709551615, sql_big_selects = 1, sql_auto_is_null = 0, " +
 		"innodb_lock_wait_timeout = " + wait + ", lock_wait_timeout = " + wait
 	if d.maria.Load() {
 		settings += ", check_constraint_checks = 1"

@@ -46,3 +46,18 @@ func TestParentsThatShareAValue(t *testing.T) {
 		}
 	}
 }
+
+// A server may have settings of its own, for all who connect.
+func TestSettingsOfTheServer(t *testing.T) {
+	t.Parallel()
+	for _, set := range []string{"sql_safe_updates=1", "autocommit=0", "completion_type=%27CHAIN%27", "completion_type=%27RELEASE%27", "sql_select_limit=2", "sql_auto_is_null=1",
+		"tx_isolation=%27SERIALIZABLE%27", "max_join_size=10", "sql_mode=%27ORACLE%27", "explicit_defaults_for_timestamp=0", "innodb_strict_mode=0"} {
+		t.Run(set, func(t *testing.T) {
+			t.Parallel()
+			w := bench(t, false, "CREATE TABLE up (id INT NOT NULL PRIMARY KEY, v TEXT)", "CREATE TABLE down (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, up INT, FOREIGN KEY (up) REFERENCES up (id) ON DELETE SET NULL)",
+				"INSERT INTO up SELECT seq, 'a' FROM seq_1_to_60", "INSERT INTO down SELECT seq, 1 + seq % 20 FROM seq_1_to_60")
+			w.DSN += "?" + set
+			dbtest.Cycle(t, w, open2(t, w), quarantine.Request{ID: "op", Table: "up", Keys: []quarantine.Key{{"7"}, {"8"}, {"9"}, {"10"}}})
+		})
+	}
+}
