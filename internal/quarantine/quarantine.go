@@ -142,9 +142,9 @@ type Column struct {
 	Type  string `json:"type"`           // as the database writes it
 	Cast  string `json:"cast,omitempty"` // the type as a cast writes it, where it differs
 	Class Class  `json:"class"`
-	// Equal is the operator that its keys and foreign keys are compared with, where = alone
-	// would be another one (PostgreSQL: types of extensions); empty: =.
-	Equal     string `json:"equal,omitempty"`
+	// Operators is the schema of the operators that compare it, where they are not the
+	// database's own (PostgreSQL: types of extensions).
+	Operators string `json:"operators,omitempty"`
 	NotNull   bool   `json:"not_null,omitempty"`
 	Default   bool   `json:"default,omitempty"`   // has one
 	Generated bool   `json:"generated,omitempty"` // computed: never written
@@ -174,8 +174,8 @@ type Link struct {
 	// Empties are the columns that set null and set default touch; empty means all.
 	Empties    []string `json:"empties,omitempty"`
 	Deferrable bool     `json:"deferrable,omitempty"`
-	// Collate is how the parent's columns compare text, one for each, where the database
-	// knows copies of them no better (SQLite); empty: byte by byte.
+	// Collate is how each pair of columns compares text, where what is compared does not say
+	// it: copies in SQLite, and columns that say different things in PostgreSQL.
 	Collate []string `json:"collate,omitempty"`
 	// Logical links are not kept by the database: they come from the configuration, or
 	// the database was told not to enforce them. When narrows one to the children whose

@@ -41,11 +41,11 @@ const notKept = `to_jsonb(con.*)->'conenforced' = 'false' OR current_setting('se
 // Links reads the foreign keys; those that partitions inherit are their parents'.
 func (d *dialect) Links(ctx context.Context, q relational.Querier) ([]quarantine.Link, error) {
 	columns := func(rel, key string) string {
-		return "(SELECT json_agg(a.attname ORDER BY k.n) FROM unnest(con." + key + ") WITH ORDINALITY k(num, n) JOIN pg_attribute a ON a.attrelid = con." + rel + " AND a.attnum = k.num)"
+		return "(SELECT json_agg(json_build_array(a.attname, a.attcollation::text) ORDER BY k.n) FROM unnest(con." + key + ") WITH ORDINALITY k(num, n) JOIN pg_attribute a ON a.attrelid = con." + rel + " AND a.attnum = k.num)"
 	}
 	lines, err := relational.Texts(ctx, q, `SELECT con.conname, cn.nspname || '.' || c.relname, pn.nspname || '.' || p.relname, con.confdeltype, `+flag("con.condeferrable")+", "+flag(notKept)+`,
 		`+columns("conrelid", "conkey")+", "+columns("confrelid", "confkey")+`,
-		(SELECT json_agg(a.attname ORDER BY a.attnum) FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(to_jsonb(con.*)->'confdelsetcols') = 'array' THEN to_jsonb(con.*)->'confdelsetcols' END) e(num)
+		(SELECT json_agg(json_build_array(a.attname, '') ORDER BY a.attnum) FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(to_jsonb(con.*)->'confdelsetcols') = 'array' THEN to_jsonb(con.*)->'confdelsetcols' END) e(num)
 			JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = e.num::int)
 		FROM pg_constraint con JOIN pg_class c ON c.oid = con.conrelid JOIN pg_namespace cn ON cn.oid = c.relnamespace
 		JOIN pg_class p ON p.oid = con.confrelid JOIN pg_namespace pn ON pn.oid = p.relnamespace WHERE con.contype = 'f' AND con.conparentid = 0`)
@@ -53,17 +53,59 @@ func (d *dialect) Links(ctx context.Context, q relational.Querier) ([]quarantine
 		return nil, err
 	}
 	out := make([]quarantine.Link, len(lines))
+	differ := false
 	for i, l := range lines {
 		out[i] = quarantine.Link{Name: l[0], Child: l[1], Parent: l[2], OnDelete: deleteRules[l[3]], Deferrable: l[4] == yes, Logical: l[5] == yes}
+		var collations [3][]string
 		for n, into := range []*[]string{&out[i].ChildColumns, &out[i].ParentColumns, &out[i].Empties} {
-			if text := l[6+n]; text != "" {
-				if err := json.Unmarshal([]byte(text), into); err != nil {
-					return nil, err
-				}
+			if *into, collations[n], err = named(l[6+n]); err != nil {
+				return nil, err
 			}
 		}
+		differ = differ || !slices.Equal(collations[0], collations[1])
 	}
-	return out, nil
+	if !differ {
+		return out, nil
+	}
+	return out, d.collations(ctx, q, out)
+}
+
+// named reads a list of columns and their collations.
+func named(text string) (names, collations []string, err error) {
+	if text == "" {
+		return nil, nil, nil
+	}
+	var list [][2]string
+	err = json.Unmarshal([]byte(text), &list)
+	for _, c := range list {
+		names, collations = append(names, c[0]), append(collations, c[1])
+	}
+	return names, collations, err
+}
+
+// collations says by which collation foreign keys compare between columns of different
+// ones. It is the parent's. Where neither takes different texts for equal both say the
+// same, and it is the child's, whose index serves.
+func (d *dialect) collations(ctx context.Context, q relational.Querier, links []quarantine.Link) error {
+	lines, err := relational.Texts(ctx, q, `SELECT con.conname, cn.nspname || '.' || c.relname, u.n - 1,
+		CASE WHEN cc.collisdeterministic AND pc.collisdeterministic THEN ccn.nspname || '.' || cc.collname ELSE pcn.nspname || '.' || pc.collname END
+		FROM pg_constraint con JOIN pg_class c ON c.oid = con.conrelid JOIN pg_namespace cn ON cn.oid = c.relnamespace CROSS JOIN LATERAL unnest(con.conkey, con.confkey) WITH ORDINALITY u(child, parent, n)
+		JOIN pg_attribute ca ON ca.attrelid = con.conrelid AND ca.attnum = u.child JOIN pg_collation cc ON cc.oid = ca.attcollation JOIN pg_namespace ccn ON ccn.oid = cc.collnamespace
+		JOIN pg_attribute pa ON pa.attrelid = con.confrelid AND pa.attnum = u.parent JOIN pg_collation pc ON pc.oid = pa.attcollation JOIN pg_namespace pcn ON pcn.oid = pc.collnamespace
+		WHERE con.contype = 'f' AND con.conparentid = 0 AND ca.attcollation <> pa.attcollation`)
+	for _, line := range lines {
+		at := slices.IndexFunc(links, func(l quarantine.Link) bool { return l.Name == line[0] && l.Child == line[1] })
+		n, convErr := strconv.Atoi(line[2])
+		if at < 0 || convErr != nil {
+			continue
+		}
+		l := &links[at]
+		if l.Collate == nil {
+			l.Collate = make([]string, len(l.ChildColumns))
+		}
+		l.Collate[n] = line[3]
+	}
+	return err
 }
 
 // description gathers what is read about tables, by their object id.
@@ -239,17 +281,17 @@ func (s *description) columns(ctx context.Context, _ []string) error {
 // operators finds what compares columns whose types the server did not come with: without
 // a search path = is looked for in pg_catalog only, where citext, say, has none and is
 // compared as text would be. Of a domain the type below counts, of a type its own default
-// class of operators.
+// class of operators. The operators of a class lie beside each other, as extensions make them.
 func (s *description) operators(ctx context.Context) error {
 	lines, err := relational.Texts(ctx, s.q, `WITH RECURSIVE base(relation, name, id) AS (
 			SELECT a.attrelid, a.attname, a.atttypid FROM pg_attribute a WHERE a.attrelid = ANY(CAST($1 AS oid[])) AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= `+firstForeign+`
 			UNION SELECT b.relation, b.name, t.typbasetype FROM base b JOIN pg_type t ON t.oid = b.id WHERE t.typtype = 'd')
-		SELECT b.relation, b.name, n.nspname, o.oprname FROM base b JOIN pg_opclass c ON c.opcintype = b.id AND c.opcdefault JOIN pg_am am ON am.oid = c.opcmethod AND am.amname = 'btree'
+		SELECT b.relation, b.name, n.nspname FROM base b JOIN pg_opclass c ON c.opcintype = b.id AND c.opcdefault JOIN pg_am am ON am.oid = c.opcmethod AND am.amname = 'btree'
 		JOIN pg_amop p ON p.amopfamily = c.opcfamily AND p.amoplefttype = b.id AND p.amoprighttype = b.id AND p.amopstrategy = 3
-		JOIN pg_operator o ON o.oid = p.amopopr JOIN pg_namespace n ON n.oid = o.oprnamespace WHERE n.nspname <> 'pg_catalog'`, s.ids)
+		JOIN pg_operator o ON o.oid = p.amopopr AND o.oprname = '=' JOIN pg_namespace n ON n.oid = o.oprnamespace WHERE n.nspname <> 'pg_catalog'`, s.ids)
 	for _, l := range lines {
 		columns := s.byID[l[0]].Columns
-		columns[slices.IndexFunc(columns, func(c quarantine.Column) bool { return c.Name == l[1] })].Equal = "OPERATOR(" + s.d.Quote(l[2]) + "." + l[3] + ")"
+		columns[slices.IndexFunc(columns, func(c quarantine.Column) bool { return c.Name == l[1] })].Operators = l[2]
 	}
 	return err
 }

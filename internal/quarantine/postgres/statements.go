@@ -92,6 +92,12 @@ func (d *dialect) Same(a, b string, _ quarantine.Column) string {
 	return "(" + a + ")::text IS NOT DISTINCT FROM (" + b + ")::text"
 }
 
+// Collation is of a name behind its schema.
+func (d *dialect) Collation(name string) string {
+	schema, name, _ := strings.Cut(name, ".")
+	return d.Quote(schema) + "." + d.Quote(name)
+}
+
 func cast(c quarantine.Column) string {
 	if c.Cast != "" {
 		return c.Cast
@@ -122,20 +128,20 @@ func (d *dialect) MatchKeys(b *relational.Builder, alias string, i *relational.I
 		}
 		if len(i.Key) == 1 && columns[n].Class == quarantine.ClassInteger && !slices.ContainsFunc(list, notWhole) {
 			// A list of numbers needs no quotes, and is read once instead of twice.
-			return relational.Equals(relational.Cell(d, alias, name), "ANY(CAST(CAST("+b.Arg("{"+strings.Join(list, ",")+"}")+" AS text) AS "+cast(columns[n])+"[]))", columns[n])
+			return relational.Compared(d, columns[n], relational.Cell(d, alias, name), "=", "ANY(CAST(CAST("+b.Arg("{"+strings.Join(list, ",")+"}")+" AS text) AS "+cast(columns[n])+"[]))")
 		}
 		places[n] = "CAST(" + b.Arg(list) + " AS text[])"
 	}
 	if len(columns) == 1 && !isArray(columns[0]) {
-		return relational.Equals(relational.Cell(d, alias, i.Key[0]), "ANY(CAST("+places[0]+" AS "+cast(columns[0])+"[]))", columns[0])
+		return relational.Compared(d, columns[0], relational.Cell(d, alias, i.Key[0]), "=", "ANY(CAST("+places[0]+" AS "+cast(columns[0])+"[]))")
 	}
 	names, casts, same := make([]string, len(columns)), make([]string, len(columns)), make([]string, len(columns))
 	foreign := false
 	for n, c := range columns {
-		names[n] = fmt.Sprintf("k%d", n)
+		names[n] = fmt.Sprintf("lifeboat_k%d", n) // like no column of theirs
 		casts[n] = "CAST(" + names[n] + " AS " + cast(c) + ")"
-		same[n] = relational.Equals(relational.Cell(d, alias, c.Name), "CAST(u."+names[n]+" AS "+cast(c)+")", c)
-		foreign = foreign || c.Equal != ""
+		same[n] = relational.Compared(d, c, relational.Cell(d, alias, c.Name), "=", casts[n])
+		foreign = foreign || c.Operators != ""
 	}
 	if foreign { // IN knows one operator only
 		return "EXISTS (SELECT FROM unnest(" + strings.Join(places, ", ") + ") AS u(" + strings.Join(names, ", ") + ") WHERE " + strings.Join(same, " AND ") + ")"
@@ -161,7 +167,7 @@ func (d *dialect) Together() bool { return true }
 func (d *dialect) Delete(b *relational.Builder, parts []relational.Part) string {
 	return counted(parts, func(p relational.Part) string {
 		if c, _ := p.Info.Column(p.Info.Key[0]); len(p.Info.Key) == 1 && !isArray(c) {
-			return "DELETE FROM " + d.Source(p.Info) + " t WHERE " + relational.Equals(relational.Columns(d, "t", p.Info.Key), "ANY(ARRAY(SELECT "+relational.Columns(d, "h", p.Info.Key)+" FROM "+p.Hold+" h"+p.Narrow(b, " WHERE ", "h")+"))", c)
+			return "DELETE FROM " + d.Source(p.Info) + " t WHERE " + relational.Compared(d, c, relational.Columns(d, "t", p.Info.Key), "=", "ANY(ARRAY(SELECT "+relational.Columns(d, "h", p.Info.Key)+" FROM "+p.Hold+" h"+p.Narrow(b, " WHERE ", "h")+"))")
 		}
 		s := "DELETE FROM " + d.Source(p.Info) + " t USING " + p.Hold + " h WHERE " + relational.Joined(d, "t", "h", p.Info, p.Info.Key)
 		return s + p.Narrow(b, " AND ", "t")

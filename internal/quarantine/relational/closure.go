@@ -406,25 +406,23 @@ func (t *tx) predicate(b *Builder, alias string, i *Info, p *quarantine.Predicat
 	}
 	column, _ := i.Column(p.Column)
 	cell := Cell(t.d, alias, p.Column)
+	by := func(operator string, l quarantine.Literal) string {
+		return Compared(t.d, column, cell, operator, t.d.Literal(b, column, l.Text))
+	}
 	switch p.Op {
 	case quarantine.IsNull:
 		return cell + " IS NULL"
 	case quarantine.IsNotNull:
 		return cell + " IS NOT NULL"
 	case quarantine.In:
-		if column.Equal != "" {
-			return "(" + joinEach(p.Values, " OR ", func(l quarantine.Literal) string { return Equals(cell, t.d.Literal(b, column, l.Text), column) }) + ")"
+		if column.Operators != "" {
+			return "(" + joinEach(p.Values, " OR ", func(l quarantine.Literal) string { return by("=", l) }) + ")"
 		}
 		return cell + " IN (" + joinEach(p.Values, ", ", func(l quarantine.Literal) string { return t.d.Literal(b, column, l.Text) }) + ")"
-	case quarantine.Equal:
-		return Equals(cell, t.d.Literal(b, column, p.Value.Text), column)
 	case quarantine.Like:
-		return cell + " LIKE " + t.d.Literal(b, column, p.Value.Text)
+		return by("LIKE", *p.Value)
 	case quarantine.NotEqual:
-		if column.Equal != "" {
-			return "NOT (" + Equals(cell, t.d.Literal(b, column, p.Value.Text), column) + ")"
-		}
-		return cell + " <> " + t.d.Literal(b, column, p.Value.Text)
+		return by("<>", *p.Value)
 	}
-	return fmt.Sprintf("%s %s %s", cell, p.Op, t.d.Literal(b, column, p.Value.Text))
+	return by(string(p.Op), *p.Value)
 }

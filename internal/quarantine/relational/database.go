@@ -283,7 +283,7 @@ func (t *tx) when(b *Builder, child Side, l quarantine.Link) string {
 			out += " AND " + Cell(t.d, child.Alias, w.Column) + " IS NULL"
 			continue
 		}
-		out += " AND " + Equals(Cell(t.d, child.Alias, w.Column), t.d.Literal(b, column, *w.Value), column)
+		out += " AND " + Compared(t.d, column, Cell(t.d, child.Alias, w.Column), "=", t.d.Literal(b, column, *w.Value))
 	}
 	return out
 }

@@ -15,7 +15,6 @@
 package relational
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"strings"
@@ -144,6 +143,7 @@ type Dialect interface {
 	// Few joins the rows of a hold to those of a table, in whatever way begins at the hold.
 	Few(hold, table, on string) string
 	Same(a, b string, c quarantine.Column) string // equal, or both null, for any type
+	Collation(name string) string                 // as it stands behind COLLATE; name is of a Link
 	Literal(b *Builder, c quarantine.Column, text string) string
 	MatchKeys(b *Builder, alias string, i *Info, keys []quarantine.Key) string
 	Chunk(i *Info) int // how many keys MatchKeys takes at once
@@ -270,16 +270,22 @@ func Cell(d Dialect, alias, name string) string {
 	return alias + "." + d.Quote(name)
 }
 
-// Equals compares two expressions of a column's type as its keys are compared.
-func Equals(a, b string, c quarantine.Column) string {
-	return a + " " + cmp.Or(c.Equal, "=") + " " + b
+// Compared compares two expressions of a column's type by one of its operators.
+func Compared(d Dialect, c quarantine.Column, a, operator, b string) string {
+	if c.Operators == "" {
+		return a + " " + operator + " " + b
+	}
+	if operator == "LIKE" {
+		operator = "~~" // its name where a schema stands before it
+	}
+	return a + " OPERATOR(" + d.Quote(c.Operators) + "." + operator + ") " + b
 }
 
 // Joined compares some columns of a table, or of its copies, by two aliases.
 func Joined(d Dialect, a, b string, i *Info, names []string) string {
 	return joinEach(names, " AND ", func(name string) string {
 		c, _ := i.Column(name)
-		return Equals(Cell(d, a, name), Cell(d, b, name), c)
+		return Compared(d, c, Cell(d, a, name), "=", Cell(d, b, name))
 	})
 }
 
@@ -298,13 +304,13 @@ func Linked(d Dialect, parent, child Side, l quarantine.Link) string {
 	for i := range parts {
 		up := Cell(d, parent.Alias, l.ParentColumns[i])
 		if len(l.Collate) > 0 && l.Collate[i] != "" {
-			up += " COLLATE " + d.Quote(l.Collate[i])
+			up += " COLLATE " + d.Collation(l.Collate[i])
 		}
 		c, _ := parent.Column(l.ParentColumns[i])
-		if down, _ := child.Column(l.ChildColumns[i]); down.Equal != c.Equal {
-			c.Equal = "" // a configured link between different types
+		if down, _ := child.Column(l.ChildColumns[i]); down.Operators != c.Operators {
+			c.Operators = "" // a configured link between different types
 		}
-		parts[i] = Equals(up, Cell(d, child.Alias, l.ChildColumns[i]), c)
+		parts[i] = Compared(d, c, up, "=", Cell(d, child.Alias, l.ChildColumns[i]))
 	}
 	return strings.Join(parts, " AND ")
 }

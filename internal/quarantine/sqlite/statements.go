@@ -107,6 +107,8 @@ func (d *dialect) Few(hold, table, on string) string {
 
 func (d *dialect) Same(a, b string, _ quarantine.Column) string { return a + " IS " + b }
 
+func (d *dialect) Collation(name string) string { return d.Quote(name) }
+
 func (d *dialect) Literal(b *relational.Builder, c quarantine.Column, text string) string {
 	if c.Class == quarantine.ClassBool {
 		return b.Arg(map[string]int64{"true": 1, "t": 1, "1": 1}[text])
