@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"lifeboat/internal/fault"
@@ -123,28 +124,37 @@ var (
 	decimalForm = regexp.MustCompile(`^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?$`)
 	uuidForm    = regexp.MustCompile(`^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$`)
 	hexForm     = regexp.MustCompile(`^([0-9a-fA-F]{2})*$`)
-	// dateForm has days that no calendar has, too: rows that do harm may hold 0000-00-00,
-	// which MariaDB keeps, or a year of five digits.
-	dateForm    = regexp.MustCompile(`^[0-9]{4,6}-(0[0-9]|1[0-2])-([0-2][0-9]|3[01])( BC)?$`)
-	endlessForm = regexp.MustCompile(`(?i)^[+-]?inf(inity)?$`)
 	timeForm    = regexp.MustCompile(`^-?[0-9]{1,3}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?([+-][0-9]{2}(:?[0-9]{2})?|Z)?$`)
-	stampForm   = regexp.MustCompile(`^([0-9-]+)([ T]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?([+-][0-9]{2}(:?[0-9]{2})?|Z)?)?)?( BC)?$`)
+	stampForms  = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999", "2006-01-02 15:04:05.999999", "2006-01-02 15:04:05.999999Z07:00",
+		"2006-01-02 15:04:05.999999Z07", "2006-01-02 15:04", "2006-01-02T15:04", time.DateOnly}
 )
 
-// Check says whether a literal can stand for a value of a column of this class.
-func (c Class) Check(l Literal) error {
+// Odd says whether quoted text is a value that a database knows in a column beside those
+// of its class: 'infinity', '0000-00-00'.
+type Odd func(Column, string) bool
+
+// Check says whether a literal can stand for a value of the column. odd may be nil.
+func (c Column) Check(l Literal, odd Odd) error {
 	if !utf8.ValidString(l.Text) || strings.ContainsRune(l.Text, 0) {
 		return fault.New(fault.Invalid, "a value holds bytes that are not text").WithHint("write bytes in hexadecimal")
 	}
+	if l.Kind == Text && odd != nil && odd(c, l.Text) {
+		return nil
+	}
+	return c.Class.check(l)
+}
+
+// check says whether a literal is one of the class.
+func (c Class) check(l Literal) error {
 	ok := true
 	switch c {
 	case ClassInteger:
 		ok = l.Kind != Bool && integerForm.MatchString(l.Text)
 	case ClassDecimal:
-		ok = l.Kind != Bool && (decimalForm.MatchString(l.Text) || l.Unbounded())
+		ok = l.Kind != Bool && decimalForm.MatchString(l.Text)
 	case ClassFloat:
 		_, _, err := big.ParseFloat(l.Text, 10, 64, big.ToNearestEven)
-		ok = l.Kind != Bool && (err == nil || l.Unbounded())
+		ok = l.Kind != Bool && err == nil
 	case ClassBool:
 		ok = slices.Contains([]string{"true", "false", "t", "f", "0", "1"}, l.Text)
 	case ClassText:
@@ -152,12 +162,15 @@ func (c Class) Check(l Literal) error {
 	case ClassBytes:
 		ok = l.Kind == Text && hexForm.MatchString(l.Text)
 	case ClassDate:
-		ok = l.Kind == Text && (dateForm.MatchString(l.Text) || endlessForm.MatchString(l.Text))
+		_, err := time.Parse(time.DateOnly, l.Text)
+		ok = l.Kind == Text && err == nil
 	case ClassTime:
 		ok = l.Kind == Text && timeForm.MatchString(l.Text)
 	case ClassStamp:
-		m := stampForm.FindStringSubmatch(l.Text)
-		ok = l.Kind == Text && (m != nil && dateForm.MatchString(m[1]) || endlessForm.MatchString(l.Text))
+		ok = l.Kind == Text && slices.ContainsFunc(stampForms, func(form string) bool {
+			_, err := time.Parse(form, l.Text)
+			return err == nil
+		})
 	case ClassUUID:
 		ok = l.Kind == Text && uuidForm.MatchString(l.Text)
 	}
@@ -165,12 +178,6 @@ func (c Class) Check(l Literal) error {
 		return fault.New(fault.Invalid, "%s is no value for a column of type %s", quoteShort(l.Text), c).WithHint("%s", c.example())
 	}
 	return nil
-}
-
-// Unbounded says that a literal is no number and no time, but what some databases keep in
-// their place: NaN and the infinities.
-func (l Literal) Unbounded() bool {
-	return endlessForm.MatchString(l.Text) || strings.EqualFold(l.Text, "nan")
 }
 
 // example is the next step for somebody whose literal does not fit.
@@ -226,16 +233,16 @@ func (p *Predicate) Columns() []string {
 }
 
 // Check says whether the predicate is whole and fits a table: its columns are there,
-// its operators and literals fit their types.
-func (p *Predicate) Check(columns []Column) error {
+// its operators and literals fit their types. odd may be nil.
+func (p *Predicate) Check(columns []Column, odd Odd) error {
 	if p.Empty() {
 		return fault.New(fault.Invalid, "no rows are chosen: the condition is empty").At("where").WithHint("compare at least one column, as in: id = 4711")
 	}
 	terms := 0
-	return p.check(columns, 0, &terms)
+	return p.check(columns, odd, 0, &terms)
 }
 
-func (p *Predicate) check(columns []Column, depth int, terms *int) error {
+func (p *Predicate) check(columns []Column, odd Odd, depth int, terms *int) error {
 	*terms++
 	set := 0
 	for _, there := range []bool{len(p.And) > 0, len(p.Or) > 0, p.Column != ""} {
@@ -251,7 +258,7 @@ func (p *Predicate) check(columns []Column, depth int, terms *int) error {
 	}
 	for _, list := range [][]Predicate{p.And, p.Or} {
 		for i := range list {
-			if err := list[i].check(columns, depth+1, terms); err != nil {
+			if err := list[i].check(columns, odd, depth+1, terms); err != nil {
 				return err
 			}
 		}
@@ -263,11 +270,11 @@ func (p *Predicate) check(columns []Column, depth int, terms *int) error {
 	if at < 0 {
 		return fault.New(fault.Invalid, "there is no column %q", p.Column).At("where").WithHint("the columns are: %s", columnNames(columns))
 	}
-	return p.checkTerm(columns[at])
+	return p.checkTerm(columns[at], odd)
 }
 
 // checkTerm checks one comparison.
-func (p *Predicate) checkTerm(column Column) error {
+func (p *Predicate) checkTerm(column Column, odd Odd) error {
 	place := "where: " + p.Column
 	wantsNone := p.Op == IsNull || p.Op == IsNotNull
 	switch {
@@ -289,7 +296,7 @@ func (p *Predicate) checkTerm(column Column) error {
 		values = []Literal{*p.Value}
 	}
 	for _, v := range values {
-		if err := column.Class.Check(v); err != nil {
+		if err := column.Check(v, odd); err != nil {
 			return err.(*fault.Error).At(place)
 		}
 	}

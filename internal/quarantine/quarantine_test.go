@@ -29,7 +29,7 @@ func TestParsePredicate(t *testing.T) {
 		if got, _ := json.Marshal(p); string(got) != want {
 			t.Errorf("%s: %s", text, got)
 		}
-		if err := p.Check(columns); err != nil {
+		if err := p.Check(columns, nil); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
@@ -42,7 +42,7 @@ func TestParsePredicateRefuses(t *testing.T) {
 		strings.Repeat("(", 100) + "id = 1" + strings.Repeat(")", 100), strings.Repeat("id = 1 or ", 300) + "id = 1", "id = 1" + strings.Repeat(" ", 70000), "\xff = 1", "id = 1e99999"} {
 		p, err := quarantine.ParsePredicate(text)
 		if err == nil {
-			err = p.Check(columns)
+			err = p.Check(columns, nil)
 		}
 		if f, ok := err.(*fault.Error); !ok || f.Hint == "" {
 			t.Errorf("%.60q: %v", text, err)
@@ -59,7 +59,7 @@ func FuzzParsePredicate(f *testing.F) {
 		if err != nil {
 			return
 		}
-		_ = p.Check(columns)
+		_ = p.Check(columns, nil)
 		_ = p.Shape()
 		first, err := json.Marshal(p)
 		if err != nil {

@@ -3,8 +3,10 @@ package mysql
 import (
 	"context"
 	"encoding/hex"
+	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"lifeboat/internal/quarantine"
 	"lifeboat/internal/quarantine/relational"
@@ -40,6 +42,13 @@ func (d *dialect) KeyText(alias string, c quarantine.Column) string {
 		return "CAST(CAST(" + cell + " AS DOUBLE) AS CHAR)"
 	}
 	return "CAST(" + cell + " AS CHAR)"
+}
+
+var oddTime = regexp.MustCompile(`^[0-9]{4}-(0[0-9]|1[0-2])-([0-2][0-9]|3[01])( ([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?)?$`)
+
+// Odd implements relational.Dialect: dates that no calendar has.
+func (d *dialect) Odd(c quarantine.Column, text string) bool {
+	return (c.Class == quarantine.ClassDate && len(text) == len(time.DateOnly) || c.Class == quarantine.ClassStamp) && oddTime.MatchString(text)
 }
 
 // bytes is a cell for hashing; what may be large is hashed by itself.
@@ -128,12 +137,6 @@ func (d *dialect) Collation(name string) string { return d.Quote(name) }
 
 func (d *dialect) Literal(b *relational.Builder, c quarantine.Column, text string) string {
 	switch c.Class {
-	case quarantine.ClassDecimal, quarantine.ClassFloat, quarantine.ClassDate, quarantine.ClassStamp:
-		if (quarantine.Literal{Text: text}).Unbounded() {
-			return "NULL" // there is none here, and it would be read as zero
-		}
-	}
-	switch c.Class {
 	case quarantine.ClassInteger:
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 			return b.Arg(n)
@@ -142,8 +145,13 @@ func (d *dialect) Literal(b *relational.Builder, c quarantine.Column, text strin
 			return b.Arg(n)
 		}
 		return "CAST(" + b.Arg(text) + " AS DECIMAL(65))"
-	case quarantine.ClassDecimal:
-		return "CAST(" + b.Arg(text) + " AS DECIMAL(65, 30))"
+	case quarantine.ClassDecimal: // with no more places than it needs, which would be at the cost of the others
+		places := 30
+		if !strings.ContainsAny(text, "eE") {
+			_, fraction, _ := strings.Cut(text, ".")
+			places = min(places, len(fraction))
+		}
+		return "CAST(" + b.Arg(text) + " AS DECIMAL(65, " + strconv.Itoa(places) + "))"
 	case quarantine.ClassFloat:
 		if f, err := strconv.ParseFloat(text, 64); err == nil {
 			return b.Arg(f)

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,6 +44,26 @@ func (d *dialect) KeyText(alias string, c quarantine.Column) string {
 		return "encode(" + relational.Cell(d, alias, c.Name) + "::bytea, 'hex')"
 	}
 	return relational.Cell(d, alias, c.Name) + "::text"
+}
+
+var (
+	oddNumber = regexp.MustCompile(`(?i)^(nan|[+-]?inf(inity)?)$`)
+	oddTime   = regexp.MustCompile(`(?i)^([+-]?infinity|[0-9]{4,7}-[0-9]{2}-[0-9]{2}( [0-9:.]{5,15}([+-][0-9:]{2,8})?)?( BC)?)$`)
+	oddZone   = regexp.MustCompile(`^[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?[+-][0-9]{2}:[0-9]{2}:[0-9]{2}$`)
+)
+
+// Odd implements relational.Dialect: no number and infinite ones, times without an end,
+// years before the first and after the 9999th, zones to the second.
+func (d *dialect) Odd(c quarantine.Column, text string) bool {
+	switch c.Class {
+	case quarantine.ClassDecimal, quarantine.ClassFloat:
+		return oddNumber.MatchString(text)
+	case quarantine.ClassDate, quarantine.ClassStamp:
+		return oddTime.MatchString(text)
+	case quarantine.ClassTime:
+		return oddZone.MatchString(text)
+	}
+	return false
 }
 
 // Hash hashes the text form of the row, which every type has and which loses nothing.

@@ -53,6 +53,7 @@ type Info struct {
 	Stamps       []string          // columns that the database itself changes on every update
 	Reusable     bool              // a key that has left may be given to the next new row
 	RowKey       bool              // the key is the number of the row itself, which is never anything else (SQLite)
+	Empty        string            // how KeyText writes a part of a key that is empty; "" where none can be
 	Refused      []quarantine.Refusal
 }
 
@@ -126,8 +127,11 @@ type Dialect interface {
 	ForUpdate(alias string) string
 	Overriding() string // between the columns and SELECT of an INSERT that puts rows back
 
-	// KeyText is a column as key text. It MUST tell different values apart.
+	// KeyText is a column as key text. It MUST tell different values apart, and what it writes
+	// MUST be text that a request may name.
 	KeyText(alias string, c quarantine.Column) string
+	// Odd says which texts are values that their class does not know.
+	Odd(c quarantine.Column, text string) bool
 	// Hash is the hash of a row's cells: of all (columns nil) or of some.
 	Hash(alias string, i *Info, columns []string) string
 	// Differs says whether rows of a table and of its hold differ in any cell, or in some.

@@ -82,7 +82,7 @@ func (t *tx) plan(r quarantine.Request) (quarantine.Plan, error) {
 		p.Refused = refused
 		return p, nil
 	}
-	if err := checkRows(info, r); err != nil {
+	if err := t.checkRows(info, r); err != nil {
 		return p, err
 	}
 	if err := c.seed(root, r.Keys, r.Where); err != nil {
@@ -100,21 +100,14 @@ func (t *tx) plan(r quarantine.Request) (quarantine.Plan, error) {
 }
 
 // checkRows finds what in a request does not fit its table.
-func checkRows(i *Info, r quarantine.Request) error {
+func (t *tx) checkRows(i *Info, r quarantine.Request) error {
 	for n, key := range r.Keys {
-		place := fmt.Sprintf("keys: %d", n+1)
-		if len(key) != len(i.Key) {
-			return fault.New(fault.Invalid, "a key of %s has %d parts, not %d", i.Canonical(), len(i.Key), len(key)).At(place).WithHint("give a value for each of: %s", strings.Join(i.Key, ", "))
-		}
-		for at, name := range i.Key {
-			column, _ := i.Column(name)
-			if err := checkText(column, key[at], place); err != nil {
-				return err
-			}
+		if err := t.checkKey(i, key, fmt.Sprintf("keys: %d", n+1)); err != nil {
+			return err
 		}
 	}
 	if r.Where != nil {
-		if err := r.Where.Check(i.Columns); err != nil {
+		if err := r.Where.Check(i.Columns, t.d.Odd); err != nil {
 			return err
 		}
 	}
@@ -123,22 +116,36 @@ func checkRows(i *Info, r quarantine.Request) error {
 		if !ok {
 			return fault.New(fault.Invalid, "%s has no column %.60q", i.Canonical(), cell.Column).At("set").WithHint("name one of its columns")
 		}
-		if err := checkValue(column, cell, "set: "+cell.Column); err != nil {
+		if err := t.checkValue(column, cell, "set: "+cell.Column); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func checkText(c quarantine.Column, text, place string) error {
-	if err := c.Class.Check(quarantine.Literal{Text: text, Kind: quarantine.Text}); err != nil {
+// checkKey says whether a key can be one of a table's.
+func (t *tx) checkKey(i *Info, key quarantine.Key, place string) error {
+	if len(key) != len(i.Key) {
+		return fault.New(fault.Invalid, "a key of %s has %d parts, not %d", i.Canonical(), len(i.Key), len(key)).At(place).WithHint("give a value for each of: %s", strings.Join(i.Key, ", "))
+	}
+	for at, name := range i.Key {
+		column, _ := i.Column(name)
+		if err := t.checkText(column, key[at], place); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) checkText(c quarantine.Column, text, place string) error {
+	if err := c.Check(quarantine.Literal{Text: text, Kind: quarantine.Text}, t.d.Odd); err != nil {
 		return err.(*fault.Error).At(place)
 	}
 	return nil
 }
 
 // checkValue says whether a value can be written into a column.
-func checkValue(c quarantine.Column, cell quarantine.Cell, place string) error {
+func (t *tx) checkValue(c quarantine.Column, cell quarantine.Cell, place string) error {
 	switch {
 	case c.Generated:
 		return fault.New(fault.Invalid, "%s is computed and can't be written", c.Name).At(place).WithHint("write the columns that it is computed from")
@@ -147,7 +154,7 @@ func checkValue(c quarantine.Column, cell quarantine.Cell, place string) error {
 	case cell.Value == nil:
 		return nil
 	}
-	return checkText(c, *cell.Value, place)
+	return t.checkText(c, *cell.Value, place)
 }
 
 // missingKeys says which of the named rows are not there.
@@ -314,12 +321,23 @@ func (t *tx) refuse(p *quarantine.Plan, c *closure) error {
 	}
 	for _, table := range p.Tables {
 		t.refuseShare(p, table, add)
+		refuseEmpty(c.infos[table.Name], table.Frozen, add)
+	}
+	for _, d := range p.Detached {
+		refuseEmpty(c.infos[d.Link.Child], d.Frozen, add)
 	}
 	if p.Mode == quarantine.Replace {
 		refuseCells(p, c, add)
 	}
 	t.refuseCircles(p, c, add)
 	return t.refuseOpen(p, c, add)
+}
+
+// refuseEmpty refuses rows of whose key a part is empty, which SQLite allows.
+func refuseEmpty(i *Info, rows []quarantine.Row, add refuser) {
+	if i.Empty != "" && slices.ContainsFunc(rows, func(r quarantine.Row) bool { return slices.Contains(r.Key, i.Empty) }) {
+		add(quarantine.RuleNoKey, i.Canonical(), fmt.Sprintf("Give every row a value in: %s.", strings.Join(i.Key, ", ")), "The key of some of the rows of %s is empty, so they can't be told apart.", i.Canonical())
+	}
 }
 
 type refuser func(rule quarantine.Rule, table, satisfy, reason string, args ...any)

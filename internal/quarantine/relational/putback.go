@@ -437,8 +437,9 @@ func (r *back) differing(h heldTable, now *Info, only []quarantine.Key, conditio
 	var out []quarantine.Key
 	for _, chunk := range t.chunksOrAll(h.then(), only) {
 		b := NewBuilder(t.d)
+		// In a case, as MariaDB takes a date 0000-00-00 for null in a condition
+		// (https://mariadb.com/kb/en/is-null/).
 		query := "SELECT " + t.key("h", h.then()) + " FROM " + t.d.Hold(h.Hold) + " h LEFT JOIN " + t.d.Source(now) + " t ON " + Joined(t.d, "t", "h", h.then(), h.Key) +
-			// Not IS NULL in the open, which MariaDB also finds true of the date 0000-00-00.
 			" WHERE (CASE WHEN " + Cell(t.d, "t", h.Key[0]) + " IS NULL THEN 1 ELSE 0 END = 1 OR " + condition + ")"
 		if chunk != nil {
 			query += " AND " + t.d.MatchKeys(b, "h", h.then(), chunk)

@@ -173,22 +173,19 @@ func (r *back) checkEdits() error {
 		if !ok {
 			return fault.New(fault.Invalid, "operation %s holds no rows of %.60q", r.op.ID, e.Table).At(place).WithHint("name one of its tables")
 		}
-		if len(e.Key) != len(h.Key) || len(e.Set) == 0 {
+		if err := r.t.checkKey(h.then(), e.Key, place); err != nil {
+			return err
+		}
+		if len(e.Set) == 0 {
 			return fault.New(fault.Invalid, "an edit names a row by its key (%s) and sets at least one column", strings.Join(h.Key, ", ")).At(place).WithHint("complete it")
 		}
 		info := h.then()
-		for i, name := range h.Key {
-			column, _ := info.Column(name)
-			if err := checkText(column, e.Key[i], place); err != nil {
-				return err
-			}
-		}
 		for _, cell := range e.Set {
 			column, ok := info.Column(cell.Column)
 			if !ok || slices.Contains(h.Key, cell.Column) {
 				return fault.New(fault.Invalid, "%.60q can't be edited", cell.Column).At(place).WithHint("name a column of %s that is not part of its key", e.Table)
 			}
-			if err := checkValue(column, cell, place+": "+cell.Column); err != nil {
+			if err := r.t.checkValue(column, cell, place+": "+cell.Column); err != nil {
 				return err
 			}
 		}

@@ -107,7 +107,7 @@ func (s *description) tables(ctx context.Context) error {
 	lines, err := relational.Texts(ctx, s.q, `SELECT l.name, l.type, l.wr, COALESCE(s.sql, '') FROM pragma_table_list l LEFT JOIN sqlite_schema s ON s.name = l.name
 		WHERE l.schema = 'main' AND l.name IN (SELECT value FROM json_each(?))`, s.list)
 	for _, l := range lines {
-		i := &relational.Info{Name: l[0], What: l[1], Rows: -1}
+		i := &relational.Info{Name: l[0], What: l[1], Rows: -1, Empty: marked + "NULL"}
 		if i.What == "virtual" || i.What == "shadow" {
 			i.What += " table"
 		}

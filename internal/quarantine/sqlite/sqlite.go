@@ -31,6 +31,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"modernc.org/sqlite"
 
@@ -60,6 +61,13 @@ var register = sync.OnceValue(func() error {
 			Scalar: func(_ *sqlite.FunctionContext, cells []driver.Value) (driver.Value, error) {
 				row, err := appendCells(nil, cells)
 				return hash(row), err
+			},
+		}),
+		sqlite.RegisterFunction("lifeboat_text", &sqlite.FunctionImpl{
+			NArgs: 2, Deterministic: true, VolatileArgs: true,
+			Scalar: func(_ *sqlite.FunctionContext, cells []driver.Value) (driver.Value, error) {
+				text, _ := cells[0].(string)
+				return keyText(text, cells[1] == int64(1)), nil
 			},
 		}),
 		aggregate("lifeboat_set_hash", func() *rowHash { return &rowHash{sum: hashSet} }),
@@ -270,6 +278,13 @@ func value(c quarantine.Column, text string) any {
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 			return n
 		}
+	case quarantine.ClassDecimal:
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return n
+		}
+		if f, err := strconv.ParseFloat(text, 64); err == nil {
+			return f
+		}
 	case quarantine.ClassFloat:
 		if f, err := strconv.ParseFloat(text, 64); err == nil {
 			return f
@@ -282,9 +297,25 @@ func value(c quarantine.Column, text string) any {
 	return text
 }
 
-// unquote reads what quote() wrote.
+// keyText writes text as key text; natural says that its column promises text. What is no
+// text elsewhere (bytes that are not UTF-8, or a zero, at which quote() ends) is written as
+// bytes.
+func keyText(text string, natural bool) string {
+	switch {
+	case !utf8.ValidString(text) || strings.ContainsRune(text, 0):
+		return marked + "CAST(X'" + hex.EncodeToString([]byte(text)) + "' AS TEXT)"
+	case natural && !strings.HasPrefix(text, marked):
+		return strings.Clone(text)
+	}
+	return marked + "'" + strings.ReplaceAll(text, "'", "''") + "'"
+}
+
+// unquote reads what quote() and keyText wrote.
 func unquote(s string) any {
 	switch {
+	case strings.HasPrefix(s, "CAST(X'"):
+		b, _ := hex.DecodeString(strings.TrimSuffix(s[len("CAST(X'"):], "' AS TEXT)"))
+		return string(b)
 	case s == "NULL":
 		return nil
 	case strings.HasPrefix(s, "X'"):

@@ -27,17 +27,22 @@ func (d *dialect) Overriding() string { return "" }
 // KeyText is the value itself where its type is what the column promises.
 func (d *dialect) KeyText(alias string, c quarantine.Column) string {
 	cell := relational.Cell(d, alias, c.Name)
-	natural, text := "text", "CASE WHEN substr("+cell+", 1, 1) = char(1) THEN char(1) || quote("+cell+") ELSE "+cell+" END"
+	natural, text := "text", "lifeboat_text("+cell+", 1)"
 	switch c.Class {
 	case quarantine.ClassInteger:
 		natural, text = "integer", "CAST("+cell+" AS TEXT)"
 	case quarantine.ClassFloat:
 		natural, text = "real", "quote("+cell+")"
+	case quarantine.ClassDecimal: // keeps 1.0 as 1, so that the two need not be told apart
+		return "CASE WHEN typeof(" + cell + ") IN ('integer', 'real') THEN quote(" + cell + ") WHEN typeof(" + cell + ") = 'text' THEN lifeboat_text(" + cell + ", 0) ELSE char(1) || quote(" + cell + ") END"
 	case quarantine.ClassBytes:
 		natural, text = "blob", "lower(hex("+cell+"))"
 	}
-	return "CASE typeof(" + cell + ") WHEN '" + natural + "' THEN " + text + " ELSE char(1) || quote(" + cell + ") END"
+	return "CASE typeof(" + cell + ") WHEN '" + natural + "' THEN " + text + " WHEN 'text' THEN lifeboat_text(" + cell + ", 0) ELSE char(1) || quote(" + cell + ") END"
 }
+
+// Odd implements relational.Dialect: any value may be in any column.
+func (d *dialect) Odd(_ quarantine.Column, text string) bool { return strings.HasPrefix(text, marked) }
 
 const maxArguments = 100 // of a function, safely below SQLite's limit
 
@@ -110,7 +115,7 @@ func (d *dialect) Same(a, b string, _ quarantine.Column) string { return a + " I
 func (d *dialect) Collation(name string) string { return d.Quote(name) }
 
 func (d *dialect) Literal(b *relational.Builder, c quarantine.Column, text string) string {
-	if c.Class == quarantine.ClassBool {
+	if c.Class == quarantine.ClassBool && !strings.HasPrefix(text, marked) {
 		return b.Arg(map[string]int64{"true": 1, "t": 1, "1": 1}[text])
 	}
 	return b.Arg(value(c, text))
