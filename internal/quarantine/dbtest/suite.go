@@ -158,7 +158,7 @@ func same(t testing.TB, before, after string) {
 // Run runs every test that is the same for all databases.
 func Run(t *testing.T, bench Bench) {
 	for name, test := range map[string]func(*testing.T, Bench){
-		"Cycle": testCycle, "Edit": testEdit, "Partial": testPartial, "Conflicts": testConflicts, "Stale": testStale, "Replace": testReplace,
+		"Cycle": testCycle, "Edit": testEdit, "EditedKeys": testEditedKeys, "Partial": testPartial, "Conflicts": testConflicts, "Stale": testStale, "Replace": testReplace,
 		"Batch": testBatch, "Drop": testDrop, "Guards": testGuards, "BadInput": testBadInput, "Rehearse": testRehearse, "Logical": testLogical,
 		"Writers": testWriters, "KillClient": testKillClient, "KillServer": testKillServer, "Drift": testDrift, "ParentGone": testParentGone,
 		"Shapes": testShapes,
@@ -238,6 +238,41 @@ func testEdit(t *testing.T, bench Bench) {
 	w.exec(t, "UPDATE orders SET note = 'note 20001', total = 1.50 WHERE id = 20001")
 	same(t, before, w.Dump(t))
 	mustVerify(t, db, "op1")
+}
+
+// testEditedKeys: a correction is made or refused, never left out, however its key is
+// written.
+func testEditedKeys(t *testing.T, bench Bench) {
+	w := bench(t, false, shop(120, 3)...)
+	db := w.db(t)
+	ctx := context.Background()
+	mustApply(t, db, mustPlan(t, db, accounts("op1", "20", "40")))
+	table, name := tableName(t, db, "account"), "corrected"
+	edit := func(k string) []quarantine.Edit {
+		return []quarantine.Edit{{Table: table, Key: key(k), Set: []quarantine.Cell{{Column: "name", Value: &name}}}}
+	}
+	before := w.Dump(t)
+	for _, b := range []quarantine.Back{{Roots: []quarantine.Key{key("20")}, Edits: edit("40")}, {Roots: []quarantine.Key{key("20")}, Edits: edit("41")}, {Edits: edit("41")}, {Edits: edit("x")}} {
+		b.Operation, b.ID = "op1", "r1"
+		if _, err := db.Preview(ctx, b); fault.KindOf(err) != fault.NotFound && fault.KindOf(err) != fault.Invalid {
+			t.Errorf("preview with a correction of %s: %v", b.Edits[0].Key, err)
+		}
+		if _, err := db.Restore(ctx, b, nil); fault.KindOf(err) != fault.NotFound && fault.KindOf(err) != fault.Invalid {
+			t.Errorf("a correction of %s: %v", b.Edits[0].Key, err)
+		}
+	}
+	same(t, before, w.Dump(t))
+	for n, b := range []quarantine.Back{{Roots: []quarantine.Key{key("+20")}, Edits: edit("020")}, {Edits: edit("20")}, {Edits: edit("0040"), Policy: quarantine.Skip}} {
+		b.Operation, b.ID = "op1", fmt.Sprintf("r%d", 2+n)
+		name = fmt.Sprintf("corrected %d", n)
+		out, err := db.Restore(ctx, b, nil)
+		if n == 1 && fault.KindOf(err) != fault.NotFound || n != 1 && (err != nil || out.Edited != 1 || out.Rows != 16) {
+			t.Errorf("%s: %v %+v", b.Edits[0].Key, err, out)
+		}
+	}
+	if n := w.count(t, "SELECT count(*) FROM account WHERE id = 20 AND name = 'corrected 0' OR id = 40 AND name = 'corrected 2'"); n != 2 {
+		t.Errorf("%d accounts are corrected, want 2", n)
+	}
 }
 
 func tableName(t testing.TB, db *relational.DB, name string) string {

@@ -71,6 +71,9 @@ func (db *DB) drop(ctx context.Context, d quarantine.Drop, verb string, work fun
 // discardRows notes rows as given up.
 func (t *tx) discardRows(op operation, d quarantine.Drop) (int, error) {
 	r := &back{t: t, op: op, b: quarantine.Back{Operation: op.ID, Roots: d.Roots}, pick: map[string]map[string]quarantine.Key{}}
+	if err := r.checkKeys(); err != nil {
+		return 0, err
+	}
 	if err := r.choose(); err != nil {
 		return 0, err
 	}

@@ -94,10 +94,16 @@ func (t *tx) backOf(op operation, b quarantine.Back, hopeful bool) (*back, error
 	if err := r.checkEdits(); err != nil {
 		return nil, err
 	}
+	if err := r.checkKeys(); err != nil {
+		return nil, err
+	}
 	if op.Mode == quarantine.Replace {
 		return r, r.pickReplaced()
 	}
 	if err := r.choose(); err != nil {
+		return nil, err
+	}
+	if err := r.checkComing(); err != nil {
 		return nil, err
 	}
 	if err := r.drifted(); err != nil {
@@ -173,9 +179,6 @@ func (r *back) checkEdits() error {
 		if !ok {
 			return fault.New(fault.Invalid, "operation %s holds no rows of %.60q", r.op.ID, e.Table).At(place).WithHint("name one of its tables")
 		}
-		if err := r.t.checkKey(h.then(), e.Key, place); err != nil {
-			return err
-		}
 		if len(e.Set) == 0 {
 			return fault.New(fault.Invalid, "an edit names a row by its key (%s) and sets at least one column", strings.Join(h.Key, ", ")).At(place).WithHint("complete it")
 		}
@@ -188,6 +191,95 @@ func (r *back) checkEdits() error {
 			if err := r.t.checkValue(column, cell, place+": "+cell.Column); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// checkKeys checks the keys that a person has written, and writes them as the copies do:
+// 007 names the row 7, and where upper and lower case are the same, ann names Ann.
+func (r *back) checkKeys() error {
+	r.b.Roots, r.b.Edits = slices.Clone(r.b.Roots), slices.Clone(r.b.Edits)
+	if h, ok := r.held(r.op.Root); ok {
+		for n, key := range r.b.Roots {
+			if err := r.t.checkKey(h.then(), key, fmt.Sprintf("roots: %d", n+1)); err != nil {
+				return err
+			}
+		}
+		if err := r.asHeld(h, r.b.Roots); err != nil {
+			return err
+		}
+	}
+	for n := range r.b.Edits {
+		e := &r.b.Edits[n]
+		h, _ := r.held(e.Table)
+		if err := r.t.checkKey(h.then(), e.Key, fmt.Sprintf("edits: %d", n+1)); err != nil {
+			return err
+		}
+		key := []quarantine.Key{e.Key}
+		if err := r.asHeld(h, key); err != nil {
+			return err
+		}
+		e.Key = key[0]
+	}
+	return nil
+}
+
+// asHeld writes keys as the copies of a table do, where there is one copy of each.
+func (r *back) asHeld(h heldTable, keys []quarantine.Key) error {
+	known, err := r.copiesOf(h, keys)
+	if err != nil {
+		return err
+	}
+	for n, key := range keys {
+		if known[keyID(key)] != nil {
+			continue
+		}
+		one, err := r.copiesOf(h, keys[n:n+1])
+		if err != nil {
+			return err
+		}
+		for _, written := range one {
+			if len(one) == 1 {
+				keys[n] = written
+			}
+		}
+	}
+	return nil
+}
+
+// copiesOf reads the keys of the copies that some keys name.
+func (r *back) copiesOf(h heldTable, keys []quarantine.Key) (map[string]quarantine.Key, error) {
+	out := map[string]quarantine.Key{}
+	i := h.then()
+	for _, chunk := range r.t.chunks(i, keys) {
+		b := NewBuilder(r.t.d)
+		lines, err := r.t.texts("SELECT "+r.t.key("h", i)+" FROM "+r.t.d.Hold(h.Hold)+" h WHERE "+r.t.d.MatchKeys(b, "h", i, chunk), b.Args...)
+		if err != nil {
+			return nil, err
+		}
+		for _, line := range lines {
+			out[keyID(line)] = line
+		}
+	}
+	return out, nil
+}
+
+// checkComing refuses to correct rows that do not come back: a correction that is dropped
+// in silence would be taken for one that was made.
+func (r *back) checkComing() error {
+	for n, e := range r.b.Edits {
+		h, _ := r.held(e.Table)
+		coming := r.pick[e.Table][keyID(e.Key)] != nil
+		if r.pick[e.Table] == nil { // all of them come
+			there, err := r.copiesOf(h, []quarantine.Key{e.Key})
+			if err != nil {
+				return err
+			}
+			coming = there[keyID(e.Key)] != nil
+		}
+		if !coming {
+			return fault.New(fault.NotFound, "row %s of %s does not come back now, so it can't be corrected", strings.Join(e.Key, ", "), e.Table).At(fmt.Sprintf("edits: %d", n+1)).WithHint("look whether its key is right, whether it is among the rows that were chosen, and whether it is back already")
 		}
 	}
 	return nil
