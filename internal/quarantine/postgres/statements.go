@@ -309,7 +309,9 @@ func (d *dialect) SettleConstraints(ctx context.Context, q relational.Querier) e
 }
 
 // AfterInsert raises sequences above keys that came back, and never lowers one. Sequences
-// belong to columns that have their default, or their identity, from them.
+// belong to columns that have their default, or their identity, from them. Those that count
+// downwards or begin again are left alone, and so are those whose numbers are part of texts;
+// a number that somebody chose beyond the end of a sequence is nothing to it.
 func (d *dialect) AfterInsert(ctx context.Context, q relational.Querier, back []relational.Part) error {
 	back = slices.DeleteFunc(back, func(p relational.Part) bool {
 		return !slices.ContainsFunc(p.Info.Columns, func(c quarantine.Column) bool { return c.Default || c.Identity != "" })
@@ -321,8 +323,9 @@ func (d *dialect) AfterInsert(ctx context.Context, q relational.Querier, back []
 	for n, p := range back {
 		names[n] = d.Target(p.Info)
 	}
-	lines, err := relational.Texts(ctx, q, `SELECT o.n - 1, a.attname, n.nspname, s.relname FROM unnest(CAST($1 AS text[])) WITH ORDINALITY o(name, n)
+	lines, err := relational.Texts(ctx, q, `SELECT o.n - 1, a.attname, n.nspname, s.relname, p.seqmax FROM unnest(CAST($1 AS text[])) WITH ORDINALITY o(name, n)
 		JOIN pg_depend d ON d.refobjid = CAST(o.name AS regclass) JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+		JOIN pg_sequence p ON p.seqrelid = s.oid AND p.seqincrement > 0 AND NOT p.seqcycle
 		JOIN pg_namespace n ON n.oid = s.relnamespace JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
 		WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
 		AND CASE WHEN s.relkind = 'S' THEN has_sequence_privilege(s.oid, 'SELECT') AND has_sequence_privilege(s.oid, 'UPDATE') END`, names)
@@ -334,9 +337,13 @@ func (d *dialect) AfterInsert(ctx context.Context, q relational.Querier, back []
 		if err != nil {
 			return err
 		}
-		sequence := d.Quote(l[2]) + "." + d.Quote(l[3])
+		column, _ := back[at].Info.Column(l[1])
+		if column.Class != quarantine.ClassInteger && column.Class != quarantine.ClassDecimal {
+			continue
+		}
+		sequence, cell := d.Quote(l[2])+"."+d.Quote(l[3]), d.Quote(l[1])
 		_, err = relational.Texts(ctx, q, "SELECT CASE WHEN m.top > s.last_value THEN setval(CAST(CAST($1 AS text) AS regclass), m.top) END FROM "+sequence+
-			" s, (SELECT max("+d.Quote(l[1])+")::bigint AS top FROM "+back[at].Hold+") m", sequence)
+			" s, (SELECT max("+cell+")::bigint AS top FROM "+back[at].Hold+" WHERE "+cell+" BETWEEN 1 AND CAST(CAST($2 AS text) AS bigint)) m", sequence, l[4])
 		if err != nil {
 			return err
 		}
