@@ -177,6 +177,8 @@ type Link struct {
 	// Collate is how each pair of columns compares text, where what is compared does not say
 	// it: copies in SQLite, and columns that say different things in PostgreSQL.
 	Collate []string `json:"collate,omitempty"`
+	// Casts are the types that the child's columns are turned into first, where that matters.
+	Casts []string `json:"casts,omitempty"`
 	// Logical links are not kept by the database: they come from the configuration, or
 	// the database was told not to enforce them. When narrows one to the children whose
 	// column has a value ("commentable_type" is "Order").

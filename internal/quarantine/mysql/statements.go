@@ -133,7 +133,7 @@ func (d *dialect) Same(a, b string, _ quarantine.Column) string {
 	return "CAST(" + a + " AS BINARY) <=> CAST(" + b + " AS BINARY)"
 }
 
-func (d *dialect) Collation(name string) string { return d.Quote(name) }
+func (d *dialect) Named(name string) string { return d.Quote(name) }
 
 func (d *dialect) Literal(b *relational.Builder, c quarantine.Column, text string) string {
 	switch c.Class {

@@ -41,7 +41,7 @@ const notKept = `to_jsonb(con.*)->'conenforced' = 'false' OR current_setting('se
 // Links reads the foreign keys; those that partitions inherit are their parents'.
 func (d *dialect) Links(ctx context.Context, q relational.Querier) ([]quarantine.Link, error) {
 	columns := func(rel, key string) string {
-		return "(SELECT json_agg(json_build_array(a.attname, a.attcollation::text) ORDER BY k.n) FROM unnest(con." + key + ") WITH ORDINALITY k(num, n) JOIN pg_attribute a ON a.attrelid = con." + rel + " AND a.attnum = k.num)"
+		return "(SELECT json_agg(json_build_array(a.attname, a.attcollation::text || ' ' || a.atttypid) ORDER BY k.n) FROM unnest(con." + key + ") WITH ORDINALITY k(num, n) JOIN pg_attribute a ON a.attrelid = con." + rel + " AND a.attnum = k.num)"
 	}
 	lines, err := relational.Texts(ctx, q, `SELECT con.conname, cn.nspname || '.' || c.relname, pn.nspname || '.' || p.relname, con.confdeltype, `+flag("con.condeferrable")+", "+flag(notKept)+`,
 		`+columns("conrelid", "conkey")+", "+columns("confrelid", "confkey")+`,
@@ -56,43 +56,46 @@ func (d *dialect) Links(ctx context.Context, q relational.Querier) ([]quarantine
 	differ := false
 	for i, l := range lines {
 		out[i] = quarantine.Link{Name: l[0], Child: l[1], Parent: l[2], OnDelete: deleteRules[l[3]], Deferrable: l[4] == yes, Logical: l[5] == yes}
-		var collations [3][]string
+		var kinds [3][]string
 		for n, into := range []*[]string{&out[i].ChildColumns, &out[i].ParentColumns, &out[i].Empties} {
-			if *into, collations[n], err = named(l[6+n]); err != nil {
+			if *into, kinds[n], err = named(l[6+n]); err != nil {
 				return nil, err
 			}
 		}
-		differ = differ || !slices.Equal(collations[0], collations[1])
+		differ = differ || !slices.Equal(kinds[0], kinds[1])
 	}
 	if !differ {
 		return out, nil
 	}
-	return out, d.collations(ctx, q, out)
+	return out, d.compared(ctx, q, out)
 }
 
-// named reads a list of columns and their collations.
-func named(text string) (names, collations []string, err error) {
+// named reads a list of columns and their collations and types.
+func named(text string) (names, kinds []string, err error) {
 	if text == "" {
 		return nil, nil, nil
 	}
 	var list [][2]string
 	err = json.Unmarshal([]byte(text), &list)
 	for _, c := range list {
-		names, collations = append(names, c[0]), append(collations, c[1])
+		names, kinds = append(names, c[0]), append(kinds, c[1])
 	}
-	return names, collations, err
+	return names, kinds, err
 }
 
-// collations says by which collation foreign keys compare between columns of different
-// ones. It is the parent's. Where neither takes different texts for equal both say the
-// same, and it is the child's, whose index serves.
-func (d *dialect) collations(ctx context.Context, q relational.Querier, links []quarantine.Link) error {
+// compared says how foreign keys compare columns that differ. Text goes by the parent's
+// collation; where neither of two takes different texts for equal both say the same, and it
+// is the child's, whose index serves. What refers to a char(n) is turned into one first:
+// blanks at its end do not count.
+func (d *dialect) compared(ctx context.Context, q relational.Querier, links []quarantine.Link) error {
 	lines, err := relational.Texts(ctx, q, `SELECT con.conname, cn.nspname || '.' || c.relname, u.n - 1,
-		CASE WHEN cc.collisdeterministic AND pc.collisdeterministic THEN ccn.nspname || '.' || cc.collname ELSE pcn.nspname || '.' || pc.collname END
-		FROM pg_constraint con JOIN pg_class c ON c.oid = con.conrelid JOIN pg_namespace cn ON cn.oid = c.relnamespace CROSS JOIN LATERAL unnest(con.conkey, con.confkey) WITH ORDINALITY u(child, parent, n)
-		JOIN pg_attribute ca ON ca.attrelid = con.conrelid AND ca.attnum = u.child JOIN pg_collation cc ON cc.oid = ca.attcollation JOIN pg_namespace ccn ON ccn.oid = cc.collnamespace
-		JOIN pg_attribute pa ON pa.attrelid = con.confrelid AND pa.attnum = u.parent JOIN pg_collation pc ON pc.oid = pa.attcollation JOIN pg_namespace pcn ON pcn.oid = pc.collnamespace
-		WHERE con.contype = 'f' AND con.conparentid = 0 AND ca.attcollation <> pa.attcollation`)
+		CASE WHEN ca.attcollation = pa.attcollation THEN '' WHEN cc.collisdeterministic AND pc.collisdeterministic THEN ccn.nspname || '.' || cc.collname ELSE COALESCE(pcn.nspname || '.' || pc.collname, '') END,
+		CASE WHEN op.oprright = 'bpchar'::regtype AND op.oprright <> ca.atttypid THEN 'pg_catalog.bpchar' ELSE '' END
+		FROM pg_constraint con JOIN pg_class c ON c.oid = con.conrelid JOIN pg_namespace cn ON cn.oid = c.relnamespace
+		CROSS JOIN LATERAL unnest(con.conkey, con.confkey, con.conpfeqop) WITH ORDINALITY u(child, parent, operator, n) JOIN pg_operator op ON op.oid = u.operator
+		JOIN pg_attribute ca ON ca.attrelid = con.conrelid AND ca.attnum = u.child LEFT JOIN pg_collation cc ON cc.oid = ca.attcollation LEFT JOIN pg_namespace ccn ON ccn.oid = cc.collnamespace
+		JOIN pg_attribute pa ON pa.attrelid = con.confrelid AND pa.attnum = u.parent LEFT JOIN pg_collation pc ON pc.oid = pa.attcollation LEFT JOIN pg_namespace pcn ON pcn.oid = pc.collnamespace
+		WHERE con.contype = 'f' AND con.conparentid = 0 AND (ca.attcollation <> pa.attcollation OR ca.atttypid <> pa.atttypid)`)
 	for _, line := range lines {
 		at := slices.IndexFunc(links, func(l quarantine.Link) bool { return l.Name == line[0] && l.Child == line[1] })
 		n, convErr := strconv.Atoi(line[2])
@@ -100,10 +103,17 @@ func (d *dialect) collations(ctx context.Context, q relational.Querier, links []
 			continue
 		}
 		l := &links[at]
-		if l.Collate == nil {
-			l.Collate = make([]string, len(l.ChildColumns))
+		note := func(list *[]string, text string) {
+			if text == "" {
+				return
+			}
+			if *list == nil {
+				*list = make([]string, len(l.ChildColumns))
+			}
+			(*list)[n] = text
 		}
-		l.Collate[n] = line[3]
+		note(&l.Collate, line[3])
+		note(&l.Casts, line[4])
 	}
 	return err
 }
@@ -253,8 +263,9 @@ var casts = map[string]string{"bpchar": "pg_catalog.bpchar", "bit": `pg_catalog.
 
 func (s *description) columns(ctx context.Context, _ []string) error {
 	lines, err := relational.Texts(ctx, s.q, `SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, NULL), t.typname, COALESCE(b.typname, t.typname), `+
-		flag("a.attnotnull OR t.typnotnull")+", "+flag("a.atthasdef OR t.typdefault IS NOT NULL")+", "+flag("a.attgenerated <> ''")+`, a.attidentity, `+flag("a.atttypid >= "+firstForeign)+`
-		FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type b ON b.oid = t.typbasetype AND t.typtype = 'd'
+		flag("a.attnotnull OR t.typnotnull")+", "+flag("a.atthasdef OR t.typdefault IS NOT NULL")+", "+flag("a.attgenerated <> ''")+`, a.attidentity,
+		CASE WHEN a.attgenerated = '' THEN COALESCE(pg_get_expr(f.adbin, f.adrelid), t.typdefault) END, `+flag("a.atttypid >= "+firstForeign)+`
+		FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_type b ON b.oid = t.typbasetype AND t.typtype = 'd' LEFT JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
 		WHERE a.attrelid = ANY(CAST($1 AS oid[])) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum`, s.ids)
 	foreign := false
 	for _, l := range lines {
@@ -269,8 +280,15 @@ func (s *description) columns(ctx context.Context, _ []string) error {
 			c.Cast = special
 		}
 		c.Identity = map[string]string{"a": "always", "d": "default"}[l[9]]
-		s.byID[l[0]].Columns = append(s.byID[l[0]].Columns, c)
-		foreign = foreign || l[10] == yes
+		i := s.byID[l[0]]
+		i.Columns = append(i.Columns, c)
+		if l[10] != "" {
+			if i.Defaults == nil {
+				i.Defaults = map[string]string{}
+			}
+			i.Defaults[c.Name] = "CAST((" + l[10] + ") AS " + c.Type + ")"
+		}
+		foreign = foreign || l[11] == yes
 	}
 	if err != nil || !foreign {
 		return err

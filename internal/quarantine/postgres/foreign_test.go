@@ -44,66 +44,6 @@ func TestKeysThatCompareInTheirOwnWay(t *testing.T) {
 	}
 }
 
-// A foreign key goes by the operators of its types and by the parent's collation: whoever
-// hangs on a row by them leaves with it, and is not deleted by the cascade behind our back.
-func TestChildrenThatAreWrittenOtherwise(t *testing.T) {
-	t.Parallel()
-	const ci = "CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false); "
-	for name, c := range map[string]struct {
-		script   string
-		rows     int
-		detached int
-	}{
-		"citext":                   {"CREATE EXTENSION citext; CREATE TABLE up (k citext PRIMARY KEY); CREATE TABLE down (id int PRIMARY KEY, up citext REFERENCES up ON DELETE CASCADE)", 3, 0},
-		"citext, emptied":          {"CREATE EXTENSION citext; CREATE TABLE up (k citext PRIMARY KEY); CREATE TABLE down (id int PRIMARY KEY, up citext REFERENCES up ON DELETE SET NULL)", 1, 2},
-		"a domain of citext":       {"CREATE EXTENSION citext; CREATE DOMAIN mail AS citext; CREATE DOMAIN mine AS mail; CREATE TABLE up (k mine PRIMARY KEY); CREATE TABLE down (id int PRIMARY KEY, up mail REFERENCES up ON DELETE CASCADE)", 3, 0},
-		"citext in another schema": {"CREATE SCHEMA \"an \"\"odd\"; CREATE EXTENSION citext SCHEMA \"an \"\"odd\"; CREATE TABLE up (k \"an \"\"odd\".citext PRIMARY KEY); CREATE TABLE down (id int PRIMARY KEY, up \"an \"\"odd\".citext REFERENCES up ON DELETE CASCADE)", 3, 0},
-		"citext among others":      {"CREATE EXTENSION citext; CREATE TABLE up (n int DEFAULT 1, k citext, PRIMARY KEY (n, k)); CREATE TABLE down (id int PRIMARY KEY, up citext, n int DEFAULT 1, FOREIGN KEY (n, up) REFERENCES up (n, k) ON DELETE CASCADE)", 3, 0},
-		"citext, no foreign key":   {"CREATE EXTENSION citext; CREATE TABLE up (k citext PRIMARY KEY); CREATE TABLE down (id int PRIMARY KEY, up citext)", 3, 0},
-		"a collation":              {ci + "CREATE TABLE up (k text COLLATE ci PRIMARY KEY); CREATE TABLE down (id int PRIMARY KEY, up text COLLATE ci REFERENCES up ON DELETE CASCADE)", 3, 0},
-		"the parent's collation":   {ci + "CREATE TABLE up (k text COLLATE ci PRIMARY KEY); CREATE TABLE down (id int PRIMARY KEY, up text REFERENCES up ON DELETE CASCADE)", 3, 0},
-		"two exact collations":     {"CREATE TABLE up (k text COLLATE \"C\" PRIMARY KEY); CREATE TABLE down (id int PRIMARY KEY, up text COLLATE \"POSIX\" REFERENCES up ON DELETE CASCADE)", 2, 0},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := bench(t, false, c.script, "INSERT INTO up (k) SELECT 'name ' || g FROM generate_series(1, 40) g", "INSERT INTO down (id, up) SELECT g, 'name ' || g FROM generate_series(1, 40) g")
-			if name != "two exact collations" {
-				if _, err := w.SQL.Exec("INSERT INTO down (id, up) SELECT 100 + g, 'NAME ' || g FROM generate_series(1, 40) g"); err != nil {
-					t.Fatal(err)
-				}
-			}
-			var links []quarantine.Link
-			if name == "citext, no foreign key" {
-				links = []quarantine.Link{{Child: "down", ChildColumns: []string{"up"}, Parent: "up", ParentColumns: []string{"k"}}}
-			}
-			db := open(t, w, links...)
-			key := quarantine.Key{"name 7"}
-			if name == "citext among others" {
-				key = quarantine.Key{"1", "name 7"}
-			}
-			p := dbtest.Cycle(t, w, db, quarantine.Request{ID: "op", Table: "up", Keys: []quarantine.Key{key}})
-			detached := 0
-			for _, d := range p.Detached {
-				detached += len(d.Frozen)
-			}
-			if p.Rows != c.rows || detached != c.detached {
-				t.Errorf("%d rows and %d links, want %d and %d", p.Rows, detached, c.rows, c.detached)
-			}
-		})
-	}
-}
-
-// A condition means what the application means by it.
-func TestConditionsByTheOperatorsOfTheType(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "CREATE EXTENSION citext; CREATE TABLE t (id int PRIMARY KEY, mail citext); INSERT INTO t SELECT g, CASE WHEN g < 4 THEN 'Ann@X' ELSE 'b' || g END FROM generate_series(1, 40) g")
-	for text, want := range map[string]int{"mail = 'ann@x'": 3, "mail in ('ANN@x', 'B7')": 4, "mail like 'ann@%'": 3, "mail != 'ANN@X' and id < 9": 5, "mail < 'B' and mail >= 'A'": 3} {
-		if p := w.plan(quarantine.Request{ID: "op", Table: "t", Where: where(t, text)}); p.Rows != want {
-			t.Errorf("%s: %d rows, want %d", text, p.Rows, want)
-		}
-	}
-}
-
 // A foreign key goes by the operator of its unique index, which need not be that of the
 // type. What it would take along is noticed before anything is lost.
 func TestForeignKeyThatComparesUnseen(t *testing.T) {

@@ -113,8 +113,8 @@ func (d *dialect) Same(a, b string, _ quarantine.Column) string {
 	return "(" + a + ")::text IS NOT DISTINCT FROM (" + b + ")::text"
 }
 
-// Collation is of a name behind its schema.
-func (d *dialect) Collation(name string) string {
+// Named is of a name behind its schema.
+func (d *dialect) Named(name string) string {
 	schema, name, _ := strings.Cut(name, ".")
 	return d.Quote(schema) + "." + d.Quote(name)
 }

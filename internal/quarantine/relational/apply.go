@@ -439,7 +439,8 @@ func (t *tx) sameLinks(p quarantine.Plan, infos map[string]*Info) error {
 	was := slices.SortedFunc(slices.Values(p.Links), compareLinks)
 	same := len(now) == len(was)
 	for i := range now {
-		same = same && compareLinks(now[i], was[i]) == 0 && now[i].OnDelete == was[i].OnDelete && now[i].Logical == was[i].Logical && slices.Equal(now[i].Collate, was[i].Collate) && slices.Equal(now[i].ParentColumns, was[i].ParentColumns)
+		same = same && compareLinks(now[i], was[i]) == 0 && now[i].OnDelete == was[i].OnDelete && now[i].Logical == was[i].Logical && slices.Equal(now[i].ParentColumns, was[i].ParentColumns) &&
+			slices.Equal(now[i].Collate, was[i].Collate) && slices.Equal(now[i].Casts, was[i].Casts)
 	}
 	if !same {
 		return stale("the foreign keys around these tables have changed")

@@ -309,10 +309,23 @@ func (r *back) relinkOne(d heldLink, info *Info) error {
 	return nil
 }
 
-// emptyLink says whether a row (alias t) has the link that detaching left.
+// emptyLink says whether a row (alias t) has the link that detaching left (alias h). What
+// stayed of it must be as it was: with other values it would name another row.
 func (r *back) emptyLink(d heldLink, info *Info) string {
-	if d.Link.OnDelete == "set default" {
-		return r.t.d.Same("0", "0", quarantine.Column{}) // a default can't be told from a choice: put the old one back
+	var parts []string
+	for _, name := range d.Link.Emptied() {
+		fallback := info.Defaults[name]
+		if d.Link.OnDelete == "set default" && fallback != "" {
+			c, _ := info.Column(name)
+			parts = append(parts, r.t.d.Same("t."+r.t.d.Quote(name), fallback, c))
+			continue
+		}
+		parts = append(parts, "t."+r.t.d.Quote(name)+" IS NULL")
 	}
-	return joinEach(d.Link.Emptied(), " AND ", func(c string) string { return "t." + r.t.d.Quote(c) + " IS NULL" })
+	for _, name := range d.Link.ChildColumns {
+		if c, _ := info.Column(name); !slices.Contains(d.Link.Emptied(), name) {
+			parts = append(parts, r.t.d.Same("t."+r.t.d.Quote(name), "h."+r.t.d.Quote(name), c))
+		}
+	}
+	return strings.Join(parts, " AND ")
 }

@@ -49,7 +49,7 @@ type Info struct {
 	Feeds        []string // filled by Dialect.Feeds only
 	Partitioned  bool
 	Rows         int64             // about; -1 unknown: it is counted as far as needed
-	Defaults     map[string]string // expressions, where DEFAULT can't be written in an update
+	Defaults     map[string]string // expressions of the columns that have one
 	Stamps       []string          // columns that the database itself changes on every update
 	Reusable     bool              // a key that has left may be given to the next new row
 	RowKey       bool              // the key is the number of the row itself, which is never anything else (SQLite)
@@ -147,7 +147,7 @@ type Dialect interface {
 	// Few joins the rows of a hold to those of a table, in whatever way begins at the hold.
 	Few(hold, table, on string) string
 	Same(a, b string, c quarantine.Column) string // equal, or both null, for any type
-	Collation(name string) string                 // as it stands behind COLLATE; name is of a Link
+	Named(name string) string                     // a collation or a type, as a Link names it
 	Literal(b *Builder, c quarantine.Column, text string) string
 	MatchKeys(b *Builder, alias string, i *Info, keys []quarantine.Key) string
 	Chunk(i *Info) int // how many keys MatchKeys takes at once
@@ -306,15 +306,18 @@ type Side struct {
 func Linked(d Dialect, parent, child Side, l quarantine.Link) string {
 	parts := make([]string, len(l.ParentColumns))
 	for i := range parts {
-		up := Cell(d, parent.Alias, l.ParentColumns[i])
+		up, down := Cell(d, parent.Alias, l.ParentColumns[i]), Cell(d, child.Alias, l.ChildColumns[i])
 		if len(l.Collate) > 0 && l.Collate[i] != "" {
-			up += " COLLATE " + d.Collation(l.Collate[i])
+			up += " COLLATE " + d.Named(l.Collate[i])
+		}
+		if len(l.Casts) > 0 && l.Casts[i] != "" {
+			down = "CAST(" + down + " AS " + d.Named(l.Casts[i]) + ")"
 		}
 		c, _ := parent.Column(l.ParentColumns[i])
-		if down, _ := child.Column(l.ChildColumns[i]); down.Operators != c.Operators {
+		if of, _ := child.Column(l.ChildColumns[i]); of.Operators != c.Operators {
 			c.Operators = "" // a configured link between different types
 		}
-		parts[i] = Compared(d, c, up, "=", Cell(d, child.Alias, l.ChildColumns[i]))
+		parts[i] = Compared(d, c, up, "=", down)
 	}
 	return strings.Join(parts, " AND ")
 }

@@ -46,3 +46,28 @@ func TestLinkInAnotherCase(t *testing.T) {
 		t.Errorf("something changed:\n%s", dbtest.Differ(before, after))
 	}
 }
+
+// A link that somebody has chosen since is not put back over it, whatever the rule emptied
+// it to.
+func TestLinkChosenSince(t *testing.T) {
+	t.Parallel()
+	w := bench(t, false, "CREATE TABLE p (id INTEGER PRIMARY KEY)", "CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER DEFAULT 1 REFERENCES p ON DELETE SET DEFAULT)",
+		"INSERT INTO p "+many+"SELECT n FROM n", "INSERT INTO c SELECT id, id FROM p")
+	db := open(t, w)
+	ctx := context.Background()
+	dbtest.Cycle(t, w, db, quarantine.Request{ID: "op1", Table: "p", Keys: []quarantine.Key{{"7"}}})
+	p, err := db.Plan(ctx, quarantine.Request{ID: "op2", Table: "p", Keys: []quarantine.Key{{"7"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Apply(ctx, p, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.SQL.Exec("UPDATE c SET p = 9 WHERE id = 7"); err != nil {
+		t.Fatal(err)
+	}
+	before := w.Dump(t)
+	if _, err := db.Restore(ctx, quarantine.Back{Operation: "op2", ID: "r1"}, nil); fault.KindOf(err) != fault.Conflict || w.Dump(t) != before {
+		t.Errorf("%v\n%s", err, dbtest.Differ(before, w.Dump(t)))
+	}
+}

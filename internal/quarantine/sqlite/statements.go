@@ -112,7 +112,7 @@ func (d *dialect) Few(hold, table, on string) string {
 
 func (d *dialect) Same(a, b string, _ quarantine.Column) string { return a + " IS " + b }
 
-func (d *dialect) Collation(name string) string { return d.Quote(name) }
+func (d *dialect) Named(name string) string { return d.Quote(name) }
 
 func (d *dialect) Literal(b *relational.Builder, c quarantine.Column, text string) string {
 	if c.Class == quarantine.ClassBool && !strings.HasPrefix(text, marked) {
