@@ -153,8 +153,8 @@ func (c Class) check(l Literal) error {
 	case ClassDecimal:
 		ok = l.Kind != Bool && decimalForm.MatchString(l.Text)
 	case ClassFloat:
-		_, _, err := big.ParseFloat(l.Text, 10, 64, big.ToNearestEven)
-		ok = l.Kind != Bool && err == nil
+		f, _, err := big.ParseFloat(l.Text, 10, 64, big.ToNearestEven)
+		ok = l.Kind != Bool && err == nil && !f.IsInf()
 	case ClassBool:
 		ok = slices.Contains([]string{"true", "false", "t", "f", "0", "1"}, l.Text)
 	case ClassText:

@@ -58,6 +58,14 @@ func (d *dialect) Links(ctx context.Context, q relational.Querier) ([]quarantine
 	return out, nil
 }
 
+// Alike implements relational.Dialect: of words from a list InnoDB compares the places in
+// the list. One list may go on where the other ends.
+func (d *dialect) Alike(parent, child quarantine.Column) bool {
+	a, b := strings.TrimSuffix(parent.Type, ")"), strings.TrimSuffix(child.Type, ")")
+	listed := strings.HasPrefix(a, "enum(") || strings.HasPrefix(a, "set(") || strings.HasPrefix(b, "enum(") || strings.HasPrefix(b, "set(")
+	return !listed || a == b || strings.HasPrefix(a, b+",") || strings.HasPrefix(b, a+",")
+}
+
 // Locate implements relational.Dialect: names say it all.
 func (d *dialect) Locate(_ context.Context, _ relational.Querier, names []string) (map[string]*relational.Info, error) {
 	out := map[string]*relational.Info{}

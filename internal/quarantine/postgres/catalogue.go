@@ -118,6 +118,9 @@ func (d *dialect) compared(ctx context.Context, q relational.Querier, links []qu
 	return err
 }
 
+// Alike implements relational.Dialect.
+func (d *dialect) Alike(_, _ quarantine.Column) bool { return true }
+
 // description gathers what is read about tables, by their object id.
 type description struct {
 	q    relational.Querier

@@ -221,6 +221,9 @@ func (c *closure) follow(l quarantine.Link, parents []quarantine.Key) ([]quarant
 	if child.What != "table" || len(child.Key) == 0 {
 		return nil, c.blind(l, parents)
 	}
+	if !c.alike(l, parent, child) {
+		return nil, nil
+	}
 	var all []quarantine.Key
 	for _, chunk := range c.t.chunks(parent, parents) {
 		b := NewBuilder(c.t.d)
@@ -270,6 +273,26 @@ func (c *closure) indexed(l quarantine.Link, child *Info) bool {
 		c.refused = append(c.refused, r)
 	}
 	return false
+}
+
+// alike says whether who hangs on whom over a link can be seen by the values, and refuses
+// it if not.
+func (c *closure) alike(l quarantine.Link, parent, child *Info) bool {
+	for i := range l.ChildColumns {
+		from, okFrom := child.Column(l.ChildColumns[i])
+		to, okTo := parent.Column(l.ParentColumns[i])
+		if !okFrom || !okTo || c.t.d.Alike(to, from) {
+			continue
+		}
+		r := quarantine.Refusal{Rule: quarantine.RuleColumn, Table: l.Child,
+			Reason:  fmt.Sprintf("%s.%s refers to %s.%s, whose words are listed in another order, and the database compares their places in the lists: what hangs on what can't be seen.", l.Child, from.Name, l.Parent, to.Name),
+			Satisfy: "Give both columns the same words in the same order, or take the rows out by hand."}
+		if !slices.Contains(c.refused, r) {
+			c.refused = append(c.refused, r)
+		}
+		return false
+	}
+	return true
 }
 
 // servesSearch says whether one of the indexes begins with all of the columns.

@@ -194,6 +194,9 @@ type Dialect interface {
 	// kind NotFound when there is none.
 	Resolve(ctx context.Context, q Querier, name string) (string, error)
 	Links(ctx context.Context, q Querier) ([]quarantine.Link, error)
+	// Alike says whether the database takes two columns for equal, as ends of a foreign key,
+	// where their values are.
+	Alike(parent, child quarantine.Column) bool
 	Describe(ctx context.Context, q Querier, names []string) (map[string]*Info, error)
 	// Feeds reads what else sees a change of the tables: it is told of in plans only.
 	Feeds(ctx context.Context, q Querier, tables []*Info) error

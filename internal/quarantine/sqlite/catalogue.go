@@ -57,6 +57,9 @@ func (d *dialect) Links(ctx context.Context, q relational.Querier) ([]quarantine
 	return out, nil
 }
 
+// Alike implements relational.Dialect.
+func (d *dialect) Alike(_, _ quarantine.Column) bool { return true }
+
 // Locate implements relational.Dialect: there is nothing to lock but the file.
 func (d *dialect) Locate(_ context.Context, _ relational.Querier, names []string) (map[string]*relational.Info, error) {
 	out := map[string]*relational.Info{}
