@@ -344,6 +344,10 @@ func editsOf(typed []string) (out []api.DataEditBody, err error) {
 	for _, e := range typed {
 		table, rest, _ := strings.Cut(e, " ")
 		key, cell, is := strings.Cut(rest, " ")
+		if column, _, _ := strings.Cut(cell, "="); strings.Contains(column, " ") { // there are blanks in keys: in times, in names
+			at := strings.LastIndexByte(column, ' ')
+			key, cell = key+" "+column[:at], cell[at+1:]
+		}
 		if !is {
 			return nil, fault.New(fault.Invalid, "%q is no correction", e).At("--edit").WithHint("as in --edit \"orders 4711 note=(removed)\"")
 		}

@@ -158,7 +158,7 @@ func same(t testing.TB, before, after string) {
 // Run runs every test that is the same for all databases.
 func Run(t *testing.T, bench Bench) {
 	for name, test := range map[string]func(*testing.T, Bench){
-		"Cycle": testCycle, "Edit": testEdit, "EditedKeys": testEditedKeys, "Partial": testPartial, "Conflicts": testConflicts, "Stale": testStale, "Replace": testReplace,
+		"Cycle": testCycle, "Edit": testEdit, "EditedKeys": testEditedKeys, "Commas": testCommas, "Partial": testPartial, "Conflicts": testConflicts, "Stale": testStale, "Replace": testReplace,
 		"Batch": testBatch, "Drop": testDrop, "Guards": testGuards, "BadInput": testBadInput, "Rehearse": testRehearse, "Logical": testLogical,
 		"Writers": testWriters, "KillClient": testKillClient, "KillServer": testKillServer, "Drift": testDrift, "ParentGone": testParentGone,
 		"Shapes": testShapes,
@@ -247,7 +247,7 @@ func testEditedKeys(t *testing.T, bench Bench) {
 	db := w.db(t)
 	ctx := context.Background()
 	mustApply(t, db, mustPlan(t, db, accounts("op1", "20", "40")))
-	table, name := tableName(t, db, "account"), "corrected"
+	table, name := "account", "corrected"
 	edit := func(k string) []quarantine.Edit {
 		return []quarantine.Edit{{Table: table, Key: key(k), Set: []quarantine.Cell{{Column: "name", Value: &name}}}}
 	}
@@ -273,6 +273,27 @@ func testEditedKeys(t *testing.T, bench Bench) {
 	if n := w.count(t, "SELECT count(*) FROM account WHERE id = 20 AND name = 'corrected 0' OR id = 40 AND name = 'corrected 2'"); n != 2 {
 		t.Errorf("%d accounts are corrected, want 2", n)
 	}
+}
+
+// testCommas: there may be commas in a key of one part.
+func testCommas(t *testing.T, bench Bench) {
+	w := bench(t, false, append(shop(40, 1), "CREATE TABLE word (k VARCHAR(20) NOT NULL PRIMARY KEY, v VARCHAR(20))", "INSERT INTO word SELECT CONCAT('a, b,', id), 'odd' FROM account")...)
+	db := w.db(t)
+	ctx := context.Background()
+	before := w.Dump(t)
+	p := mustPlan(t, db, quarantine.Request{ID: "op1", Table: "word", Keys: []quarantine.Key{key("a", " b", "7"), key("a, b,8")}})
+	mustApply(t, db, p)
+	v := "mended"
+	out, err := db.Restore(ctx, quarantine.Back{Operation: "op1", ID: "r1", Roots: []quarantine.Key{key("a", " b", "7")},
+		Edits: []quarantine.Edit{{Table: "word", Key: key("a", " b", "7"), Set: []quarantine.Cell{{Column: "v", Value: &v}}}}}, nil)
+	if err != nil || out.Rows != 1 || out.Edited != 1 {
+		t.Fatalf("%v %+v", err, out)
+	}
+	if _, err := db.Restore(ctx, quarantine.Back{Operation: "op1", ID: "r2"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.exec(t, "UPDATE word SET v = 'odd' WHERE v = 'mended'")
+	same(t, before, w.Dump(t))
 }
 
 func tableName(t testing.TB, db *relational.DB, name string) string {

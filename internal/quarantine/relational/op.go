@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"lifeboat/internal/fault"
@@ -53,6 +55,27 @@ func manifestOf(p quarantine.Plan) manifest {
 		m.Detached = append(m.Detached, heldLink{d.Link, d.Hold, d.Key, d.SetHash, len(d.Frozen)})
 	}
 	return m
+}
+
+func (m manifest) names() []string {
+	out := make([]string, len(m.Tables))
+	for i, h := range m.Tables {
+		out[i] = h.Name
+	}
+	return out
+}
+
+// tableOf is the table that a person means, with its schema or without.
+func (m manifest) tableOf(written string) string {
+	names := m.names()
+	if slices.Contains(names, written) {
+		return written
+	}
+	names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasSuffix(n, "."+written) })
+	if len(names) == 1 {
+		return names[0]
+	}
+	return written
 }
 
 // operation is an operation with what only we need.

@@ -82,6 +82,10 @@ func (t *tx) plan(r quarantine.Request) (quarantine.Plan, error) {
 		p.Refused = refused
 		return p, nil
 	}
+	r.Keys = slices.Clone(r.Keys)
+	for n := range r.Keys {
+		r.Keys[n] = whole(info, r.Keys[n])
+	}
 	if err := t.checkRows(info, r); err != nil {
 		return p, err
 	}
@@ -121,6 +125,15 @@ func (t *tx) checkRows(i *Info, r quarantine.Request) error {
 		}
 	}
 	return nil
+}
+
+// whole is a key that has one part only: people write commas between parts, and there are
+// some in texts.
+func whole(i *Info, key quarantine.Key) quarantine.Key {
+	if len(i.Key) == 1 && len(key) > 1 {
+		return quarantine.Key{strings.Join(key, ",")}
+	}
+	return key
 }
 
 // checkKey says whether a key can be one of a table's.

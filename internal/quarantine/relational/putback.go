@@ -86,7 +86,7 @@ func (t *tx) prepareEdits(b quarantine.Back) error {
 	}
 	for _, h := range op.manifest.Tables {
 		name := editHold(op.ID, h, op.manifest)
-		edited := slices.ContainsFunc(b.Edits, func(e quarantine.Edit) bool { return e.Table == h.Name })
+		edited := slices.ContainsFunc(b.Edits, func(e quarantine.Edit) bool { return op.manifest.tableOf(e.Table) == h.Name })
 		if !edited || slices.Contains(holds, name) {
 			continue
 		}

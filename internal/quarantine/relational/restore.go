@@ -170,6 +170,10 @@ func (r *back) held(table string) (heldTable, bool) {
 }
 
 func (r *back) checkEdits() error {
+	r.b.Edits = slices.Clone(r.b.Edits)
+	for n := range r.b.Edits {
+		r.b.Edits[n].Table = r.op.manifest.tableOf(r.b.Edits[n].Table)
+	}
 	if r.op.Mode == quarantine.Replace && len(r.b.Edits) > 0 {
 		return fault.New(fault.Invalid, "cells that were replaced come back as they were").At("edits").WithHint("leave the edits out, and correct the row where it is")
 	}
@@ -177,7 +181,7 @@ func (r *back) checkEdits() error {
 		place := fmt.Sprintf("edits: %d", n+1)
 		h, ok := r.held(e.Table)
 		if !ok {
-			return fault.New(fault.Invalid, "operation %s holds no rows of %.60q", r.op.ID, e.Table).At(place).WithHint("name one of its tables")
+			return fault.New(fault.Invalid, "operation %s holds no rows of %.60q", r.op.ID, e.Table).At(place).WithHint("name one of its tables: %s", strings.Join(r.op.manifest.names(), ", "))
 		}
 		if len(e.Set) == 0 {
 			return fault.New(fault.Invalid, "an edit names a row by its key (%s) and sets at least one column", strings.Join(h.Key, ", ")).At(place).WithHint("complete it")
@@ -199,10 +203,11 @@ func (r *back) checkEdits() error {
 // checkKeys checks the keys that a person has written, and writes them as the copies do:
 // 007 names the row 7, and where upper and lower case are the same, ann names Ann.
 func (r *back) checkKeys() error {
-	r.b.Roots, r.b.Edits = slices.Clone(r.b.Roots), slices.Clone(r.b.Edits)
+	r.b.Roots = slices.Clone(r.b.Roots)
 	if h, ok := r.held(r.op.Root); ok {
-		for n, key := range r.b.Roots {
-			if err := r.t.checkKey(h.then(), key, fmt.Sprintf("roots: %d", n+1)); err != nil {
+		for n := range r.b.Roots {
+			r.b.Roots[n] = whole(h.then(), r.b.Roots[n])
+			if err := r.t.checkKey(h.then(), r.b.Roots[n], fmt.Sprintf("roots: %d", n+1)); err != nil {
 				return err
 			}
 		}
@@ -213,6 +218,7 @@ func (r *back) checkKeys() error {
 	for n := range r.b.Edits {
 		e := &r.b.Edits[n]
 		h, _ := r.held(e.Table)
+		e.Key = whole(h.then(), e.Key)
 		if err := r.t.checkKey(h.then(), e.Key, fmt.Sprintf("edits: %d", n+1)); err != nil {
 			return err
 		}
