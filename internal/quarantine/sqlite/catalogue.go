@@ -28,8 +28,8 @@ func (d *dialect) Resolve(ctx context.Context, q relational.Querier, name string
 // Links reads the foreign keys of all tables. How the parent's columns compare text stands
 // with the unique index that every foreign key needs.
 func (d *dialect) Links(ctx context.Context, q relational.Querier) ([]quarantine.Link, error) {
-	lines, err := relational.Texts(ctx, q, `SELECT m.name, f.id, COALESCE(p.name, f."table"), f."from", COALESCE(f."to",
-		(SELECT x.name FROM pragma_table_xinfo(f."table") x WHERE x.pk = f.seq + 1), ''), lower(f.on_delete),
+	lines, err := relational.Texts(ctx, q, `SELECT m.name, f.id, COALESCE(p.name, f."table"), f."from", COALESCE(
+		(SELECT x.name FROM pragma_table_xinfo(f."table") x WHERE lower(x.name) = lower(f."to")), f."to", (SELECT x.name FROM pragma_table_xinfo(f."table") x WHERE x.pk = f.seq + 1), ''), lower(f.on_delete),
 		COALESCE((SELECT NULLIF(upper(k.coll), 'BINARY') FROM pragma_index_list(f."table") i JOIN pragma_index_xinfo(i.name) k
 			WHERE i."unique" AND k.key AND lower(k.name) = lower(COALESCE(f."to", (SELECT x.name FROM pragma_table_xinfo(f."table") x WHERE x.pk = f.seq + 1)))
 			ORDER BY CASE i.origin WHEN 'pk' THEN 0 WHEN 'u' THEN 1 ELSE 2 END LIMIT 1), '')

@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,5 +70,24 @@ func TestLinkChosenSince(t *testing.T) {
 	before := w.Dump(t)
 	if _, err := db.Restore(ctx, quarantine.Back{Operation: "op2", ID: "r1"}, nil); fault.KindOf(err) != fault.Conflict || w.Dump(t) != before {
 		t.Errorf("%v\n%s", err, dbtest.Differ(before, w.Dump(t)))
+	}
+}
+
+// A column that others refer to is not replaced, however their foreign key writes its name:
+// the database would change them, too.
+func TestColumnNamedInAnotherCase(t *testing.T) {
+	t.Parallel()
+	w := bench(t, false, "CREATE TABLE up (id INTEGER PRIMARY KEY, code TEXT UNIQUE)", "CREATE TABLE down (id INTEGER PRIMARY KEY, up TEXT, FOREIGN KEY (UP) REFERENCES UP (CODE) ON DELETE CASCADE ON UPDATE CASCADE)",
+		"INSERT INTO up "+many+"SELECT n, 'c' || n FROM n", "INSERT INTO down SELECT id, code FROM up")
+	db := open(t, w)
+	safe := "safe"
+	p, err := db.Plan(context.Background(), quarantine.Request{ID: "op", Mode: quarantine.Replace, Table: "up", Keys: []quarantine.Key{{"7"}}, Set: []quarantine.Cell{{Column: "code", Value: &safe}}})
+	if err != nil || len(p.Refused) != 1 || p.Refused[0].Rule != quarantine.RuleColumn {
+		t.Errorf("%v %+v", err, p.Refused)
+	}
+	dbtest.Cycle(t, w, db, quarantine.Request{ID: "op", Table: "up", Keys: []quarantine.Key{{"7"}}})
+	v, err := db.Verify(context.Background(), "op")
+	if err != nil || !slices.ContainsFunc(v.Checks, func(c quarantine.Check) bool { return c.Name == "orphans" }) {
+		t.Errorf("nobody looked for orphans: %v %+v", err, v)
 	}
 }
