@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net"
 	"testing"
+	"time"
 
 	"lifeboat/internal/feature"
 )
@@ -82,7 +83,8 @@ func TestServerClientOfAHungServer(t *testing.T) {
 func TestServerClientWithKey(t *testing.T) {
 	t.Parallel()
 	access := feature.Access{Keys: []feature.Key{{Name: "shop", SHA256: hash("good"), For: feature.ForServers, PerSecond: 1}}}
-	b := launch(t, access)
+	second := time.Now()
+	b := launchAt(t, access, func() time.Time { return second })
 	good, bad := run(t, "server.mjs", b.url(), "good"), run(t, "server.mjs", b.url(), "bad")
 	if got := good.evaluate("boolean", "secret", false, nil); string(got.Value) != "true" {
 		t.Errorf("%+v", got)

@@ -45,13 +45,19 @@ type boat struct {
 	t      testing.TB
 	addr   string
 	server *ofrep.Server
+	now    func() time.Time // nil: the machine's clock
 	rev    uint64
 	stop   func()
 }
 
 func launch(t testing.TB, access feature.Access) *boat {
 	t.Helper()
-	b := &boat{t: t, addr: "127.0.0.1:0"}
+	return launchAt(t, access, nil)
+}
+
+func launchAt(t testing.TB, access feature.Access, now func() time.Time) *boat {
+	t.Helper()
+	b := &boat{t: t, addr: "127.0.0.1:0", now: now}
 	b.start(access)
 	t.Cleanup(func() { b.stop() })
 	b.order(nil)
@@ -63,7 +69,7 @@ func (b *boat) start(access feature.Access) {
 	b.t.Helper()
 	ln := door.Open(b.t, b.addr)
 	b.addr = ln.Addr().String()
-	b.server = ofrep.New(ofrep.Options{Heartbeat: time.Second})
+	b.server = ofrep.New(ofrep.Options{Heartbeat: time.Second, Now: b.now})
 	b.server.Allow(access)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
