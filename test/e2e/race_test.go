@@ -226,8 +226,10 @@ func (r *race) check(levers []string) {
 		incident.FixProposed: 1, incident.ApprovalGiven: 1, incident.FixApplying: 1, incident.FixRollingBack: 1, incident.FixRolledBack: 1,
 		incident.NoteAdded: 7, incident.CancelledType: 1, incident.LeverUnknown: 0, incident.LeverFailed: 0,
 	}
+	// What lifeboat notes itself (who has heard of a lever) comes when it comes.
+	said := slices.DeleteFunc(slices.Clone(line.Events), func(e incident.Event) bool { return e.Type == incident.NoteAdded && e.Actor.Kind == "collector" })
 	for kind, n := range want {
-		if got := count(line.Events, kind); got != n {
+		if got := count(said, kind); got != n {
 			t.Errorf("%s: %d %s, not %d", r.word, got, kind, n)
 		}
 	}
