@@ -24,10 +24,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"lifeboat/internal/api"
 	"lifeboat/internal/apiclient"
+	"lifeboat/internal/engine"
 	"lifeboat/internal/fault"
+	"lifeboat/internal/probe"
 	"lifeboat/internal/supervise"
 )
 
@@ -124,6 +128,7 @@ func (b *boat) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	shopsSeen(ctx, c)
 	drills, err := rehearse(ctx, c)
 	if err != nil {
 		return err
@@ -138,6 +143,20 @@ func (b *boat) open(ctx context.Context) error {
 		return err
 	}
 	return b.writeReady()
+}
+
+// settles is more than it takes until shops that have started are seen.
+const settles = 10 * time.Second
+
+// shopsSeen waits until nothing is seen down: who joins a lifeboat that goes on has just
+// started the shops again, and it may not have looked since. If something is, the rehearsal
+// tells.
+func shopsSeen(ctx context.Context, c *apiclient.Client) {
+	short, cancel := context.WithTimeout(ctx, settles)
+	defer cancel()
+	_ = await(short, c, func(s api.SiteView) (bool, string) {
+		return !slices.ContainsFunc(s.Seen, func(v engine.PlaceView) bool { return v.Seen == probe.Down }), ""
+	})
 }
 
 // client speaks to the API with the first token.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lifeboat/internal/api"
+	"lifeboat/internal/apiclient"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/incident"
 	"lifeboat/internal/probe"
@@ -434,8 +435,12 @@ func watched(ctx context.Context, p *play) (string, error) {
 
 // await looks at the site through the API until it is as wanted.
 func (p *play) await(ctx context.Context, want func(api.SiteView) (done bool, seen string)) error {
+	return await(ctx, p.client, want)
+}
+
+func await(ctx context.Context, c *apiclient.Client, want func(api.SiteView) (done bool, seen string)) error {
 	return until(ctx, lookEvery, func() (bool, string, error) {
-		o, err := p.client.Status(ctx)
+		o, err := c.Status(ctx)
 		if err != nil {
 			return false, "", err
 		}
