@@ -24,12 +24,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"lifeboat/internal/api"
 	"lifeboat/internal/apiclient"
-	"lifeboat/internal/engine"
 	"lifeboat/internal/fault"
 	"lifeboat/internal/probe"
 	"lifeboat/internal/supervise"
@@ -155,7 +153,12 @@ func shopsSeen(ctx context.Context, c *apiclient.Client) {
 	short, cancel := context.WithTimeout(ctx, settles)
 	defer cancel()
 	_ = await(short, c, func(s api.SiteView) (bool, string) {
-		return !slices.ContainsFunc(s.Seen, func(v engine.PlaceView) bool { return v.Seen == probe.Down }), ""
+		for _, v := range s.Seen {
+			if v.Seen == probe.Down {
+				return false, ""
+			}
+		}
+		return true, ""
 	})
 }
 
